@@ -1,0 +1,1 @@
+"""Experiments: one file a question, config in, run folder out."""

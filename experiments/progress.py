@@ -1,0 +1,90 @@
+"""Live progress over a grid: which cell, step, loss over baseline, solve count, time left."""
+
+import time
+from types import TracebackType
+
+import numpy as np
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from experiments.grid import GridCell
+from lstm_attn.history import Evaluation
+
+UNKNOWN = "--:--"
+
+
+class GridProgress:
+    """A live line on a terminal; elsewhere (a log, CI) one plain line an evaluation.
+
+    Time left is seconds a step of the model seen last, times the steps and the sequence lengths
+    that remain: attention's growth with length makes it low at first, and it is only a guess.
+    """
+
+    def __init__(self, cells: list[GridCell], steps: int) -> None:
+        self.console = Console(highlight=False)
+        self._steps = steps
+        self._left = {cell.name: cell.task.sequence_length * steps for cell in cells}
+        self._work_done = 0.0
+        self._began = time.monotonic()
+        self._numbers = {cell.name: number for number, cell in enumerate(cells, 1)}
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[status]}"),
+            console=self.console,
+        )
+        self._row = self._bar.add_task("", total=steps, status="")
+        self._live = Live(self._bar, console=self.console, refresh_per_second=4, transient=True)
+        self._seen = ""
+
+    def __enter__(self) -> "GridProgress":
+        if self.console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def start(self, cell: GridCell, step: int) -> None:
+        """A cell begins at this step; steps done in an earlier run need no more time."""
+        self._left[cell.name] = cell.task.sequence_length * (self._steps - step)
+        self._seen = "compiling"
+        self._show(cell, step, "compiling")
+
+    def evaluated(self, cell: GridCell, evaluation: Evaluation, ever_solved: int) -> None:
+        left = cell.task.sequence_length * (self._steps - evaluation.step)
+        self._work_done += self._left[cell.name] - left
+        self._left[cell.name] = left
+        ratio = np.median(evaluation.metrics["loss"]) / cell.task.baseline
+        status = (
+            f"step {evaluation.step}  loss/baseline {ratio:.3f}  "
+            f"solved {ever_solved}/{evaluation.solved.size}  left {self._time_left()}"
+        )
+        self._show(cell, evaluation.step, status)
+
+    def finish(self, cell: GridCell, line: str) -> None:
+        """A cell has ended; its line stays on the screen."""
+        self._left[cell.name] = 0
+        self.console.print(f"{self._title(cell)}  {line}")
+
+    def _title(self, cell: GridCell) -> str:
+        return f"[{self._numbers[cell.name]}/{len(self._numbers)}] {cell.name}".replace("[", r"\[")
+
+    def _show(self, cell: GridCell, step: int, status: str) -> None:
+        self._bar.update(self._row, description=self._title(cell), completed=step, status=status)
+        if not self.console.is_terminal:
+            self.console.print(f"{self._title(cell)}  {status}", soft_wrap=True)
+
+    def _time_left(self) -> str:
+        if not self._work_done:
+            return UNKNOWN
+        rate = (time.monotonic() - self._began) / self._work_done
+        seconds = int(rate * sum(self._left.values()))
+        return f"{seconds // 60}:{seconds % 60:02d}"

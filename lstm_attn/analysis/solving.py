@@ -1,0 +1,66 @@
+"""Solve rate, steps to solve and final loss of one grid cell."""
+
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+
+from lstm_attn.history import History
+
+
+def wilson_interval(solved: int, trials: int) -> tuple[float, float]:
+    """The 95 % score interval of a rate, with p = solved / trials, n = trials, z = 1.96:
+
+        (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
+
+    Source: Wilson 1927; computed by scipy.
+    """
+    interval = binomtest(solved, trials).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def summarise(history: History) -> dict[str, Any]:
+    """The measured part of a results.json record, as JSON values.
+
+    solved counts the trials that met the task's criterion at some evaluation and did not diverge;
+    median_steps_to_solve is the median over those, null where there is none. final_loss is the
+    median over trials of the loss at the last evaluation, a diverged trial counting as infinite,
+    and null where the median itself is. per_trial tells the trials apart; its diverged_by is the
+    step of the first evaluation after the loss became non-finite, null where it never did.
+    """
+    steps_to_solve = history.steps_to_solve
+    solved = np.isfinite(steps_to_solve)
+    low, high = wilson_interval(int(solved.sum()), len(solved))
+    final = history.metrics["loss"][-1]
+    diverged = history.diverged[-1]
+    diverged_by = history.steps[history.diverged.argmax(axis=0)]
+    return {
+        "trials": len(solved),
+        "solved": int(solved.sum()),
+        "solve_rate": float(solved.mean()),
+        "solve_rate_low": low,
+        "solve_rate_high": high,
+        "median_steps_to_solve": float(np.median(steps_to_solve[solved])) if solved.any() else None,
+        "final_loss": _finite(np.median(np.where(diverged | np.isnan(final), np.inf, final))),
+        "seconds": float(history.seconds[-1]),
+        "steps": int(history.steps[-1]),
+        "per_trial": [
+            {
+                "seed": int(history.seeds[trial]),
+                "learning_rate": _shortest(history.learning_rates[trial]),
+                "steps_to_solve": _finite(steps_to_solve[trial]),
+                "final_loss": _finite(final[trial]),
+                "diverged_by": int(diverged_by[trial]) if diverged[trial] else None,
+            }
+            for trial in range(len(solved))
+        ],
+    }
+
+
+def _finite(value: float | np.floating) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _shortest(value: np.floating) -> float:
+    """A float32 as the number a person wrote: .003, not .003000000026077032."""
+    return float(str(value))

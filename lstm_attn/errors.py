@@ -1,0 +1,20 @@
+"""The one error that a user can cause, and how an unknown name is reported."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UsageError(ValueError):
+    """A value that the caller gave does not fit. The message is one line: what, expected, where.
+
+    Programs catch it at their border, print the line and exit with status 2; any other exception
+    is a bug of ours and keeps its traceback.
+    """
+
+
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> UsageError:
+    """An error for a name outside a table, with the nearest names first."""
+    names = list(known)
+    nearest = difflib.get_close_matches(str(name), names, n=2, cutoff=0.5)
+    hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
+    return UsageError(f"unknown {kind} {name!r}: {hint}known are {', '.join(names)}")

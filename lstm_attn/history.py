@@ -1,0 +1,78 @@
+"""What training leaves behind: evaluations over time, for every trial. numpy only."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """All R trials of a grid cell, measured on fresh data after some steps.
+
+    step: optimiser steps done.
+    seconds: wall seconds since the cell began, compilation included.
+    metrics: name -> [R] or [R, ...]: the task's metrics, and `train_loss`, the mean over the
+      steps since the last evaluation. NaN where it was not finite.
+    solved: bool [R], whether the task's criterion held.
+    diverged: bool [R], whether the trial's loss had become non-finite; it is frozen since.
+    """
+
+    step: int
+    seconds: float
+    metrics: dict[str, np.ndarray]
+    solved: np.ndarray
+    diverged: np.ndarray
+
+    def __str__(self) -> str:
+        loss = np.median(self.metrics["loss"])
+        return (
+            f"step {self.step}: loss {loss:.4g} (median), "
+            f"{self.solved.sum()} of {self.solved.size} trials solve, {self.seconds:.0f} s"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """The E evaluations of a grid cell with its R trials, as arrays for figures and analysis.
+
+    steps, seconds: [E].
+    metrics: name -> [E, R] or [E, R, ...].
+    solved, diverged: bool [E, R].
+    seeds, learning_rates: [R], what tells the trials apart.
+    """
+
+    steps: np.ndarray
+    seconds: np.ndarray
+    metrics: dict[str, np.ndarray]
+    solved: np.ndarray
+    diverged: np.ndarray
+    seeds: np.ndarray
+    learning_rates: np.ndarray
+
+    @property
+    def steps_to_solve(self) -> np.ndarray:
+        """[R] float: steps at the first evaluation that met the criterion; NaN where none did.
+
+        NaN too for a trial that diverged, even after it had met the criterion.
+        """
+        first = self.steps[self.solved.argmax(axis=0)].astype(float)
+        return np.where(self.solved.any(axis=0) & ~self.diverged[-1], first, np.nan)
+
+
+def stack(
+    evaluations: Sequence[Evaluation], seeds: np.ndarray, learning_rates: np.ndarray
+) -> History:
+    """The history of a cell from its evaluations, at least one, in order."""
+    return History(
+        steps=np.array([e.step for e in evaluations]),
+        seconds=np.array([e.seconds for e in evaluations]),
+        metrics={
+            name: np.stack([e.metrics[name] for e in evaluations])
+            for name in evaluations[0].metrics
+        },
+        solved=np.stack([e.solved for e in evaluations]),
+        diverged=np.stack([e.diverged for e in evaluations]),
+        seeds=seeds,
+        learning_rates=learning_rates,
+    )

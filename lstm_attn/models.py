@@ -1,0 +1,127 @@
+"""Model(init, apply) and the MODELS table: the one door between training and Flax."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from lstm_attn import modules
+from lstm_attn.errors import UsageError, unknown_name
+from lstm_attn.modules.attention import check_heads
+from lstm_attn.tasks import Task
+
+Params = Any  # a pytree of arrays
+
+
+class Model(NamedTuple):
+    """A network as two pure functions.
+
+    init(key) gives parameters; apply(params, inputs [B, T, D]) gives outputs [B, T, O].
+    """
+
+    init: Callable[[Array], Params]
+    apply: Callable[[Params, Array], Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of all models of a comparison.
+
+    features: hidden features H of the LSTM. It sets the parameter budget: every other model takes
+      the width that brings its count nearest to the LSTM's (see `matched_features`).
+    num_heads: attention heads; must divide features.
+    num_layers: blocks of the Transformer; the recurrent models have one layer.
+    """
+
+    features: int = 64
+    num_heads: int = 4
+    num_layers: int = 2
+
+    def __post_init__(self) -> None:
+        for field in ("features", "num_heads", "num_layers"):
+            if getattr(self, field) < 1:
+                raise UsageError(f"model.{field}: expected at least 1, got {getattr(self, field)}")
+        check_heads("model", self.num_heads, self.features)
+
+
+class Network(nn.Module):
+    """A body that maps [B, T, D] to [B, T, H], and a linear readout to [B, T, O]."""
+
+    body: nn.Module
+    output_features: int
+
+    @nn.compact
+    def __call__(self, inputs: Array) -> Array:
+        return nn.Dense(self.output_features, name="readout")(self.body(inputs))
+
+
+# A new model is one file in modules/ and one line here: (features, config) -> a Flax module.
+MODELS: dict[str, Callable[[int, ModelConfig], nn.Module]] = {
+    "lstm": lambda features, config: modules.LSTM(features),
+    "gru": lambda features, config: modules.GRU(features),
+    "transformer": lambda features, config: modules.Transformer(
+        features, config.num_heads, config.num_layers
+    ),
+    "lstm_attention": lambda features, config: modules.LSTMAttention(features, config.num_heads),
+}
+REFERENCE = "lstm"
+
+
+def build(name: str, task: Task, config: ModelConfig | None = None) -> Model:
+    """The model of that name in MODELS, sized for the task, as wide as `matched_features` says.
+
+    Raises:
+      ValueError: an unknown name, with the nearest ones.
+    """
+    config = config or ModelConfig()
+    return _build(name, task, config, matched_features(name, task, config))
+
+
+def count_parameters(model: Model) -> int:
+    """How many numbers the model learns; nothing is computed."""
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
+
+
+@functools.cache
+def matched_features(name: str, task: Task, config: ModelConfig) -> int:
+    """The width, a multiple of num_heads, whose parameter count is nearest to the LSTM's."""
+    if name == REFERENCE:
+        return config.features
+
+    def count(multiple: int) -> int:
+        return count_parameters(_build(name, task, config, multiple * config.num_heads))
+
+    budget = count_parameters(_build(REFERENCE, task, config, config.features))
+    narrow, wide = 1, 2
+    while count(wide) < budget:
+        narrow, wide = wide, 2 * wide
+    while wide - narrow > 1:
+        middle = (narrow + wide) // 2
+        narrow, wide = (middle, wide) if count(middle) < budget else (narrow, middle)
+    nearest = min(narrow, wide, key=lambda multiple: abs(count(multiple) - budget))
+    return nearest * config.num_heads
+
+
+def _build(name: str, task: Task, config: ModelConfig, features: int) -> Model:
+    if name not in MODELS:
+        raise unknown_name("model", name, MODELS)
+    network = Network(MODELS[name](features, config), task.output_features)
+
+    def init(key: Array) -> Params:
+        # One sequence is enough: no parameter's shape depends on the batch.
+        inputs = jnp.zeros((1, task.sequence_length, task.input_features))
+        return network.init(key, inputs)["params"]
+
+    def apply(params: Params, inputs: Array) -> Array:
+        outputs = network.apply({"params": params}, inputs)
+        assert isinstance(outputs, Array)  # with no mutable collections, apply returns no tuple
+        return outputs
+
+    return Model(init, apply)

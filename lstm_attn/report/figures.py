@@ -1,0 +1,148 @@
+"""The pictures: one panel each, so that a page can set them side by side or in one column."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lstm_attn.history import History
+
+SIZE_INCHES = (4.6, 3.3)
+DPI = 200
+# Okabe & Ito 2008: told apart by readers who see fewer colours.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+REFERENCE_COLOR = "#767676"
+STYLE: Any = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#999999",
+    "axes.grid": True,
+    "grid.color": "#e8e8e8",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+}
+Record = Mapping[str, Any]  # of results.json
+
+
+def learning_curves(histories: Mapping[str, History], baseline: float, title: str = "") -> Figure:
+    """Loss over baseline against steps: the median over trials, and a band from least to greatest.
+
+    Args:
+      histories: label -> the history of a cell; one colour each, in this order.
+      baseline: the loss of a model without memory, drawn as a line at 1.
+    """
+
+    def draw(axes: Axes) -> None:
+        for color, (label, history) in zip(_colors(histories), histories.items(), strict=True):
+            ratio = history.metrics["loss"] / baseline
+            _line_with_band(axes, history.steps, ratio, color, label)
+        axes.axhline(1, color=REFERENCE_COLOR, linestyle="--", linewidth=1, label="no memory")
+        axes.set(yscale="log", xlabel="training steps", ylabel="loss / baseline")
+
+    return _panel(title, draw)
+
+
+def recall_by_position(histories: Mapping[str, History], chance: float, title: str = "") -> Figure:
+    """Copy accuracy by recalled position at the last evaluation: median and range of trials."""
+
+    def draw(axes: Axes) -> None:
+        for color, (label, history) in zip(_colors(histories), histories.items(), strict=True):
+            accuracy = history.metrics["accuracy_by_position"][-1]  # [R, positions]
+            positions = np.arange(1, accuracy.shape[1] + 1)
+            _line_with_band(axes, positions, accuracy.T, color, label)
+            axes.set_xticks(positions)
+        axes.axhline(chance, color=REFERENCE_COLOR, linestyle="--", linewidth=1, label="no memory")
+        axes.set(ylim=(0, 1.03), xlabel="recalled position", ylabel="accuracy")
+
+    return _panel(title, draw)
+
+
+def solve_rates(records: Sequence[Record], title: str = "") -> Figure:
+    """Solve rate against length, each with its 95 % Wilson interval."""
+
+    def draw(axes: Axes) -> None:
+        for color, offset, model, mine in _by_model(records):
+            rates = np.array([record["solve_rate"] for record in mine])
+            low = rates - [record["solve_rate_low"] for record in mine]
+            high = [record["solve_rate_high"] for record in mine] - rates
+            lengths = np.array([record["length"] for record in mine]) * offset
+            axes.errorbar(
+                lengths, rates, np.maximum([low, high], 0), color=color, label=model,
+                marker="o", markersize=4, linewidth=1.5, elinewidth=1, capsize=2,
+            )  # fmt: skip
+        axes.set(ylim=(-0.03, 1.03), ylabel="trials that solve")
+        _length_axis(axes, records)
+
+    return _panel(title, draw)
+
+
+def steps_to_solve(records: Sequence[Record], title: str = "") -> Figure:
+    """Steps to solve against length: the median of trials that solve, and a dot for each."""
+
+    def draw(axes: Axes) -> None:
+        for color, offset, model, mine in _by_model(records):
+            solved = [record for record in mine if record["median_steps_to_solve"] is not None]
+            lengths = np.array([record["length"] for record in solved]) * offset
+            medians = [record["median_steps_to_solve"] for record in solved]
+            axes.plot(lengths, medians, color=color, label=model, linewidth=1.5)
+            for length, record in zip(lengths, solved, strict=True):
+                steps = [trial["steps_to_solve"] for trial in record["per_trial"]]
+                dots = [value for value in steps if value is not None]
+                axes.plot([length] * len(dots), dots, "o", color=color, markersize=3.5, alpha=0.6)
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel("steps to solve")
+        _length_axis(axes, records)
+
+    return _panel(title, draw)
+
+
+def _panel(title: str, draw: Any) -> Figure:
+    with rc_context(STYLE):
+        figure = Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
+        axes = figure.add_subplot()
+        draw(axes)
+        axes.set_title(title)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _line_with_band(axes: Axes, x: np.ndarray, y: np.ndarray, color: str, label: str) -> None:
+    """y is [x, R]; a trial that is not finite leaves the line where the median is not."""
+    finite = np.where(np.isfinite(y), y, np.inf)
+    middle, low = np.median(finite, axis=1), finite.min(axis=1)
+    high = np.where(np.isfinite(y), y, -np.inf).max(axis=1)
+    shown = np.isfinite(middle)
+    axes.fill_between(x, low, high, where=shown, color=color, alpha=0.15, linewidth=0)
+    axes.plot(x[shown], middle[shown], color=color, linewidth=1.7, label=label)
+    if shown.any():
+        axes.plot(x[shown][-1], middle[shown][-1], "o", color=color, markersize=3.5)
+
+
+def _by_model(records: Sequence[Record]) -> Iterable[tuple[str, float, str, list[Record]]]:
+    """(colour, factor that keeps points of equal length apart, model, its records by length)."""
+    names = list(dict.fromkeys(record["model"] for record in records))
+    for index, (color, name) in enumerate(zip(_colors(names), names, strict=True)):
+        mine = [record for record in records if record["model"] == name]
+        offset = 1.06 ** (index - (len(names) - 1) / 2)
+        yield color, offset, name, sorted(mine, key=lambda record: record["length"])
+
+
+def _length_axis(axes: Axes, records: Sequence[Record]) -> None:
+    lengths = sorted({record["length"] for record in records})
+    axes.set_xscale("log")
+    axes.set_xticks(lengths, [str(length) for length in lengths])
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(lengths[0] / 1.25, lengths[-1] * 1.25)
+    axes.set_xlabel("length T (steps to remember over)")
+
+
+def _colors(names: Iterable[str]) -> list[str]:
+    return [COLORS[index % len(COLORS)] for index, _ in enumerate(names)]

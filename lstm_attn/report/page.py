@@ -1,0 +1,141 @@
+"""A run folder drawn as PNG figures and one self-contained HTML page."""
+
+import base64
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import numpy as np
+from matplotlib.figure import Figure
+
+from lstm_attn.history import History, stack
+from lstm_attn.report import figures, tables
+from lstm_attn.runs import RunFolder, flatten
+
+PAGE = "report.html"
+CHANCE_OF_A_SYMBOL = 1 / 8
+
+
+class Picture(NamedTuple):
+    """A figure of the page; its file name in the run folder is name.png."""
+
+    name: str
+    alt: str
+    figure: Figure
+
+
+def write(path: str | os.PathLike) -> Path:
+    """Draws the finished cells of the run folder; returns the path of its report.html."""
+    folder = RunFolder(path)
+    records = in_grid_order(folder)
+    task_names = tables.names(records, "task")
+    histories = {cell_name(record): _history(folder, record) for record in records}
+    sections = {
+        "curves": _by_cell(records, "loss", histories, figures.learning_curves),
+        "rates": _by_task(records, "solve-rate", figures.solve_rates),
+        "recall": _by_cell(
+            [record for record in records if record["task"] == "copy"],
+            "recall",
+            histories,
+            figures.recall_by_position,
+        ),
+        "steps": _by_task(records, "steps-to-solve", figures.steps_to_solve),
+    }
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("lstm_attn.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    html = environment.get_template("page.html.jinja").render(
+        tables=tables,
+        records=records,
+        tasks=task_names,
+        models=tables.names(records, "model"),
+        colors=figures.COLORS,
+        pictures={
+            section: [
+                {"alt": picture.alt, "data": _save(picture, folder.path)} for picture in pictures
+            ]
+            for section, pictures in sections.items()
+        },
+        diverged=[
+            {**trial, "cell": cell_name(record)}
+            for record in records
+            for trial in record["per_trial"]
+            if trial["diverged_by"] is not None
+        ],
+        config=flatten(folder.config),
+        environment=flatten(folder.environment),
+        folder=folder.path.name,
+    )
+    page = folder.path / PAGE
+    page.write_text(html, encoding="utf-8")
+    return page
+
+
+def cell_name(record: tables.Record) -> str:
+    return f"{record['task']}-{record['length']}-{record['model']}"
+
+
+def in_grid_order(folder: RunFolder) -> list[dict[str, Any]]:
+    """The run's records in the order of its config, whatever order they were finished in."""
+    config = folder.config
+    order = {
+        f"{task}-{length}-{model}": index
+        for index, (task, length, model) in enumerate(
+            (task, length, model)
+            for task in config["task"]["names"]
+            for length in config["task"]["lengths"]
+            for model in config["models"]
+        )
+    }
+    return sorted(folder.results, key=lambda record: order[cell_name(record)])
+
+
+def _history(folder: RunFolder, record: tables.Record) -> History:
+    trials = record["per_trial"]
+    return stack(
+        folder.evaluations(cell_name(record)),
+        np.array([trial["seed"] for trial in trials]),
+        np.array([trial["learning_rate"] for trial in trials]),
+    )
+
+
+def _by_cell(
+    records: Sequence[dict], kind: str, histories: dict[str, History], draw: Any
+) -> list[Picture]:
+    """One picture for each task and length, with a line for each model."""
+    pictures = []
+    for task, length in dict.fromkeys((record["task"], record["length"]) for record in records):
+        mine = [
+            record for record in records if (record["task"], record["length"]) == (task, length)
+        ]
+        reference = CHANCE_OF_A_SYMBOL if kind == "recall" else mine[0]["baseline"]
+        title = f"{task}, T = {length}"
+        lines = {record["model"]: histories[cell_name(record)] for record in mine}
+        pictures.append(
+            Picture(f"{kind}-{task}-{length}", f"{kind}: {title}", draw(lines, reference, title))
+        )
+    return pictures
+
+
+def _by_task(records: Sequence[dict], kind: str, draw: Any) -> list[Picture]:
+    return [
+        Picture(
+            f"{kind}-{task}",
+            f"{kind.replace('-', ' ')} against length: {task}",
+            draw([record for record in records if record["task"] == task], task),
+        )
+        for task in tables.names(records, "task")
+    ]
+
+
+def _save(picture: Picture, folder: Path) -> str:
+    """Writes the PNG; returns it as a data address, so that the page needs no other file."""
+    path = folder / f"{picture.name}.png"
+    picture.figure.savefig(path)
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -1,0 +1,87 @@
+"""What the records of results.json say, in words and tables."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Record = Mapping[str, Any]  # of results.json
+NONE = "–"
+
+
+def names(records: Sequence[Record], key: str) -> list[Any]:
+    """The values of a key, each once, in order of appearance."""
+    return list(dict.fromkeys(record[key] for record in records))
+
+
+def horizon(records: Sequence[Record], task: str, model: str) -> int | None:
+    """The longest length at which more than half of the trials solve the task; None if at none."""
+    lengths = [
+        record["length"]
+        for record in records
+        if (record["task"], record["model"]) == (task, model) and record["solve_rate"] > 0.5
+    ]
+    return max(lengths, default=None)
+
+
+def verdict(records: Sequence[Record], task: str) -> str:
+    """One sentence: who remembers how far, longest first."""
+    mine = [record for record in records if record["task"] == task]
+    reach: dict[int | None, list[str]] = {}
+    for model in names(mine, "model"):
+        reach.setdefault(horizon(mine, task, model), []).append(model)
+    parts = [
+        f"{_listed(reach[length])} to T = {length}" if length else f"{_listed(reach[None])} at none"
+        for length in sorted(reach, key=lambda length: -(length or 0))
+    ]
+    tried = ", ".join(str(length) for length in sorted(names(mine, "length")))
+    return f"Of the lengths tried ({tried}), most trials solve {task}: {'; '.join(parts)}."
+
+
+def count(record: Record) -> str:
+    return f"{record['solved']}/{record['trials']}"
+
+
+def interval(record: Record) -> str:
+    return f"{record['solve_rate_low']:.2f}–{record['solve_rate_high']:.2f}"
+
+
+def steps(record: Record) -> str:
+    median = record["median_steps_to_solve"]
+    return NONE if median is None else f"{median:,.0f}"
+
+
+def loss_over_baseline(record: Record) -> str:
+    loss = record["final_loss"]
+    return NONE if loss is None else f"{loss / record['baseline']:.3g}"
+
+
+def markdown_table(records: Sequence[Record]) -> str:
+    """The verdict table of a run as Markdown: a row for each task and model, a column a length."""
+    lengths = sorted(names(records, "length"))
+    rows = [
+        ["task", "model", "parameters", *(f"T = {length}" for length in lengths), "horizon"],
+        ["---", "---", "---:", *("---:" for _ in lengths), "---:"],
+    ]
+    for task in names(records, "task"):
+        for model in names(records, "model"):
+            found = {
+                record["length"]: record
+                for record in records
+                if (record["task"], record["model"]) == (task, model)
+            }
+            cells = [
+                f"{count(found[n])} ({interval(found[n])})" if n in found else NONE for n in lengths
+            ]
+            sizes = sorted({record["parameters"] for record in found.values()})
+            reach = horizon(records, task, model)
+            rows.append([task, model, _range(sizes), *cells, NONE if reach is None else str(reach)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _range(sizes: Sequence[int]) -> str:
+    if not sizes:
+        return NONE
+    return f"{sizes[0]:,}" + (f"–{sizes[-1]:,}" if sizes[-1] != sizes[0] else "")
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

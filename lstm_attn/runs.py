@@ -1,0 +1,171 @@
+"""The run folder: what a run was, what it measured, and where to go on. No JAX.
+
+config.json         the whole config
+environment.json    versions, device, layout, commit
+metrics.jsonl       one evaluation of all trials of a cell a line
+checkpoints/        the latest train states of each cell, CELL.safetensors
+results.json        one record a finished cell
+report.html, *.png  drawn from the above by `lstm_attn.report`
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lstm_attn.errors import UsageError
+from lstm_attn.history import Evaluation
+
+CONFIG, ENVIRONMENT = "config.json", "environment.json"
+METRICS, RESULTS = "metrics.jsonl", "results.json"
+MISSING = "missing"
+
+
+class RunFolder:
+    """A run folder being written or read."""
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike, config: dict[str, Any]) -> "RunFolder":
+        """Makes the folder for a run of this config, or takes up the one that is there.
+
+        Raises:
+          UsageError: a place that can't be written, or a folder that holds a run of another
+            config, naming the first key that differs.
+        """
+        folder = cls(path)
+        try:
+            (folder.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+            if not os.access(folder.path, os.W_OK):
+                raise PermissionError("permission denied")
+            if (folder.path / CONFIG).exists():
+                folder._check_config(config)
+            else:
+                _write_json(folder.path / CONFIG, config)
+            (folder.path / METRICS).touch()
+        except OSError as error:
+            reason = error.strerror or error
+            raise UsageError(f"workdir {folder.path} can't be written: {reason}") from error
+        return folder
+
+    def _check_config(self, config: dict[str, Any]) -> None:
+        there, here = flatten(self.config), flatten(json.loads(json.dumps(config)))
+        for key in dict.fromkeys([*there, *here]):
+            if there.get(key, MISSING) != here.get(key, MISSING):
+                raise UsageError(
+                    f"workdir {self.path} holds a run of another config: {key} is "
+                    f"{there.get(key, MISSING)} there and {here.get(key, MISSING)} here; "
+                    "choose another --workdir or remove it"
+                )
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return _read_json(self.path / CONFIG)
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        return _read_json(self.path / ENVIRONMENT)
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """The records of the cells that are finished, in the order in which they ended."""
+        path = self.path / RESULTS
+        return _read_json(path) if path.exists() else []
+
+    def begin(self, environment: dict[str, Any]) -> list[str]:
+        """Notes the environment, or compares it with that in which the run was begun.
+
+        Returns:
+          The keys that differ, such as versions.jax: with them, a resumed run may differ in bits.
+        """
+        path = self.path / ENVIRONMENT
+        if not path.exists():
+            _write_json(path, environment)
+        there, here = flatten(self.environment), flatten(environment)
+        return [key for key in there if key != "started" and there[key] != here.get(key)]
+
+    def add_result(self, record: dict[str, Any]) -> None:
+        _write_json(self.path / RESULTS, [*self.results, record])
+
+    def checkpoint(self, cell: str) -> Path:
+        return self.path / "checkpoints" / f"{cell}.safetensors"
+
+    def add_evaluation(self, cell: str, evaluation: Evaluation) -> None:
+        line = json.dumps(
+            {
+                "cell": cell,
+                "step": evaluation.step,
+                "seconds": round(evaluation.seconds, 3),
+                "solved": evaluation.solved.tolist(),
+                "diverged": evaluation.diverged.tolist(),
+                "metrics": {name: _nulls(m) for name, m in evaluation.metrics.items()},
+            },
+            allow_nan=False,
+        )
+        with open(self.path / METRICS, "a") as file:
+            file.write(line + "\n")
+
+    def evaluations(self, cell: str) -> list[Evaluation]:
+        """What metrics.jsonl holds of the cell, in order."""
+        return [
+            Evaluation(
+                step=line["step"],
+                seconds=line["seconds"],
+                # float32 goes through JSON and back unchanged; null comes back as NaN.
+                metrics={
+                    n: np.array(m, float).astype(np.float32) for n, m in line["metrics"].items()
+                },
+                solved=np.array(line["solved"]),
+                diverged=np.array(line["diverged"]),
+            )
+            for line in self._lines()
+            if line["cell"] == cell
+        ]
+
+    def drop_evaluations_after(self, cell: str, step: int) -> None:
+        """Forgets what was measured of the cell after the checkpoint from which it goes on."""
+        kept = [line for line in self._lines() if line["cell"] != cell or line["step"] <= step]
+        _write(self.path / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        with open(self.path / METRICS) as file:
+            for line in file:
+                # The last line is torn where the machine stopped while it was written.
+                if line.endswith("\n"):
+                    yield json.loads(line)
+
+
+def _nulls(metric: np.ndarray) -> Any:
+    """A metric as JSON: null for NaN, since JSON has no word for it."""
+    values = metric.astype(object)
+    values[np.isnan(metric)] = None
+    return values.tolist()
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= flatten(value, f"{prefix}.{key}" if prefix else key)
+    return flat
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def _write_json(path: Path, value: Any) -> None:
+    _write(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes beside the place and renames, so that a reader never finds half a file."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    os.replace(partial, path)

@@ -1,0 +1,77 @@
+"""The adding problem: remember two marked numbers and give their sum."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from lstm_attn.tasks.base import ACCURACY_SLACK, Batch, check_length, check_variant
+
+VARIANTS = ("arjovsky2016",)
+TOLERANCE = 0.04
+
+
+@dataclasses.dataclass(frozen=True)
+class Adding:
+    """Sum of the two marked values, due at the last step.
+
+    Input [B, T, 2]: a value drawn from U[0, 1), and a marker that is 1 at two steps, one uniform
+    in the first half (steps 0 to T//2 - 1) and one uniform in the second. For T = 6:
+
+        value   .3  .9  .1  .5  .2  .7
+        marker   0   1   0   0   0   1      target .9 + .7 = 1.6 at the last step
+
+    Loss: mean squared error at the last step. Baseline: always predicting 1, which gives
+    Var(U + U) = 1/6. Correct: absolute error < .04. Solved: at least 99 % correct.
+
+    Source: variant `arjovsky2016`, Arjovsky, Shah & Bengio 2016, section 5.2; the criterion for
+    one sequence is that of Hochreiter & Schmidhuber 1997, section 5.4.
+    """
+
+    length: int
+    variant: str = "arjovsky2016"
+    name: str = dataclasses.field(default="adding", init=False)
+    criterion: str = dataclasses.field(
+        default="absolute error < .04 on at least 99 % of sequences", init=False
+    )
+    input_features: int = dataclasses.field(default=2, init=False)
+    output_features: int = dataclasses.field(default=1, init=False)
+    baseline: float = dataclasses.field(default=1 / 6, init=False)
+
+    def __post_init__(self) -> None:
+        check_variant("adding", self.variant, VARIANTS)
+        check_length("adding", self.length, 2)
+
+    @property
+    def sequence_length(self) -> int:
+        return self.length
+
+    def sample(self, key: Array, batch_size: int) -> Batch:
+        """A batch of fresh sequences: inputs float32 [B, T, 2], targets float32 [B, T]."""
+        value_key, first_key, second_key = jax.random.split(key, 3)
+        half = self.length // 2
+        values = jax.random.uniform(value_key, (batch_size, self.length), jnp.float32)
+        first = jax.random.randint(first_key, (batch_size, 1), 0, half)
+        second = jax.random.randint(second_key, (batch_size, 1), half, self.length)
+        steps = jnp.arange(self.length)
+        marked = (steps == first) | (steps == second)
+        total = jnp.sum(jnp.where(marked, values, 0), axis=1, keepdims=True)
+        due = jnp.broadcast_to(steps == self.length - 1, marked.shape)
+        inputs = jnp.stack([values, marked.astype(jnp.float32)], axis=-1)
+        return Batch(inputs, jnp.where(due, total, 0), due)
+
+    def loss(self, outputs: Array, batch: Batch) -> Array:
+        """Mean squared error of outputs [B, T, 1] over the steps in the mask."""
+        squares = jnp.square(outputs[..., 0] - batch.targets)
+        return jnp.sum(squares, where=batch.mask) / jnp.sum(batch.mask)
+
+    def metrics(self, outputs: Array, batch: Batch) -> dict[str, Array]:
+        """loss, and accuracy: the fraction of sequences with an absolute error < .04."""
+        correct = jnp.abs(outputs[..., 0] - batch.targets) < TOLERANCE
+        accuracy = jnp.sum(correct, where=batch.mask) / jnp.sum(batch.mask)
+        return {"loss": self.loss(outputs, batch), "accuracy": accuracy}
+
+    def is_solved(self, metrics: dict) -> bool:
+        """At least 99 % of the sequences correct."""
+        return bool(metrics["accuracy"] >= 0.99 - ACCURACY_SLACK)

@@ -1,0 +1,85 @@
+"""The copy-memory problem: keep ten symbols over a delay and give them back in order."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from lstm_attn.tasks.base import ACCURACY_SLACK, Batch, check_length, check_variant
+
+VARIANTS = ("arjovsky2016",)
+SYMBOLS = 8
+RECALLED = 10
+BLANK = 0
+DELIMITER = SYMBOLS + 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Copy:
+    """Ten symbols of 1..8, a delay of `length` steps, and the ten symbols again.
+
+    A sequence has length + 20 steps: ten symbols, length - 1 blanks (0), a delimiter (9), ten
+    blanks. Due are length + 10 blanks and then the symbols. For length = 3 and four symbols
+    instead of ten:
+
+        input    5 2 2 7  0 0  9  0 0 0 0
+        target   0 0 0 0  0 0  0  5 2 2 7
+
+    Inputs are one-hot [B, length + 20, 10], outputs are logits over the symbols 0..8.
+    Loss: cross-entropy averaged over ALL steps. Baseline: blanks known, symbols guessed, so
+    10 ln 8 / (length + 20). Solved: at least 99 % of the recalled symbols right.
+
+    Source: variant `arjovsky2016`, Arjovsky, Shah & Bengio 2016, section 5.1 and its code.
+    """
+
+    length: int
+    variant: str = "arjovsky2016"
+    name: str = dataclasses.field(default="copy", init=False)
+    criterion: str = dataclasses.field(
+        default="at least 99 % of recalled symbols right", init=False
+    )
+    input_features: int = dataclasses.field(default=SYMBOLS + 2, init=False)
+    output_features: int = dataclasses.field(default=SYMBOLS + 1, init=False)
+
+    def __post_init__(self) -> None:
+        check_variant("copy", self.variant, VARIANTS)
+        check_length("copy", self.length, 1)
+
+    @property
+    def sequence_length(self) -> int:
+        return self.length + 2 * RECALLED
+
+    @property
+    def baseline(self) -> float:
+        return RECALLED * math.log(SYMBOLS) / self.sequence_length
+
+    def sample(self, key: Array, batch_size: int) -> Batch:
+        """A batch of fresh sequences: inputs float32 [B, T, 10], targets int32 [B, T]."""
+        symbols = jax.random.randint(key, (batch_size, RECALLED), 1, SYMBOLS + 1)
+        blanks = jnp.zeros((batch_size, self.sequence_length), symbols.dtype)
+        tokens = blanks.at[:, :RECALLED].set(symbols).at[:, -RECALLED - 1].set(DELIMITER)
+        targets = blanks.at[:, -RECALLED:].set(symbols)
+        inputs = jax.nn.one_hot(tokens, self.input_features, dtype=jnp.float32)
+        return Batch(inputs, targets, jnp.ones(targets.shape, bool))
+
+    def loss(self, outputs: Array, batch: Batch) -> Array:
+        """Cross-entropy of logits [B, T, 9], in nats, averaged over the steps in the mask."""
+        losses = optax.softmax_cross_entropy_with_integer_labels(outputs, batch.targets)
+        return jnp.sum(losses, where=batch.mask) / jnp.sum(batch.mask)
+
+    def metrics(self, outputs: Array, batch: Batch) -> dict[str, Array]:
+        """loss; accuracy over the recalled symbols; accuracy_by_position [10], first to last."""
+        recalled = outputs[:, -RECALLED:].argmax(axis=-1) == batch.targets[:, -RECALLED:]
+        by_position = recalled.mean(axis=0)
+        return {
+            "loss": self.loss(outputs, batch),
+            "accuracy": by_position.mean(),
+            "accuracy_by_position": by_position,
+        }
+
+    def is_solved(self, metrics: dict) -> bool:
+        """At least 99 % of the recalled symbols right."""
+        return bool(metrics["accuracy"] >= 0.99 - ACCURACY_SLACK)

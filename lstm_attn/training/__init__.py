@@ -1,0 +1,22 @@
+"""Training: optimiser, train state, the jitted loop, trials on a mesh, checkpoints."""
+
+from lstm_attn.training import checkpoints
+from lstm_attn.training.config import TrainingConfig
+from lstm_attn.training.layout import Layout, choose_layout, use_host_cores
+from lstm_attn.training.loop import Trained, run, train
+from lstm_attn.training.program import Program, TrialState, make_program, trial_settings
+
+__all__ = [
+    "Layout",
+    "Program",
+    "Trained",
+    "TrainingConfig",
+    "TrialState",
+    "checkpoints",
+    "choose_layout",
+    "make_program",
+    "run",
+    "train",
+    "trial_settings",
+    "use_host_cores",
+]

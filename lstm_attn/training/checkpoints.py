@@ -1,0 +1,52 @@
+"""Train states to and from one safetensors file, bit for bit."""
+
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from lstm_attn.errors import UsageError
+from lstm_attn.training.program import Program, TrialState
+
+
+def save(path: Path, states: TrialState) -> None:
+    """Writes the states under names such as `params.readout.kernel`.
+
+    The file appears whole or not at all: it is written beside its place, then renamed.
+    """
+    arrays = {name: np.ascontiguousarray(leaf) for name, leaf in _named(states).items()}
+    partial = path.with_suffix(".partial")
+    save_file(arrays, partial)
+    os.replace(partial, path)
+
+
+def restore(path: Path, program: Program) -> TrialState:
+    """The states that `save` wrote, placed on devices as the program wants them.
+
+    Raises:
+      ValueError: an unreadable file, or one whose arrays are not those of the program; one line.
+    """
+    template = jax.eval_shape(program.start)
+    try:
+        arrays = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"checkpoint {path} can't be read: {error}") from error
+    leaves = []
+    for name, leaf in _named(template).items():
+        found = arrays.get(name)
+        if found is None or found.shape != leaf.shape or found.dtype != leaf.dtype:
+            got = "nothing" if found is None else f"{found.dtype} {found.shape}"
+            raise UsageError(
+                f"checkpoint {path}: {name} expected {leaf.dtype} {leaf.shape}, got {got}"
+            )
+        leaves.append(found)
+    states = jax.tree.unflatten(jax.tree.structure(template), leaves)
+    return jax.device_put(states, program.layout.by_trial)
+
+
+def _named(states: TrialState) -> dict[str, jax.Array]:
+    leaves, _ = jax.tree_util.tree_flatten_with_path(states)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}

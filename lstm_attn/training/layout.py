@@ -1,0 +1,80 @@
+"""Where trials and batches go: a mesh over local devices, and a loop or a batch on each of them."""
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable
+
+import jax
+from jax import lax
+
+from lstm_attn.training.config import TrainingConfig
+
+
+def use_host_cores() -> None:
+    """Makes one JAX device of every CPU core this process may use. Call it before JAX computes.
+
+    XLA's CPU backend runs the small operations of a scan on one core, so trials on devices of
+    their own are what uses the others. Where an accelerator is the default, this changes nothing.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    jax.config.update("jax_num_cpu_devices", cores or 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How R trials of batch size B lie on devices.
+
+    trial_shards x batch_shards devices; each takes R / trial_shards trials, `placed` one after
+    another ("map") or in one batched program ("vmap"), and B / batch_shards of every batch.
+    """
+
+    mesh: jax.sharding.Mesh
+    placed: str
+    trials: int
+
+    @property
+    def trial_shards(self) -> int:
+        return self.mesh.shape["trial"]
+
+    @property
+    def batch_shards(self) -> int:
+        return self.mesh.shape["batch"]
+
+    @property
+    def by_trial(self) -> jax.sharding.NamedSharding:
+        """The sharding of arrays whose first axis is the trial."""
+        return jax.sharding.NamedSharding(self.mesh, jax.sharding.PartitionSpec("trial"))
+
+    def over_trials(self, function: Callable) -> Callable:
+        """The function of one trial, made a function of a device's stack of trials."""
+        if self.placed == "vmap":
+            return jax.vmap(function)
+        return lambda stacked: lax.map(function, stacked)
+
+    def __str__(self) -> str:
+        device = self.mesh.devices.flat[0]
+        count = self.mesh.size
+        each = self.trials // self.trial_shards
+        how = "in one batched program" if self.placed == "vmap" else "one after another"
+        return (
+            f"{self.trials} trials on {count} {device.platform} device{'s' * (count > 1)} "
+            f"(trial axis {self.trial_shards}, batch axis {self.batch_shards}); "
+            f"{each} a device, {how}"
+        )
+
+
+def choose_layout(config: TrainingConfig) -> Layout:
+    """As many local devices as can be kept equally busy: trials first, then parts of the batch."""
+    devices = jax.local_devices()
+    trial_shards = math.gcd(config.trials, len(devices))
+    batch_shards = math.gcd(
+        math.gcd(config.batch_size, config.evaluation_sequences), len(devices) // trial_shards
+    )
+    used = devices[: trial_shards * batch_shards]
+    mesh = jax.make_mesh((trial_shards, batch_shards), ("trial", "batch"), devices=used)
+    placed = config.trials_on_device
+    if placed == "auto":
+        # Measured (README, "How trials are run"): a CPU core gains nothing from a batch of trials.
+        placed = "map" if jax.default_backend() == "cpu" else "vmap"
+    return Layout(mesh, placed, config.trials)

@@ -1,0 +1,37 @@
+"""The optimiser of one trial; its learning rate may be a traced scalar."""
+
+import optax
+from jax import Array
+
+from lstm_attn.training.config import TrainingConfig
+
+
+def relative_schedule(config: TrainingConfig) -> optax.Schedule:
+    """The learning rate over its peak: linear warm-up, then constant or cosine to zero."""
+    after = config.steps - config.warmup_steps
+    shape = {
+        "constant": optax.constant_schedule(1.0),
+        "cosine": optax.cosine_decay_schedule(1.0, after),
+    }[config.schedule]
+    if config.warmup_steps == 0:
+        return shape
+    # One more than the count, so that the first step moves: a rate of zero would waste it.
+    warmup = optax.linear_schedule(1 / config.warmup_steps, 1.0, config.warmup_steps - 1)
+    return optax.join_schedules([warmup, shape], [config.warmup_steps])
+
+
+def make_optimizer(
+    config: TrainingConfig, learning_rate: Array | float
+) -> optax.GradientTransformation:
+    """Clip the global norm, then AdamW at learning_rate x `relative_schedule`.
+
+    An optax transformation is a pair of pure functions, so it can be made inside the traced step
+    from each trial's own learning rate; its state does not hold the rate.
+    """
+    relative = relative_schedule(config)
+    return optax.chain(
+        optax.clip_by_global_norm(config.clip_norm),
+        optax.adamw(
+            lambda count: learning_rate * relative(count), weight_decay=config.weight_decay
+        ),
+    )
