@@ -40,7 +40,7 @@ class ModelConfig:
     """
 
     features: int = 64
-    num_heads: int = 4
+    num_heads: int = 2
     num_layers: int = 2
 
     def __post_init__(self) -> None:

@@ -58,7 +58,7 @@ def dot_product_attention(
     if mask is not None and mask.dtype != jnp.bool_:
         raise UsageError(f"dot_product_attention: mask expected boolean, got {mask.dtype}")
 
-    accumulator = jnp.promote_types(query.dtype, jnp.float32)
+    accumulator = jnp.float64 if query.dtype == jnp.float64 else jnp.float32
     logits = jnp.einsum("BTNK,BSNK->BNTS", query, key, preferred_element_type=accumulator)
     logits = logits * (sizes["K"] ** -0.5 if scale is None else scale)
     if bias is not None:

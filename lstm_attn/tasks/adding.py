@@ -64,12 +64,12 @@ class Adding:
     def loss(self, outputs: Array, batch: Batch) -> Array:
         """Mean squared error of outputs [B, T, 1] over the steps in the mask."""
         squares = jnp.square(outputs[..., 0] - batch.targets)
-        return jnp.sum(squares, where=batch.mask) / jnp.sum(batch.mask)
+        return jnp.mean(squares, where=batch.mask)
 
     def metrics(self, outputs: Array, batch: Batch) -> dict[str, Array]:
         """loss, and accuracy: the fraction of sequences with an absolute error < .04."""
         correct = jnp.abs(outputs[..., 0] - batch.targets) < TOLERANCE
-        accuracy = jnp.sum(correct, where=batch.mask) / jnp.sum(batch.mask)
+        accuracy = jnp.mean(correct, where=batch.mask)
         return {"loss": self.loss(outputs, batch), "accuracy": accuracy}
 
     def is_solved(self, metrics: dict) -> bool:

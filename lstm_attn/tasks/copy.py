@@ -68,7 +68,7 @@ class Copy:
     def loss(self, outputs: Array, batch: Batch) -> Array:
         """Cross-entropy of logits [B, T, 9], in nats, averaged over the steps in the mask."""
         losses = optax.softmax_cross_entropy_with_integer_labels(outputs, batch.targets)
-        return jnp.sum(losses, where=batch.mask) / jnp.sum(batch.mask)
+        return jnp.mean(losses, where=batch.mask)
 
     def metrics(self, outputs: Array, batch: Batch) -> dict[str, Array]:
         """loss; accuracy over the recalled symbols; accuracy_by_position [10], first to last."""

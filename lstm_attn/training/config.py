@@ -49,6 +49,9 @@ class TrainingConfig:
                 )
         if not self.learning_rates:
             raise UsageError("training.learning_rates: expected at least one, got none")
+        for rate in self.learning_rates:
+            if self.learning_rates.count(rate) > 1:
+                raise UsageError(f"training.learning_rates: {rate} is given twice")
         for name, values, lowest in (
             ("learning_rates", self.learning_rates, "> 0"),
             ("clip_norm", (self.clip_norm,), "> 0"),

@@ -86,7 +86,7 @@ def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
         optimizer = make_optimizer(config, state.learning_rate)
         updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        finite = state.finite & jnp.isfinite(loss) & jnp.isfinite(optax.global_norm(params))
+        finite = state.finite & jnp.isfinite(loss) & _all_finite(params)
         advanced = state._replace(params=params, optimizer_state=optimizer_state)
         # A diverged trial keeps its last finite parameters; only its step goes on.
         kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), advanced, state)
@@ -127,6 +127,10 @@ def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
         advance=jax.jit(advance, donate_argnums=0, out_shardings=layout.by_trial),
         layout=layout,
     )
+
+
+def _all_finite(tree: Params) -> Array:
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
 def _evaluation_batch(config: TrainingConfig, batch_shards: int) -> int:

@@ -1,0 +1,54 @@
+"""Per-gate initialisers: each block is what its own initialiser says."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lstm_attn import modules
+from lstm_attn.modules.initializers import glorot, orthogonal
+from tests import oracles
+
+
+def initial(module, length=3, features_in=5):
+    return module.init(jax.random.key(0), jnp.zeros((1, length, features_in)))["params"]
+
+
+def test_lstm_forget_bias_is_one_and_the_others_zero():
+    """Oracle: the gate order. Catches a bias of one on another gate."""
+    bias = initial(modules.LSTM(4))["bias"]
+    for name, expected in (("i", 0), ("f", 1), ("g", 0), ("o", 0)):
+        np.testing.assert_array_equal(oracles.gate(bias, "ifgo", name), np.full(4, expected))
+
+
+def test_each_gate_can_have_its_own_initialiser():
+    """Catches an initialiser given to the wrong gate, or one for all of them."""
+    values = dict(zip("ifgo", (-1.0, 2.0, 0.5, 3.0), strict=True))
+    constants = [jax.nn.initializers.constant(value) for value in values.values()]
+    bias = initial(modules.LSTM(2, bias_init=modules.per_gate(*constants)))["bias"]
+    for name, value in values.items():
+        np.testing.assert_array_equal(oracles.gate(bias, "ifgo", name), np.full(2, value))
+
+
+@pytest.mark.parametrize(("module", "order"), [(modules.LSTM(8), "ifgo"), (modules.GRU(8), "rzn")])
+def test_recurrent_blocks_are_orthogonal_and_differ(module, order):
+    """Oracle: Q^T Q = 1. Catches one draw for the whole kernel, and one key for every gate."""
+    kernel = initial(module)["recurrent_kernel"]
+    blocks = [oracles.gate(kernel, order, name) for name in order]
+    for block in blocks:
+        np.testing.assert_allclose(block.T @ block, np.eye(8), atol=1e-5)
+    assert not np.allclose(blocks[0], blocks[1])
+
+
+def test_glorot_takes_its_fan_out_from_one_gate():
+    """Oracle: the bound sqrt(6 / (fan_in + fan_out)), H not 4H. Catches a fused draw."""
+    kernel = initial(modules.LSTM(64), features_in=32)["kernel"]
+    bound = np.sqrt(6 / (32 + 64))
+    assert 0.97 * bound < np.abs(kernel).max() <= bound
+
+
+def test_gates_that_do_not_divide_the_axis_are_refused():
+    """Catches blocks of unequal size."""
+    init = modules.per_gate(glorot, orthogonal, glorot)
+    with pytest.raises(ValueError, match=r"3 gates do not divide the last axis of \(4, 16\)"):
+        init(jax.random.key(0), (4, 16))

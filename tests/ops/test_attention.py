@@ -1,0 +1,119 @@
+"""Attention against its equation, jax.nn, and finite differences."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jax.test_util import check_grads
+
+from lstm_attn import ops
+from tests import oracles
+
+
+def random_case(seed, batch=2, queries=4, keys=5, heads=3, features=6, dtype=np.float64):
+    rng = np.random.default_rng(seed)
+    shapes = [(batch, length, heads, features) for length in (queries, keys, keys)]
+    return tuple(rng.normal(size=shape).astype(dtype) for shape in shapes)
+
+
+@given(
+    sizes=st.tuples(*[st.integers(1, 5)] * 5),
+    seed=st.integers(0, 2**16),
+    causal=st.booleans(),
+    with_mask=st.booleans(),
+    with_bias=st.booleans(),
+    scale=st.one_of(st.none(), st.floats(0.1, 3)),
+)
+def test_attention_matches_its_equation_in_float64(
+    sizes, seed, causal, with_mask, with_bias, scale
+):
+    """Oracle: softmax over the allowed keys, query by query. Catches a mask that is off by one,
+    a softmax over the wrong axis, a scale on the bias, NaN where nothing is allowed."""
+    query, key, value = random_case(seed, *sizes)
+    batch, queries, keys, heads, _ = sizes
+    rng = np.random.default_rng(seed)
+    mask = rng.random((batch, heads, queries, keys)) < 0.6 if with_mask else None
+    bias = rng.normal(size=(1, heads, queries, keys)) if with_bias else None
+    allowed = np.ones((batch, heads, queries, keys), bool) if mask is None else mask.copy()
+    if causal:
+        for t in range(queries):
+            allowed[:, :, t, t + 1 :] = False
+    with jax.enable_x64(True):
+        arrays = [None if a is None else jnp.asarray(a) for a in (query, key, value, bias, mask)]
+        out = ops.dot_product_attention(*arrays, scale=scale, is_causal=causal)
+    expected = oracles.attention(query, key, value, allowed, bias, scale)
+    np.testing.assert_allclose(out, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_matches_jax_nn(causal):
+    """Oracle: jax.nn.dot_product_attention, whose names and shapes ours are."""
+    query, key, value = random_case(1, dtype=np.float32)
+    rng = np.random.default_rng(1)
+    mask = rng.random((2, 1, 4, 5)) < 0.7
+    mask[..., 0] = True  # jax.nn leaves a row with nothing to attend to undefined
+    bias = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
+    expected = jax.nn.dot_product_attention(
+        query, key, value, bias, mask, scale=0.3, is_causal=causal
+    )
+    out = ops.dot_product_attention(query, key, value, bias, mask, scale=0.3, is_causal=causal)
+    np.testing.assert_allclose(out, expected, atol=1e-6)
+
+
+def test_a_query_with_nothing_to_attend_to_gives_zeros_and_finite_gradients():
+    """Catches the NaN of a softmax over no keys, forward and backward."""
+    query, key, value = random_case(2, dtype=np.float32)
+    mask = np.ones((4, 5), bool)
+    mask[1] = False
+
+    def scalar(*arrays):
+        return jnp.sum(jnp.square(ops.dot_product_attention(*arrays, mask=jnp.asarray(mask))))
+
+    out = ops.dot_product_attention(query, key, value, mask=jnp.asarray(mask))
+    assert np.all(np.asarray(out)[:, 1] == 0)
+    for gradient in jax.grad(scalar, argnums=(0, 1, 2))(query, key, value):
+        assert np.isfinite(gradient).all()
+
+
+def test_gradients_match_finite_differences(float64):
+    """Oracle: central differences in float64, through mask and causality."""
+    case = tuple(map(jnp.asarray, random_case(3, queries=3, keys=3, heads=1, features=2)))
+
+    def scalar(query, key, value):
+        return jnp.sum(jnp.sin(ops.dot_product_attention(query, key, value, is_causal=True)))
+
+    check_grads(scalar, case, order=1, modes=["fwd", "rev"], eps=1e-6)
+
+
+def test_bfloat16_keeps_its_softmax_in_float32():
+    """Oracle: float64 on the same bfloat16 numbers. A bfloat16 softmax over 512 keys errs by more."""
+    arrays = [jnp.asarray(a, jnp.bfloat16) for a in random_case(4, 1, 2, 512, 1, 16)]
+    out = ops.dot_product_attention(*arrays)
+    assert out.dtype == jnp.bfloat16
+    expected = oracles.attention(*(np.asarray(a, np.float64) for a in arrays))
+    np.testing.assert_allclose(np.asarray(out, np.float64), expected, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"value": (2, 4, 3, 6)}, r"value \[B, S, N, K\] expected shape \(2, 5, 3, 6\)"),
+        ({"mask": (4, 4)}, r"mask expected a shape broadcastable to \[B, N, T, S\] = \(2, 3, 4, 5\)"),
+    ],
+)  # fmt: skip
+def test_a_size_that_does_not_fit_is_one_line(change, message):
+    """Catches an error that names neither the array nor what was expected."""
+    query, key, value = random_case(0, dtype=np.float32)
+    arrays = {"query": query, "key": key, "value": value}
+    arrays |= {name: np.zeros(shape, bool) for name, shape in change.items()}
+    with pytest.raises(ValueError, match=message) as caught:
+        ops.dot_product_attention(**arrays)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mask_of_numbers_is_refused():
+    """Catches an additive mask given as a boolean one, which would attend to what it forbids."""
+    with pytest.raises(ValueError, match="mask expected boolean, got float32"):
+        ops.dot_product_attention(*random_case(0, dtype=np.float32), mask=jnp.zeros((4, 5)))

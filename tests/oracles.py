@@ -1,0 +1,78 @@
+"""The equations in float64 numpy, one sequence step and one gate at a time, as the papers print them.
+
+LSTM and attention are written from the source articles (equations 3.2.1 to 3.2.6 and 3.3.2 of the
+first), which have a matrix for each gate; here each matrix is cut out of the fused parameter by
+name, so that a gate in the wrong place shows.
+"""
+
+import numpy as np
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def gate(fused, order, name):
+    """The block of one gate along the last axis of a fused parameter."""
+    size = fused.shape[-1] // len(order)
+    start = order.index(name) * size
+    return np.asarray(fused, np.float64)[..., start : start + size]
+
+
+def lstm(kernel, recurrent_kernel, bias, inputs, h, c):
+    """Outputs [B, T, H], last h and c. f, i, candidate, C, o, h in the order of the article."""
+
+    def affine(name, x, h):
+        w, u, b = (gate(p, "ifgo", name) for p in (kernel, recurrent_kernel, bias))
+        return x @ w + h @ u + b
+
+    outputs = []
+    for x in np.asarray(inputs, np.float64).swapaxes(0, 1):
+        f = sigmoid(affine("f", x, h))
+        i = sigmoid(affine("i", x, h))
+        candidate = np.tanh(affine("g", x, h))
+        o = sigmoid(affine("o", x, h))
+        c = f * c + i * candidate
+        h = o * np.tanh(c)
+        outputs.append(h)
+    return np.stack(outputs, axis=1), h, c
+
+
+def gru(kernel, recurrent_kernel, bias, recurrent_bias, inputs, h):
+    """Outputs [B, T, H] and the last h; reset after the product, as cuDNN documents it."""
+
+    def from_inputs(name, x):
+        return x @ gate(kernel, "rzn", name) + gate(bias, "rzn", name)
+
+    def from_state(name, h):
+        return h @ gate(recurrent_kernel, "rzn", name) + gate(recurrent_bias, "rzn", name)
+
+    outputs = []
+    for x in np.asarray(inputs, np.float64).swapaxes(0, 1):
+        r = sigmoid(from_inputs("r", x) + from_state("r", h))
+        z = sigmoid(from_inputs("z", x) + from_state("z", h))
+        n = np.tanh(from_inputs("n", x) + r * from_state("n", h))
+        h = (1 - z) * n + z * h
+        outputs.append(h)
+    return np.stack(outputs, axis=1), h
+
+
+def attention(query, key, value, allowed=None, bias=None, scale=None):
+    """softmax(Q K^T / sqrt(d_k)) V for each batch entry, head and query; zeros where none allowed."""
+    query, key, value = (np.asarray(a, np.float64) for a in (query, key, value))
+    batch, queries, heads, features = query.shape
+    keys = key.shape[1]
+    scale = 1 / np.sqrt(features) if scale is None else scale
+    shape = (batch, heads, queries, keys)
+    allowed = np.broadcast_to(True if allowed is None else allowed, shape)
+    bias = np.broadcast_to(0.0 if bias is None else bias, shape)
+    out = np.zeros((batch, queries, heads, value.shape[-1]))
+    for b, n, t in np.ndindex(batch, heads, queries):
+        attended = np.flatnonzero(allowed[b, n, t])
+        if len(attended):
+            logits = np.array(
+                [query[b, t, n] @ key[b, s, n] * scale + bias[b, n, t, s] for s in attended]
+            )
+            weights = np.exp(logits - logits.max())
+            out[b, t, n] = weights / weights.sum() @ value[b, attended, n]
+    return out

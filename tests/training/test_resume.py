@@ -1,0 +1,73 @@
+"""2N steps equal N steps, a checkpoint, and N more, bit for bit."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from lstm_attn.training import checkpoints, make_program, run
+
+
+def steps_of(model, task, config, **resume):
+    program = make_program(model, task, config)
+    for evaluation, states in run(program, task, config, **resume):
+        yield evaluation, states
+
+
+def test_resuming_equals_not_stopping_bit_for_bit(model, task, config, tmp_path):
+    """Identity. Catches a part of the state, a key or a schedule that starts anew."""
+    path = tmp_path / "cell.safetensors"
+    program = make_program(model, task, config)
+    whole = []
+    for number, (evaluation, states) in enumerate(run(program, task, config)):
+        whole.append(evaluation)
+        if number == 1:
+            checkpoints.save(path, states)
+    expected = jax.tree.map(np.asarray, states)
+
+    again = make_program(model, task, config)
+    restored = checkpoints.restore(path, again)
+    resumed = list(run(again, task, config, states=restored, earlier=whole[:2]))
+    assert [e.step for e, _ in resumed] == [15, 20]
+    for (evaluation, _), reference in zip(resumed, whole[2:], strict=True):
+        for name, values in evaluation.metrics.items():
+            np.testing.assert_array_equal(values, reference.metrics[name])
+    jax.tree.map(np.testing.assert_array_equal, resumed[-1][1], expected)
+
+
+def test_a_checkpoint_of_another_model_is_refused(model, task, config, tmp_path):
+    """Catches parameters of another shape being taken up in silence."""
+    from lstm_attn import models
+
+    path = tmp_path / "cell.safetensors"
+    program = make_program(model, task, config)
+    checkpoints.save(path, program.start())
+    wider = models.build("gru", task, models.ModelConfig(features=12, num_heads=2))
+    with pytest.raises(ValueError, match=r"params\.body\.\w+ expected float32") as caught:
+        checkpoints.restore(path, make_program(wider, task, config))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_broken_checkpoint_is_one_line(model, task, config, tmp_path):
+    """Catches a traceback of the file format."""
+    path = tmp_path / "cell.safetensors"
+    path.write_bytes(b"torn")
+    with pytest.raises(ValueError, match="can't be read"):
+        checkpoints.restore(path, make_program(model, task, config))
+
+
+def test_stop_when_solved_ends_at_the_evaluation_that_solves(model, task, config):
+    """Oracle: a criterion made true at step 10. Catches a loop that never ends, or ends late."""
+
+    class SolvedAfterTen(type(task)):
+        seen = 0
+
+        def is_solved(self, metrics):
+            type(self).seen += 1
+            return type(self).seen > config.trials
+
+    easy = SolvedAfterTen(task.length)
+    stopping = dataclasses.replace(config, stop_when_solved=True)
+    evaluations = [e for e, _ in steps_of(model, easy, stopping)]
+    assert [e.step for e in evaluations] == [5, 10]
