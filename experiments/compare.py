@@ -20,6 +20,7 @@ from experiments.grid import CompareConfig, GridCell, grid_cells
 from experiments.progress import GridProgress
 from lstm_attn import models, report, training
 from lstm_attn.analysis import summarise
+from lstm_attn.errors import UsageError
 from lstm_attn.history import stack
 from lstm_attn.runs import RunFolder
 
@@ -112,6 +113,8 @@ def closing_table(records: Sequence[dict]) -> Table:
 
 
 def main() -> int:
+    if not WORKDIR.value:
+        raise UsageError("--workdir: expected a folder, got an empty name")
     config = border.checked(CompareConfig, CONFIG.value.to_dict())
     cells = grid_cells(config)
     folder = RunFolder.open(WORKDIR.value, dataclasses.asdict(config))

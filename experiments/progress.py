@@ -17,16 +17,19 @@ UNKNOWN = "--:--"
 class GridProgress:
     """A live line on a terminal; elsewhere (a log, CI) one plain line an evaluation.
 
-    Time left is seconds a step of the model seen last, times the steps and the sequence lengths
-    that remain: attention's growth with length makes it low at first, and it is only a guess.
+    Time left is a guess: seconds a step and sequence position so far, times those that remain,
+    and for each cell that waits the time that the others took to their first evaluation.
     """
 
     def __init__(self, cells: list[GridCell], steps: int) -> None:
         self.console = Console(highlight=False)
         self._steps = steps
         self._left = {cell.name: cell.task.sequence_length * steps for cell in cells}
-        self._work_done = 0.0
-        self._began = time.monotonic()
+        self._work_seconds, self._work_done = 0.0, 0
+        self._startups: list[float] = []
+        self._waiting = len(cells)
+        self._last_seen = time.monotonic()
+        self._compiling = True
         self._numbers = {cell.name: number for number, cell in enumerate(cells, 1)}
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -37,7 +40,6 @@ class GridProgress:
         )
         self._row = self._bar.add_task("", total=steps, status="")
         self._live = Live(self._bar, console=self.console, refresh_per_second=4, transient=True)
-        self._seen = ""
 
     def __enter__(self) -> "GridProgress":
         if self.console.is_terminal:
@@ -55,12 +57,13 @@ class GridProgress:
     def start(self, cell: GridCell, step: int) -> None:
         """A cell begins at this step; steps done in an earlier run need no more time."""
         self._left[cell.name] = cell.task.sequence_length * (self._steps - step)
-        self._seen = "compiling"
+        self._last_seen, self._compiling = time.monotonic(), True
+        self._waiting -= 1
         self._show(cell, step, "compiling")
 
     def evaluated(self, cell: GridCell, evaluation: Evaluation, ever_solved: int) -> None:
         left = cell.task.sequence_length * (self._steps - evaluation.step)
-        self._work_done += self._left[cell.name] - left
+        self._measure(self._left[cell.name] - left)
         self._left[cell.name] = left
         ratio = np.median(evaluation.metrics["loss"]) / cell.task.baseline
         status = (
@@ -82,9 +85,20 @@ class GridProgress:
         if not self.console.is_terminal:
             self.console.print(f"{self._title(cell)}  {status}", soft_wrap=True)
 
+    def _measure(self, work: int) -> None:
+        """Adds the time since the last evaluation to what it is a sample of."""
+        now = time.monotonic()
+        if self._compiling:
+            self._startups.append(now - self._last_seen)
+        else:
+            self._work_seconds += now - self._last_seen
+            self._work_done += work
+        self._last_seen, self._compiling = now, False
+
     def _time_left(self) -> str:
         if not self._work_done:
             return UNKNOWN
-        rate = (time.monotonic() - self._began) / self._work_done
-        seconds = int(rate * sum(self._left.values()))
+        rate = self._work_seconds / self._work_done
+        startup = sum(self._startups) / len(self._startups)
+        seconds = int(rate * sum(self._left.values()) + startup * self._waiting)
         return f"{seconds // 60}:{seconds % 60:02d}"

@@ -72,7 +72,13 @@ def choose_layout(config: TrainingConfig) -> Layout:
         math.gcd(config.batch_size, config.evaluation_sequences), len(devices) // trial_shards
     )
     used = devices[: trial_shards * batch_shards]
-    mesh = jax.make_mesh((trial_shards, batch_shards), ("trial", "batch"), devices=used)
+    mesh = jax.make_mesh(
+        (trial_shards, batch_shards),
+        ("trial", "batch"),
+        # Not Explicit, JAX's default: what training returns is then indexed like any array.
+        axis_types=(jax.sharding.AxisType.Auto,) * 2,
+        devices=used,
+    )
     placed = config.trials_on_device
     if placed == "auto":
         # Measured (README, "How trials are run"): a CPU core gains nothing from a batch of trials.

@@ -40,9 +40,7 @@ def test_lstm_module_is_the_equations_with_its_named_parameters():
     }
     rng = np.random.default_rng(0)
     carry = ops.LSTMState(*rng.normal(size=(2, BATCH, 4)).astype(np.float32))
-    last, outputs = module.apply(
-        {"params": params}, inputs, initial_carry=carry, return_carry=True
-    )
+    last, outputs = module.apply({"params": params}, inputs, initial_carry=carry, return_carry=True)
     expected, h, c = oracles.lstm(
         params["kernel"], params["recurrent_kernel"], params["bias"], inputs, *carry
     )
@@ -58,9 +56,7 @@ def test_gru_module_is_the_equations_with_its_named_parameters():
     names = ("kernel", "recurrent_kernel", "bias", "recurrent_bias")
     assert set(params) == set(names)
     carry = np.random.default_rng(0).normal(size=(BATCH, 4)).astype(np.float32)
-    last, outputs = module.apply(
-        {"params": params}, inputs, initial_carry=carry, return_carry=True
-    )
+    last, outputs = module.apply({"params": params}, inputs, initial_carry=carry, return_carry=True)
     expected, h = oracles.gru(*(params[name] for name in names), inputs, carry)
     np.testing.assert_allclose(outputs, expected, atol=1e-5)
     np.testing.assert_allclose(last, h, atol=1e-5)

@@ -35,7 +35,9 @@ def test_lstm_matches_equations_in_float64(sizes, seed):
     params, inputs, state = random_case(seed, *sizes)
     expected, h, c = oracles.lstm(*params, inputs, *state)
     with jax.enable_x64(True):
-        outputs, last = ops.lstm(params, jnp.asarray(inputs), ops.LSTMState(*map(jnp.asarray, state)))
+        outputs, last = ops.lstm(
+            params, jnp.asarray(inputs), ops.LSTMState(*map(jnp.asarray, state))
+        )
     np.testing.assert_allclose(outputs, expected, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(last.h, h, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(last.c, c, rtol=1e-12, atol=1e-12)
@@ -73,9 +75,7 @@ def test_lstm_matches_flax_linen_with_the_same_parameters(cell):
     theirs = {f"i{n}": {"kernel": kernels[n]} for n in "ifgo"} | {
         f"h{n}": {"kernel": recurrent[n], "bias": biases[n]} for n in "ifgo"
     }
-    carry, expected = nn.RNN(cell(4), return_carry=True).apply(
-        {"params": {"cell": theirs}}, inputs
-    )
+    carry, expected = nn.RNN(cell(4), return_carry=True).apply({"params": {"cell": theirs}}, inputs)
     outputs, last = ops.lstm(params, inputs)
     np.testing.assert_allclose(outputs, expected, atol=1e-6)
     np.testing.assert_allclose(last.c, carry[0], atol=1e-6)

@@ -18,7 +18,9 @@ def test_a_batch_is_as_defined(length, seed):
     assert batch.inputs.shape == (8, length + 20, 10)
     np.testing.assert_array_equal(batch.inputs.sum(axis=-1), 1)
     assert np.all(batch.mask)
-    for tokens, targets in zip(batch.inputs.argmax(-1).tolist(), batch.targets.tolist(), strict=True):
+    for tokens, targets in zip(
+        batch.inputs.argmax(-1).tolist(), batch.targets.tolist(), strict=True
+    ):
         symbols = tokens[:10]
         assert all(1 <= symbol <= 8 for symbol in symbols)
         assert tokens == symbols + [0] * (length - 1) + [9] + [0] * 10

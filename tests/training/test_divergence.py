@@ -45,7 +45,9 @@ def test_frozen_parameters_are_the_last_finite_ones(model, task, config):
     fatal = dataclasses.replace(config, learning_rates=(FATAL_RATE,), warmup_steps=0)
     short = dataclasses.replace(fatal, steps=5)
     frozen, early = (train(exploding(model), task, c).params for c in (fatal, short))
-    start = train(exploding(model), task, dataclasses.replace(fatal, learning_rates=(1e-30,))).params
+    start = train(
+        exploding(model), task, dataclasses.replace(fatal, learning_rates=(1e-30,))
+    ).params
     for late, soon, first in zip(*map(jax.tree.leaves, (frozen, early, start)), strict=True):
         np.testing.assert_array_equal(late, soon)
         assert np.isfinite(late).all()

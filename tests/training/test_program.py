@@ -31,7 +31,9 @@ def test_a_cell_compiles_once(model, task, config, caplog):
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
         evaluations = [evaluation for evaluation, _ in run(program, task, config)]
     assert len(evaluations) == 4
-    compiled = [r.getMessage() for r in caplog.records if "Finished XLA compilation" in r.getMessage()]
+    compiled = [
+        r.getMessage() for r in caplog.records if "Finished XLA compilation" in r.getMessage()
+    ]
     assert sum("jit(advance)" in message for message in compiled) == 1
     assert sum("jit(start)" in message for message in compiled) == 1
 
@@ -42,7 +44,9 @@ def test_a_trial_among_others_equals_that_trial_alone(model, task, config, whole
     learning rate or a parameter shared between trials."""
     history, params = whole
     seeds, rates = trial_settings(config)
-    alone = dataclasses.replace(config, seeds=int(seeds[trial]) + 1, learning_rates=(float(rates[trial]),))
+    alone = dataclasses.replace(
+        config, seeds=int(seeds[trial]) + 1, learning_rates=(float(rates[trial]),)
+    )
     alone_history, alone_params = final(model, task, alone)
     mine = int(seeds[trial])  # seeds 0 ... mine are trained; the last is the trial
     np.testing.assert_allclose(
@@ -63,7 +67,9 @@ def test_trials_differ_in_seed_and_in_learning_rate(whole):
     ("seeds", "batch_size", "placed", "shards"),
     [(2, 8, "map", (4, 1)), (2, 8, "vmap", (4, 1)), (1, 8, "map", (2, 2)), (1, 7, "map", (2, 1))],
 )
-def test_the_mesh_does_not_change_the_result(model, task, config, seeds, batch_size, placed, shards):
+def test_the_mesh_does_not_change_the_result(
+    model, task, config, seeds, batch_size, placed, shards
+):
     """Identity, to 1e-5 relative: trials on one device one by one are the reference. Catches a
     gradient that is summed instead of averaged over the batch axis, and data drawn by shard."""
     config = dataclasses.replace(
@@ -73,11 +79,15 @@ def test_the_mesh_does_not_change_the_result(model, task, config, seeds, batch_s
     assert (program.layout.trial_shards, program.layout.batch_shards) == shards
     history, params = final(model, task, config)
 
-    optimised = [reference_trial(model, task, config, *s) for s in zip(*trial_settings(config), strict=True)]
+    optimised = [
+        reference_trial(model, task, config, *s) for s in zip(*trial_settings(config), strict=True)
+    ]
     for trial, (expected_params, loss) in enumerate(optimised):
         assert history.metrics["train_loss"][-1, trial] == pytest.approx(loss, rel=1e-4)
         mine = jax.tree.map(lambda leaf, trial=trial: leaf[trial], params)
-        for ours, theirs in zip(jax.tree.leaves(mine), jax.tree.leaves(expected_params), strict=True):
+        for ours, theirs in zip(
+            jax.tree.leaves(mine), jax.tree.leaves(expected_params), strict=True
+        ):
             np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
 
 

@@ -11,8 +11,7 @@ from lstm_attn.training import checkpoints, make_program, run
 
 def steps_of(model, task, config, **resume):
     program = make_program(model, task, config)
-    for evaluation, states in run(program, task, config, **resume):
-        yield evaluation, states
+    yield from run(program, task, config, **resume)
 
 
 def test_resuming_equals_not_stopping_bit_for_bit(model, task, config, tmp_path):

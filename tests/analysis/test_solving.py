@@ -1,0 +1,77 @@
+"""Solve rate, interval and steps to solve against closed forms and histories made by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lstm_attn.analysis import summarise, wilson_interval
+from lstm_attn.history import History
+
+
+@given(trials=st.integers(1, 60), data=st.data())
+def test_wilson_interval_is_its_closed_form(trials, data):
+    """Oracle: Wilson 1927. Catches a normal approximation, or another level than 95 %."""
+    solved = data.draw(st.integers(0, trials))
+    z, p, n = 1.959963984540054, solved / trials, trials
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    low, high = wilson_interval(solved, trials)
+    assert low == pytest.approx(centre - half, abs=1e-9)
+    assert high == pytest.approx(centre + half, abs=1e-9)
+
+
+def history(solved, loss, diverged=None):
+    """Evaluations every 100 steps; rows are evaluations, columns trials."""
+    solved = np.array(solved, bool)
+    return History(
+        steps=100 * np.arange(1, len(solved) + 1),
+        seconds=1.5 * np.arange(1, len(solved) + 1),
+        metrics={"loss": np.array(loss, np.float32)},
+        solved=solved,
+        diverged=np.zeros_like(solved) if diverged is None else np.array(diverged, bool),
+        seeds=np.arange(solved.shape[1]),
+        learning_rates=np.full(solved.shape[1], 0.003, np.float32),
+    )
+
+
+def test_steps_to_solve_is_the_first_evaluation_that_solves():
+    """Oracle: by hand. Trial 0 solves at 200 and then no more, trial 1 never, trial 2 at 300.
+    Catches the last evaluation taken for the first, and an unsolved trial in the median."""
+    record = summarise(
+        history([[0, 0, 0], [1, 0, 0], [0, 0, 1]], [[9, 9, 9], [5, 5, 5], [1, 2, 4]])
+    )
+    assert record["solved"] == 2
+    assert record["trials"] == 3
+    assert record["solve_rate"] == pytest.approx(2 / 3)
+    assert record["median_steps_to_solve"] == 250
+    assert record["final_loss"] == 2
+    assert record["steps"] == 300
+    assert record["seconds"] == 4.5
+    assert [t["steps_to_solve"] for t in record["per_trial"]] == [200, None, 300]
+    assert [t["learning_rate"] for t in record["per_trial"]] == [0.003] * 3
+
+
+def test_a_diverged_trial_counts_as_unsolved_and_as_infinite_loss():
+    """Oracle: by hand. Trial 0 solved before it diverged. Catches NaN in the median."""
+    record = summarise(
+        history(
+            [[1, 0, 1], [0, 0, 1]],
+            [[1, 1, 1], [np.nan, 3, 2]],
+            diverged=[[0, 0, 0], [1, 0, 0]],
+        )
+    )
+    assert record["solved"] == 1
+    assert record["final_loss"] == 3
+    assert [t["diverged_by"] for t in record["per_trial"]] == [200, None, None]
+    assert record["per_trial"][0]["final_loss"] is None
+
+
+def test_nothing_solved_and_all_diverged_are_null():
+    """Catches NaN, which JSON can't hold."""
+    record = summarise(history([[0, 0]], [[np.nan, np.nan]], diverged=[[1, 1]]))
+    assert record["median_steps_to_solve"] is None
+    assert record["final_loss"] is None
+    assert record["solve_rate_low"] == pytest.approx(0, abs=1e-12)

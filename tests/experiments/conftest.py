@@ -1,0 +1,38 @@
+"""The comparison as a user runs it: a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+# Two cells of a second each, many checkpoints.
+TINY = (
+    "--config.models=('gru','lstm')",
+    "--config.task.names=('adding',)",
+    "--config.task.lengths=(4,)",
+    "--config.model.features=4",
+    "--config.training.steps=300",
+    "--config.training.evaluate_every=5",
+    "--config.training.warmup_steps=10",
+    "--config.training.evaluation_sequences=20",
+    "--config.training.seeds=2",
+    "--config.training.stop_when_solved=False",
+)
+
+
+@pytest.fixture(scope="session")
+def compare():
+    """Starts `python -m experiments.compare` on the quick config with overrides."""
+
+    def start(workdir, *overrides, config="configs/quick.py"):
+        return subprocess.Popen(
+            [sys.executable, "-m", "experiments.compare", f"--config={config}",
+             f"--workdir={workdir}", *overrides],
+            cwd=ROOT, env={**os.environ, "PYTHONWARNINGS": "error::RuntimeWarning"},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    return start

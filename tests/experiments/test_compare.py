@@ -1,0 +1,112 @@
+"""The whole path, interrupted and not: a run folder, a report, the same bits."""
+
+import json
+import signal
+import time
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from tests.experiments.conftest import TINY
+
+FIELDS = {
+    "model", "task", "variant", "length", "trials", "solved", "solve_rate", "solve_rate_low",
+    "solve_rate_high", "median_steps_to_solve", "final_loss", "baseline", "parameters", "seconds",
+    "steps",
+}  # fmt: skip
+
+
+def without_seconds(lines):
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def metrics_lines(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def whole(compare, tmp_path_factory):
+    """A run that nothing interrupted, and what it printed."""
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    process = compare(workdir, *TINY)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return workdir, out
+
+
+def test_a_run_leaves_everything_it_should(whole):
+    """Catches a file or a field that is missing, and a record without its cell."""
+    workdir, _ = whole
+    for name in ("config.json", "environment.json", "metrics.jsonl", "results.json", "report.html"):
+        assert (workdir / name).stat().st_size > 0, name
+    assert list(workdir.glob("*.png"))
+    records = json.loads((workdir / "results.json").read_text())
+    assert [record["model"] for record in records] == ["gru", "lstm"]
+    for record in records:
+        assert set(record) >= FIELDS
+        assert record["steps"] == 300
+        assert (workdir / "checkpoints" / f"adding-4-{record['model']}.safetensors").exists()
+    assert len(metrics_lines(workdir)) == 2 * 60
+    environment = json.loads((workdir / "environment.json").read_text())
+    assert environment["versions"]["jax"]
+    assert "2 trials on" in environment["layout"]
+
+
+def test_a_run_shows_what_it_does(whole):
+    """Catches progress that is silent where there is no terminal."""
+    workdir, out = whole
+    assert "2 trials on" in out
+    assert "[1/2] adding-4-gru  step 5  loss/baseline" in out
+    assert "left 0:" in out
+    assert f"report: {workdir}/report.html" in out
+
+
+def test_an_interrupted_run_resumes_to_the_same_bits(compare, whole, tmp_path):
+    """Identity with the run that nothing interrupted. Interrupted in the second cell, so that a
+    finished cell is skipped and an unfinished one goes on. Catches state that starts anew, an
+    evaluation counted twice, a cell trained again."""
+    workdir = tmp_path / "run"
+    process = compare(workdir, *TINY)
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and process.poll() is None:
+        text = (
+            (workdir / "metrics.jsonl").read_text() if (workdir / "metrics.jsonl").exists() else ""
+        )
+        if text.count('"adding-4-lstm"') >= 3:
+            process.send_signal(signal.SIGINT)
+            break
+        time.sleep(0.02)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert f"interrupted; the same command goes on from {workdir}" in out.replace("\n", "")
+    assert err == ""
+    assert len(json.loads((workdir / "results.json").read_text())) == 1
+    assert 63 <= len(metrics_lines(workdir)) < 120
+
+    process = compare(workdir, *TINY)
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    assert "1 of 2 grid cells to train" in out
+    reference, _ = whole
+    results = [json.loads((path / "results.json").read_text()) for path in (workdir, reference)]
+    assert without_seconds(results[0]) == without_seconds(results[1])
+    assert without_seconds(metrics_lines(workdir)) == without_seconds(metrics_lines(reference))
+    for model in ("gru", "lstm"):
+        ours, theirs = (
+            load_file(path / "checkpoints" / f"adding-4-{model}.safetensors")
+            for path in (workdir, reference)
+        )
+        assert ours.keys() == theirs.keys()
+        for name in ours:
+            np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+def test_a_workdir_of_another_config_is_refused(compare, whole):
+    """Catches a run folder that mixes two configs."""
+    workdir, _ = whole
+    process = compare(workdir, *TINY, "--config.training.batch_size=16")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "training.batch_size is 32 there and 16 here" in err
+    assert err.count("\n") == 1

@@ -1,0 +1,105 @@
+"""The page: self-contained, escaped, and whole in a real browser."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from lstm_attn import report
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+PHONE_WIDTH = 500  # the narrowest window that headless Chromium makes
+# 4 learning curves, 2 solve rates, 2 recall, 2 steps to solve; 2 verdicts, costs, config, environment
+PICTURES, TABLES = 10, 5
+PROBE = """
+<script>
+addEventListener("load", () => {
+  const images = [...document.images];
+  document.documentElement.dataset.probe = JSON.stringify({
+    tables: document.querySelectorAll("table").length,
+    empty: [...document.querySelectorAll("table")].filter(t => !t.querySelector("tbody tr")).length,
+    pictures: images.length,
+    broken: images.filter(i => !(i.complete && i.naturalWidth > 100)).length,
+    heading: document.querySelector("h2").textContent,
+    overflow: document.documentElement.scrollWidth - innerWidth,
+    scripts: document.scripts.length,
+  });
+});
+</script>
+"""
+
+
+@pytest.fixture(scope="module")
+def page(run_path):
+    return report.write(run_path)
+
+
+def test_the_page_needs_no_network(page):
+    """Catches an image, style or script that is fetched, and text that is not escaped."""
+    html = page.read_text()
+    assert not re.search(r"https?://|//cdn", html)
+    assert all(source.startswith("data:") for source in re.findall(r'(?:src|href)="([^"]*)"', html))
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html  # the commit of the run made by hand
+
+
+def test_the_folder_has_the_same_pictures_as_files(page):
+    """Catches a figure that is on the page only."""
+    files = sorted(path.name for path in page.parent.glob("*.png"))
+    assert len(files) == PICTURES
+    assert "loss-adding-10.png" in files
+    assert all(path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" for path in page.parent.glob("*.png"))
+
+
+def test_a_diverged_trial_is_named(page):
+    """Catches a divergence that only a number hints at."""
+    html = page.read_text()
+    assert "copy-50-lstm, seed 3, learning rate 0.01: by step 200" in html
+
+
+@pytest.mark.parametrize("width", [1280, PHONE_WIDTH])
+def test_the_page_in_a_real_browser(page, tmp_path, width):
+    """Oracle: Chromium. Catches a broken picture, an empty table, a console error, and a page
+    wider than a phone."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine; .ci/run installs it")
+    probed = tmp_path / "report.html"
+    probed.write_text(page.read_text().replace("</body>", PROBE + "</body>"))
+    flags = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+        "--disable-background-networking --disable-component-update --hide-scrollbars "
+        "--enable-logging=stderr --virtual-time-budget=5000 --dump-dom"
+    )
+    result = subprocess.run(
+        [CHROMIUM, *flags.split(), f"--user-data-dir={tmp_path / 'profile'}",
+         f"--window-size={width},1600", probed.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    found = re.search(r'data-probe="([^"]*)"', result.stdout)
+    assert found, result.stderr
+    probe = json.loads(found[1].replace("&quot;", '"'))
+    assert probe == {
+        "tables": TABLES,
+        "empty": 0,
+        "pictures": PICTURES,
+        "broken": 0,
+        "heading": "Verdict",
+        "overflow": 0,
+        "scripts": 1,
+    }
+    assert "CONSOLE" not in result.stderr
+
+
+def test_a_run_without_copy_has_no_recall_section(run_path, tmp_path):
+    """Catches an empty heading, and a page that needs both tasks."""
+    folder = tmp_path / "run"
+    shutil.copytree(run_path, folder)
+    results = [
+        r for r in json.loads((folder / "results.json").read_text()) if r["task"] == "adding"
+    ]
+    (folder / "results.json").write_text(json.dumps(results))
+    assert "recalled position" not in report.write(folder).read_text()

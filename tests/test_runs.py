@@ -1,0 +1,110 @@
+"""The run folder: what goes in comes out, whatever was torn."""
+
+import json
+
+import numpy as np
+import pytest
+
+from lstm_attn.history import Evaluation
+from lstm_attn.runs import RunFolder
+
+CONFIG = {"models": ("lstm",), "training": {"steps": 10, "learning_rates": (0.01,)}}
+
+
+def evaluation(step, seed=0):
+    rng = np.random.default_rng(seed)
+    metrics = {
+        "loss": np.append(rng.normal(size=2), np.nan).astype(np.float32),
+        "accuracy_by_position": rng.random((3, 4)).astype(np.float32),
+    }
+    flags = np.array([True, False, False])
+    return Evaluation(step, 1.25, metrics, solved=flags, diverged=flags[::-1])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder.open(tmp_path / "run", CONFIG)
+
+
+def test_evaluations_come_back_bit_for_bit(folder):
+    """Identity. Catches a float32 that JSON rounds, NaN that is lost, cells that are mixed."""
+    folder.add_evaluation("a", evaluation(5, seed=1))
+    folder.add_evaluation("b", evaluation(5, seed=2))
+    folder.add_evaluation("a", evaluation(10, seed=3))
+    back = folder.evaluations("a")
+    assert [e.step for e in back] == [5, 10]
+    for ours, seed in zip(back, (1, 3), strict=True):
+        for name, values in evaluation(0, seed).metrics.items():
+            assert ours.metrics[name].dtype == np.float32
+            np.testing.assert_array_equal(ours.metrics[name], values)
+        np.testing.assert_array_equal(ours.solved, [True, False, False])
+        np.testing.assert_array_equal(ours.diverged, [False, False, True])
+
+
+def test_every_line_is_strict_json(folder):
+    """Catches NaN, which is not JSON and which other readers refuse."""
+    folder.add_evaluation("a", evaluation(5))
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    text = (folder.path / "metrics.jsonl").read_text()
+    assert json.loads(text, parse_constant=refuse)["metrics"]["loss"][2] is None
+
+
+def test_a_torn_last_line_is_dropped(folder):
+    """Catches a folder that can't be resumed after a power cut."""
+    folder.add_evaluation("a", evaluation(5))
+    with open(folder.path / "metrics.jsonl", "a") as file:
+        file.write('{"cell": "a", "st')
+    folder.drop_evaluations_after("a", 5)
+    folder.add_evaluation("a", evaluation(10))
+    assert [e.step for e in folder.evaluations("a")] == [5, 10]
+
+
+def test_what_came_after_the_checkpoint_is_dropped_for_its_cell_only(folder):
+    """Catches an evaluation counted twice after resuming."""
+    for cell, step in (("a", 5), ("b", 10), ("a", 10)):
+        folder.add_evaluation(cell, evaluation(step))
+    folder.drop_evaluations_after("a", 5)
+    assert [e.step for e in folder.evaluations("a")] == [5]
+    assert [e.step for e in folder.evaluations("b")] == [10]
+
+
+def test_the_same_config_is_taken_up_again(folder):
+    """Catches a tuple that differs from the list it becomes in JSON."""
+    folder.add_result({"cell": 1})
+    assert RunFolder.open(folder.path, CONFIG).results == [{"cell": 1}]
+
+
+@pytest.mark.parametrize(
+    ("other", "key"),
+    [
+        ({"models": ("gru",), "training": {"steps": 11, "learning_rates": (0.01,)}}, "models"),
+        ({"models": ("lstm",), "training": {"steps": 11, "learning_rates": (0.1,)}}, "training.steps is 10 there and 11 here"),
+        ({"models": ("lstm",), "training": {"steps": 10, "learning_rates": (0.01,), "new": 1}}, "training.new is missing there and 1"),
+        ({"models": ("lstm",), "training": {"steps": 10}}, r"training.learning_rates is \[0.01\] there and missing"),
+    ],
+)  # fmt: skip
+def test_another_config_is_refused_with_the_first_key_that_differs(folder, other, key):
+    """Catches a run mixed from two configs."""
+    with pytest.raises(ValueError, match=key) as caught:
+        RunFolder.open(folder.path, other)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
+    """Catches a traceback of mkdir. A file stands where a folder should be: root can't write it."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"workdir .*file/run can't be written: Not a directory"):
+        RunFolder.open(tmp_path / "file" / "run", CONFIG)
+
+
+def test_environment_is_kept_and_what_changed_is_named(folder):
+    """Catches a resumed run that hides another JAX version."""
+    before = {"started": "then", "versions": {"jax": "1", "numpy": "2"}}
+    assert folder.begin(before) == []
+    assert folder.begin({"started": "now", "versions": {"jax": "3", "numpy": "2"}}) == [
+        "versions.jax"
+    ]
+    assert folder.environment == before
