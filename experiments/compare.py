@@ -6,6 +6,7 @@ The same command on an interrupted run folder goes on where it stopped.
 """
 
 import dataclasses
+import os
 from collections.abc import Sequence
 
 import jax
@@ -130,7 +131,7 @@ def main() -> int:
     console = Console(highlight=False)
     if changed:
         console.print(f"note: not as when this run was begun: {', '.join(changed)}")
-    console.print(f"{layout}; {len(waiting)} of {len(cells)} grid cells to train")
+    console.print(f"{layout}; {len(waiting)} of {len(cells)} grid cells to train", soft_wrap=True)
     try:
         with GridProgress(waiting, config.training.steps) as progress:
             for cell in waiting:
@@ -139,8 +140,9 @@ def main() -> int:
         console.print(closing_table(report.in_grid_order(folder)))
         page = report.write(folder.path)
     except KeyboardInterrupt:
-        console.print(f"interrupted; the same command goes on from {folder.path}")
-        return INTERRUPTED_STATUS
+        console.print(f"interrupted; the same command goes on from {folder.path}", soft_wrap=True)
+        # An orderly exit would wait for the chunk in flight, of which nothing is kept.
+        os._exit(INTERRUPTED_STATUS)
     console.print(f"report: {page}", soft_wrap=True)
     return 0
 

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # From the top down; names on one line may not import each other unless they are the same part.
 HOUSE = (
-    ("experiments",),
+    ("experiments", "benchmarks"),
     ("configs",),
     ("lstm_attn.report",),
     ("lstm_attn.runs",),
@@ -27,7 +27,9 @@ LEVELS = {name: level for level, names in enumerate(HOUSE) for name in names}
 FLAX_AT = ("lstm_attn.modules", "lstm_attn.models")
 WITHOUT_JAX = ("lstm_attn.report", "lstm_attn.runs", "lstm_attn.history", "lstm_attn.errors")
 FILES = [
-    path for part in ("lstm_attn", "experiments", "configs") for path in (ROOT / part).rglob("*.py")
+    path
+    for part in ("lstm_attn", "experiments", "benchmarks", "configs")
+    for path in (ROOT / part).rglob("*.py")
 ]
 
 

@@ -1,5 +1,6 @@
 """Initialisers for parameters that hold several gates side by side."""
 
+import functools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -14,7 +15,30 @@ Initializer = Callable[..., Array]
 zeros = initializers.zeros_init()
 ones = initializers.ones_init()
 glorot = initializers.glorot_uniform()
-orthogonal = initializers.orthogonal()
+
+
+def orthogonal(key: Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32) -> Array:
+    """A matrix with orthonormal rows or columns, whichever are fewer, uniform over all of them.
+
+    Gram-Schmidt on a Gaussian matrix, each column twice, which keeps it orthogonal to rounding.
+    `flax.linen.initializers.orthogonal` has the same distribution, but calls LAPACK's QR, and in
+    jaxlib 0.10 two of these at once can wait for each other forever on a CPU with few cores: each
+    holds a thread of the pool and waits for another. An LSTM draws four at once.
+
+    Source: Saxe, McClelland & Ganguli 2014; "twice is enough" of Kahan, in Parlett 1980, 6-9.
+    """
+    rows, columns = shape
+    gaussian = jax.random.normal(key, (max(shape), min(shape)), dtype)
+    project = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+
+    def add_column(index: Array, basis: Array) -> Array:
+        column = gaussian[:, index]
+        for _ in range(2):
+            column = column - project(basis, project(basis.T, column))
+        return basis.at[:, index].set(column / jnp.linalg.norm(column))
+
+    basis = jax.lax.fori_loop(0, min(shape), add_column, jnp.zeros_like(gaussian))
+    return basis if rows >= columns else basis.T
 
 
 def per_gate(*gates: Initializer) -> Initializer:

@@ -1,5 +1,6 @@
 """The pictures: one panel each, so that a page can set them side by side or in one column."""
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,15 @@ STYLE: Any = {
     "legend.fontsize": 8,
 }
 Record = Mapping[str, Any]  # of results.json
+
+
+class Panel(Figure):
+    """A figure that a notebook shows, whether or not pyplot has been imported."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=DPI / 2)
+        return buffer.getvalue()
 
 
 def learning_curves(histories: Mapping[str, History], baseline: float, title: str = "") -> Figure:
@@ -106,7 +116,7 @@ def steps_to_solve(records: Sequence[Record], title: str = "") -> Figure:
 
 def _panel(title: str, draw: Any) -> Figure:
     with rc_context(STYLE):
-        figure = Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
+        figure = Panel(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
         axes = figure.add_subplot()
         draw(axes)
         axes.set_title(title)

@@ -16,6 +16,9 @@ def use_host_cores() -> None:
 
     XLA's CPU backend runs the small operations of a scan on one core, so trials on devices of
     their own are what uses the others. Where an accelerator is the default, this changes nothing.
+
+    Raises:
+      RuntimeError: JAX has computed already, with another number of devices.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     jax.config.update("jax_num_cpu_devices", cores or 1)

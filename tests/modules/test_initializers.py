@@ -40,6 +40,25 @@ def test_recurrent_blocks_are_orthogonal_and_differ(module, order):
     assert not np.allclose(blocks[0], blocks[1])
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (3, 5), (128, 128)])
+def test_orthogonal_is_orthonormal_in_every_shape(shape):
+    """Oracle: Q^T Q = 1 in float64. Catches a basis lost to rounding, and a wide matrix."""
+    q = np.asarray(orthogonal(jax.random.key(0), shape), np.float64)
+    assert q.shape == shape
+    gram = q.T @ q if shape[0] >= shape[1] else q @ q.T
+    np.testing.assert_allclose(gram, np.eye(min(shape)), atol=1e-6)
+
+
+def test_orthogonal_is_uniform():
+    """Oracle: the moments of a Haar matrix: entries of mean 0, mean square 1/n, and reflections
+    as often as rotations; at five standard errors. Catches a sign that is fixed."""
+    drawn = jax.vmap(lambda key: orthogonal(key, (3, 3)))(jax.random.split(jax.random.key(1), 4000))
+    q = np.asarray(drawn, np.float64)
+    np.testing.assert_allclose(q.mean(axis=0), 0, atol=5 * np.sqrt(1 / 3 / 4000))
+    np.testing.assert_allclose((q**2).mean(axis=0), 1 / 3, atol=5 * 0.3 / np.sqrt(4000))
+    assert abs(np.linalg.det(q).mean()) < 5 / np.sqrt(4000)
+
+
 def test_glorot_takes_its_fan_out_from_one_gate():
     """Oracle: the bound sqrt(6 / (fan_in + fan_out)), H not 4H. Catches a fused draw."""
     kernel = initial(modules.LSTM(64), features_in=32)["kernel"]

@@ -1,0 +1,54 @@
+# Everything a newcomer needs is `make compare` and `make test`; `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help install compare adding copy test lint layouts readme clean
+
+help: ## List every target with one line each
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+install: $(VENV)/installed ## Make the virtual environment with pinned versions
+
+compare: $(VENV)/installed ## Compare all models on copy and adding: under 5 minutes on two cores
+	$(RUN) -m experiments.compare --config=configs/quick.py --workdir=runs/quick
+
+adding: $(VENV)/installed ## The full study of the adding problem: a night, or a GPU
+	$(RUN) -m experiments.compare --config=configs/adding.py --workdir=runs/adding
+
+copy: $(VENV)/installed ## The full study of the copy problem: a night, or a GPU
+	$(RUN) -m experiments.compare --config=configs/copy.py --workdir=runs/copy
+
+test: $(VENV)/test-installed ## Install what the tests need and run them all
+	$(RUN) -m pytest --numprocesses=2
+
+lint: $(VENV)/lint-installed ## Check style (ruff) and types (mypy)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+layouts: $(VENV)/installed ## Measure how trials are best laid out on this machine's devices
+	$(RUN) -m benchmarks.trial_layouts --output=results/trial_layouts.json
+
+readme: $(VENV)/installed ## Put the table and pictures of runs/quick into the README
+	$(RUN) -m experiments.readme --run=runs/quick
+
+clean: ## Remove the virtual environment and caches; run folders stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/test-installed: $(VENV)/installed
+	$(INSTALL) --editable '.[test]'
+	@touch $@
+
+$(VENV)/lint-installed: $(VENV)/test-installed
+	$(INSTALL) --editable '.[test,lint]'
+	@touch $@

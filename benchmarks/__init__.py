@@ -1,0 +1,1 @@
+"""Benchmarks: one file a question; figures side by side, written to results/."""

@@ -1,0 +1,91 @@
+"""Puts the table and the pictures of a run into the README, and keeps the run beside it.
+
+python -m experiments.readme --run=runs/quick
+"""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from experiments import border
+from lstm_attn import report
+from lstm_attn.errors import UsageError
+from lstm_attn.runs import CONFIG, ENVIRONMENT, METRICS, RESULTS, RunFolder
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+KEPT = ROOT / "results" / "quick"
+LAYOUTS = ROOT / "results" / "trial_layouts.json"
+FILES = (CONFIG, ENVIRONMENT, METRICS, RESULTS)
+
+RUN = flags.DEFINE_string("run", "runs/quick", "The run folder to show.")
+
+
+def quick_section(folder: RunFolder) -> str:
+    """The README's account of the quick run."""
+    records = report.in_grid_order(folder)
+    environment = folder.environment
+    longest = max(folder.config["task"]["lengths"])
+    pictures = " ".join(
+        f'<img src="results/quick/loss-{task}-{longest}.png" width="49%" '
+        f'alt="Learning curves: {task}, T = {longest}">'
+        for task in folder.config["task"]["names"]
+    )
+    verdicts = " ".join(
+        report.verdict(records, task) for task in report.tables.names(records, "task")
+    )
+    minutes = sum(record["seconds"] for record in records) / 60
+    return (
+        f"{verdicts}\n\n{pictures}\n\n{report.markdown_table(records)}\n\n"
+        "Trials that solve the task, with the 95 % Wilson interval of the rate; the horizon is "
+        f"the longest length that most trials solve. {environment['started'][:10]}, "
+        f"{minutes:.1f} minutes on {environment['device']['cores']} cores "
+        f"({environment['device']['kind']}), jax {environment['versions']['jax']}."
+    )
+
+
+def layouts_section(record: dict[str, Any]) -> str:
+    """The README's table of trial layouts."""
+    names = list(record["rows"][0]["milliseconds"])
+    lines = [
+        f"| host devices | trials of a device | {' | '.join(names)} |",
+        f"| ---: | --- | {' | '.join('---:' for _ in names)} |",
+    ]
+    how = {"map": "one after another", "vmap": "one batched program"}
+    for row in record["rows"]:
+        times = " | ".join(f"{row['milliseconds'][name]:.2f}" for name in names)
+        lines.append(f"| {row['devices']} | {how[row['placed']]} | {times} |")
+    return "\n".join(lines)
+
+
+def replaced(text: str, name: str, section: str) -> str:
+    """The text with what stands between the marks of that name exchanged."""
+    pattern = rf"(<!-- {name}: .*? -->\n).*?(\n<!-- end of {name} -->)"
+    if not re.search(pattern, text, flags=re.DOTALL):
+        raise UsageError(f"{README.name} has no marks for the section {name!r}")
+    return re.sub(pattern, lambda match: match[1] + section + match[2], text, flags=re.DOTALL)
+
+
+def main() -> int:
+    run = Path(RUN.value)
+    if not (run / RESULTS).exists():
+        raise UsageError(f"--run: expected a run folder with {RESULTS}, got {run}")
+    shutil.rmtree(KEPT, ignore_errors=True)
+    KEPT.mkdir(parents=True)
+    for name in FILES:
+        shutil.copy(run / name, KEPT)
+    for picture in run.glob("*.png"):
+        shutil.copy(picture, KEPT)
+    text = replaced(README.read_text(), "quick", quick_section(RunFolder(KEPT)))
+    text = replaced(text, "layouts", layouts_section(json.loads(LAYOUTS.read_text())))
+    README.write_text(text)
+    print(f"{README} shows {run}; its files are kept in {KEPT}")
+    return 0
+
+
+if __name__ == "__main__":
+    border.run(main)

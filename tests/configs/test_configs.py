@@ -1,0 +1,63 @@
+"""Every config builds, is near-equal in parameters, and takes one step."""
+
+import ast
+import dataclasses
+import runpy
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import border
+from experiments.grid import CompareConfig, grid_cells
+from lstm_attn import models, training
+
+FOLDER = Path(__file__).parent.parent.parent / "configs"
+PATHS = [path for path in sorted(FOLDER.glob("*.py")) if path.name != "__init__.py"]
+
+
+def load(path):
+    return border.checked(CompareConfig, runpy.run_path(str(path))["get_config"]().to_dict())
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_a_config_is_a_lab_note(path):
+    """Catches a docstring without command, cost or what was seen."""
+    note = ast.get_docstring(ast.parse(path.read_text()))
+    assert f"--config=configs/{path.name}" in note
+    assert "Cost" in note
+    assert "Seen 20" in note
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_parameters_are_near_equal_in_every_cell(path):
+    """Oracle: the LSTM's count, within 10 %."""
+    config = load(path)
+    for cell in grid_cells(config):
+        budget, count = (
+            models.count_parameters(models.build(name, cell.task, config.model))
+            for name in ("lstm", cell.model_name)
+        )
+        assert abs(count / budget - 1) < 0.10, cell.name
+
+
+@pytest.mark.parametrize("model_name", ["lstm", "gru", "transformer", "lstm_attention"])
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_every_config_takes_one_step(path, model_name):
+    """At the shortest length of each task, whole batch. Catches a config that fails an hour in."""
+    config = load(path)
+    one_step = dataclasses.replace(
+        config.training, steps=1, evaluate_every=1, warmup_steps=0, seeds=1, evaluation_sequences=4
+    )
+    shortest = {cell.task.name: cell.task for cell in reversed(grid_cells(config))}
+    for task in shortest.values():
+        assert task.length == min(config.task.lengths)
+        with jax.numpy_dtype_promotion("standard"):  # optax, see tests/training/conftest.py
+            model = models.build(model_name, task, config.model)
+            history = training.train(model, task, one_step).history
+        assert history.steps.tolist() == [1]
+        assert np.isfinite(history.metrics["loss"]).all()
+        # Untrained, a model is near the baseline: within a factor of 20, not at zero.
+        assert np.all(history.metrics["loss"] > 0.1 * task.baseline)
+        assert np.all(history.metrics["train_loss"] < 60 * task.baseline)

@@ -1,0 +1,65 @@
+"""The README is true: its examples run, its table is that of the committed run."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from experiments import readme
+from lstm_attn.runs import RunFolder
+
+TEXT = readme.README.read_text()
+EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+# What each example must leave behind, as an expression over its names.
+PROMISES = (
+    "trained.history.steps_to_solve.shape == (8,)",
+    "outputs.shape == (2, 5, 4) and state.h.shape == output.shape == (2, 4) "
+    "and attended.shape == (2, 5, 2, 2)",
+    "outputs.shape == (2, 5, 8) and carry.c.shape == (2, 8) "
+    "and variables['params']['bias'][8:16].tolist() == [3.0] * 8",
+    "models.count_parameters(model) > 0",
+)
+
+
+@pytest.mark.parametrize(("number", "promise"), enumerate(PROMISES))
+def test_an_example_runs_as_it_stands(number, promise, tmp_path):
+    """Catches a name, an argument or a shape that is no longer true."""
+    code = f"{EXAMPLES[number]}\nassert {promise}\n"
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert not list(tmp_path.iterdir()), "an example wrote a file"
+
+
+def test_every_example_is_run():
+    """Catches an example without a promise."""
+    assert len(EXAMPLES) == len(PROMISES)
+
+
+def test_the_notebook_example_is_under_ten_lines():
+    """The issue asks for it."""
+    assert len([line for line in EXAMPLES[0].splitlines() if line.strip()]) < 10
+
+
+def test_the_figures_are_those_of_the_committed_runs():
+    """Oracle: the files in results/. Catches a figure typed by hand or left behind."""
+    assert readme.quick_section(RunFolder(readme.KEPT)) in TEXT
+    assert readme.layouts_section(json.loads(readme.LAYOUTS.read_text())) in TEXT
+    for source in re.findall(r'src="([^"]+)"', TEXT):
+        assert (readme.ROOT / source).exists(), source
+
+
+def test_links_lead_somewhere():
+    """Catches a file that was moved."""
+    for target in re.findall(r"\]\(([^)]+)\)", TEXT):
+        assert (readme.ROOT / target).exists(), target
+
+
+def test_make_targets_that_the_readme_names_exist():
+    """Catches a target that was renamed."""
+    targets = re.findall(r"^([a-z]+):", (readme.ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    for name in re.findall(r"`make ([a-z]+)`|^    make ([a-z]+)", TEXT, flags=re.MULTILINE):
+        assert "".join(name) in targets
