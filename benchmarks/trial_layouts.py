@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from absl import app, flags
+from absl import app, flags, logging
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -66,6 +66,7 @@ def measure(devices: int, placed: str) -> dict[str, float]:
 
 
 def main(_: list[str]) -> None:
+    logging.set_verbosity(logging.WARNING)  # JAX tells which backends are absent
     if DEVICES.value:
         jax.config.update("jax_num_cpu_devices", DEVICES.value)
         placed = PLACED.value or "map"

@@ -16,7 +16,7 @@ def relative_schedule(config: TrainingConfig) -> optax.Schedule:
     if config.warmup_steps == 0:
         return shape
     # One more than the count, so that the first step moves: a rate of zero would waste it.
-    warmup = optax.linear_schedule(1 / config.warmup_steps, 1.0, config.warmup_steps - 1)
+    warmup = optax.linear_schedule(1 / config.warmup_steps, 1.0, max(config.warmup_steps - 1, 1))
     return optax.join_schedules([warmup, shape], [config.warmup_steps])
 
 
