@@ -1,18 +1,21 @@
 """The border of a program: flags in, one clear line and status 2 where they don't fit."""
 
+import dataclasses
+import os
 import runpy
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_type_hints
 
 import dacite
 from absl import app, flags, logging
+from ml_collections import ConfigDict
 
 from lstm_attn.errors import UsageError, unknown_name
 
 USAGE_STATUS = 2
-CONFIG_FLAG = "--config"
+INTERRUPTED_STATUS = 130
 Settings = TypeVar("Settings")
 
 
@@ -29,9 +32,18 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         if positional[1:]:
             fail(f"unexpected argument {positional[1]!r}: everything is given as --flag=value")
         try:
-            return main()
+            status = main()
         except UsageError as error:
             fail(error)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            status = INTERRUPTED_STATUS
+        if status == INTERRUPTED_STATUS:
+            # An orderly exit would wait for the chunk in flight, of which nothing is kept.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+        return status
 
     app.run(guarded, flags_parser=_parse_flags)
     raise AssertionError("app.run exits")
@@ -41,7 +53,7 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
     # JAX logs which backends are absent, at a level that absl shows unless told otherwise.
     logging.set_verbosity(logging.WARNING)
     try:
-        _check_overrides(argv[1:])
+        _check_config_flags(argv[1:])
         return flags.FLAGS(list(argv))
     except UsageError as error:
         fail(error)
@@ -49,20 +61,33 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         fail(str(error).replace("\n", " "))
 
 
-def _check_overrides(arguments: Sequence[str]) -> None:
-    """Names an unknown key of an override; config_flags would answer with a traceback."""
-    paths = [a.partition("=")[2] for a in arguments if a.partition("=")[0] == CONFIG_FLAG]
-    if not paths:
+def _check_config_flags(arguments: Sequence[str]) -> None:
+    """Names what is wrong with --config or an override; config_flags would give a traceback."""
+    given = {}
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        # absl takes one dash or two, and a value after `=` or as the next argument.
+        if argument.startswith("-"):
+            name, equals, value = argument.lstrip("-").partition("=")
+            given[name] = value if equals else following
+    if "config" not in given:
         return
-    if not Path(paths[-1]).is_file():
-        raise UsageError(f"{CONFIG_FLAG} expected a Python file, found none at {paths[-1]!r}")
-    known = _keys(runpy.run_path(paths[-1])["get_config"]().to_dict())
-    for argument in arguments:
-        key, given, _ = argument.removeprefix(CONFIG_FLAG + ".").partition("=")
-        if argument.startswith(CONFIG_FLAG + ".") and key not in known:
-            raise unknown_name("config key", key, known)
-        if argument.startswith(CONFIG_FLAG + ".") and not given:
-            raise UsageError(f"{argument}: expected {CONFIG_FLAG}.{key}=VALUE")
+    known = _keys(_load_config(given["config"]))
+    for name in given:
+        if name.startswith("config.") and name.removeprefix("config.") not in known:
+            raise unknown_name("config key", name.removeprefix("config."), known)
+
+
+def _load_config(path: str) -> dict[str, Any]:
+    if not Path(path).is_file():
+        raise UsageError(f"--config: expected a Python file, found none at {path!r}")
+    try:
+        get_config = runpy.run_path(path).get("get_config")
+    except SyntaxError as error:
+        raise UsageError(f"--config: {path} is not Python: {error}") from error
+    config = get_config() if callable(get_config) else None
+    if not isinstance(config, ConfigDict):
+        raise UsageError(f"--config: {path} expected get_config() to return a ConfigDict")
+    return config.to_dict()
 
 
 def _keys(tree: dict[str, Any], prefix: str = "") -> list[str]:
@@ -74,20 +99,49 @@ def _keys(tree: dict[str, Any], prefix: str = "") -> list[str]:
 
 
 def checked(settings: type[Settings], config: dict[str, Any]) -> Settings:
-    """The config as a frozen dataclass.
+    """The config as a frozen dataclass; a list will do where a tuple is wanted.
 
     Raises:
       UsageError: an unknown or missing key, a value of the wrong type or out of range, naming
         the key.
     """
+    known = _field_names(settings)
+    for key in _keys(config):
+        if key not in known:
+            raise unknown_name("config key", key, known)
     try:
-        hooks: dict[Any, Any] = {float: _number}
-        options = dacite.Config(strict=True, type_hooks=hooks)
-        return dacite.from_dict(settings, config, options)
+        options = dacite.Config(type_hooks={float: _number, int: _whole})
+        return dacite.from_dict(settings, _tuples(config), options)
     except dacite.DaciteError as error:
         raise UsageError(f"config: {error}") from error
+
+
+def _field_names(settings: Any, prefix: str = "") -> list[str]:
+    types = get_type_hints(settings)
+    return [
+        name
+        for field in dataclasses.fields(settings)
+        for name in (
+            _field_names(types[field.name], f"{prefix}{field.name}.")
+            if dataclasses.is_dataclass(types[field.name])
+            else [prefix + field.name]
+        )
+    ]
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _tuples(entry) for key, entry in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _number(value: Any) -> Any:
     """A whole number will do where a float is wanted; other types are left for dacite to refuse."""
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _whole(value: Any) -> Any:
+    """True is a whole number to Python; nobody means it."""
+    if isinstance(value, bool):
+        raise UsageError(f"config: expected a whole number, got {value}")
+    return value

@@ -6,10 +6,10 @@ The same command on an interrupted run folder goes on where it stopped.
 """
 
 import dataclasses
-import os
 from collections.abc import Sequence
 
 import jax
+import numpy as np
 from absl import flags
 from ml_collections import config_flags
 from rich import box
@@ -23,9 +23,10 @@ from lstm_attn import models, report, training
 from lstm_attn.analysis import summarise
 from lstm_attn.errors import UsageError
 from lstm_attn.history import stack
-from lstm_attn.runs import RunFolder
+from lstm_attn.runs import METRICS, RunFolder
 
-INTERRUPTED_STATUS = 130
+# Heads that are many for the width leave few widths to choose from.
+NEAR_EQUAL = 0.1
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The config, such as configs/quick.py.")
 WORKDIR = flags.DEFINE_string(
@@ -40,51 +41,66 @@ def train_cell(
     """Trains one cell from its last checkpoint, if it has one, to its record in results.json."""
     model = models.build(cell.model_name, cell.task, config.model)
     program = training.make_program(model, cell.task, config.training)
-    seeds, learning_rates = training.trial_settings(config.training)
     checkpoint = folder.checkpoint(cell.name)
-    restored, earlier = None, []
-    if checkpoint.exists():
-        restored = training.checkpoints.restore(checkpoint, program)
-        folder.drop_evaluations_after(cell.name, int(restored.step[0]))
-        earlier = folder.evaluations(cell.name)
-    else:
-        folder.drop_evaluations_after(cell.name, 0)
+    restored = training.checkpoints.restore(checkpoint, program) if checkpoint.exists() else None
+    step = 0 if restored is None else int(restored.step[0])
+    folder.drop_evaluations_after(cell.name, step)
+    evaluations = folder.evaluations(cell.name)
+    expected = list(range(config.training.evaluate_every, step + 1, config.training.evaluate_every))
+    if [evaluation.step for evaluation in evaluations] != expected:
+        raise UsageError(
+            f"{folder.path / METRICS} lacks evaluations of {cell.name} up to step {step}; "
+            f"remove {checkpoint} to train the cell anew"
+        )
 
-    progress.start(cell, earlier[-1].step if earlier else 0)
+    progress.start(cell, step)
+    seeds, learning_rates = training.trial_settings(config.training)
     for evaluation, states in training.run(
-        program, cell.task, config.training, states=restored, earlier=earlier
+        program, cell.task, config.training, states=restored, earlier=evaluations
     ):
         # In this order: a line without its checkpoint is dropped on resuming, and done again.
         folder.add_evaluation(cell.name, evaluation)
         training.checkpoints.save(checkpoint, states)
-        earlier.append(evaluation)
-        ever_solved = sum(any(solved) for solved in zip(*(e.solved for e in earlier), strict=True))
-        progress.evaluated(cell, evaluation, ever_solved)
+        evaluations.append(evaluation)
+        steps_to_solve = stack(evaluations, seeds, learning_rates).steps_to_solve
+        progress.evaluated(cell, evaluation, int(np.isfinite(steps_to_solve).sum()))
 
+    parameters, budget = (
+        models.count_parameters(models.build(name, cell.task, config.model))
+        for name in (cell.model_name, models.REFERENCE)
+    )
     record = {
+        "cell": cell.name,
         "model": cell.model_name,
         "task": cell.task.name,
         "variant": cell.task.variant,
         "length": cell.task.length,
         "criterion": cell.task.criterion,
+        "chance": cell.task.chance,
         **summarise(stack(folder.evaluations(cell.name), seeds, learning_rates)),
         "baseline": cell.task.baseline,
-        "parameters": models.count_parameters(model),
+        "parameters": parameters,
+        "parameters_over_lstm": parameters / budget,
         "features": models.matched_features(cell.model_name, cell.task, config.model),
     }
     folder.add_result(record)
-    median = record["median_steps_to_solve"]
-    progress.finish(
-        cell,
+    progress.finish(cell, in_words(record))
+
+
+def in_words(record: dict) -> str:
+    """How a cell ended, on one line."""
+    median, ratio = record["median_steps_to_solve"], record["parameters_over_lstm"]
+    return (
         f"solved {record['solved']}/{record['trials']}"
         + (f" after {median:.0f} steps (median)" if median is not None else "")
         + f", {record['seconds']:.0f} s"
+        + (f"; {ratio:.2f} of the LSTM's parameters" if abs(ratio - 1) > NEAR_EQUAL else "")
         + "".join(
             f"; seed {trial['seed']} at learning rate {trial['learning_rate']:g} "
             f"diverged by step {trial['diverged_by']}"
             for trial in record["per_trial"]
             if trial["diverged_by"] is not None
-        ),
+        )
     )
 
 
@@ -113,37 +129,36 @@ def closing_table(records: Sequence[dict]) -> Table:
     return table
 
 
+def compare(config: CompareConfig, cells: list[GridCell], folder: RunFolder) -> None:
+    """Trains what the folder lacks, then prints the closing table and writes the report."""
+    training.use_host_cores()
+    layout = training.choose_layout(config.training)
+    console = Console(highlight=False, markup=False)
+    changed = folder.begin(environment.describe(layout))
+    if changed:
+        console.print(f"note: not as when this run was begun: {', '.join(changed)}")
+    finished = {record["cell"] for record in folder.results}
+    waiting = [cell for cell in cells if cell.name not in finished]
+    console.print(f"{layout}; {len(waiting)} of {len(cells)} grid cells to train", soft_wrap=True)
+    with GridProgress(waiting, config.training.steps) as progress:
+        for cell in waiting:
+            train_cell(cell, config, folder, progress)
+            jax.clear_caches()
+    console.print(closing_table(report.in_grid_order(folder)))
+    console.print(f"report: {report.write(folder.path)}", soft_wrap=True)
+
+
 def main() -> int:
     if not WORKDIR.value:
         raise UsageError("--workdir: expected a folder, got an empty name")
     config = border.checked(CompareConfig, CONFIG.value.to_dict())
     cells = grid_cells(config)
     folder = RunFolder.open(WORKDIR.value, dataclasses.asdict(config))
-    training.use_host_cores()
-    layout = training.choose_layout(config.training)
-    changed = folder.begin(environment.describe(layout))
-    finished = {(r["model"], r["task"], r["length"]) for r in folder.results}
-    waiting = [
-        cell
-        for cell in cells
-        if (cell.model_name, cell.task.name, cell.task.length) not in finished
-    ]
-    console = Console(highlight=False)
-    if changed:
-        console.print(f"note: not as when this run was begun: {', '.join(changed)}")
-    console.print(f"{layout}; {len(waiting)} of {len(cells)} grid cells to train", soft_wrap=True)
     try:
-        with GridProgress(waiting, config.training.steps) as progress:
-            for cell in waiting:
-                train_cell(cell, config, folder, progress)
-                jax.clear_caches()
-        console.print(closing_table(report.in_grid_order(folder)))
-        page = report.write(folder.path)
+        compare(config, cells, folder)
     except KeyboardInterrupt:
-        console.print(f"interrupted; the same command goes on from {folder.path}", soft_wrap=True)
-        # An orderly exit would wait for the chunk in flight, of which nothing is kept.
-        os._exit(INTERRUPTED_STATUS)
-    console.print(f"report: {page}", soft_wrap=True)
+        print(f"interrupted; the same command goes on from {folder.path}")
+        return border.INTERRUPTED_STATUS
     return 0
 
 

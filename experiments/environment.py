@@ -46,7 +46,7 @@ def _commit() -> str | None:
     try:
         here = Path(__file__).parent
         result = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=10)
-    except OSError:
+    except (OSError, subprocess.SubprocessError):
         return None
     return result.stdout.strip() or None
 

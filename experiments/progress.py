@@ -3,7 +3,6 @@
 import time
 from types import TracebackType
 
-import numpy as np
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -22,7 +21,7 @@ class GridProgress:
     """
 
     def __init__(self, cells: list[GridCell], steps: int) -> None:
-        self.console = Console(highlight=False)
+        self.console = Console(highlight=False, markup=False)
         self._steps = steps
         self._left = {cell.name: cell.task.sequence_length * steps for cell in cells}
         self._work_seconds, self._work_done = 0.0, 0
@@ -32,10 +31,10 @@ class GridProgress:
         self._compiling = True
         self._numbers = {cell.name: number for number, cell in enumerate(cells, 1)}
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TaskProgressColumn(),
-            TextColumn("{task.fields[status]}"),
+            TextColumn("{task.fields[status]}", markup=False),
             console=self.console,
         )
         self._row = self._bar.add_task("", total=steps, status="")
@@ -65,7 +64,7 @@ class GridProgress:
         left = cell.task.sequence_length * (self._steps - evaluation.step)
         self._measure(self._left[cell.name] - left)
         self._left[cell.name] = left
-        ratio = np.median(evaluation.metrics["loss"]) / cell.task.baseline
+        ratio = evaluation.median_loss / cell.task.baseline
         status = (
             f"step {evaluation.step}  loss/baseline {ratio:.3f}  "
             f"solved {ever_solved}/{evaluation.solved.size}  left {self._time_left()}"
@@ -78,7 +77,7 @@ class GridProgress:
         self.console.print(f"{self._title(cell)}  {line}")
 
     def _title(self, cell: GridCell) -> str:
-        return f"[{self._numbers[cell.name]}/{len(self._numbers)}] {cell.name}".replace("[", r"\[")
+        return f"[{self._numbers[cell.name]}/{len(self._numbers)}] {cell.name}"
 
     def _show(self, cell: GridCell, step: int, status: str) -> None:
         self._bar.update(self._row, description=self._title(cell), completed=step, status=status)

@@ -72,16 +72,14 @@ def replaced(text: str, name: str, section: str) -> str:
 
 def main() -> int:
     run = Path(RUN.value)
-    if not (run / RESULTS).exists():
-        raise UsageError(f"--run: expected a run folder with {RESULTS}, got {run}")
+    if not (run / RESULTS).exists() or run.resolve() == KEPT:
+        raise UsageError(f"--run: expected a run folder outside {KEPT}, got {run}")
+    text = replaced(README.read_text(), "quick", quick_section(RunFolder(run)))
+    text = replaced(text, "layouts", layouts_section(json.loads(LAYOUTS.read_text())))
     shutil.rmtree(KEPT, ignore_errors=True)
     KEPT.mkdir(parents=True)
-    for name in FILES:
-        shutil.copy(run / name, KEPT)
-    for picture in run.glob("*.png"):
-        shutil.copy(picture, KEPT)
-    text = replaced(README.read_text(), "quick", quick_section(RunFolder(KEPT)))
-    text = replaced(text, "layouts", layouts_section(json.loads(LAYOUTS.read_text())))
+    for path in (*(run / name for name in FILES), *run.glob("*.png")):
+        shutil.copy(path, KEPT)
     README.write_text(text)
     print(f"{README} shows {run}; its files are kept in {KEPT}")
     return 0

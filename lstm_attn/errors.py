@@ -18,3 +18,11 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UsageError:
     nearest = difflib.get_close_matches(str(name), names, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
     return UsageError(f"unknown {kind} {name!r}: {hint}known are {', '.join(names)}")
+
+
+def check_whole(name: str, value: object, lowest: int = 1) -> None:
+    """Raises UsageError unless the value is a whole number of at least `lowest`."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise UsageError(f"{name}: expected a whole number, got {value!r}")
+    if value < lowest:
+        raise UsageError(f"{name}: expected at least {lowest}, got {value}")

@@ -24,10 +24,15 @@ class Evaluation:
     solved: np.ndarray
     diverged: np.ndarray
 
+    @property
+    def median_loss(self) -> float:
+        """Over trials, a diverged one counting as infinite."""
+        loss = self.metrics["loss"]
+        return float(np.median(np.where(self.diverged | np.isnan(loss), np.inf, loss)))
+
     def __str__(self) -> str:
-        loss = np.median(self.metrics["loss"])
         return (
-            f"step {self.step}: loss {loss:.4g} (median), "
+            f"step {self.step}: loss {self.median_loss:.4g} (median), "
             f"{self.solved.sum()} of {self.solved.size} trials solve, {self.seconds:.0f} s"
         )
 

@@ -12,7 +12,7 @@ from flax import linen as nn
 from jax import Array
 
 from lstm_attn import modules
-from lstm_attn.errors import UsageError, unknown_name
+from lstm_attn.errors import check_whole, unknown_name
 from lstm_attn.modules.attention import check_heads
 from lstm_attn.tasks import Task
 
@@ -45,8 +45,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         for field in ("features", "num_heads", "num_layers"):
-            if getattr(self, field) < 1:
-                raise UsageError(f"model.{field}: expected at least 1, got {getattr(self, field)}")
+            check_whole(f"model.{field}", getattr(self, field))
         check_heads("model", self.num_heads, self.features)
 
 
@@ -62,7 +61,8 @@ class Network(nn.Module):
 
 
 # A new model is one file in modules/ and one line here: (features, config) -> a Flax module.
-MODELS: dict[str, Callable[[int, ModelConfig], nn.Module]] = {
+Builder = Callable[[int, ModelConfig], nn.Module]
+MODELS: dict[str, Builder] = {
     "lstm": lambda features, config: modules.LSTM(features),
     "gru": lambda features, config: modules.GRU(features),
     "transformer": lambda features, config: modules.Transformer(
@@ -80,7 +80,7 @@ def build(name: str, task: Task, config: ModelConfig | None = None) -> Model:
       ValueError: an unknown name, with the nearest ones.
     """
     config = config or ModelConfig()
-    return _build(name, task, config, matched_features(name, task, config))
+    return _build(_builder(name), task, config, matched_features(name, task, config))
 
 
 def count_parameters(model: Model) -> int:
@@ -89,16 +89,18 @@ def count_parameters(model: Model) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
 
 
-@functools.cache
 def matched_features(name: str, task: Task, config: ModelConfig) -> int:
     """The width, a multiple of num_heads, whose parameter count is nearest to the LSTM's."""
-    if name == REFERENCE:
-        return config.features
+    return config.features if name == REFERENCE else _nearest_width(_builder(name), task, config)
 
+
+# By builder, not by name: in a notebook a name may come to mean another model.
+@functools.cache
+def _nearest_width(builder: Builder, task: Task, config: ModelConfig) -> int:
     def count(multiple: int) -> int:
-        return count_parameters(_build(name, task, config, multiple * config.num_heads))
+        return count_parameters(_build(builder, task, config, multiple * config.num_heads))
 
-    budget = count_parameters(_build(REFERENCE, task, config, config.features))
+    budget = count_parameters(_build(_builder(REFERENCE), task, config, config.features))
     narrow, wide = 1, 2
     while count(wide) < budget:
         narrow, wide = wide, 2 * wide
@@ -109,14 +111,18 @@ def matched_features(name: str, task: Task, config: ModelConfig) -> int:
     return nearest * config.num_heads
 
 
-def _build(name: str, task: Task, config: ModelConfig, features: int) -> Model:
+def _builder(name: str) -> Builder:
     if name not in MODELS:
         raise unknown_name("model", name, MODELS)
-    network = Network(MODELS[name](features, config), task.output_features)
+    return MODELS[name]
+
+
+def _build(builder: Builder, task: Task, config: ModelConfig, features: int) -> Model:
+    network = Network(builder(features, config), task.output_features)
 
     def init(key: Array) -> Params:
         # One sequence is enough: no parameter's shape depends on the batch.
-        inputs = jnp.zeros((1, task.sequence_length, task.input_features))
+        inputs = jnp.zeros((1, task.sequence_length, task.input_features), jnp.float32)
         return network.init(key, inputs)["params"]
 
     def apply(params: Params, inputs: Array) -> Array:

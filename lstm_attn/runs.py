@@ -134,10 +134,15 @@ class RunFolder:
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         with open(self.path / METRICS) as file:
-            for line in file:
+            for number, line in enumerate(file, 1):
                 # The last line is torn where the machine stopped while it was written.
                 if line.endswith("\n"):
-                    yield json.loads(line)
+                    try:
+                        yield json.loads(line)
+                    except ValueError as error:
+                        raise UsageError(
+                            f"{file.name}, line {number}: not JSON: {error}"
+                        ) from error
 
 
 def _nulls(metric: np.ndarray) -> Any:
@@ -157,7 +162,10 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text())
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} can't be read: {error}; remove the run or repair it") from error
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -1,8 +1,15 @@
-"""Four host devices, so that meshes are real; no silent dtype promotion; hypothesis without haste."""
+"""CPU with four devices, so that meshes are real; no silent dtype promotion but inside optax."""
+
+import os
+
+os.environ["JAX_PLATFORMS"] = "cpu"  # before JAX is imported, and for the processes of tests
 
 import hypothesis
 import jax
+import optax
 import pytest
+
+from lstm_attn.training import optimizer, program
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -10,6 +17,25 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 # Each new shape compiles: a deadline would measure XLA, and a hundred examples take a minute.
 hypothesis.settings.register_profile("jit", deadline=None, derandomize=True, max_examples=20)
 hypothesis.settings.load_profile("jit")
+
+
+def make_lenient_optimizer(config, learning_rate):
+    """Ours, with promotion allowed: optax's Adam raises a float to an integer count."""
+    strict = optimizer.make_optimizer(config, learning_rate)
+
+    def update(*arguments):
+        with jax.numpy_dtype_promotion("standard"):
+            return strict.update(*arguments)
+
+    return optax.GradientTransformation(strict.init, update)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def optax_may_promote():
+    patch = pytest.MonkeyPatch()
+    patch.setattr(program, "make_optimizer", make_lenient_optimizer)
+    yield
+    patch.undo()
 
 
 @pytest.fixture

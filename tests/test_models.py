@@ -1,5 +1,6 @@
 """The MODELS table: shapes, near-equal sizes, errors."""
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def test_every_model_maps_every_task(name, task):
     model = models.build(name, task, SIZES[0])
     batch = task.sample(jax.random.key(0), 3)
     outputs = model.apply(model.init(jax.random.key(1)), batch.inputs)
-    assert outputs.shape == (3, task.sequence_length, task.output_features)
+    chex.assert_shape(outputs, (3, task.sequence_length, task.output_features))
     assert np.isfinite(task.loss(outputs, batch))
 
 
@@ -58,3 +59,23 @@ def test_sizes_that_cannot_be_are_refused(sizes, message):
     """Catches a failure deep in a trace."""
     with pytest.raises(ValueError, match=message):
         ModelConfig(**sizes)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_parameters_stay_float32_where_64_bit_is_enabled(name, float64):
+    """Catches an initialiser that takes JAX's default dtype, and then a scan that fails."""
+    task = tasks.adding(6)
+    model = models.build(name, task, SIZES[0])
+    params = model.init(jax.random.key(0))
+    chex.assert_tree_all_finite(params)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(params)} == {"float32"}
+    assert model.apply(params, task.sample(jax.random.key(1), 2).inputs).dtype == np.float32
+
+
+def test_a_name_that_comes_to_mean_another_model_is_sized_anew(monkeypatch):
+    """Catches a width remembered by name."""
+    task = tasks.adding(6)
+    monkeypatch.setitem(MODELS, "mine", MODELS["gru"])
+    first = models.matched_features("mine", task, SIZES[0])
+    monkeypatch.setitem(MODELS, "mine", MODELS["lstm_attention"])
+    assert models.matched_features("mine", task, SIZES[0]) != first

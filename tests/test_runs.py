@@ -108,3 +108,16 @@ def test_environment_is_kept_and_what_changed_is_named(folder):
         "versions.jax"
     ]
     assert folder.environment == before
+
+
+def test_damaged_files_are_one_line(folder):
+    """Catches the traceback of a JSON reader."""
+    (folder.path / "metrics.jsonl").write_text("{}}\n")
+    with pytest.raises(ValueError, match=r"metrics.jsonl, line 1: not JSON"):
+        folder.evaluations("a")
+    (folder.path / "results.json").write_text("")
+    with pytest.raises(ValueError, match=r"results.json can't be read"):
+        _ = folder.results
+    (folder.path / "config.json").write_text("")
+    with pytest.raises(ValueError, match=r"config.json can't be read"):
+        RunFolder.open(folder.path, CONFIG)

@@ -31,8 +31,9 @@ def summarise(history: History) -> dict[str, Any]:
     steps_to_solve = history.steps_to_solve
     solved = np.isfinite(steps_to_solve)
     low, high = wilson_interval(int(solved.sum()), len(solved))
-    final = history.metrics["loss"][-1]
     diverged = history.diverged[-1]
+    final = history.metrics["loss"][-1]
+    final = np.where(diverged | np.isnan(final), np.inf, final)
     diverged_by = history.steps[history.diverged.argmax(axis=0)]
     return {
         "trials": len(solved),
@@ -41,7 +42,7 @@ def summarise(history: History) -> dict[str, Any]:
         "solve_rate_low": low,
         "solve_rate_high": high,
         "median_steps_to_solve": float(np.median(steps_to_solve[solved])) if solved.any() else None,
-        "final_loss": _finite(np.median(np.where(diverged | np.isnan(final), np.inf, final))),
+        "final_loss": _finite(np.median(final)),
         "seconds": float(history.seconds[-1]),
         "steps": int(history.steps[-1]),
         "per_trial": [

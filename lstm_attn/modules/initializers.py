@@ -27,6 +27,8 @@ def orthogonal(key: Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32)
 
     Source: Saxe, McClelland & Ganguli 2014; "twice is enough" of Kahan, in Parlett 1980, 6-9.
     """
+    if len(shape) != 2:
+        raise UsageError(f"orthogonal: shape expected 2 axes, got {tuple(shape)}")
     rows, columns = shape
     gaussian = jax.random.normal(key, (max(shape), min(shape)), dtype)
     project = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
@@ -38,14 +39,17 @@ class LSTM(nn.Module):
         initial_carry: ops.LSTMState | None = None,
         return_carry: bool = False,
     ) -> Any:
-        """inputs [B, T, D] to outputs [B, T, H]; with return_carry, (the last state, outputs)."""
+        """inputs [B, T, D] to outputs [B, T, H]; with return_carry, (the last state, outputs).
+
+        A carry is an `ops.LSTMState`, which has h first; flax.linen's is the pair (c, h).
+        """
         width = 4 * self.features
         params = ops.LSTMParams(
-            kernel=self.param("kernel", self.kernel_init, (inputs.shape[-1], width)),
+            kernel=self.param("kernel", self.kernel_init, (inputs.shape[-1], width), jnp.float32),
             recurrent_kernel=self.param(
-                "recurrent_kernel", self.recurrent_kernel_init, (self.features, width)
+                "recurrent_kernel", self.recurrent_kernel_init, (self.features, width), jnp.float32
             ),
-            bias=self.param("bias", self.bias_init, (width,)),
+            bias=self.param("bias", self.bias_init, (width,), jnp.float32),
         )
         outputs, carry = ops.lstm(params, inputs, initial_carry)
         return (carry, outputs) if return_carry else outputs
@@ -75,12 +79,14 @@ class GRU(nn.Module):
         """inputs [B, T, D] to outputs [B, T, H]; with return_carry, (the last h, outputs)."""
         width = 3 * self.features
         params = ops.GRUParams(
-            kernel=self.param("kernel", self.kernel_init, (inputs.shape[-1], width)),
+            kernel=self.param("kernel", self.kernel_init, (inputs.shape[-1], width), jnp.float32),
             recurrent_kernel=self.param(
-                "recurrent_kernel", self.recurrent_kernel_init, (self.features, width)
+                "recurrent_kernel", self.recurrent_kernel_init, (self.features, width), jnp.float32
             ),
-            bias=self.param("bias", self.bias_init, (width,)),
-            recurrent_bias=self.param("recurrent_bias", self.recurrent_bias_init, (width,)),
+            bias=self.param("bias", self.bias_init, (width,), jnp.float32),
+            recurrent_bias=self.param(
+                "recurrent_bias", self.recurrent_bias_init, (width,), jnp.float32
+            ),
         )
         outputs, carry = ops.gru(params, inputs, initial_carry)
         return (carry, outputs) if return_carry else outputs

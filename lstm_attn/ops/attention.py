@@ -22,7 +22,8 @@ def dot_product_attention(
 
         out_t = sum_s softmax_s(scale * q_t . k_s + bias_ts) v_s    over the s that t may attend to
 
-    Names, shapes and meaning are those of `jax.nn.dot_product_attention`.
+    Names, shapes and meaning are those of `jax.nn.dot_product_attention`, for arrays of four axes
+    and as many heads in the keys as in the queries.
 
     Args:
       query: [B, T, N, K].
@@ -42,6 +43,8 @@ def dot_product_attention(
 
     Source: Vaswani et al. 2017, eq. 1.
     """
+    query, key, value = map(jnp.asarray, (query, key, value))
+    bias, mask = (None if array is None else jnp.asarray(array) for array in (bias, mask))
     sizes = check_axes(
         "dot_product_attention",
         query=(query, "B T N K"),

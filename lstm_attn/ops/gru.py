@@ -71,7 +71,7 @@ def gru(
     Args:
       params: kernel [D, 3H], recurrent_kernel [H, 3H], bias [3H], recurrent_bias [3H].
       inputs: [B, T, D].
-      initial_state: h before the first step, [B, H]; zeros of the inputs' dtype if None.
+      initial_state: h before the first step, [B, H]; zeros if None.
 
     Returns:
       The outputs h_1 ... h_T [B, T, H], and h after the last step [B, H].
@@ -81,8 +81,9 @@ def gru(
 
     Source: as `gru_step`.
     """
+    inputs = jnp.asarray(inputs)
     sizes = _check("gru", params, inputs=(inputs, "B T D"))
     if initial_state is None:
-        initial_state = jnp.zeros((sizes["B"], sizes["H"]), inputs.dtype)
+        initial_state = jnp.zeros((sizes["B"], sizes["H"]), jnp.result_type(inputs, *params))
     state, outputs = lax.scan(partial(gru_step, params), initial_state, inputs.swapaxes(0, 1))
     return outputs.swapaxes(0, 1), state

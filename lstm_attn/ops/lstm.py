@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from lstm_attn.errors import UsageError
 from lstm_attn.ops.axes import check_axes
 
 
@@ -75,7 +76,7 @@ def lstm(
     Args:
       params: kernel [D, 4H], recurrent_kernel [H, 4H], bias [4H].
       inputs: [B, T, D].
-      initial_state: h and c before the first step, each [B, H]; zeros of the inputs' dtype if None.
+      initial_state: h and c before the first step, each [B, H]; zeros if None.
 
     Returns:
       The outputs h_1 ... h_T [B, T, H], and the state after the last step.
@@ -85,9 +86,14 @@ def lstm(
 
     Source: as `lstm_step`.
     """
+    inputs = jnp.asarray(inputs)
     sizes = _check("lstm", params, inputs=(inputs, "B T D"))
     if initial_state is None:
-        zeros = jnp.zeros((sizes["B"], sizes["H"]), inputs.dtype)
+        zeros = jnp.zeros((sizes["B"], sizes["H"]), jnp.result_type(inputs, *params))
         initial_state = LSTMState(zeros, zeros)
+    elif not isinstance(initial_state, LSTMState):
+        raise UsageError(
+            f"lstm: initial_state expected LSTMState(h, c), got {type(initial_state).__name__}"
+        )
     state, outputs = lax.scan(partial(lstm_step, params), initial_state, inputs.swapaxes(0, 1))
     return outputs.swapaxes(0, 1), state

@@ -52,7 +52,7 @@ def learning_curves(histories: Mapping[str, History], baseline: float, title: st
 
     def draw(axes: Axes) -> None:
         for color, (label, history) in zip(_colors(histories), histories.items(), strict=True):
-            ratio = history.metrics["loss"] / baseline
+            ratio = np.where(history.diverged, np.nan, history.metrics["loss"] / baseline)
             _line_with_band(axes, history.steps, ratio, color, label)
         axes.axhline(1, color=REFERENCE_COLOR, linestyle="--", linewidth=1, label="no memory")
         axes.set(yscale="log", xlabel="training steps", ylabel="loss / baseline")
@@ -66,6 +66,7 @@ def recall_by_position(histories: Mapping[str, History], chance: float, title: s
     def draw(axes: Axes) -> None:
         for color, (label, history) in zip(_colors(histories), histories.items(), strict=True):
             accuracy = history.metrics["accuracy_by_position"][-1]  # [R, positions]
+            accuracy = np.where(history.diverged[-1][:, None], np.nan, accuracy)
             positions = np.arange(1, accuracy.shape[1] + 1)
             _line_with_band(axes, positions, accuracy.T, color, label)
             axes.set_xticks(positions)

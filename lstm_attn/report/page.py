@@ -15,7 +15,6 @@ from lstm_attn.report import figures, tables
 from lstm_attn.runs import RunFolder, flatten
 
 PAGE = "report.html"
-CHANCE_OF_A_SYMBOL = 1 / 8
 
 
 class Picture(NamedTuple):
@@ -31,12 +30,12 @@ def write(path: str | os.PathLike) -> Path:
     folder = RunFolder(path)
     records = in_grid_order(folder)
     task_names = tables.names(records, "task")
-    histories = {cell_name(record): _history(folder, record) for record in records}
+    histories = {record["cell"]: _history(folder, record) for record in records}
     sections = {
         "curves": _by_cell(records, "loss", histories, figures.learning_curves),
         "rates": _by_task(records, "solve-rate", figures.solve_rates),
         "recall": _by_cell(
-            [record for record in records if record["task"] == "copy"],
+            [record for record in records if record["chance"] is not None],
             "recall",
             histories,
             figures.recall_by_position,
@@ -63,7 +62,7 @@ def write(path: str | os.PathLike) -> Path:
             for section, pictures in sections.items()
         },
         diverged=[
-            {**trial, "cell": cell_name(record)}
+            {**trial, "cell": record["cell"]}
             for record in records
             for trial in record["per_trial"]
             if trial["diverged_by"] is not None
@@ -77,29 +76,23 @@ def write(path: str | os.PathLike) -> Path:
     return page
 
 
-def cell_name(record: tables.Record) -> str:
-    return f"{record['task']}-{record['length']}-{record['model']}"
-
-
 def in_grid_order(folder: RunFolder) -> list[dict[str, Any]]:
     """The run's records in the order of its config, whatever order they were finished in."""
     config = folder.config
-    order = {
-        f"{task}-{length}-{model}": index
-        for index, (task, length, model) in enumerate(
-            (task, length, model)
-            for task in config["task"]["names"]
-            for length in config["task"]["lengths"]
-            for model in config["models"]
-        )
-    }
-    return sorted(folder.results, key=lambda record: order[cell_name(record)])
+    return sorted(
+        folder.results,
+        key=lambda record: (
+            config["task"]["names"].index(record["task"]),
+            config["task"]["lengths"].index(record["length"]),
+            config["models"].index(record["model"]),
+        ),
+    )
 
 
 def _history(folder: RunFolder, record: tables.Record) -> History:
     trials = record["per_trial"]
     return stack(
-        folder.evaluations(cell_name(record)),
+        folder.evaluations(record["cell"]),
         np.array([trial["seed"] for trial in trials]),
         np.array([trial["learning_rate"] for trial in trials]),
     )
@@ -114,9 +107,9 @@ def _by_cell(
         mine = [
             record for record in records if (record["task"], record["length"]) == (task, length)
         ]
-        reference = CHANCE_OF_A_SYMBOL if kind == "recall" else mine[0]["baseline"]
+        reference = mine[0]["chance" if kind == "recall" else "baseline"]
         title = f"{task}, T = {length}"
-        lines = {record["model"]: histories[cell_name(record)] for record in mine}
+        lines = {record["model"]: histories[record["cell"]] for record in mine}
         pictures.append(
             Picture(f"{kind}-{task}-{length}", f"{kind}: {title}", draw(lines, reference, title))
         )

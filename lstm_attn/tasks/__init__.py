@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from lstm_attn.errors import unknown_name
-from lstm_attn.tasks.adding import Adding
+from lstm_attn.tasks.adding_problem import Adding
 from lstm_attn.tasks.base import Batch, Task
-from lstm_attn.tasks.copy import Copy
+from lstm_attn.tasks.copy_problem import Copy
 
 adding = Adding
 copy = Copy

@@ -4,7 +4,7 @@ from typing import NamedTuple, Protocol
 
 from jax import Array
 
-from lstm_attn.errors import UsageError, unknown_name
+from lstm_attn.errors import check_whole, unknown_name
 
 # A fraction of right answers is a float32 mean of batch means, so .99 may come out as .9899999.
 # One answer in 20,000 weighs 5e-5: this slack never lets a wrong one pass.
@@ -45,6 +45,10 @@ class Task(Protocol):
         """The expected loss of the best predictor without memory, in closed form."""
 
     @property
+    def chance(self) -> float | None:
+        """The accuracy of a guess at one symbol, where answers are symbols."""
+
+    @property
     def criterion(self) -> str:
         """What `is_solved` asks for, in words."""
 
@@ -64,5 +68,4 @@ def check_variant(task: str, variant: str, known: tuple[str, ...]) -> None:
 
 def check_length(task: str, length: int, shortest: int) -> None:
     """Raises UsageError for a length at which the task cannot be posed."""
-    if length < shortest:
-        raise UsageError(f"{task}: length expected at least {shortest}, got {length}")
+    check_whole(f"{task}: length", length, shortest)

@@ -33,7 +33,9 @@ def restore(path: Path, program: Program) -> TrialState:
     try:
         arrays = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise UsageError(f"checkpoint {path} can't be read: {error}") from error
+        raise UsageError(
+            f"checkpoint {path} can't be read: {error}; remove it to train its cell anew"
+        ) from error
     leaves = []
     for name, leaf in _named(template).items():
         found = arrays.get(name)

@@ -1,12 +1,15 @@
 """How every trial of a grid cell is trained and evaluated."""
 
 import dataclasses
-import math
 
-from lstm_attn.errors import UsageError, unknown_name
+import numpy as np
+
+from lstm_attn.errors import UsageError, check_whole, unknown_name
 
 SCHEDULES = ("constant", "cosine")
 PLACEMENTS = ("auto", "map", "vmap")
+# Evaluation goes in batches of this many, whatever the mesh, so that its data do not depend on it.
+EVALUATION_BATCH = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +25,8 @@ class TrainingConfig:
     clip_norm: the gradient's global norm is scaled down to at most this.
     weight_decay: AdamW's, scaled by the learning rate.
     evaluate_every: steps between evaluations; also how often there is a checkpoint.
-    evaluation_sequences: fresh sequences for each evaluation.
+    evaluation_sequences: fresh sequences for each evaluation; at most EVALUATION_BATCH, or a
+      multiple of it.
     stop_when_solved: end a cell once each of its trials has solved the task or diverged.
     trials_on_device: trials of one device in one batched program ("vmap") or one after another
       ("map"); "auto" takes what was measured as faster on the backend.
@@ -43,30 +47,36 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for field in ("steps", "batch_size", "seeds", "evaluate_every", "evaluation_sequences"):
-            if getattr(self, field) < 1:
-                raise UsageError(
-                    f"training.{field}: expected at least 1, got {getattr(self, field)}"
-                )
-        if not self.learning_rates:
-            raise UsageError("training.learning_rates: expected at least one, got none")
+            check_whole(f"training.{field}", getattr(self, field))
+        check_whole("training.warmup_steps", self.warmup_steps, 0)
+        if not isinstance(self.learning_rates, tuple | list) or not self.learning_rates:
+            raise UsageError(
+                "training.learning_rates: expected at least one, as a tuple, "
+                f"got {self.learning_rates!r}"
+            )
         for rate in self.learning_rates:
-            if self.learning_rates.count(rate) > 1:
-                raise UsageError(f"training.learning_rates: {rate} is given twice")
-        for name, values, lowest in (
-            ("learning_rates", self.learning_rates, "> 0"),
-            ("clip_norm", (self.clip_norm,), "> 0"),
-            ("weight_decay", (self.weight_decay,), ">= 0"),
+            _check_number("learning_rates", rate)
+        # As float32, in which the trials hold them: two rates may round to one.
+        if len(set(map(np.float32, self.learning_rates))) < len(self.learning_rates):
+            raise UsageError(
+                f"training.learning_rates: expected different ones, got {self.learning_rates}"
+            )
+        _check_number("clip_norm", self.clip_norm)
+        _check_number("weight_decay", self.weight_decay, zero=True)
+        if self.evaluation_sequences > EVALUATION_BATCH and (
+            self.evaluation_sequences % EVALUATION_BATCH
         ):
-            for value in values:
-                if not math.isfinite(value) or value < 0 or (value == 0 and lowest == "> 0"):
-                    raise UsageError(f"training.{name}: expected finite and {lowest}, got {value}")
+            raise UsageError(
+                f"training.evaluation_sequences: expected at most {EVALUATION_BATCH} or a "
+                f"multiple of it, got {self.evaluation_sequences}"
+            )
         if self.schedule not in SCHEDULES:
             raise unknown_name("training.schedule", self.schedule, SCHEDULES)
         if self.trials_on_device not in PLACEMENTS:
             raise unknown_name("training.trials_on_device", self.trials_on_device, PLACEMENTS)
-        if not 0 <= self.warmup_steps < self.steps:
+        if self.warmup_steps >= self.steps:
             raise UsageError(
-                f"training.warmup_steps: expected 0 to steps - 1 = {self.steps - 1}, "
+                f"training.warmup_steps: expected less than steps={self.steps}, "
                 f"got {self.warmup_steps}"
             )
         if self.steps % self.evaluate_every:
@@ -78,3 +88,18 @@ class TrainingConfig:
     @property
     def trials(self) -> int:
         return self.seeds * len(self.learning_rates)
+
+    @property
+    def evaluation_batch(self) -> int:
+        return min(self.evaluation_sequences, EVALUATION_BATCH)
+
+
+def _check_number(field: str, value: object, *, zero: bool = False) -> None:
+    """Raises UsageError unless the value is finite and > 0 (or 0) in float32."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        with np.errstate(over="ignore"):
+            rounded = np.float32(value)
+        if np.isfinite(rounded) and (rounded > 0 or (zero and value == 0)):
+            return
+    wanted = ">= 0" if zero else "> 0"
+    raise UsageError(f"training.{field}: expected finite and {wanted}, got {value!r}")

@@ -70,10 +70,9 @@ class Layout:
 def choose_layout(config: TrainingConfig) -> Layout:
     """As many local devices as can be kept equally busy: trials first, then parts of the batch."""
     devices = jax.local_devices()
-    trial_shards = math.gcd(config.trials, len(devices))
-    batch_shards = math.gcd(
-        math.gcd(config.batch_size, config.evaluation_sequences), len(devices) // trial_shards
-    )
+    trial_shards = _largest_divisor(config.trials, len(devices))
+    both = math.gcd(config.batch_size, config.evaluation_batch)
+    batch_shards = _largest_divisor(both, len(devices) // trial_shards)
     used = devices[: trial_shards * batch_shards]
     mesh = jax.make_mesh(
         (trial_shards, batch_shards),
@@ -88,3 +87,7 @@ def choose_layout(config: TrainingConfig) -> Layout:
         # the recurrent models and costs it a factor of two for attention.
         placed = "map" if jax.default_backend() == "cpu" else "vmap"
     return Layout(mesh, placed, config.trials)
+
+
+def _largest_divisor(number: int, limit: int) -> int:
+    return max(divisor for divisor in range(1, limit + 1) if number % divisor == 0)

@@ -32,15 +32,16 @@ def run(
 
     Args:
       program: of this task and config, from `make_program`.
-      states: to go on from, with the `earlier` evaluations that led to them; None for a start.
+      states: to go on from, None for a start.
+      earlier: the evaluations that led to the states, for the clock and for what was solved.
     """
     began = time.monotonic() - (earlier[-1].seconds if earlier else 0.0)
-    step = earlier[-1].step if earlier else 0
     done = np.zeros(config.trials, bool)
     for evaluation in earlier:
         done |= evaluation.solved | evaluation.diverged
     if states is None:
         states = program.start()
+    step = int(states.step[0])
     while step < config.steps and not (config.stop_when_solved and done.all()):
         states, metrics = program.advance(states)
         host_metrics = _fetch({**metrics, "finite": states.finite})

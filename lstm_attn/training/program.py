@@ -17,7 +17,6 @@ from lstm_attn.training.optimizer import make_optimizer
 
 # What a trial's seed is split into: parameters, training data, evaluation data.
 INIT_STREAM, TRAIN_STREAM, EVALUATION_STREAM = range(3)
-LARGEST_EVALUATION_BATCH = 250
 
 
 class TrialState(NamedTuple):
@@ -54,7 +53,6 @@ def trial_settings(config: TrainingConfig) -> tuple[np.ndarray, np.ndarray]:
 def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
     """The jitted functions that train all trials of one grid cell."""
     layout = choose_layout(config)
-    evaluation_batch = _evaluation_batch(config, layout.batch_shards)
 
     def stream(seed: Array, index: int, step: Array | int = 0) -> Array:
         return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), index), step)
@@ -96,10 +94,10 @@ def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
         key = stream(state.seed, EVALUATION_STREAM, state.step)
 
         def evaluate_batch(index: Array) -> dict[str, Array]:
-            batch = shard(task.sample(jax.random.fold_in(key, index), evaluation_batch))
+            batch = shard(task.sample(jax.random.fold_in(key, index), config.evaluation_batch))
             return task.metrics(model.apply(state.params, batch.inputs), batch)
 
-        batches = jnp.arange(config.evaluation_sequences // evaluation_batch)
+        batches = jnp.arange(config.evaluation_sequences // config.evaluation_batch)
         means = jax.tree.map(lambda m: m.mean(axis=0), lax.map(evaluate_batch, batches))
         return lax.pmean(means, "batch")
 
@@ -131,15 +129,3 @@ def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
 
 def _all_finite(tree: Params) -> Array:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
-
-
-def _evaluation_batch(config: TrainingConfig, batch_shards: int) -> int:
-    """The largest divisor of the evaluation's sequences that memory bears and the shards divide."""
-    sequences = config.evaluation_sequences
-    return max(
-        size
-        for size in range(1, sequences + 1)
-        if sequences % size == 0
-        and size % batch_shards == 0
-        and (size <= LARGEST_EVALUATION_BATCH or size == batch_shards)
-    )

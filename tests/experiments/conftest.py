@@ -27,9 +27,9 @@ TINY = (
 def compare():
     """Starts `python -m experiments.compare` on the quick config with overrides."""
 
-    def start(workdir, *overrides, config="configs/quick.py"):
+    def start(workdir, *overrides, config=("--config=configs/quick.py",)):
         return subprocess.Popen(
-            [sys.executable, "-m", "experiments.compare", f"--config={config}",
+            [sys.executable, "-m", "experiments.compare", *config,
              f"--workdir={workdir}", *overrides],
             cwd=ROOT, env={**os.environ, "PYTHONWARNINGS": "error::RuntimeWarning"},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -2,6 +2,10 @@
 
 import pytest
 
+from experiments import border
+from experiments.grid import CompareConfig
+from tests.configs.test_configs import FOLDER, load
+
 
 @pytest.mark.parametrize(
     ("override", "message"),
@@ -12,7 +16,7 @@ import pytest
             "--config.task.lenghts=(5,)",
             "unknown config key 'task.lenghts': did you mean task.lengths",
         ),
-        ("--config.task.lengths=(1,)", "adding: length expected at least 2, got 1"),
+        ("--config.task.lengths=(1,)", "adding: length: expected at least 2, got 1"),
         ("--config.model.num_heads=3", "num_heads expected a divisor of features=32, got 3"),
         ("--config.training.seeds=0", "training.seeds: expected at least 1, got 0"),
         ("--config.training.steps=many", "invalid literal for int() with base 10: 'many'"),
@@ -21,8 +25,11 @@ import pytest
         ("--workdir=/dev/null/run", "workdir /dev/null/run can't be written: Not a directory"),
         (
             "--config=configs/qiuck.py",
-            "--config expected a Python file, found none at 'configs/qiuck.py'",
+            "--config: expected a Python file, found none at 'configs/qiuck.py'",
         ),
+        ("-config.task.lenghts=(5,)", "unknown config key 'task.lenghts'"),
+        ("--config=README.md", "--config: README.md is not Python"),
+        ("--config=experiments/grid.py", "expected get_config() to return a ConfigDict"),
         ("--confg=x", "Unknown command line flag 'confg'"),
         ("resume", "unexpected argument 'resume'"),
     ],
@@ -45,3 +52,41 @@ def test_an_empty_workdir_is_one_line(compare):
     assert process.returncode == 2
     assert "workdir" in err
     assert err.count("\n") == 1
+
+
+def config_with(**training):
+    config = border._load_config(str(FOLDER / "quick.py"))
+    config["training"] |= training
+    return config
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ({"sede": 1}, "unknown config key 'training.sede': did you mean training.seeds"),
+        ({"seeds": True}, "expected a whole number, got True"),
+        ({"seeds": "4"}, "training.seeds"),
+        ({"steps": None}, "training.steps"),
+    ],
+)
+def test_a_config_file_of_ones_own_is_checked_as_overrides_are(training, message):
+    """Catches an unknown key that is ignored, and a type that fails deep in a trace."""
+    with pytest.raises(ValueError, match=message) as caught:
+        border.checked(CompareConfig, config_with(**training))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_list_will_do_for_a_tuple_and_a_whole_number_for_a_float():
+    """Catches a config refused for how Python spells it."""
+    config = config_with(learning_rates=[1e-2], clip_norm=1)
+    assert border.checked(CompareConfig, config) == load(FOLDER / "quick.py")
+
+
+def test_a_config_flag_may_be_spelt_as_absl_allows(compare, tmp_path):
+    """Catches `--config PATH` being refused."""
+    process = compare(
+        tmp_path / "run", "--config", "configs/adding.py", "--config.model.num_heads=7"
+    )
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "divisor of features=64, got 7" in err

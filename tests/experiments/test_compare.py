@@ -1,13 +1,22 @@
 """The whole path, interrupted and not: a run folder, a report, the same bits."""
 
+import dataclasses
 import json
+import shutil
 import signal
 import time
 
+import chex
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from experiments import compare as compare_program
+from experiments.grid import GridCell
+from experiments.progress import GridProgress
+from lstm_attn import tasks, training
+from lstm_attn.runs import RunFolder
+from tests.configs.test_configs import FOLDER, load
 from tests.experiments.conftest import TINY
 
 FIELDS = {
@@ -100,6 +109,60 @@ def test_an_interrupted_run_resumes_to_the_same_bits(compare, whole, tmp_path):
         assert ours.keys() == theirs.keys()
         for name in ours:
             np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+@pytest.mark.parametrize("stopped_in", ["save", "add_result"])
+def test_a_stop_at_the_worst_moment_loses_and_doubles_nothing(stopped_in, tmp_path, monkeypatch):
+    """Identity with a cell that nothing stopped: stopped between a line and its checkpoint, and
+    between the last evaluation and its record. Catches a line kept and then written again."""
+    config = load(FOLDER / "quick.py")
+    small = dataclasses.replace(
+        config.training, steps=8, evaluate_every=2, warmup_steps=1, seeds=2, evaluation_sequences=20
+    )
+    config = dataclasses.replace(config, training=small)
+    cell = GridCell("gru", tasks.adding(4))
+
+    def train(name):
+        folder = RunFolder.open(tmp_path / name, {})
+        with GridProgress([cell], small.steps) as progress:
+            compare_program.train_cell(cell, config, folder, progress)
+
+    train("whole")
+    module = {"save": training.checkpoints, "add_result": RunFolder}[stopped_in]
+    whole, calls = getattr(module, stopped_in), []
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == (3 if stopped_in == "save" else 1):
+            raise KeyboardInterrupt
+        whole(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, stopped_in, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train("stopped")
+    train("stopped")
+    folders = [tmp_path / name for name in ("whole", "stopped")]
+    lines, again = (without_seconds(metrics_lines(folder)) for folder in folders)
+    assert lines == again
+    results = [json.loads((folder / "results.json").read_text()) for folder in folders]
+    assert without_seconds(results[0]) == without_seconds(results[1])
+    checkpoints = [load_file(next((folder / "checkpoints").iterdir())) for folder in folders]
+    chex.assert_trees_all_equal(*checkpoints)
+
+
+def test_metrics_lost_behind_a_checkpoint_are_one_line(compare, whole, tmp_path):
+    """Catches a cell that trains on with half its history."""
+    workdir = tmp_path / "run"
+    shutil.copytree(whole[0], workdir)
+    (workdir / "results.json").unlink()
+    lines = (workdir / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (workdir / "metrics.jsonl").write_text("".join(lines[:10]))
+    process = compare(workdir, *TINY)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "lacks evaluations of adding-4-gru up to step 300; remove" in err
+    assert err.count("\n") == 1
 
 
 def test_a_workdir_of_another_config_is_refused(compare, whole):

@@ -103,6 +103,23 @@ def test_a_state_handed_on_continues_the_sequence(float64):
     np.testing.assert_allclose(end.c, last.c, rtol=1e-12)
 
 
+def test_inputs_of_another_dtype_than_the_parameters(float64):
+    """Oracle: the equations. Catches an initial state that does not have the outputs' dtype."""
+    params, inputs, _ = random_case(5, 2, 4, 3, 4)
+    zeros = np.zeros((2, 4))
+    with jax.numpy_dtype_promotion("standard"):
+        outputs, _ = ops.lstm(params, inputs.astype(np.float32))
+    expected, *_ = oracles.lstm(*params, inputs.astype(np.float32), zeros, zeros)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-12)
+
+
+def test_a_state_that_is_any_pair_is_refused():
+    """Catches flax's (c, h) taken for (h, c)."""
+    params, inputs, state = random_case(6, 2, 4, 3, 4, np.float32)
+    with pytest.raises(ValueError, match=r"initial_state expected LSTMState\(h, c\), got tuple"):
+        ops.lstm(params, inputs, tuple(state))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

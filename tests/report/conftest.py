@@ -54,6 +54,8 @@ def run_path(tmp_path_factory):
                 for evaluation in evaluations(model, task, length):
                     folder.add_evaluation(cell, evaluation)
                 record = {
+                    "cell": cell,
+                    "chance": 1 / 8 if task == "copy" else None,
                     "model": model,
                     "task": task,
                     "variant": "arjovsky2016",

@@ -1,17 +1,9 @@
 """A grid cell small enough to train in a second."""
 
-import jax
 import pytest
 
 from lstm_attn import models, tasks
 from lstm_attn.training import TrainingConfig
-
-
-@pytest.fixture(autouse=True, scope="module")
-def optax_promotes():
-    """optax's Adam raises a float to an integer count, which strict promotion forbids."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
 
 
 @pytest.fixture(scope="session")

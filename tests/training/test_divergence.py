@@ -53,3 +53,26 @@ def test_frozen_parameters_are_the_last_finite_ones(model, task, config):
         assert np.isfinite(late).all()
         if first.size > 4:
             assert np.abs(late - first).max() > 1e20  # the first step was taken
+
+
+def test_parameters_that_overflow_without_the_loss_are_kept_finite(task, config):
+    """Oracle: by hand. tanh saturates, so the loss stays finite while the second step of 3e38
+    takes w past the largest float32. Catches a check of the loss alone."""
+    saturated = Model(
+        init=lambda key: {"w": jnp.float32(0.5)},
+        apply=lambda params, inputs: jnp.tanh(params["w"]) * jnp.ones((*inputs.shape[:2], 1)),
+    )
+    fatal = dataclasses.replace(config, learning_rates=(3e38,), warmup_steps=0)
+    trained = train(saturated, task, fatal)
+    assert trained.history.diverged.all()
+    assert np.isfinite(trained.history.metrics["loss"]).all()
+    assert np.isfinite(trained.params["w"]).all()
+
+
+def test_a_frozen_trial_is_unsolved_even_where_its_metrics_would_do(model, task, config):
+    """Oracle: a criterion that always holds. Catches a diverged trial counted as solved."""
+    easy = type("Easy", (type(task),), {"is_solved": lambda self, metrics: True})(task.length)
+    both = dataclasses.replace(config, learning_rates=(1e-2, FATAL_RATE), warmup_steps=0)
+    history = train(exploding(model), easy, both).history
+    assert history.solved[:, :2].all()
+    assert not history.solved[:, 2:].any()

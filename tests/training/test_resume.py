@@ -2,10 +2,12 @@
 
 import dataclasses
 
+import chex
 import jax
 import numpy as np
 import pytest
 
+from lstm_attn import models
 from lstm_attn.training import checkpoints, make_program, run
 
 
@@ -32,13 +34,28 @@ def test_resuming_equals_not_stopping_bit_for_bit(model, task, config, tmp_path)
     for (evaluation, _), reference in zip(resumed, whole[2:], strict=True):
         for name, values in evaluation.metrics.items():
             np.testing.assert_array_equal(values, reference.metrics[name])
-    jax.tree.map(np.testing.assert_array_equal, resumed[-1][1], expected)
+    chex.assert_trees_all_equal(jax.tree.map(np.asarray, resumed[-1][1]), expected)
+
+
+def test_states_know_their_own_step(model, task, config):
+    """Catches a step counted from the evaluations given, which would train past the end."""
+    program = make_program(model, task, config)
+    _, states = next(run(program, task, config))
+    assert [e.step for e, _ in run(program, task, config, states=states)] == [10, 15, 20]
+
+
+def test_a_resumed_cell_remembers_what_was_solved(model, task, config):
+    """Identity: every trial solved before the stop, so nothing is left to do. Catches a resumed
+    run that goes on where an uninterrupted one would have ended."""
+    stopping = dataclasses.replace(config, stop_when_solved=True)
+    program = make_program(model, task, stopping)
+    evaluation, states = next(run(program, task, stopping))
+    solved = dataclasses.replace(evaluation, solved=np.ones(4, bool))
+    assert list(run(program, task, stopping, states=states, earlier=[solved])) == []
 
 
 def test_a_checkpoint_of_another_model_is_refused(model, task, config, tmp_path):
     """Catches parameters of another shape being taken up in silence."""
-    from lstm_attn import models
-
     path = tmp_path / "cell.safetensors"
     program = make_program(model, task, config)
     checkpoints.save(path, program.start())

@@ -71,7 +71,7 @@ def test_solved_is_at_least_99_percent(right, solved):
 
 def test_a_length_that_cannot_be_is_one_line():
     """Catches a delay with no place for the delimiter."""
-    with pytest.raises(ValueError, match="^copy: length expected at least 1, got 0$"):
+    with pytest.raises(ValueError, match="^copy: length: expected at least 1, got 0$"):
         tasks.copy(0)
 
 

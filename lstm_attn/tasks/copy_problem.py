@@ -42,6 +42,7 @@ class Copy:
         default="at least 99 % of recalled symbols right", init=False
     )
     input_features: int = dataclasses.field(default=SYMBOLS + 2, init=False)
+    chance: float = dataclasses.field(default=1 / SYMBOLS, init=False)
     output_features: int = dataclasses.field(default=SYMBOLS + 1, init=False)
 
     def __post_init__(self) -> None:

@@ -37,6 +37,7 @@ class Adding:
     )
     input_features: int = dataclasses.field(default=2, init=False)
     output_features: int = dataclasses.field(default=1, init=False)
+    chance: None = dataclasses.field(default=None, init=False)
     baseline: float = dataclasses.field(default=1 / 6, init=False)
 
     def __post_init__(self) -> None:

@@ -65,7 +65,7 @@ def test_solved_is_at_least_99_percent(right, solved):
 
 def test_a_length_or_variant_that_cannot_be_is_one_line():
     """Catches an empty first half, which would draw a marker from no steps."""
-    with pytest.raises(ValueError, match="^adding: length expected at least 2, got 1$"):
+    with pytest.raises(ValueError, match="^adding: length: expected at least 2, got 1$"):
         tasks.adding(1)
     with pytest.raises(ValueError, match="did you mean arjovsky2016"):
         tasks.adding(10, variant="arjovski2016")
