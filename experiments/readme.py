@@ -64,10 +64,12 @@ def layouts_section(record: dict[str, Any]) -> str:
 
 def replaced(text: str, name: str, section: str) -> str:
     """The text with what stands between the marks of that name exchanged."""
-    pattern = rf"(<!-- {name}: .*? -->\n).*?(\n<!-- end of {name} -->)"
+    pattern = rf"(<!-- {name}: [^\n]*\n).*?(<!-- end of {name} -->)"
     if not re.search(pattern, text, flags=re.DOTALL):
         raise UsageError(f"{README.name} has no marks for the section {name!r}")
-    return re.sub(pattern, lambda match: match[1] + section + match[2], text, flags=re.DOTALL)
+    return re.sub(
+        pattern, lambda match: f"{match[1]}\n{section}\n\n{match[2]}", text, flags=re.DOTALL
+    )
 
 
 def main() -> int:

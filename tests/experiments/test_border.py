@@ -84,9 +84,8 @@ def test_a_list_will_do_for_a_tuple_and_a_whole_number_for_a_float():
 
 def test_a_config_flag_may_be_spelt_as_absl_allows(compare, tmp_path):
     """Catches `--config PATH` being refused."""
-    process = compare(
-        tmp_path / "run", "--config", "configs/adding.py", "--config.model.num_heads=7"
-    )
+    spaced = ("--config", "configs/adding.py")
+    process = compare(tmp_path / "run", "--config.model.num_heads=7", config=spaced)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "divisor of features=64, got 7" in err

@@ -1,6 +1,7 @@
 """All trials as one program: compiled once, each trial as if alone, whatever the mesh."""
 
 import dataclasses
+import functools
 import logging
 
 import chex
@@ -115,6 +116,22 @@ def test_the_layout_uses_as_many_devices_as_it_can(trials, devices, used, monkey
     assert np.prod(chosen["shape"]) == used
 
 
+@functools.cache
+def plain_step(model, task, config):
+    """One jitted step of one trial at a given rate."""
+
+    @jax.jit
+    def step_of(params, state, batch, rate):
+        def loss_of(params):
+            return task.loss(model.apply(params, batch.inputs), batch)
+
+        loss, gradients = jax.value_and_grad(loss_of)(params)
+        updates, state = make_lenient_optimizer(config, rate).update(gradients, state, params)
+        return optax.apply_updates(params, updates), state, loss
+
+    return step_of
+
+
 def reference_trial(model, task, config, seed, rate):
     """The plainest loop: one trial, one step after another, no mesh, no scan.
 
@@ -125,20 +142,10 @@ def reference_trial(model, task, config, seed, rate):
         return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), index), step)
 
     params = model.init(stream(INIT_STREAM, 0))
-    optimizer = make_lenient_optimizer(config, float(rate))
-    state, losses = optimizer.init(params), []
-
-    @jax.jit
-    def step_of(params, state, batch):
-        loss, gradients = jax.value_and_grad(
-            lambda p: task.loss(model.apply(p, batch.inputs), batch)
-        )(params)
-        updates, state = optimizer.update(gradients, state, params)
-        return optax.apply_updates(params, updates), state, loss
-
+    state, losses = make_lenient_optimizer(config, rate).init(params), []
     for step in range(config.steps):
         batch = task.sample(stream(TRAIN_STREAM, step), config.batch_size)
-        params, state, loss = step_of(params, state, batch)
+        params, state, loss = plain_step(model, task, config)(params, state, batch, rate)
         losses.append(float(loss))
     return params, np.mean(losses[-config.evaluate_every :])
 
