@@ -69,3 +69,52 @@ def per_gate(*gates: Initializer) -> Initializer:
 def every_gate(gates: int, initializer: Initializer) -> Initializer:
     """The same initialiser for each gate's block, with a key of its own."""
     return per_gate(*[initializer] * gates)
+
+
+def chrono_lstm(shortest: float, longest: float) -> Initializer:
+    """An LSTM bias whose units forget on time scales spread over a range of steps.
+
+        b_f = log u,   b_i = -b_f,   u ~ U[shortest - 1, longest - 1],   b_g = b_o = 0
+
+    A unit with forget gate f keeps a share f of its cell a step, so it remembers over about
+    1 / (1 - f) = 1 + exp(b_f) = 1 + u steps.
+
+    Raises:
+      ValueError: a range that is not 1 < shortest <= longest, in steps.
+
+    Source: Tallec & Ollivier 2018, section 3.2, eq. 16.
+    """
+    times = _log_time(shortest, longest)
+
+    def init(key: Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32) -> Array:
+        forget = times(key, (shape[-1] // 4,), dtype)
+        return jnp.concatenate([-forget, forget, jnp.zeros(2 * forget.size, dtype)])
+
+    return init
+
+
+def chrono_gru(shortest: float, longest: float) -> Initializer:
+    """A GRU bias whose units forget on time scales spread over a range of steps.
+
+        b_z = log u,   u ~ U[shortest - 1, longest - 1],   b_r = b_n = 0
+
+    z is the share that a unit keeps (see `ops.gru_step`), so it plays the forget gate.
+
+    Raises:
+      ValueError: a range that is not 1 < shortest <= longest, in steps.
+
+    Source: as `chrono_lstm`; for one gate, section 3.1.
+    """
+    return per_gate(zeros, _log_time(shortest, longest), zeros)
+
+
+def _log_time(shortest: float, longest: float) -> Initializer:
+    if not 1 < shortest <= longest:
+        raise UsageError(
+            f"chrono: expected 1 < shortest <= longest in steps, got {shortest} and {longest}"
+        )
+
+    def init(key: Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32) -> Array:
+        return jnp.log(jax.random.uniform(key, shape, dtype, shortest - 1, longest - 1))
+
+    return init

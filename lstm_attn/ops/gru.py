@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from lstm_attn.ops.axes import check_axes
+from lstm_attn.ops.time import scan_over_time
 
 
 class GRUParams(NamedTuple):
@@ -64,7 +65,13 @@ def gru_step(params: GRUParams, state: Array, inputs: Array) -> tuple[Array, Arr
 
 
 def gru(
-    params: GRUParams, inputs: Array, initial_state: Array | None = None
+    params: GRUParams,
+    inputs: Array,
+    initial_state: Array | None = None,
+    *,
+    seq_lengths: Array | None = None,
+    resets: Array | None = None,
+    reverse: bool = False,
 ) -> tuple[Array, Array]:
     """The GRU over a sequence: `gru_step` scanned along T.
 
@@ -72,9 +79,15 @@ def gru(
       params: kernel [D, 3H], recurrent_kernel [H, 3H], bias [3H], recurrent_bias [3H].
       inputs: [B, T, D].
       initial_state: h before the first step, [B, H]; zeros if None.
+      seq_lengths: integers [B]; outputs from step seq_lengths[b] on are zero, and the final state
+        is that of the last real step. None for T.
+      resets: boolean [B, T]; the state is zeroed before a step where it is True, as at the start
+        of each of several documents packed into one sequence.
+      reverse: run from the last real step to the first. Outputs stay in the order of the inputs, as
+        with `keep_order=True` of `flax.linen.RNN`; a reset still acts before its step is run.
 
     Returns:
-      The outputs h_1 ... h_T [B, T, H], and h after the last step [B, H].
+      The outputs h_1 ... h_T [B, T, H], and h after the last step that was run [B, H].
 
     Raises:
       ValueError: a size that does not fit, naming the array, what was expected and what came.
@@ -85,5 +98,12 @@ def gru(
     sizes = _check("gru", params, inputs=(inputs, "B T D"))
     if initial_state is None:
         initial_state = jnp.zeros((sizes["B"], sizes["H"]), jnp.result_type(inputs, *params))
-    state, outputs = lax.scan(partial(gru_step, params), initial_state, inputs.swapaxes(0, 1))
-    return outputs.swapaxes(0, 1), state
+    return scan_over_time(
+        "gru",
+        partial(gru_step, params),
+        initial_state,
+        inputs,
+        seq_lengths=seq_lengths,
+        resets=resets,
+        reverse=reverse,
+    )

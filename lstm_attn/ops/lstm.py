@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from lstm_attn.errors import UsageError
 from lstm_attn.ops.axes import check_axes
+from lstm_attn.ops.time import scan_over_time
 
 
 class LSTMParams(NamedTuple):
@@ -66,7 +67,13 @@ def lstm_step(params: LSTMParams, state: LSTMState, inputs: Array) -> tuple[LSTM
 
 
 def lstm(
-    params: LSTMParams, inputs: Array, initial_state: LSTMState | None = None
+    params: LSTMParams,
+    inputs: Array,
+    initial_state: LSTMState | None = None,
+    *,
+    seq_lengths: Array | None = None,
+    resets: Array | None = None,
+    reverse: bool = False,
 ) -> tuple[Array, LSTMState]:
     """The LSTM over a sequence: `lstm_step` scanned along T.
 
@@ -77,9 +84,15 @@ def lstm(
       params: kernel [D, 4H], recurrent_kernel [H, 4H], bias [4H].
       inputs: [B, T, D].
       initial_state: h and c before the first step, each [B, H]; zeros if None.
+      seq_lengths: integers [B]; outputs from step seq_lengths[b] on are zero, and the final state
+        is that of the last real step. None for T.
+      resets: boolean [B, T]; the state is zeroed before a step where it is True, as at the start
+        of each of several documents packed into one sequence.
+      reverse: run from the last real step to the first. Outputs stay in the order of the inputs, as
+        with `keep_order=True` of `flax.linen.RNN`; a reset still acts before its step is run.
 
     Returns:
-      The outputs h_1 ... h_T [B, T, H], and the state after the last step.
+      The outputs h_1 ... h_T [B, T, H], and the state after the last step that was run.
 
     Raises:
       ValueError: a size that does not fit, naming the array, what was expected and what came.
@@ -95,5 +108,12 @@ def lstm(
         raise UsageError(
             f"lstm: initial_state expected LSTMState(h, c), got {type(initial_state).__name__}"
         )
-    state, outputs = lax.scan(partial(lstm_step, params), initial_state, inputs.swapaxes(0, 1))
-    return outputs.swapaxes(0, 1), state
+    return scan_over_time(
+        "lstm",
+        partial(lstm_step, params),
+        initial_state,
+        inputs,
+        seq_lengths=seq_lengths,
+        resets=resets,
+        reverse=reverse,
+    )

@@ -66,6 +66,37 @@ def test_glorot_takes_its_fan_out_from_one_gate():
     assert 0.97 * bound < np.abs(kernel).max() <= bound
 
 
+def test_chrono_spreads_the_memory_of_an_lstm_over_its_range():
+    """Oracle: 1 + exp(b_f), in steps, is uniform over the range, and b_i is its mirror image.
+    Catches a range off by one, an input gate drawn by itself, a bias on another gate."""
+    bias = modules.chrono_lstm(5, 105)(jax.random.key(0), (16_000,))
+    steps = 1 + np.exp(oracles.gate(bias, "ifgo", "f"))
+    assert 5 <= steps.min() < 5.5
+    assert 104.5 < steps.max() <= 105 + 1e-3
+    assert abs(steps.mean() - 55) < 5 * 100 / np.sqrt(12 * 4000)
+    np.testing.assert_array_equal(oracles.gate(bias, "ifgo", "i"), -oracles.gate(bias, "ifgo", "f"))
+    for name in "go":
+        np.testing.assert_array_equal(oracles.gate(bias, "ifgo", name), 0)
+
+
+def test_chrono_keeps_a_gru_for_as_long_as_it_says():
+    """Oracle: with no input and no recurrent weight, h decays by z a step, and the chosen unit
+    keeps 1/e of it after about 1 / (1 - z) = 50 steps. Catches a bias on the wrong gate."""
+    module = modules.GRU(1, bias_init=modules.chrono_gru(50, 50))
+    params = jax.tree.map(jnp.zeros_like, initial(module)) | {"bias": initial(module)["bias"]}
+    outputs = module.apply(
+        {"params": params}, jnp.zeros((1, 50, 5)), initial_carry=jnp.ones((1, 1))
+    )
+    assert abs(float(outputs[0, -1, 0]) - (1 - 1 / 50) ** 50) < 1e-5
+
+
+@pytest.mark.parametrize("span", [(1, 10), (10, 5)])
+def test_a_range_of_times_that_cannot_be_is_refused(span):
+    """Catches the logarithm of zero."""
+    with pytest.raises(ValueError, match="expected 1 < shortest <= longest"):
+        modules.chrono_lstm(*span)
+
+
 def test_gates_that_do_not_divide_the_axis_are_refused():
     """Catches blocks of unequal size."""
     init = modules.per_gate(glorot, orthogonal, glorot)

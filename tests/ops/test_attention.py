@@ -99,7 +99,9 @@ def test_bfloat16_keeps_its_softmax_in_float32():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"value": (2, 4, 3, 6)}, r"value \[B, S, N, K\] expected shape \(2, 5, 3, 6\)"),
+        ({"value": (2, 4, 3, 6)}, r"value \[B, S, M, K\] expected shape \(2, 5, 3, 6\)"),
+        ({"key": (2, 5, 2, 6), "value": (2, 5, 2, 6)}, "expected M to divide N = 3"),
+        ({"key_value_seq_lengths": (2,)}, "key_value_seq_lengths .B. expected 2 integers, got bool"),
         ({"mask": (4, 4)}, r"mask expected a shape broadcastable to \[B, N, T, S\] = \(2, 3, 4, 5\)"),
     ],
 )  # fmt: skip
@@ -117,3 +119,60 @@ def test_a_mask_of_numbers_is_refused():
     """Catches an additive mask given as a boolean one, which would attend to what it forbids."""
     with pytest.raises(ValueError, match="mask expected boolean, got float32"):
         ops.dot_product_attention(*random_case(0, dtype=np.float32), mask=jnp.zeros((4, 5)))
+
+
+@given(
+    seed=st.integers(0, 2**16),
+    window=st.one_of(st.none(), st.integers(0, 3), st.tuples(st.integers(0, 3), st.integers(0, 3))),
+    causal=st.booleans(),
+    groups=st.sampled_from([1, 2, 4]),
+    with_lengths=st.booleans(),
+)
+def test_windows_lengths_and_groups_match_the_equation(seed, window, causal, groups, with_lengths):
+    """Oracle: the equation over the keys that each query may see, each head with its own copy of
+    the shared keys. Catches a window on the wrong side, a length off by one, a wrong group."""
+    rng = np.random.default_rng(seed)
+    query = rng.normal(size=(3, 5, 4, 2))
+    key, value = rng.normal(size=(2, 3, 6, groups, 2))
+    lengths = rng.integers(0, 6, 3), rng.integers(0, 7, 3)
+    left, right = (9, 9) if window is None else np.broadcast_to(window, 2)
+    allowed = np.zeros((3, 1, 5, 6), bool)
+    for b, t, s in np.ndindex(3, 5, 6):
+        allowed[b, 0, t, s] = t - left <= s <= t + right
+        allowed[b, 0, t, s] &= s <= t or not causal
+        if with_lengths:
+            allowed[b, 0, t, s] &= t < lengths[0][b] and s < lengths[1][b]
+    copies = (np.repeat(array, 4 // groups, axis=2) for array in (key, value))
+    expected = oracles.attention(query, *copies, allowed)
+    options = {"is_causal": causal, "local_window_size": window}
+    if with_lengths:
+        options |= {"query_seq_lengths": lengths[0], "key_value_seq_lengths": lengths[1]}
+    with jax.enable_x64(True):
+        out = ops.dot_product_attention(*map(jnp.asarray, (query, key, value)), **options)
+    np.testing.assert_allclose(out, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"local_window_size": (1, 2)},
+        {"local_window_size": 2, "is_causal": True},
+        {"key_value_seq_lengths": np.array([3, 5]), "query_seq_lengths": np.array([4, 2])},
+    ],
+    ids=str,
+)
+def test_options_mean_what_they_mean_in_jax_nn(options):
+    """Oracle: jax.nn, with two query heads for a key head. Catches a name with another meaning."""
+    query, *_ = random_case(5, queries=5, heads=4, dtype=np.float32)
+    _, key, value = random_case(6, keys=5, heads=2, dtype=np.float32)
+    expected = np.array(jax.nn.dot_product_attention(query, key, value, **options))
+    out = np.asarray(ops.dot_product_attention(query, key, value, **options))
+    for b, length in enumerate(options.get("query_seq_lengths", [5, 5])):
+        np.testing.assert_allclose(out[b, :length], expected[b, :length], atol=1e-6)
+        np.testing.assert_array_equal(out[b, length:], 0)
+
+
+def test_a_window_below_zero_is_one_line():
+    """Catches a window that hides everything in silence."""
+    with pytest.raises(ValueError, match=r"local_window_size expected at least 0, got \(-1, 2\)"):
+        ops.dot_product_attention(*random_case(0, dtype=np.float32), local_window_size=(-1, 2))
