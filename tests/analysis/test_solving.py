@@ -38,20 +38,21 @@ def history(solved, loss, diverged=None):
 
 
 def test_steps_to_solve_is_the_first_evaluation_that_solves():
-    """Oracle: by hand. Trial 0 solves at 200 and then no more, trial 1 never, trial 2 at 300.
-    Catches the last evaluation taken for the first, and an unsolved trial in the median."""
-    record = summarise(
-        history([[0, 0, 0], [1, 0, 0], [0, 0, 1]], [[9, 9, 9], [5, 5, 5], [1, 2, 4]])
-    )
-    assert record["solved"] == 2
-    assert record["trials"] == 3
-    assert record["solve_rate"] == pytest.approx(2 / 3)
-    assert record["median_steps_to_solve"] == 250
-    assert record["final_loss"] == 2
-    assert record["steps"] == 300
-    assert record["seconds"] == 4.5
-    assert [t["steps_to_solve"] for t in record["per_trial"]] == [200, None, 300]
-    assert [t["learning_rate"] for t in record["per_trial"]] == [0.003] * 3
+    """Oracle: by hand. Trial 0 solves at 100 and then no more, trial 1 never, trials 2 and 3 at
+    200 and 400. Catches the last evaluation taken for the first, an unsolved trial in the median,
+    and a mean."""
+    solved = [[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    losses = [[9, 9, 9, 9], [5, 5, 5, 5], [5, 5, 5, 5], [1, 2, 4, 9]]
+    record = summarise(history(solved, losses))
+    assert record["solved"] == 3
+    assert record["trials"] == 4
+    assert record["solve_rate"] == pytest.approx(3 / 4)
+    assert record["median_steps_to_solve"] == 200
+    assert record["final_loss"] == 3
+    assert record["steps"] == 400
+    assert record["seconds"] == 6
+    assert [t["steps_to_solve"] for t in record["per_trial"]] == [100, None, 200, 400]
+    assert [t["learning_rate"] for t in record["per_trial"]] == [0.003] * 4
 
 
 def test_a_diverged_trial_counts_as_unsolved_and_as_infinite_loss():
