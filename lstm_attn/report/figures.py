@@ -16,6 +16,7 @@ DPI = 200
 # Okabe & Ito 2008: told apart by readers who see fewer colours.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 REFERENCE_COLOR = "#767676"
+RECALL_SHIFT = 0.17  # of a position
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -64,14 +65,18 @@ def recall_by_position(histories: Mapping[str, History], chance: float, title: s
     """Copy accuracy by recalled position at the last evaluation: median and range of trials."""
 
     def draw(axes: Axes) -> None:
-        for color, (label, history) in zip(_colors(histories), histories.items(), strict=True):
+        # Models that recall everything lie on one line: dots side by side tell them apart.
+        shifts = RECALL_SHIFT * (np.arange(len(histories)) - (len(histories) - 1) / 2)
+        for color, shift, (label, history) in zip(
+            _colors(histories), shifts, histories.items(), strict=True
+        ):
             accuracy = history.metrics["accuracy_by_position"][-1]  # [R, positions]
             accuracy = np.where(history.diverged[-1][:, None], np.nan, accuracy)
             positions = np.arange(1, accuracy.shape[1] + 1)
-            _line_with_band(axes, positions, accuracy.T, color, label)
+            _line_with_band(axes, positions + shift, accuracy.T, color, label, dots=True)
             axes.set_xticks(positions)
         axes.axhline(chance, color=REFERENCE_COLOR, linestyle="--", linewidth=1, label="no memory")
-        axes.set(ylim=(0, 1.03), xlabel="recalled position", ylabel="accuracy")
+        axes.set(ylim=(0, 1.05), xlabel="recalled position", ylabel="accuracy")
 
     return _panel(title, draw)
 
@@ -125,16 +130,19 @@ def _panel(title: str, draw: Any) -> Figure:
     return figure
 
 
-def _line_with_band(axes: Axes, x: np.ndarray, y: np.ndarray, color: str, label: str) -> None:
-    """y is [x, R]; a trial that is not finite leaves the line where the median is not."""
+def _line_with_band(
+    axes: Axes, x: np.ndarray, y: np.ndarray, color: str, label: str, *, dots: bool = False
+) -> None:
+    """Median and range of y [x, R], with a dot at the end or at every x. The line is left out where
+    the median is not finite."""
     finite = np.where(np.isfinite(y), y, np.inf)
     middle, low = np.median(finite, axis=1), finite.min(axis=1)
     high = np.where(np.isfinite(y), y, -np.inf).max(axis=1)
     shown = np.isfinite(middle)
     axes.fill_between(x, low, high, where=shown, color=color, alpha=0.15, linewidth=0)
-    axes.plot(x[shown], middle[shown], color=color, linewidth=1.7, label=label)
-    if shown.any():
-        axes.plot(x[shown][-1], middle[shown][-1], "o", color=color, markersize=3.5)
+    marked = slice(None) if dots else slice(-1, None)
+    axes.plot(x[shown], middle[shown], color=color, linewidth=1.2 if dots else 1.7, label=label)
+    axes.plot(x[shown][marked], middle[shown][marked], "o", color=color, markersize=3.5)
 
 
 def _by_model(records: Sequence[Record]) -> Iterable[tuple[str, float, str, list[Record]]]:

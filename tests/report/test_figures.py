@@ -45,10 +45,13 @@ def test_a_diverged_trial_does_not_end_the_curve(history):
 
 
 def test_recall_is_drawn_by_position(history):
-    """Oracle: the accuracies put in."""
-    figure = report.recall_by_position({"lstm": history("copy-10-lstm")}, chance=1 / 8)
+    """Oracle: the accuracies put in. Catches positions in the wrong order, and two models that
+    hide each other."""
+    two = {name: history("copy-10-lstm") for name in ("lstm", "same")}
+    figure = report.recall_by_position(two, chance=1 / 8)
     positions, accuracy = line(figure, "lstm")
-    np.testing.assert_array_equal(positions, np.arange(1, 11))
+    np.testing.assert_allclose(positions, np.arange(1, 11), atol=0.2)
+    assert np.all(np.abs(positions - line(figure, "same")[0]) > 0.1)
     np.testing.assert_allclose(accuracy, np.linspace(1, 0.2, 10), rtol=1e-6)
 
 
