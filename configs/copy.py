@@ -17,30 +17,12 @@ Delays of 100, 200 and 500 have not been run.
 
 from ml_collections import ConfigDict
 
+from configs import adding
+
 
 def get_config() -> ConfigDict:
-    return ConfigDict(
-        {
-            "models": ("lstm", "gru", "transformer", "lstm_attention"),
-            "task": {
-                "names": ("copy",),
-                "variant": "arjovsky2016",
-                "lengths": (50, 100, 200, 500),
-            },
-            "model": {"features": 64, "num_heads": 2, "num_layers": 2},
-            "training": {
-                "steps": 4000,
-                "batch_size": 32,
-                "seeds": 3,
-                "learning_rates": (3e-3, 1e-2),
-                "schedule": "cosine",
-                "warmup_steps": 100,
-                "clip_norm": 1.0,
-                "weight_decay": 0.0,
-                "evaluate_every": 100,
-                "evaluation_sequences": 2000,
-                "stop_when_solved": True,
-                "trials_on_device": "auto",
-            },
-        }
-    )
+    """The study of adding on the other task; nothing else differs, so the two can be compared."""
+    config = adding.get_config()
+    config.task.names = ("copy",)
+    config.task.lengths = (50, 100, 200, 500)
+    return config

@@ -2,7 +2,7 @@
 
     python -m experiments.compare --config=configs/quick.py --workdir=runs/quick
 
-Cost: 3.6 minutes on two cores (Intel Xeon, shared; 4.5 while they were busy), of
+Cost: 3.6 minutes on two cores (Intel Xeon, shared; 4.4 while they were busy), of
 which a third is compilation.
 
 Seen 2026-11-22, four seeds each. Of four, 4 have a 95 % Wilson interval of .51 to 1.00, 3 of .30

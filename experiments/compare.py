@@ -65,10 +65,8 @@ def train_cell(
         steps_to_solve = stack(evaluations, seeds, learning_rates).steps_to_solve
         progress.evaluated(cell, evaluation, int(np.isfinite(steps_to_solve).sum()))
 
-    parameters, budget = (
-        models.count_parameters(models.build(name, cell.task, config.model))
-        for name in (cell.model_name, models.REFERENCE)
-    )
+    reference = models.build(models.REFERENCE, cell.task, config.model)
+    parameters, budget = map(models.count_parameters, (model, reference))
     record = {
         "cell": cell.name,
         "model": cell.model_name,
