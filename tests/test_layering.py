@@ -18,6 +18,7 @@ HOUSE = (
     ("lstm_attn.training",),
     ("lstm_attn.models",),
     ("lstm_attn.modules",),
+    ("lstm_attn.interop",),
     ("lstm_attn.tasks",),
     ("lstm_attn.ops",),
     ("lstm_attn.history",),
@@ -25,7 +26,13 @@ HOUSE = (
 )
 LEVELS = {name: level for level, names in enumerate(HOUSE) for name in names}
 FLAX_AT = ("lstm_attn.modules", "lstm_attn.models")
-WITHOUT_JAX = ("lstm_attn.report", "lstm_attn.runs", "lstm_attn.history", "lstm_attn.errors")
+WITHOUT_JAX = (
+    "lstm_attn.report",
+    "lstm_attn.runs",
+    "lstm_attn.interop",
+    "lstm_attn.history",
+    "lstm_attn.errors",
+)
 FILES = [
     path
     for part in ("lstm_attn", "experiments", "benchmarks", "configs")

@@ -1,0 +1,46 @@
+"""What PyTorch and Keras compute, kept as files: parameters, inputs and outputs of tiny cases.
+
+`python -m tests.golden.make` writes them; each tells the versions of the libraries it came from.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+FOLDER = Path(__file__).parent
+
+
+def load(name):
+    """The cases of a file by name, each a nested dictionary of arrays."""
+    with np.load(FOLDER / f"{name}.npz") as file:
+        return nest({key: file[key] for key in file.files if key != "versions"})
+
+
+def versions(name):
+    """The versions of the libraries that made a file, by the library's name."""
+    with np.load(FOLDER / f"{name}.npz") as file:
+        return json.loads(str(file["versions"]))
+
+
+def nest(flat):
+    """Keys with a bar between levels to dictionaries; names of parameters hold dots and slashes."""
+    tree = {}
+    for key, value in flat.items():
+        *parents, leaf = key.split("|")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[leaf] = value
+    return tree
+
+
+def flatten(tree, prefix=""):
+    """The inverse of `nest`."""
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}|")
+        else:
+            flat[f"{prefix}{key}"] = np.asarray(value)
+    return flat
