@@ -1,4 +1,4 @@
-"""LSTM and GRU as Flax modules, which own the parameters and call `ops`; both directions of one."""
+"""LSTM and GRU over a sequence as Flax modules, which own the parameters and call `ops`."""
 
 from typing import Any
 
@@ -7,29 +7,15 @@ from flax import linen as nn
 from jax import Array
 
 from lstm_attn import ops
-from lstm_attn.modules.initializers import (
-    Initializer,
-    every_gate,
-    glorot,
-    ones,
-    orthogonal,
-    per_gate,
-    zeros,
-)
+from lstm_attn.modules.parameters import GRUParameters, LSTMParameters
 
 
-class LSTM(nn.Module):
-    """`ops.lstm` with its parameters: kernel [D, 4H], recurrent_kernel [H, 4H], bias [4H].
+class LSTM(LSTMParameters):
+    """`ops.lstm` with its parameters; the attributes are those of `LSTMParameters`."""
 
-    Each initialiser fills a whole parameter; `per_gate` builds one from four, for the gates
-    i, f, g, o in this order. The default bias is
-    one for the forget gate and zero for the others (Gers et al. 2000; Jozefowicz et al. 2015).
-    """
-
-    features: int
-    kernel_init: Initializer = every_gate(4, glorot)
-    recurrent_kernel_init: Initializer = every_gate(4, orthogonal)
-    bias_init: Initializer = per_gate(zeros, ones, zeros, zeros)
+    def parameters(self, features_in: int) -> ops.AnyLSTMParams:
+        """What `ops.lstm` is called with; a variant has its own."""
+        return self.standard_parameters(features_in)
 
     @nn.compact
     def __call__(
@@ -47,17 +33,9 @@ class LSTM(nn.Module):
         seq_lengths, resets and reverse as in `ops.lstm`. A carry is an `ops.LSTMState`, which has
         h first; flax.linen's is the pair (c, h).
         """
-        width = 4 * self.features
-        params = ops.LSTMParams(
-            kernel=self.param("kernel", self.kernel_init, (inputs.shape[-1], width), jnp.float32),
-            recurrent_kernel=self.param(
-                "recurrent_kernel", self.recurrent_kernel_init, (self.features, width), jnp.float32
-            ),
-            bias=self.param("bias", self.bias_init, (width,), jnp.float32),
-        )
         outputs, carry = ops.lstm(
-            params,
-            inputs,
+            self.parameters(inputs.shape[-1]),
+            self.computed(inputs),
             initial_carry,
             seq_lengths=seq_lengths,
             resets=resets,
@@ -65,19 +43,13 @@ class LSTM(nn.Module):
         )
         return (carry, outputs) if return_carry else outputs
 
+    def empty_carry(self, batch_size: int, length: int) -> ops.LSTMState:
+        """The state before the first step, whatever the length to come."""
+        return ops.LSTMState(self.zeros(batch_size), self.zeros(batch_size))
 
-class GRU(nn.Module):
-    """`ops.gru` with its parameters: kernel [D, 3H], recurrent_kernel [H, 3H], two biases [3H].
 
-    Each initialiser fills a whole parameter; `per_gate` builds one from three, for the gates
-    r, z, n in this order.
-    """
-
-    features: int
-    kernel_init: Initializer = every_gate(3, glorot)
-    recurrent_kernel_init: Initializer = every_gate(3, orthogonal)
-    bias_init: Initializer = zeros
-    recurrent_bias_init: Initializer = zeros
+class GRU(GRUParameters):
+    """`ops.gru` with its parameters; the attributes are those of `GRUParameters`."""
 
     @nn.compact
     def __call__(
@@ -94,26 +66,20 @@ class GRU(nn.Module):
 
         seq_lengths, resets and reverse as in `ops.gru`.
         """
-        width = 3 * self.features
-        params = ops.GRUParams(
-            kernel=self.param("kernel", self.kernel_init, (inputs.shape[-1], width), jnp.float32),
-            recurrent_kernel=self.param(
-                "recurrent_kernel", self.recurrent_kernel_init, (self.features, width), jnp.float32
-            ),
-            bias=self.param("bias", self.bias_init, (width,), jnp.float32),
-            recurrent_bias=self.param(
-                "recurrent_bias", self.recurrent_bias_init, (width,), jnp.float32
-            ),
-        )
         outputs, carry = ops.gru(
-            params,
-            inputs,
+            self.parameters(inputs.shape[-1]),
+            self.computed(inputs),
             initial_carry,
             seq_lengths=seq_lengths,
             resets=resets,
             reverse=reverse,
+            reset_after=self.reset_after,
         )
         return (carry, outputs) if return_carry else outputs
+
+    def empty_carry(self, batch_size: int, length: int) -> Array:
+        """The state before the first step, whatever the length to come."""
+        return self.zeros(batch_size)
 
 
 class Bidirectional(nn.Module):

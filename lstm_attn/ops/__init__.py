@@ -6,17 +6,54 @@ Axis letters, here and in every docstring of the package:
     N attention heads    K features of a head
 """
 
+from lstm_attn.ops.additive_attention import (
+    PoolingState,
+    additive_attention,
+    attention_pooling,
+    empty_pooling_state,
+)
 from lstm_attn.ops.attention import dot_product_attention
+from lstm_attn.ops.cache import KeyValueCache, append, empty_cache, within
 from lstm_attn.ops.gru import GRUParams, gru, gru_step
-from lstm_attn.ops.lstm import LSTMParams, LSTMState, lstm, lstm_step
+from lstm_attn.ops.lstm import AnyLSTMParams, lstm
+from lstm_attn.ops.lstm_step import LSTMParams, LSTMState, lstm_step
+from lstm_attn.ops.lstm_variants import (
+    CoupledLSTMParams,
+    LayerNormLSTMParams,
+    PeepholeLSTMParams,
+    coupled_lstm_step,
+    layer_norm_lstm_step,
+    peephole_lstm_step,
+)
+from lstm_attn.ops.positions import alibi_bias, rotary, sinusoidal_positions
+from lstm_attn.ops.precision import accumulator
 
 __all__ = [
+    "AnyLSTMParams",
+    "CoupledLSTMParams",
     "GRUParams",
+    "KeyValueCache",
     "LSTMParams",
     "LSTMState",
+    "LayerNormLSTMParams",
+    "PeepholeLSTMParams",
+    "PoolingState",
+    "accumulator",
+    "additive_attention",
+    "alibi_bias",
+    "append",
+    "attention_pooling",
+    "coupled_lstm_step",
     "dot_product_attention",
+    "empty_cache",
+    "empty_pooling_state",
     "gru",
     "gru_step",
+    "layer_norm_lstm_step",
     "lstm",
     "lstm_step",
+    "peephole_lstm_step",
+    "rotary",
+    "sinusoidal_positions",
+    "within",
 ]

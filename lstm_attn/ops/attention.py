@@ -8,6 +8,7 @@ from jax import Array
 
 from lstm_attn.errors import UsageError
 from lstm_attn.ops.axes import check_axes
+from lstm_attn.ops.precision import accumulator, check_floating
 
 
 def dot_product_attention(
@@ -34,7 +35,8 @@ def dot_product_attention(
       key: [B, S, M, K]; M divides N, and N / M query heads in a row share a key head (grouped
         queries, Ainslie et al. 2023; M = 1 is Shazeer 2019).
       value: [B, S, M, K].
-      bias: added to the scaled logits, broadcastable to [B, N, T, S].
+      bias: added to the scaled logits, broadcastable to [B, N, T, S]. An additive mask is a bias of
+        -inf where a query may not attend.
       mask: boolean, True where a query may attend, broadcastable to [B, N, T, S].
       scale: of the logits; 1 / sqrt(K) if None.
       is_causal: query t attends to keys s <= t only.
@@ -44,8 +46,9 @@ def dot_product_attention(
         t - left <= s <= t + right only.
 
     Returns:
-      [B, T, N, K] in the query's dtype. Logits and softmax are computed in float32, or in float64
-      for float64 arrays. A query that may attend to nothing gives zeros.
+      [B, T, N, K] in the query's dtype, in which the products are computed; logits, softmax and
+      sums are float32, or float64 for a float64 query. A query that may attend to nothing gives
+      zeros.
 
     Raises:
       ValueError: a size that does not fit, a mask that is not boolean, or a window below zero, on
@@ -76,22 +79,27 @@ def dot_product_attention(
             )
     if mask is not None and mask.dtype != jnp.bool_:
         raise UsageError(f"dot_product_attention: mask expected boolean, got {mask.dtype}")
+    check_floating("dot_product_attention", query=query, key=key, value=value)
     allowed = [] if mask is None else [mask]
+    if bias is not None:
+        allowed.append(bias > -jnp.inf)  # a row of -inf alone would be NaN
     allowed += _positions_allowed(queries, keys, is_causal, local_window_size)
     allowed += _lengths_allowed("query_seq_lengths", query_seq_lengths, batch, queries, -1)
     allowed += _lengths_allowed("key_value_seq_lengths", key_value_seq_lengths, batch, keys, -2)
 
-    accumulator = jnp.float64 if query.dtype == jnp.float64 else jnp.float32
+    compute, accumulate = query.dtype, accumulator(query.dtype)
+    key, value = key.astype(compute), value.astype(compute)
     grouped = query.reshape(batch, queries, groups, heads // groups, sizes["K"])
-    logits = jnp.einsum("BTMGK,BSMK->BMGTS", grouped, key, preferred_element_type=accumulator)
+    logits = jnp.einsum("BTMGK,BSMK->BMGTS", grouped, key, preferred_element_type=accumulate)
     logits = logits.reshape(logits_shape) * (sizes["K"] ** -0.5 if scale is None else scale)
     if bias is not None:
-        logits = logits + bias.astype(accumulator)
-    weights = _masked_softmax(
+        logits = logits + bias.astype(accumulate)
+    weights = masked_softmax(
         logits, functools.reduce(jnp.logical_and, allowed) if allowed else None
     )
-    weights = weights.astype(value.dtype).reshape(batch, groups, -1, queries, keys)
-    return jnp.einsum("BMGTS,BSMK->BTMGK", weights, value).reshape(query.shape).astype(query.dtype)
+    weights = weights.astype(compute).reshape(batch, groups, -1, queries, keys)
+    out = jnp.einsum("BMGTS,BSMK->BTMGK", weights, value, preferred_element_type=accumulate)
+    return out.reshape(query.shape).astype(compute)
 
 
 def _positions_allowed(
@@ -126,7 +134,8 @@ def _lengths_allowed(
     return [jnp.expand_dims(real[:, None, :], axis)]
 
 
-def _masked_softmax(logits: Array, mask: Array | None) -> Array:
+def masked_softmax(logits: Array, mask: Array | None) -> Array:
+    """softmax over the last axis where the mask is True, zeros elsewhere and where none is."""
     if mask is None:
         return jax.nn.softmax(logits, axis=-1)
     # Finite, not -inf: a row with nothing to attend to must stay free of NaN in its gradient too.

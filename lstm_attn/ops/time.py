@@ -9,6 +9,7 @@ from jax import Array, lax
 
 from lstm_attn.errors import UsageError
 from lstm_attn.ops.axes import check_axes
+from lstm_attn.ops.precision import accumulator
 
 State = TypeVar("State")
 
@@ -31,7 +32,8 @@ def scan_over_time(
 
     Args:
       function: the name for errors.
-      step: (state, x_t [B, D]) -> (state, output [B, H]); every leaf of the state is [B, H].
+      step: (state, x_t [B, D]) -> (state, output [B, H]); every leaf of the state is [B, H], and
+        carried in the accumulator's dtype (see `ops.precision`).
       seq_lengths: integers [B], or None for T.
       resets: boolean [B, T], or None for nowhere.
       reverse: from the last step to the first; outputs stay in the order of the inputs.
@@ -47,6 +49,8 @@ def scan_over_time(
         check_axes(function, inputs=(inputs, "B T D"), resets=(resets, "B T"))
         if resets.dtype != jnp.bool_:
             raise UsageError(f"{function}: resets expected boolean, got {resets.dtype}")
+
+    state = jax.tree.map(lambda leaf: jnp.asarray(leaf).astype(accumulator(inputs.dtype)), state)
 
     def body(before: State, slices: tuple[Array, Array, Array | None]) -> tuple[State, Array]:
         x, t, reset = slices

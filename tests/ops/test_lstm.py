@@ -103,14 +103,22 @@ def test_a_state_handed_on_continues_the_sequence(float64):
     np.testing.assert_allclose(end.c, last.c, rtol=1e-12)
 
 
-def test_inputs_of_another_dtype_than_the_parameters(float64):
-    """Oracle: the equations. Catches an initial state that does not have the outputs' dtype."""
-    params, inputs, _ = random_case(5, 2, 4, 3, 4)
-    zeros = np.zeros((2, 4))
-    with jax.numpy_dtype_promotion("standard"):
-        outputs, _ = ops.lstm(params, inputs.astype(np.float32))
-    expected, *_ = oracles.lstm(*params, inputs.astype(np.float32), zeros, zeros)
-    np.testing.assert_allclose(outputs, expected, rtol=1e-12)
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
+def test_the_inputs_set_the_compute_dtype_and_the_state_is_at_least_float32(dtype, float64):
+    """Oracle: the equations. Catches parameters that lift the outputs, and a bfloat16 carry."""
+    params, inputs, state = random_case(5, 2, 4, 3, 4)
+    outputs, last = ops.lstm(params, jnp.asarray(inputs, dtype), state)
+    assert (outputs.dtype, last.h.dtype, last.c.dtype) == (dtype, jnp.float32, jnp.float32)
+    expected, *_ = oracles.lstm(*params, inputs, *state)
+    tolerance = {"bfloat16": 3e-2, "float32": 1e-5}[outputs.dtype.name]
+    np.testing.assert_allclose(np.asarray(outputs, np.float64), expected, atol=tolerance)
+
+
+def test_whole_numbers_are_refused():
+    """Catches kernels rounded to the integers of one-hot inputs."""
+    params, inputs, _ = random_case(5, 2, 4, 3, 4, np.float32)
+    with pytest.raises(ValueError, match="lstm: inputs expected floating numbers, got int32"):
+        ops.lstm(params, inputs.astype(np.int32))
 
 
 def test_a_state_that_is_any_pair_is_refused():

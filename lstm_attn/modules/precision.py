@@ -1,0 +1,23 @@
+"""Compute dtype and parameter dtype of a module, as flax names them.
+
+dtype: what products are computed in and outputs have; None promotes that of the inputs with
+param_dtype. param_dtype: what parameters are stored in. Sums, gates, carries and the statistics of
+softmax and normalisation stay in float32 whatever dtype says (see `ops.precision`).
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+Dtype = Any
+
+
+def compute_dtype(inputs: Array, dtype: Dtype | None, param_dtype: Dtype) -> jnp.dtype:
+    """dtype, or that to which inputs and parameters promote."""
+    if dtype is not None:
+        return jnp.dtype(dtype)
+    # Asked for by name, so that a caller who forbids silent promotion can still leave dtype out.
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.promote_types(jnp.result_type(inputs), param_dtype)

@@ -1,0 +1,131 @@
+"""Attention whose logits are a small network's, and pooling of a sequence by its own logits."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from lstm_attn.errors import UsageError
+from lstm_attn.ops.attention import masked_softmax
+from lstm_attn.ops.axes import check_axes
+from lstm_attn.ops.precision import accumulator, check_floating
+
+
+def additive_attention(
+    query: Array, key: Array, value: Array, score: Array, mask: Array | None = None
+) -> Array:
+    """Additive attention, of one head.
+
+        out_t = sum_s softmax_s(v . tanh(q_t + k_s)) value_s    over the s that t may attend to
+
+    The paper's W_a s and U_a h are the queries and keys given here. Forms [B, T, S, D].
+
+    Args:
+      query: q [B, T, D].
+      key: k [B, S, D].
+      value: [B, S, H].
+      score: v [D].
+      mask: boolean, True where a query may attend, [B, T, S] or [T, S].
+
+    Returns:
+      [B, T, H] in the query's dtype; logits, softmax and sums are float32, or float64 for a float64
+      query. A query that may attend to nothing gives zeros.
+
+    Raises:
+      ValueError: a size that does not fit, or a mask that is not boolean, on one line.
+
+    Source: Bahdanau, Cho & Bengio 2015, appendix A.1.2.
+    """
+    sizes = check_axes(
+        "additive_attention",
+        query=(query, "B T D"),
+        key=(key, "B S D"),
+        value=(value, "B S H"),
+        score=(score, "D"),
+    )
+    check_floating("additive_attention", query=query, key=key, value=value)
+    if mask is not None:
+        wanted = tuple(sizes[axis] for axis in "BTS")
+        if mask.shape not in (wanted, wanted[1:]) or mask.dtype != jnp.bool_:
+            raise UsageError(
+                f"additive_attention: mask [B, T, S] expected boolean {wanted} or {wanted[1:]}, "
+                f"got {mask.dtype} {mask.shape}"
+            )
+    compute, accumulate = query.dtype, accumulator(query.dtype)
+    hidden = jnp.tanh(query[:, :, None] + key[:, None].astype(compute))
+    logits = jnp.einsum(
+        "BTSD,D->BTS", hidden, score.astype(compute), preferred_element_type=accumulate
+    )
+    weights = masked_softmax(logits, mask).astype(compute)
+    out = jnp.einsum(
+        "BTS,BSH->BTH", weights, value.astype(compute), preferred_element_type=accumulate
+    )
+    return out.astype(compute)
+
+
+class PoolingState(NamedTuple):
+    """A softmax over the steps so far: its largest logit [B], its sum [B], its weighted sum [B, H].
+
+    Sums are of exp(logit - largest), so that none overflows.
+    """
+
+    largest: Array
+    total: Array
+    weighted: Array
+
+
+def empty_pooling_state(batch_size: int, features: int, dtype: jnp.dtype) -> PoolingState:
+    """The state before the first step; the dtype is that of sums."""
+    lowest = jnp.full((batch_size,), jnp.finfo(dtype).min, dtype)
+    return PoolingState(
+        lowest, jnp.zeros((batch_size,), dtype), jnp.zeros((batch_size, features), dtype)
+    )
+
+
+def attention_pooling(
+    logits: Array, values: Array, initial_state: PoolingState | None = None
+) -> tuple[Array, PoolingState]:
+    """Each step's softmax-weighted mean of the values so far, in O(T) time and memory.
+
+        out_t = sum_{s <= t} exp(e_s) value_s / sum_{s <= t} exp(e_s)
+
+    At the last step it is the context vector of feed-forward attention; the logits depend on
+    their own step alone, so all steps share one pass.
+
+    Args:
+      logits: e [B, T].
+      values: [B, T, H].
+      initial_state: of the steps before these; none if None.
+
+    Returns:
+      [B, T, H] in the dtype of the values, and the state after the last step, in float32 or for
+      float64 values in float64.
+
+    Raises:
+      ValueError: a size that does not fit, naming the array, what was expected and what came.
+
+    Source: Raffel & Ellis 2015, eq. 5-6, over the past alone.
+    """
+    sizes = check_axes("attention_pooling", logits=(logits, "B T"), values=(values, "B T H"))
+    check_floating("attention_pooling", logits=logits, values=values)
+    dtype = accumulator(values.dtype)
+    if initial_state is None:
+        initial_state = empty_pooling_state(sizes["B"], sizes["H"], dtype)
+    steps = PoolingState(logits.astype(dtype), jnp.ones_like(logits, dtype), values.astype(dtype))
+    before = jax.tree.map(lambda leaf: leaf.astype(dtype)[:, None], initial_state)
+    stacked = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=1), before, steps)
+    sums = jax.lax.associative_scan(_joined, stacked, axis=1)
+    out = sums.weighted[:, 1:] / sums.total[:, 1:, None]
+    return out.astype(values.dtype), jax.tree.map(lambda leaf: leaf[:, -1], sums)
+
+
+def _joined(first: PoolingState, second: PoolingState) -> PoolingState:
+    """The state over the steps of both."""
+    largest = jnp.maximum(first.largest, second.largest)
+    scales = [jnp.exp(state.largest - largest) for state in (first, second)]
+    return PoolingState(
+        largest,
+        first.total * scales[0] + second.total * scales[1],
+        first.weighted * scales[0][..., None] + second.weighted * scales[1][..., None],
+    )

@@ -1,0 +1,74 @@
+"""One step of the LSTM."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from lstm_attn.ops.axes import check_axes
+from lstm_attn.ops.precision import accumulator, check_floating, product
+
+
+class LSTMParams(NamedTuple):
+    """kernel W [D, 4H], recurrent_kernel U [H, 4H], bias b [4H]; gate order i, f, g, o."""
+
+    kernel: Array
+    recurrent_kernel: Array
+    bias: Array
+
+
+class LSTMState(NamedTuple):
+    """What one step hands to the next: h, the output, and c, the cell; each [B, H]."""
+
+    h: Array
+    c: Array
+
+
+LSTM_AXES = {"recurrent_kernel": "H 4H", "bias": "4H", "kernel": "D 4H"}
+
+
+def check_step(function: str, params: NamedTuple, axes: dict, state: LSTMState, x: Array) -> None:
+    """Raises UsageError where a parameter, the state or the input of a step does not fit."""
+    check_axes(
+        function,
+        **{name: (getattr(params, name), letters) for name, letters in axes.items()},
+        inputs=(x, "B D"),
+        h=(state.h, "B H"),
+        c=(state.c, "B H"),
+    )
+    check_floating(function, inputs=x)
+
+
+def lstm_step(params: LSTMParams, state: LSTMState, inputs: Array) -> tuple[LSTMState, Array]:
+    """One step of the LSTM.
+
+        i, f, g, o = split(x W + h U + b)
+        c' = sigmoid(f) * c + sigmoid(i) * tanh(g)
+        h' = sigmoid(o) * tanh(c')
+
+    Args:
+      params: kernel W [D, 4H], recurrent_kernel U [H, 4H], bias b [4H].
+      state: h and c, each [B, H].
+      inputs: x, one time step, [B, D].
+
+    Returns:
+      The next state, float32 (float64 for float64 inputs), and its h [B, H] in the dtype of the
+      inputs as the output of the step; dtypes as `ops.precision` says.
+
+    Raises:
+      ValueError: a size that does not fit, naming the array, what was expected and what came.
+
+    Source: Hochreiter & Schmidhuber 1997; forget gate of Gers, Schmidhuber & Cummins 2000, eq. 2-6.
+    """
+    check_step("lstm_step", params, LSTM_AXES, state, inputs)
+    compute, carried = inputs.dtype, accumulator(inputs.dtype)
+    gates = (
+        product(inputs, params.kernel, compute, carried)
+        + product(state.h, params.recurrent_kernel, compute, carried)
+        + params.bias.astype(carried)
+    )
+    i, f, g, o = jnp.split(gates, 4, axis=-1)
+    c = jax.nn.sigmoid(f) * state.c.astype(carried) + jax.nn.sigmoid(i) * jnp.tanh(g)
+    h = jax.nn.sigmoid(o) * jnp.tanh(c)
+    return LSTMState(h, c), h.astype(compute)

@@ -1,0 +1,147 @@
+"""One step of three published variants of the LSTM; `ops.lstm` scans each by its parameters."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from lstm_attn.ops.lstm_step import LSTM_AXES, LSTMState, check_step
+from lstm_attn.ops.precision import accumulator, product
+
+EPSILON = 1e-6
+
+
+class PeepholeLSTMParams(NamedTuple):
+    """As LSTMParams, with peephole weights p [3H] from the cell to the gates i, f, o."""
+
+    kernel: Array
+    recurrent_kernel: Array
+    bias: Array
+    peephole: Array
+
+
+class CoupledLSTMParams(NamedTuple):
+    """kernel W [D, 3H], recurrent_kernel U [H, 3H], bias b [3H]; gate order f, g, o."""
+
+    kernel: Array
+    recurrent_kernel: Array
+    bias: Array
+
+
+class LayerNormLSTMParams(NamedTuple):
+    """As LSTMParams, with the scales of x W and h U [4H], and scale and bias of the cell [H]."""
+
+    kernel: Array
+    recurrent_kernel: Array
+    bias: Array
+    kernel_scale: Array
+    recurrent_scale: Array
+    cell_scale: Array
+    cell_bias: Array
+
+
+PEEPHOLE_AXES = LSTM_AXES | {"peephole": "3H"}
+COUPLED_AXES = {"recurrent_kernel": "H 3H", "bias": "3H", "kernel": "D 3H"}
+LAYER_NORM_AXES = LSTM_AXES | {
+    "kernel_scale": "4H",
+    "recurrent_scale": "4H",
+    "cell_scale": "H",
+    "cell_bias": "H",
+}
+
+
+def peephole_lstm_step(
+    params: PeepholeLSTMParams, state: LSTMState, inputs: Array
+) -> tuple[LSTMState, Array]:
+    """One step of the LSTM whose gates see the cell.
+
+        i, f, g, o = split(x W + h U + b)
+        c' = sigmoid(f + p_f * c) * c + sigmoid(i + p_i * c) * tanh(g)
+        h' = sigmoid(o + p_o * c') * tanh(c')
+
+    Arguments, results, dtypes and errors as `lstm_step`; p is params.peephole, [3H] for i, f, o.
+
+    Source: Gers, Schraudolph & Schmidhuber 2002, section 2.2; Greff et al. 2017, section II.
+    """
+    check_step("peephole_lstm_step", params, PEEPHOLE_AXES, state, inputs)
+    compute, carried = inputs.dtype, accumulator(inputs.dtype)
+    before = state.c.astype(carried)
+    gates = (
+        product(inputs, params.kernel, compute, carried)
+        + product(state.h, params.recurrent_kernel, compute, carried)
+        + params.bias.astype(carried)
+    )
+    i, f, g, o = jnp.split(gates, 4, axis=-1)
+    p_i, p_f, p_o = jnp.split(params.peephole.astype(carried), 3)
+    c = jax.nn.sigmoid(f + p_f * before) * before + jax.nn.sigmoid(i + p_i * before) * jnp.tanh(g)
+    h = jax.nn.sigmoid(o + p_o * c) * jnp.tanh(c)
+    return LSTMState(h, c), h.astype(compute)
+
+
+def coupled_lstm_step(
+    params: CoupledLSTMParams, state: LSTMState, inputs: Array
+) -> tuple[LSTMState, Array]:
+    """One step of the LSTM that writes as much as it forgets.
+
+        f, g, o = split(x W + h U + b)
+        c' = sigmoid(f) * c + (1 - sigmoid(f)) * tanh(g)
+        h' = sigmoid(o) * tanh(c')
+
+    Arguments, results, dtypes and errors as `lstm_step`, with three gates instead of four.
+
+    Source: Greff et al. 2017, "CIFG", i = 1 - f in section III-A.
+    """
+    check_step("coupled_lstm_step", params, COUPLED_AXES, state, inputs)
+    compute, carried = inputs.dtype, accumulator(inputs.dtype)
+    gates = (
+        product(inputs, params.kernel, compute, carried)
+        + product(state.h, params.recurrent_kernel, compute, carried)
+        + params.bias.astype(carried)
+    )
+    f, g, o = jnp.split(gates, 3, axis=-1)
+    keep = jax.nn.sigmoid(f)
+    c = keep * state.c.astype(carried) + (1 - keep) * jnp.tanh(g)
+    h = jax.nn.sigmoid(o) * jnp.tanh(c)
+    return LSTMState(h, c), h.astype(compute)
+
+
+def layer_norm_lstm_step(
+    params: LayerNormLSTMParams, state: LSTMState, inputs: Array
+) -> tuple[LSTMState, Array]:
+    """One step of the LSTM with each sum normalised over its features.
+
+        i, f, g, o = split(a_x * N(x W) + a_h * N(h U) + b)
+        c' = sigmoid(f) * c + sigmoid(i) * tanh(g)
+        h' = sigmoid(o) * tanh(a_c * N(c') + b_c)
+        N(v) = (v - mean(v)) / sqrt(var(v) + 1e-6)
+
+    N over all 4H numbers of a product, and over the H of the cell. a_x is kernel_scale, a_h
+    recurrent_scale, a_c and b_c cell_scale and cell_bias. The paper's two more biases, of N(x W)
+    and N(h U), would only add to b. Arguments, results, dtypes and errors as `lstm_step`.
+
+    Source: Ba, Kiros & Hinton 2016, eq. 20-22.
+    """
+    check_step("layer_norm_lstm_step", params, LAYER_NORM_AXES, state, inputs)
+    compute, carried = inputs.dtype, accumulator(inputs.dtype)
+    a_x, a_h, a_c, b_c, bias = (
+        array.astype(carried)
+        for array in (
+            params.kernel_scale,
+            params.recurrent_scale,
+            params.cell_scale,
+            params.cell_bias,
+            params.bias,
+        )
+    )
+    from_inputs = _normalise(product(inputs, params.kernel, compute, carried))
+    from_state = _normalise(product(state.h, params.recurrent_kernel, compute, carried))
+    i, f, g, o = jnp.split(a_x * from_inputs + a_h * from_state + bias, 4, axis=-1)
+    c = jax.nn.sigmoid(f) * state.c.astype(carried) + jax.nn.sigmoid(i) * jnp.tanh(g)
+    h = jax.nn.sigmoid(o) * jnp.tanh(a_c * _normalise(c) + b_c)
+    return LSTMState(h, c), h.astype(compute)
+
+
+def _normalise(array: Array) -> Array:
+    centred = array - array.mean(axis=-1, keepdims=True)
+    return centred * jax.lax.rsqrt(jnp.square(centred).mean(axis=-1, keepdims=True) + EPSILON)

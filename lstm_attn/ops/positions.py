@@ -1,0 +1,69 @@
+"""What tells attention where it is: vectors to add, rotations, and biases by distance."""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from lstm_attn.ops.precision import accumulator
+
+BASE = 10_000.0
+
+
+def sinusoidal_positions(positions: Array, features: int, dtype: jnp.dtype) -> Array:
+    """Vectors [T, F] to add: sines in the first half of the features, cosines in the second.
+
+        angle[t, k] = t / 10000^(2 k / F),   k = 0 ... F/2 - 1
+
+    Args:
+      positions: t, integers [T].
+      features: F.
+      dtype: of the result; angles are at least float32.
+
+    Source: Vaswani et al. 2017, section 3.5, with sines and cosines side by side, not interleaved.
+    """
+    angles = _angles(positions, features, accumulator(dtype))
+    vectors = jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
+    return vectors[:, :features].astype(dtype)
+
+
+def rotary(array: Array, positions: Array) -> Array:
+    """Queries or keys [B, T, N, K] with each pair of features turned by its position.
+
+        angle[t, k] = t / 10000^(2 k / K),   k = 0 ... K/2 - 1
+        (x_k, x_{k + K/2}) turned by angle[t, k]
+
+    So that q_t . k_s depends on positions through t - s alone. For odd K the last feature is not
+    turned. Positions are integers [T]; the result has the array's dtype.
+
+    Source: Su et al. 2021, eq. 34, with features k and k + K/2 as a pair instead of 2k and 2k + 1.
+    """
+    dtype = accumulator(array.dtype)
+    half = array.shape[-1] // 2
+    angles = _angles(positions, 2 * half, dtype)[:, None]  # [T, 1, K/2]
+    cos, sin = jnp.cos(angles), jnp.sin(angles)
+    first, second, rest = jnp.split(array.astype(dtype), [half, 2 * half], axis=-1)
+    turned = [first * cos - second * sin, first * sin + second * cos, rest]
+    return jnp.concatenate(turned, axis=-1).astype(array.dtype)
+
+
+def alibi_bias(num_heads: int, query_positions: Array, key_positions: Array) -> Array:
+    """A bias float32 [N, T, S] that falls with distance, each head at its own slope.
+
+        bias[n, t, s] = -slope_n |t - s|,   slope_n = 2^(-8 n / N),   n = 1 ... N
+
+    Where N is no power of two, the slopes are those of the power below, then every second one of
+    the power above, as in the authors' code. Positions are integers [T] and [S].
+
+    Source: Press, Smith & Lewis 2022, section 3; |t - s| is t - s under their causal mask.
+    """
+    below = 2 ** int(np.log2(num_heads))
+    slopes = [2 ** (-8 * n / below) for n in range(1, below + 1)]
+    slopes += [2 ** (-4 * n / below) for n in range(1, 2 * below + 1, 2)]
+    distance = jnp.abs(query_positions[:, None] - key_positions[None, :])
+    chosen = jnp.asarray(slopes[:num_heads], jnp.float32)
+    return -chosen[:, None, None] * distance.astype(jnp.float32)
+
+
+def _angles(positions: Array, features: int, dtype: jnp.dtype) -> Array:
+    exponents = jnp.arange(0, features, 2, dtype=dtype) / max(features, 1)
+    return positions.astype(dtype)[:, None] / BASE**exponents
