@@ -185,11 +185,11 @@ def _from_torch(entries: Entries, gates: int) -> dict[str, Any]:
     entries.expect(
         [f"{kind}_l{n}{end}" for n in range(layers) for end in ends.values() for kind in kinds]
     )
-    width = f"{gates}H"
+    width, joined = f"{gates}H", "2H" if both else "H"
 
     def read(layer: int, end: str) -> dict[str, np.ndarray]:
         suffix = f"_l{layer}{end}"
-        inputs = "D" if layer == 0 else f"{len(ends)}H"
+        inputs = "D" if layer == 0 else joined
         weight = entries.take(f"weight_hh{suffix}", f"{width} H")
         kernel = _transposed(entries.take(f"weight_ih{suffix}", f"{width} {inputs}"))
         biases = [
@@ -218,11 +218,12 @@ def _to_torch(entries: Entries, bias: bool, gates: int) -> dict[str, np.ndarray]
     entries.expect(
         [f"layers_{n}/{part}{name}" for n in range(layers) for part in ends for name in names]
     )
+    joined = "2H" if both else "H"
     result = {}
     for n in range(layers):
         for part, end in ends.items():
             prefix, suffix = f"layers_{n}/{part}", f"_l{n}{end}"
-            ours = take(entries, prefix, "D" if n == 0 else f"{len(ends)}H")
+            ours = take(entries, prefix, "D" if n == 0 else joined)
             result[f"weight_ih{suffix}"] = _transposed(ours["kernel"])
             result[f"weight_hh{suffix}"] = _transposed(ours["recurrent_kernel"])
             if bias:
