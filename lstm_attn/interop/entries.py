@@ -59,7 +59,7 @@ class Entries:
         """
         source = self._leaves[name]
         try:
-            array = np.array(source, order="C")
+            array = np.asarray(source).copy(order="C")
         except (TypeError, ValueError, RuntimeError) as error:
             reason = str(error).partition("\n")[0]
             raise UsageError(

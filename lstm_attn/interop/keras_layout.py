@@ -3,8 +3,8 @@
 Of a recurrent layer the dictionary is by `weight.name`, of attention by the last two parts of
 `weight.path`, since query and key each have a kernel:
 
-    {weight.name: weight.numpy() for weight in layer.weights}
-    {"/".join(weight.path.split("/")[-2:]): weight.numpy() for weight in layer.weights}
+    {weight.name: weight for weight in layer.weights}
+    {"/".join(weight.path.split("/")[-2:]): weight for weight in layer.weights}
 
 The way back is `weight.assign(entries[weight.name])`, and with the path likewise. Of a
 keras.layers.Bidirectional, convert `layer.forward_layer` and `layer.backward_layer` each and put
