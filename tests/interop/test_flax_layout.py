@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 from flax import nnx
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from lstm_attn import interop, modules
@@ -16,6 +16,8 @@ from lstm_attn.errors import UsageError
 
 sizes = st.tuples(*[st.integers(1, 5)] * 4)
 seeds = st.integers(0, 2**16)
+# Every example compiles two loops, and shrinking a failure takes hundreds.
+few_examples = settings(max_examples=4, phases=(Phase.generate,))
 
 
 def randomised(tree, seed):
@@ -72,7 +74,7 @@ NNX = [
 @pytest.mark.parametrize(
     ("cell", "module", "from_linen", "to_linen"), LINEN, ids=lambda v: getattr(v, "__name__", None)
 )
-@settings(max_examples=4)  # each compiles two loops; the parameters are all drawn anew
+@few_examples
 @given(sizes=sizes, seed=seeds)
 def test_linen_cell_runs_the_same_and_goes_back(cell, module, from_linen, to_linen, sizes, seed):
     """Oracle: flax.linen.RNN and the entries that came in. Catches gates exchanged, a bias lost."""
@@ -92,7 +94,7 @@ def test_linen_cell_runs_the_same_and_goes_back(cell, module, from_linen, to_lin
     NNX,
     ids=lambda v: getattr(v, "__name__", None),
 )
-@settings(max_examples=4)  # each compiles two loops; the parameters are all drawn anew
+@few_examples
 @given(sizes=sizes, seed=seeds)
 def test_nnx_cell_runs_the_same_and_goes_back(cell, module, from_nnx, to_nnx, options, sizes, seed):
     """Oracle: flax.nnx.RNN and the entries that came in. Catches the gate order of fused kernels,
