@@ -81,10 +81,10 @@ def test_what_comes_out_is_a_copy_in_the_same_dtype():
     """Catches a view of weights that go on training, and a cast to float32."""
     source = {
         name: array.astype(np.float64)
-        for name, array in golden.load("torch_lstm")["no_bias"]["params"].items()
+        for name, array in golden.load("torch_gru")["one_layer"]["params"].items()
     }
-    params = interop.lstm_from_torch(source)["layers_0"]
-    back = interop.lstm_to_torch({"layers_0": params}, bias=False)
+    params = interop.gru_from_torch(source)["layers_0"]
+    back = interop.gru_to_torch({"layers_0": params})
     for array in (*params.values(), *back.values()):
         assert array.dtype == np.float64
         assert array.flags.c_contiguous
