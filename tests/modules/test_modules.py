@@ -7,7 +7,7 @@ import pytest
 from flax import linen as nn
 
 from lstm_attn import modules, ops
-from lstm_attn.modules.transformer import sinusoidal_positions
+from lstm_attn.ops import sinusoidal_positions
 from tests import oracles
 
 BATCH, LENGTH, FEATURES_IN = 2, 6, 5
@@ -156,7 +156,7 @@ def test_no_output_depends_on_a_later_input(module):
 
 def test_sinusoidal_positions_are_the_published_formula():
     """Oracle: sin and cos of t / 10000^(2k/F), one entry at a time."""
-    positions = np.asarray(sinusoidal_positions(7, 6, jnp.float32))
+    positions = np.asarray(sinusoidal_positions(jnp.arange(7), 6, jnp.float32))
     for t, k in np.ndindex(7, 3):
         angle = t / 10_000 ** (2 * k / 6)
         np.testing.assert_allclose(positions[t, k], np.sin(angle), atol=1e-5)
