@@ -16,7 +16,11 @@ lstm and gru solved at the learning rate .01 with every seed, at .003 with none.
 T = 200, 400 and 750 have not been run.
 """
 
+import dataclasses
+
 from ml_collections import ConfigDict
+
+from lstm_attn.models import ModelConfig
 
 
 def get_config() -> ConfigDict:
@@ -28,7 +32,7 @@ def get_config() -> ConfigDict:
                 "variant": "arjovsky2016",
                 "lengths": (100, 200, 400, 750),
             },
-            "model": {"features": 64, "num_heads": 2, "num_layers": 2},
+            "model": dataclasses.asdict(ModelConfig(features=64, num_heads=2, num_layers=2)),
             "training": {
                 "steps": 4000,
                 "batch_size": 32,

@@ -17,7 +17,11 @@ sizes were chosen by measurement to show it; one Transformer block of 18 to 20 f
 here than two of 12 to 16.
 """
 
+import dataclasses
+
 from ml_collections import ConfigDict
+
+from lstm_attn.models import ModelConfig
 
 
 def get_config() -> ConfigDict:
@@ -29,7 +33,7 @@ def get_config() -> ConfigDict:
                 "variant": "arjovsky2016",
                 "lengths": (10, 50),
             },
-            "model": {"features": 32, "num_heads": 2, "num_layers": 1},
+            "model": dataclasses.asdict(ModelConfig(features=32, num_heads=2, num_layers=1)),
             "training": {
                 "steps": 2000,
                 "batch_size": 32,

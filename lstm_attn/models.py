@@ -1,6 +1,5 @@
-"""Model(init, apply) and the MODELS table: the one door between training and Flax."""
+"""Model(init, apply, ...) and the MODELS table: the one door between training and Flax."""
 
-import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -12,63 +11,120 @@ from flax import linen as nn
 from jax import Array
 
 from lstm_attn import modules
-from lstm_attn.errors import check_whole, unknown_name
-from lstm_attn.modules.attention import check_heads
+from lstm_attn.errors import UsageError, unknown_name
+from lstm_attn.model_config import ModelConfig
+from lstm_attn.modules.carries import continued
+from lstm_attn.modules.initializers import KERNEL_INITIALIZERS, every_gate, gru_bias, lstm_bias
+from lstm_attn.modules.lstm_variants import LSTM_VARIANTS
+from lstm_attn.modules.precision import compute_dtype
 from lstm_attn.tasks import Task
 
 Params = Any  # a pytree of arrays
+State = Any  # likewise
+
+
+def _no_state(*_: Any) -> Any:
+    raise UsageError("model: expected one with a step form, got one of init and apply alone")
 
 
 class Model(NamedTuple):
-    """A network as two pure functions.
+    """A network as pure functions. Training needs the first two.
 
-    init(key) gives parameters; apply(params, inputs [B, T, D]) gives outputs [B, T, O].
+    init(key): parameters.
+    apply(params, inputs [B, T, D]): outputs [B, T, O], all steps at once.
+    apply_with_dropout(params, inputs, key): the same in training, for a model that drops; or None.
+    initial_state(batch_size, length): what the model remembers before the first of at most
+      `length` steps: a carry, or an empty key-value cache with that much room.
+    segment(params, state, inputs [B, T, D]): (state, outputs [B, T, O]) of the T steps after it.
+    step(params, state, x_t [B, D]): (state, y_t [B, O]), the next step.
+
+    step and segment agree with apply. Past its room a key-value cache is a one-line error, or NaN
+    outputs under `jax.jit`, where the number of steps is not known.
     """
 
     init: Callable[[Array], Params]
     apply: Callable[[Params, Array], Array]
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelConfig:
-    """Sizes of all models of a comparison.
-
-    features: hidden features H of the LSTM. It sets the parameter budget: every other model takes
-      the width that brings its count nearest to the LSTM's (see `matched_features`).
-    num_heads: attention heads; must divide features.
-    num_layers: blocks of the Transformer; the recurrent models have one layer.
-    """
-
-    features: int = 64
-    num_heads: int = 2
-    num_layers: int = 2
-
-    def __post_init__(self) -> None:
-        for field in ("features", "num_heads", "num_layers"):
-            check_whole(f"model.{field}", getattr(self, field))
-        check_heads("model", self.num_heads, self.features)
+    apply_with_dropout: Callable[[Params, Array, Array], Array] | None = None
+    initial_state: Callable[[int, int], State] = _no_state
+    segment: Callable[[Params, State, Array], tuple[State, Array]] = _no_state
+    step: Callable[[Params, State, Array], tuple[State, Array]] = _no_state
 
 
 class Network(nn.Module):
-    """A body that maps [B, T, D] to [B, T, H], and a linear readout to [B, T, O]."""
+    """A body that maps [B, T, D] to [B, T, H], and a linear readout to [B, T, O], never below
+    float32."""
 
     body: nn.Module
     output_features: int
 
     @nn.compact
-    def __call__(self, inputs: Array) -> Array:
-        return nn.Dense(self.output_features, name="readout")(self.body(inputs))
+    def __call__(self, inputs: Array, carry: State = None) -> tuple[State, Array]:
+        carry, hidden = continued(self.body, inputs, carry)
+        dtype = compute_dtype(hidden, None, jnp.float32)
+        return carry, nn.Dense(self.output_features, dtype=dtype, name="readout")(hidden)
+
+
+def recurrent(config: ModelConfig) -> Callable[..., modules.LSTM]:
+    """Makes the LSTM that a config describes, from features and what else the module takes."""
+    variant = LSTM_VARIANTS[config.lstm_variant]
+    gates = variant.gate_order
+    return functools.partial(
+        variant,
+        kernel_init=every_gate(len(gates), KERNEL_INITIALIZERS[config.kernel_init]),
+        recurrent_kernel_init=every_gate(
+            len(gates), KERNEL_INITIALIZERS[config.recurrent_kernel_init]
+        ),
+        bias_init=lstm_bias(gates, config.forget_bias, config.chrono_steps),
+    )
+
+
+def _gru(features: int, config: ModelConfig) -> nn.Module:
+    return modules.GRU(
+        features,
+        dtype=config.dtype,
+        reset_after=config.reset_after,
+        kernel_init=every_gate(3, KERNEL_INITIALIZERS[config.kernel_init]),
+        recurrent_kernel_init=every_gate(3, KERNEL_INITIALIZERS[config.recurrent_kernel_init]),
+        bias_init=gru_bias(config.update_bias, config.chrono_steps),
+    )
+
+
+def _transformer(features: int, config: ModelConfig) -> nn.Module:
+    return modules.Transformer(
+        features,
+        config.num_heads,
+        config.num_layers,
+        positions=config.positions,
+        norm=config.norm,
+        feed_forward=config.feed_forward,
+        dropout=config.dropout,
+        dtype=config.dtype,
+    )
+
+
+def _lstm_attention(features: int, config: ModelConfig) -> nn.Module:
+    if config.attention_placement == "over_states":
+        return modules.LSTMAttention(
+            features, config.num_heads, recurrent=recurrent(config), dtype=config.dtype
+        )
+    return modules.LSTMAttentionBlocks(
+        features,
+        config.num_heads,
+        config.num_layers,
+        recurrent=recurrent(config),
+        dropout=config.dropout,
+        dtype=config.dtype,
+    )
 
 
 # A new model is one file in modules/ and one line here: (features, config) -> a Flax module.
 Builder = Callable[[int, ModelConfig], nn.Module]
 MODELS: dict[str, Builder] = {
-    "lstm": lambda features, config: modules.LSTM(features),
-    "gru": lambda features, config: modules.GRU(features),
-    "transformer": lambda features, config: modules.Transformer(
-        features, config.num_heads, config.num_layers
-    ),
-    "lstm_attention": lambda features, config: modules.LSTMAttention(features, config.num_heads),
+    "lstm": lambda features, config: recurrent(config)(features, dtype=config.dtype),
+    "gru": _gru,
+    "transformer": _transformer,
+    "lstm_attention": _lstm_attention,
+    "attention_pooling": lambda features, config: modules.AttentionPooling(features, config.dtype),
 }
 REFERENCE = "lstm"
 
@@ -118,16 +174,37 @@ def _builder(name: str) -> Builder:
 
 
 def _build(builder: Builder, task: Task, config: ModelConfig, features: int) -> Model:
-    network = Network(builder(features, config), task.output_features)
+    body = builder(features, config)
+    network = Network(body, task.output_features)
 
     def init(key: Array) -> Params:
         # One sequence is enough: no parameter's shape depends on the batch.
         inputs = jnp.zeros((1, task.sequence_length, task.input_features), jnp.float32)
         return network.init(key, inputs)["params"]
 
-    def apply(params: Params, inputs: Array) -> Array:
-        outputs = network.apply({"params": params}, inputs)
-        assert isinstance(outputs, Array)  # with no mutable collections, apply returns no tuple
-        return outputs
+    def apply(params: Params, inputs: Array, **options: Any) -> Any:
+        return network.apply({"params": params}, inputs, **options)
 
-    return Model(init, apply)
+    def initial_state(batch_size: int, length: int) -> State:
+        if not hasattr(body, "empty_carry"):
+            raise UsageError(
+                f"model: expected {type(body).__name__}.empty_carry(batch_size, length) for the "
+                "step form, found none"
+            )
+        return body.empty_carry(batch_size, length)
+
+    def step(params: Params, state: State, inputs: Array) -> tuple[State, Array]:
+        state, outputs = apply(params, inputs[:, None], carry=state)
+        return state, outputs[:, 0]
+
+    def apply_with_dropout(params: Params, inputs: Array, key: Array) -> Array:
+        return apply(params, inputs, rngs={"dropout": key})[1]
+
+    return Model(
+        init,
+        apply=lambda params, inputs: apply(params, inputs)[1],
+        apply_with_dropout=apply_with_dropout if config.dropout > 0 else None,
+        initial_state=initial_state,
+        segment=lambda params, state, inputs: apply(params, inputs, carry=state),
+        step=step,
+    )

@@ -76,3 +76,60 @@ def attention(query, key, value, allowed=None, bias=None, scale=None):
             weights = np.exp(logits - logits.max())
             out[b, t, n] = weights / weights.sum() @ value[b, attended, n]
     return out
+
+
+def gru_reset_before(kernel, recurrent_kernel, bias, recurrent_bias, inputs, h):
+    """Outputs [B, T, H]; equations 5 to 8 of Cho et al. 2014, the reset acting on h."""
+    w, u, b, d = (
+        {name: gate(p, "rzn", name) for name in "rzn"}
+        for p in (kernel, recurrent_kernel, bias, recurrent_bias)
+    )
+    outputs = []
+    for x in np.asarray(inputs, np.float64).swapaxes(0, 1):
+        r, z = (sigmoid(x @ w[name] + b[name] + h @ u[name] + d[name]) for name in "rz")
+        candidate = np.tanh(x @ w["n"] + b["n"] + (r * h) @ u["n"] + d["n"])
+        h = z * h + (1 - z) * candidate
+        outputs.append(h)
+    return np.stack(outputs, axis=1)
+
+
+def normalise(v, epsilon=1e-6):
+    return (v - v.mean(-1, keepdims=True)) / np.sqrt(v.var(-1, keepdims=True) + epsilon)
+
+
+def peephole_lstm_step(kernel, recurrent_kernel, bias, peephole, x, h, c):
+    """Next h and c, as Gers, Schraudolph & Schmidhuber 2002 print them: the output gate sees the new c."""
+    net = {
+        n: x @ gate(kernel, "ifgo", n)
+        + h @ gate(recurrent_kernel, "ifgo", n)
+        + gate(bias, "ifgo", n)
+        for n in "ifgo"
+    }
+    p = {n: gate(peephole, "ifo", n) for n in "ifo"}
+    after = sigmoid(net["f"] + p["f"] * c) * c + sigmoid(net["i"] + p["i"] * c) * np.tanh(net["g"])
+    return sigmoid(net["o"] + p["o"] * after) * np.tanh(after), after
+
+
+def coupled_lstm_step(kernel, recurrent_kernel, bias, x, h, c):
+    """Next h and c of an LSTM whose input gate is one minus its forget gate (Greff et al. 2017)."""
+    f, g, o = (
+        x @ gate(kernel, "fgo", n) + h @ gate(recurrent_kernel, "fgo", n) + gate(bias, "fgo", n)
+        for n in "fgo"
+    )
+    i = 1 - sigmoid(f)
+    after = sigmoid(f) * c + i * np.tanh(g)
+    return sigmoid(o) * np.tanh(after), after
+
+
+def layer_norm_lstm_step(
+    kernel, recurrent_kernel, bias, kernel_scale, recurrent_scale, cell_scale, cell_bias, x, h, c
+):
+    """Next h and c, equations 20 to 22 of Ba, Kiros & Hinton 2016."""
+    net = (
+        kernel_scale * normalise(x @ kernel)
+        + recurrent_scale * normalise(h @ recurrent_kernel)
+        + bias
+    )
+    i, f, g, o = (gate(net, "ifgo", n) for n in "ifgo")
+    after = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(cell_scale * normalise(after) + cell_bias), after

@@ -17,6 +17,7 @@ HOUSE = (
     ("lstm_attn.analysis",),
     ("lstm_attn.training",),
     ("lstm_attn.models",),
+    ("lstm_attn.model_config",),
     ("lstm_attn.modules",),
     ("lstm_attn.interop",),
     ("lstm_attn.tasks",),

@@ -1,19 +1,39 @@
 """Flax modules: thin shells that own parameters and call `lstm_attn.ops`. Batch first."""
 
-from lstm_attn.modules.attention import MultiHeadAttention
-from lstm_attn.modules.initializers import chrono_gru, chrono_lstm, every_gate, per_gate
-from lstm_attn.modules.lstm_attention import LSTMAttention
+from lstm_attn.modules.attention import AdditiveAttention, MultiHeadAttention
+from lstm_attn.modules.cells import GRUCell, LSTMCell
+from lstm_attn.modules.initializers import (
+    chrono_coupled,
+    chrono_gru,
+    chrono_lstm,
+    every_gate,
+    per_gate,
+)
+from lstm_attn.modules.lstm_attention import LSTMAttention, LSTMAttentionBlocks
+from lstm_attn.modules.lstm_variants import CoupledLSTM, LayerNormLSTM, PeepholeLSTM
+from lstm_attn.modules.pooling import AttentionPooling
+from lstm_attn.modules.positions import POSITIONS
 from lstm_attn.modules.recurrent import GRU, LSTM, Bidirectional
 from lstm_attn.modules.transformer import Transformer, TransformerBlock
 
 __all__ = [
     "GRU",
     "LSTM",
+    "POSITIONS",
+    "AdditiveAttention",
+    "AttentionPooling",
     "Bidirectional",
+    "CoupledLSTM",
+    "GRUCell",
     "LSTMAttention",
+    "LSTMAttentionBlocks",
+    "LSTMCell",
+    "LayerNormLSTM",
     "MultiHeadAttention",
+    "PeepholeLSTM",
     "Transformer",
     "TransformerBlock",
+    "chrono_coupled",
     "chrono_gru",
     "chrono_lstm",
     "every_gate",

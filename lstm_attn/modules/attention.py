@@ -1,38 +1,169 @@
-"""Multi-head self-attention."""
+"""Attention modules: several heads of dot products, and one of a small network."""
 
+from typing import Any
+
+import jax.numpy as jnp
 from flax import linen as nn
+from flax.linen import initializers
 from jax import Array
 
 from lstm_attn import ops
 from lstm_attn.errors import UsageError
+from lstm_attn.modules.carries import check_carry
+from lstm_attn.modules.positions import find_positions
+from lstm_attn.modules.precision import Dtype, compute_dtype
 
 
 class MultiHeadAttention(nn.Module):
-    """Self-attention in several heads, each of features / num_heads.
+    """Attention in several heads, each of features / num_heads; self or cross.
 
-        out = concat(head_1 ... head_N) W_o + b_o,   head_n = attention(x W_q, x W_k, x W_v)_n
+        out = concat(head_1 ... head_N) W_o + b_o
+        head_n = attention(q W_q + b_q, k W_k + b_k, v W_v + b_v)_n
 
-    Parameters: query, key, value and out, each with kernel [F, F] and bias [F].
+    Parameters: query, key, value and out, each with kernel [D, F] and bias [F]; F, the features of
+    inputs_q, is that of the outputs and of all heads together.
+
+    positions: "rotary" and "alibi" of the table POSITIONS act here; the others add to the inputs
+      and are for whoever embeds them.
+    dtype, param_dtype: as `modules.precision` says.
 
     Source: Vaswani et al. 2017, section 3.2.2.
     """
 
     num_heads: int
+    positions: str = "none"
+    use_bias: bool = True
+    dtype: Dtype | None = None
+    param_dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(
-        self, inputs_q: Array, *, mask: Array | None = None, is_causal: bool = False
-    ) -> Array:
-        """[B, T, F] to [B, T, F]; `mask` as in `ops.dot_product_attention`."""
+        self,
+        inputs_q: Array,
+        inputs_k: Array | None = None,
+        inputs_v: Array | None = None,
+        *,
+        mask: Array | None = None,
+        is_causal: bool = False,
+        initial_carry: ops.KeyValueCache | None = None,
+        return_carry: bool = False,
+    ) -> Any:
+        """inputs_q [B, T, F] to [B, T, F]; with return_carry, (cache, outputs).
+
+        Args:
+          inputs_q: what queries are made from.
+          inputs_k: [B, S, D], what keys are made from; inputs_q if None.
+          inputs_v: [B, S, D], what values are made from; inputs_k if None.
+          mask: as in `ops.dot_product_attention`.
+          is_causal: query t attends to keys s <= t only.
+          initial_carry: keys and values of the steps before, from `empty_carry` or an earlier call;
+            for causal self-attention without a mask. Outputs past its room are NaN under
+            `jax.jit`, and a one-line error elsewhere.
+          return_carry: the cache with these steps, and the outputs; wants an initial_carry.
+        """
         features = inputs_q.shape[-1]
         check_heads("MultiHeadAttention", self.num_heads, features)
-        heads = (*inputs_q.shape[:-1], self.num_heads, features // self.num_heads)
+        if inputs_k is None and inputs_v is not None:
+            raise UsageError("MultiHeadAttention: inputs_v expected inputs_k beside it, got none")
+        with_cache = initial_carry is not None
+        if with_cache and (inputs_k is not None or mask is not None or not is_causal):
+            raise UsageError(
+                "MultiHeadAttention: initial_carry expected is_causal=True, one inputs and no mask"
+            )
+        check_carry("MultiHeadAttention", initial_carry, return_carry)
+        inputs_k = inputs_q if inputs_k is None else inputs_k
+        inputs_v = inputs_k if inputs_v is None else inputs_v
+
+        def project(name: str, inputs: Array) -> Array:
+            dense = dense_layer(self, features, name, inputs, use_bias=self.use_bias)
+            heads = (*inputs.shape[:-1], self.num_heads, features // self.num_heads)
+            return dense(inputs).reshape(heads)
+
         query, key, value = (
-            nn.Dense(features, name=name)(inputs_q).reshape(heads)
-            for name in ("query", "key", "value")
+            project(name, inputs)
+            for name, inputs in (("query", inputs_q), ("key", inputs_k), ("value", inputs_v))
         )
-        out = ops.dot_product_attention(query, key, value, mask=mask, is_causal=is_causal)
-        return nn.Dense(features, name="out")(out.reshape(inputs_q.shape))
+        scheme = find_positions(self.positions)
+        start = initial_carry.length if initial_carry is not None else 0
+        query_positions = start + jnp.arange(query.shape[1], dtype=jnp.int32)
+        key_positions = start + jnp.arange(key.shape[1], dtype=jnp.int32)
+        if scheme.turn is not None:
+            query, key = scheme.turn(query, query_positions), scheme.turn(key, key_positions)
+        carry = None
+        if initial_carry is not None:
+            carry = ops.append(initial_carry, key, value)
+            key, value = carry.key, carry.value
+            key_positions = jnp.arange(key.shape[1], dtype=jnp.int32)
+            mask = key_positions <= query_positions[:, None]
+        bias = None
+        if scheme.bias is not None:
+            bias = scheme.bias(self.num_heads, query_positions, key_positions)
+        attended = ops.dot_product_attention(
+            query, key, value, bias, mask, is_causal=is_causal and not with_cache
+        ).reshape(inputs_q.shape)
+        out = dense_layer(self, features, "out", inputs_q, use_bias=self.use_bias)(attended)
+        if carry is not None:
+            # Under jit nobody can raise: a step too many must show, not overwrite the last one.
+            out = jnp.where(ops.within(carry), out, jnp.nan)
+        return (carry, out) if return_carry else out
+
+    def empty_carry(self, batch_size: int, length: int, features: int) -> ops.KeyValueCache:
+        """A cache with room for `length` steps of inputs with that many features."""
+        dtype = self.dtype or self.param_dtype
+        per_head = features // self.num_heads
+        return ops.empty_cache(batch_size, length, self.num_heads, per_head, dtype)
+
+
+class AdditiveAttention(nn.Module):
+    """`ops.additive_attention` with its projections; self or cross, one head.
+
+        out_t = sum_s softmax_s(v . tanh(q_t W_q + k_s W_k + b)) value_s
+
+    Parameters: query with kernel [D, F], key with kernel [D, F] and bias [F], score v [F].
+
+    features: F, of the hidden layer that scores.
+    dtype, param_dtype: as `modules.precision` says.
+
+    Source: Bahdanau, Cho & Bengio 2015, appendix A.1.2.
+    """
+
+    features: int
+    dtype: Dtype | None = None
+    param_dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        inputs_q: Array,
+        inputs_k: Array | None = None,
+        inputs_v: Array | None = None,
+        *,
+        mask: Array | None = None,
+    ) -> Array:
+        """inputs_q [B, T, D], inputs_k [B, S, D'] (inputs_q if None), inputs_v [B, S, H] (inputs_k
+        if None) to [B, T, H]; mask as in `ops.additive_attention`."""
+        inputs_k = inputs_q if inputs_k is None else inputs_k
+        inputs_v = inputs_k if inputs_v is None else inputs_v
+        dtype = compute_dtype(inputs_q, self.dtype, self.param_dtype)
+        query = dense_layer(self, self.features, "query", inputs_q, use_bias=False)(inputs_q)
+        key = dense_layer(self, self.features, "key", inputs_q)(inputs_k)
+        score = self.param(
+            "score", initializers.normal(self.features**-0.5), (self.features,), self.param_dtype
+        )
+        return ops.additive_attention(query, key, inputs_v.astype(dtype), score, mask)
+
+
+def dense_layer(
+    module: Any, features: int, name: str, inputs: Array, *, use_bias: bool = True
+) -> nn.Dense:
+    """A Dense of the module's dtypes."""
+    return nn.Dense(
+        features,
+        use_bias=use_bias,
+        dtype=compute_dtype(inputs, module.dtype, module.param_dtype),
+        param_dtype=module.param_dtype,
+        name=name,
+    )
 
 
 def check_heads(where: str, num_heads: int, features: int) -> None:

@@ -108,6 +108,34 @@ def chrono_gru(shortest: float, longest: float) -> Initializer:
     return per_gate(zeros, _log_time(shortest, longest), zeros)
 
 
+def chrono_coupled(shortest: float, longest: float) -> Initializer:
+    """A bias for the coupled LSTM, gates f, g, o, as `chrono_lstm` has it for f."""
+    return per_gate(_log_time(shortest, longest), zeros, zeros)
+
+
+# By the name that a config gives.
+KERNEL_INITIALIZERS: dict[str, Initializer] = {
+    "glorot": glorot,
+    "lecun": initializers.lecun_normal(),
+    "orthogonal": orthogonal,
+}
+
+
+def lstm_bias(gate_order: str, forget_bias: float, chrono_steps: Sequence[float]) -> Initializer:
+    """A constant for the forget gate and zero elsewhere, or chrono over a range of steps."""
+    if chrono_steps:
+        return (chrono_lstm if gate_order == "ifgo" else chrono_coupled)(*chrono_steps)
+    constant = initializers.constant(forget_bias)
+    return per_gate(*(constant if gate == "f" else zeros for gate in gate_order))
+
+
+def gru_bias(update_bias: float, chrono_steps: Sequence[float]) -> Initializer:
+    """A constant for the update gate and zero elsewhere, or chrono over a range of steps."""
+    if chrono_steps:
+        return chrono_gru(*chrono_steps)
+    return per_gate(zeros, initializers.constant(update_bias), zeros)
+
+
 def _log_time(shortest: float, longest: float) -> Initializer:
     if not 1 < shortest <= longest:
         raise UsageError(

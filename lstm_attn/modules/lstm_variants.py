@@ -28,6 +28,8 @@ class PeepholeLSTM(LSTM):
 class CoupledLSTM(LSTM):
     """The LSTM that writes as much as it forgets: `ops.coupled_lstm_step`; gates f, g, o."""
 
+    gate_order = "fgo"
+
     kernel_init: Initializer = every_gate(3, glorot)
     recurrent_kernel_init: Initializer = every_gate(3, orthogonal)
     bias_init: Initializer = per_gate(ones, zeros, zeros)
@@ -55,3 +57,11 @@ class LayerNormLSTM(LSTM):
             cell_scale=self.param("cell_scale", ones, (self.features,), dtype),
             cell_bias=self.param("cell_bias", zeros, (self.features,), dtype),
         )
+
+
+LSTM_VARIANTS: dict[str, type[LSTM]] = {
+    "standard": LSTM,
+    "peephole": PeepholeLSTM,
+    "coupled": CoupledLSTM,
+    "layer_norm": LayerNormLSTM,
+}

@@ -13,6 +13,8 @@ from lstm_attn.modules.parameters import GRUParameters, LSTMParameters
 class LSTM(LSTMParameters):
     """`ops.lstm` with its parameters; the attributes are those of `LSTMParameters`."""
 
+    gate_order = "ifgo"
+
     def parameters(self, features_in: int) -> ops.AnyLSTMParams:
         """What `ops.lstm` is called with; a variant has its own."""
         return self.standard_parameters(features_in)
@@ -50,6 +52,8 @@ class LSTM(LSTMParameters):
 
 class GRU(GRUParameters):
     """`ops.gru` with its parameters; the attributes are those of `GRUParameters`."""
+
+    gate_order = "rzn"
 
     @nn.compact
     def __call__(

@@ -1,61 +1,185 @@
-"""A causal Transformer: blocks of self-attention and feed-forward, normalised before each."""
+"""A causal Transformer: blocks of self-attention and feed-forward."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from lstm_attn.modules.attention import MultiHeadAttention
+from lstm_attn import ops
+from lstm_attn.errors import unknown_name
+from lstm_attn.modules.attention import MultiHeadAttention, dense_layer
+from lstm_attn.modules.carries import check_carry, continued
+from lstm_attn.modules.positions import find_positions
+from lstm_attn.modules.precision import Dtype, compute_dtype
+
+Carry = tuple[ops.KeyValueCache, ...]
 
 
 class TransformerBlock(nn.Module):
-    """One pre-norm block, [B, T, F] to [B, T, F].
+    """One block, [B, T, F] to [B, T, F].
 
-        y = x + MultiHead(LayerNorm(x))
-        z = y + gelu(LayerNorm(y) W_1 + b_1) W_2 + b_2
+        y = x + MultiHead(LayerNorm(x)),   z = y + FeedForward(LayerNorm(y))      norm="pre"
+        y = LayerNorm(x + MultiHead(x)),   z = LayerNorm(y + FeedForward(y))      norm="post"
 
-    Source: Vaswani et al. 2017; normalisation before each part as in Xiong et al. 2020.
+        FeedForward(y) = gelu(y W_1 + b_1) W_2 + b_2                              "gelu"
+        FeedForward(y) = (gelu(y W_1 + b_1) * (y W_3 + b_3)) W_2 + b_2            "gated"
+
+    mlp_features: the width of W_1.
+    positions: as in `MultiHeadAttention`.
+    dropout: rate at which the outputs of MultiHead and FeedForward are dropped, where the module is
+      applied with a "dropout" key; without one, nothing is.
+    dtype, param_dtype: as `modules.precision` says.
+
+    Source: Vaswani et al. 2017, section 3 (post) and 5.4 (dropout); Xiong et al. 2020 (pre);
+    Hendrycks & Gimpel 2016 (gelu, by tanh); Shazeer 2020, eq. 6 (gated).
     """
 
     num_heads: int
     mlp_features: int
+    norm: str = "pre"
+    feed_forward: str = "gelu"
+    positions: str = "none"
+    dropout: float = 0.0
+    dtype: Dtype | None = None
+    param_dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, inputs: Array, *, is_causal: bool = True) -> Array:
-        attended = MultiHeadAttention(self.num_heads, name="attention")(
-            nn.LayerNorm(name="attention_norm")(inputs), is_causal=is_causal
+    def __call__(
+        self,
+        inputs: Array,
+        *,
+        is_causal: bool = True,
+        mask: Array | None = None,
+        initial_carry: ops.KeyValueCache | None = None,
+        return_carry: bool = False,
+    ) -> Any:
+        """mask, is_causal, initial_carry and return_carry as in `MultiHeadAttention`."""
+        attention = functools.partial(
+            MultiHeadAttention(
+                self.num_heads,
+                self.positions,
+                dtype=self.dtype,
+                param_dtype=self.param_dtype,
+                name="attention",
+            ),
+            mask=mask,
+            is_causal=is_causal,
         )
-        residual = inputs + attended
-        hidden = nn.LayerNorm(name="mlp_norm")(residual)
-        hidden = jax.nn.gelu(nn.Dense(self.mlp_features, name="mlp_in")(hidden))
-        return residual + nn.Dense(inputs.shape[-1], name="mlp_out")(hidden)
+        if self.norm not in NORMS:
+            raise unknown_name("norm", self.norm, NORMS)
+        residual = NORMS[self.norm]
+        check_carry("TransformerBlock", initial_carry, return_carry)
+        carry, hidden = residual(self, "attention_norm", attention, inputs, initial_carry)
+        _, hidden = residual(self, "mlp_norm", self._feed_forward, hidden)
+        return (carry, hidden) if return_carry else hidden
+
+    def _feed_forward(self, inputs: Array) -> Array:
+        if self.feed_forward not in FEED_FORWARDS:
+            raise unknown_name("feed_forward", self.feed_forward, FEED_FORWARDS)
+        hidden = jax.nn.gelu(dense_layer(self, self.mlp_features, "mlp_in", inputs)(inputs))
+        if self.feed_forward == "gated":
+            hidden = hidden * dense_layer(self, self.mlp_features, "mlp_gate", inputs)(inputs)
+        return dense_layer(self, inputs.shape[-1], "mlp_out", inputs)(hidden)
 
 
-def sinusoidal_positions(length: int, features: int, dtype: jnp.dtype) -> Array:
-    """Fixed positions [T, F]: sines in the first half of the features, cosines in the second.
+def layer_norm(module: Any, name: str, inputs: Array) -> Array:
+    """LayerNorm in the module's dtypes, its statistics in float32."""
+    dtype = compute_dtype(inputs, module.dtype, module.param_dtype)
+    return nn.LayerNorm(dtype=dtype, param_dtype=module.param_dtype, name=name)(inputs)
 
-        angle[t, k] = t / 10000^(2 k / F),   k = 0 ... F/2 - 1
 
-    Source: Vaswani et al. 2017, section 3.5, with sines and cosines side by side, not interleaved.
-    """
-    exponents = jnp.arange(0, features, 2, dtype=dtype) / features
-    angles = jnp.arange(length, dtype=dtype)[:, None] / 10_000.0**exponents
-    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)[:, :features]
+def drop(module: Any, inputs: Array) -> Array:
+    """Dropout at the module's rate where there is a "dropout" key."""
+    without_key = not module.has_rng("dropout")
+    return nn.Dropout(module.dropout, deterministic=without_key)(inputs)
+
+
+def residual_pre_norm(
+    module: Any, norm_name: str, part: Callable[..., Any], inputs: Array, carry: Any = None
+) -> tuple[Any, Array]:
+    """x + part(LayerNorm(x)), after the part's carry."""
+    carry, out = continued(part, layer_norm(module, norm_name, inputs), carry)
+    return carry, inputs + drop(module, out)
+
+
+def residual_post_norm(
+    module: Any, norm_name: str, part: Callable[..., Any], inputs: Array, carry: Any = None
+) -> tuple[Any, Array]:
+    """LayerNorm(x + part(x)), after the part's carry."""
+    carry, out = continued(part, inputs, carry)
+    return carry, layer_norm(module, norm_name, inputs + drop(module, out))
+
+
+NORMS = {"pre": residual_pre_norm, "post": residual_post_norm}
+FEED_FORWARDS = ("gelu", "gated")
 
 
 class Transformer(nn.Module):
-    """A causal Transformer, [B, T, D] to [B, T, F]: embed, add positions, blocks, norm."""
+    """A causal Transformer, [B, T, D] to [B, T, F]: embed, add positions, blocks, norm.
+
+    After post-norm blocks, whose last step is a norm, there is no other. Attributes as in
+    `TransformerBlock`; positions, any of the table POSITIONS; mlp_features are 4 F.
+    """
 
     features: int
     num_heads: int
     num_layers: int
+    positions: str = "sinusoidal"
+    norm: str = "pre"
+    feed_forward: str = "gelu"
+    dropout: float = 0.0
+    dtype: Dtype | None = None
+    param_dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, inputs: Array) -> Array:
-        hidden = nn.Dense(self.features, name="embed")(inputs)
-        hidden = hidden + sinusoidal_positions(inputs.shape[-2], self.features, hidden.dtype)
+    def __call__(
+        self,
+        inputs: Array,
+        *,
+        initial_carry: Carry | None = None,
+        return_carry: bool = False,
+    ) -> Any:
+        """inputs [B, T, D] to [B, T, F]; with return_carry, (the caches after, outputs).
+
+        initial_carry: from `empty_carry` or an earlier call; the inputs are the steps after it.
+        """
+        check_carry("Transformer", initial_carry, return_carry)
+        hidden = dense_layer(self, self.features, "embed", inputs)(inputs)
+        scheme = find_positions(self.positions)
+        if scheme.vectors is not None:
+            at, longest = jnp.arange(inputs.shape[1], dtype=jnp.int32), inputs.shape[1]
+            if initial_carry is not None:
+                at, longest = at + initial_carry[0].length, initial_carry[0].key.shape[1]
+            hidden = hidden + scheme.vectors(self, at, longest, self.features, hidden.dtype)
+        hidden = drop(self, hidden)
+        carries = []
         for layer in range(self.num_layers):
-            hidden = TransformerBlock(
-                self.num_heads, mlp_features=4 * self.features, name=f"block_{layer}"
-            )(hidden)
-        return nn.LayerNorm(name="norm")(hidden)
+            block = TransformerBlock(
+                self.num_heads,
+                mlp_features=4 * self.features,
+                norm=self.norm,
+                feed_forward=self.feed_forward,
+                positions=self.positions,
+                dropout=self.dropout,
+                dtype=self.dtype,
+                param_dtype=self.param_dtype,
+                name=f"block_{layer}",
+            )
+            before = None if initial_carry is None else initial_carry[layer]
+            after, hidden = continued(block, hidden, before)
+            carries.append(after)
+        if self.norm == "pre":
+            hidden = layer_norm(self, "norm", hidden)
+        return (tuple(carries), hidden) if return_carry else hidden
+
+    def empty_carry(self, batch_size: int, length: int) -> Carry:
+        """A cache for each layer, with room for `length` steps."""
+        attention = MultiHeadAttention(
+            self.num_heads, dtype=self.dtype, param_dtype=self.param_dtype, parent=None
+        )
+        cache = attention.empty_carry(batch_size, length, self.features)
+        return (cache,) * self.num_layers

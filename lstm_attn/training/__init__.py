@@ -5,6 +5,7 @@ from lstm_attn.training.config import TrainingConfig
 from lstm_attn.training.layout import Layout, choose_layout, use_host_cores
 from lstm_attn.training.loop import Trained, run, train
 from lstm_attn.training.program import Program, TrialState, make_program, trial_settings
+from lstm_attn.training.segments import train_over_segments
 
 __all__ = [
     "Layout",
@@ -17,6 +18,7 @@ __all__ = [
     "make_program",
     "run",
     "train",
+    "train_over_segments",
     "trial_settings",
     "use_host_cores",
 ]

@@ -15,8 +15,8 @@ from lstm_attn.training.config import TrainingConfig
 from lstm_attn.training.layout import Layout, choose_layout
 from lstm_attn.training.optimizer import make_optimizer
 
-# What a trial's seed is split into: parameters, training data, evaluation data.
-INIT_STREAM, TRAIN_STREAM, EVALUATION_STREAM = range(3)
+# What a trial's seed is split into: parameters, data of training and of evaluation, dropout.
+INIT_STREAM, TRAIN_STREAM, EVALUATION_STREAM, DROPOUT_STREAM = range(4)
 
 
 class TrialState(NamedTuple):
@@ -77,7 +77,12 @@ def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
         batch = shard(task.sample(stream(state.seed, TRAIN_STREAM, state.step), config.batch_size))
 
         def loss_of(params: Params) -> Array:
-            return task.loss(model.apply(params, batch.inputs), batch)
+            if model.apply_with_dropout is None:
+                return task.loss(model.apply(params, batch.inputs), batch)
+            key = stream(state.seed, DROPOUT_STREAM, state.step)
+            if layout.batch_shards > 1:
+                key = jax.random.fold_in(key, lax.axis_index("batch"))
+            return task.loss(model.apply_with_dropout(params, batch.inputs, key), batch)
 
         # Parts of a batch are equally large, so the mean of their means is the batch's mean.
         loss, gradients = lax.pmean(jax.value_and_grad(loss_of)(state.params), "batch")

@@ -7,7 +7,6 @@ import pytest
 from flax import linen as nn
 
 from lstm_attn import modules, ops
-from lstm_attn.modules.transformer import sinusoidal_positions
 from tests import oracles
 
 BATCH, LENGTH, FEATURES_IN = 2, 6, 5
@@ -136,6 +135,8 @@ def test_lstm_attention_is_its_equations():
         modules.GRU(4),
         modules.Transformer(features=4, num_heads=2, num_layers=2),
         modules.LSTMAttention(features=4, num_heads=2),
+        modules.LSTMAttentionBlocks(features=4, num_heads=2, num_layers=2),
+        modules.AttentionPooling(features=4),
     ],
     ids=lambda module: type(module).__name__,
 )
@@ -152,15 +153,6 @@ def test_no_output_depends_on_a_later_input(module):
     reach = np.abs(np.asarray(jacobian)).sum(axis=(1, 3))  # [output step, input step]
     assert np.all(np.triu(reach, 1) == 0)
     assert np.all(np.tril(reach) + np.triu(np.ones_like(reach), 1) > 0)
-
-
-def test_sinusoidal_positions_are_the_published_formula():
-    """Oracle: sin and cos of t / 10000^(2k/F), one entry at a time."""
-    positions = np.asarray(sinusoidal_positions(7, 6, jnp.float32))
-    for t, k in np.ndindex(7, 3):
-        angle = t / 10_000 ** (2 * k / 6)
-        np.testing.assert_allclose(positions[t, k], np.sin(angle), atol=1e-5)
-        np.testing.assert_allclose(positions[t, 3 + k], np.cos(angle), atol=1e-5)
 
 
 def test_heads_that_do_not_divide_the_features_are_refused():

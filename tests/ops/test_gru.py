@@ -87,3 +87,23 @@ def test_a_size_that_does_not_fit_is_one_line():
     message = r"^gru: recurrent_bias \[3H\] expected shape \(12\), got \(4,\)$"
     with pytest.raises(ValueError, match=message):
         ops.gru(params, jnp.zeros((2, 5, 3)))
+
+
+@given(sizes=sizes, seed=st.integers(0, 2**16))
+def test_the_reset_before_the_product_is_the_papers_gru(sizes, seed):
+    """Oracle: equations 5 to 8 of Cho et al. 2014. Catches a reset that acts on the product."""
+    params, inputs, state = random_case(seed, *sizes)
+    expected = oracles.gru_reset_before(*params, inputs, state)
+    with jax.enable_x64(True):
+        outputs, h = ops.gru(params, jnp.asarray(inputs), jnp.asarray(state), reset_after=False)
+        step, _ = ops.gru_step(params, state, inputs[:, 0], reset_after=False)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(h, expected[:, -1], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(step, expected[:, 0], rtol=1e-12, atol=1e-12)
+
+
+def test_whole_numbers_are_refused():
+    """Catches kernels rounded to the integers of one-hot inputs."""
+    params, inputs, _ = random_case(5, 2, 4, 3, 4, np.float32)
+    with pytest.raises(ValueError, match="gru: inputs expected floating numbers, got int32"):
+        ops.gru(params, inputs.astype(np.int32))

@@ -1,0 +1,72 @@
+"""The POSITIONS table: how a Transformer knows the order of its inputs."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from flax import linen as nn
+from flax.linen import initializers
+from jax import Array
+
+from lstm_attn import ops
+from lstm_attn.errors import UsageError, unknown_name
+
+LEARNED_INIT = initializers.normal(0.02)
+
+
+class Positions(NamedTuple):
+    """One scheme; a part that it does not use is None. Positions are integers [T] (keys [S]).
+
+    vectors: (the module that owns any parameters, positions, how many positions there will be at
+      most, features, dtype) -> [T, F], added to the embedded inputs.
+    turn: (queries or keys [B, T, N, K], positions) -> the same shape.
+    bias: (num_heads, query positions, key positions) -> [N, T, S], added to the logits.
+    """
+
+    vectors: Callable[[nn.Module, Array, int, int, jnp.dtype], Array] | None = None
+    turn: Callable[[Array, Array], Array] | None = None
+    bias: Callable[[int, Array, Array], Array] | None = None
+
+
+def _learned(
+    module: nn.Module, positions: Array, longest: int, features: int, dtype: jnp.dtype
+) -> Array:
+    """A parameter [T, F], as long as the sequence that the module was initialised on.
+
+    Source: Gehring et al. 2017, section 3.1.
+    """
+    table: Array
+    if module.has_variable("params", "positions"):
+        table = module.get_variable("params", "positions")
+    else:
+        table = module.param("positions", LEARNED_INIT, (longest, features), jnp.float32)
+    if longest > len(table):
+        raise UsageError(
+            f"learned positions: expected at most {len(table)} steps, as at initialisation, "
+            f"got {longest}"
+        )
+    return table.astype(dtype)[positions]
+
+
+POSITIONS: dict[str, Positions] = {
+    "none": Positions(),
+    "sinusoidal": Positions(
+        vectors=lambda module, positions, longest, features, dtype: ops.sinusoidal_positions(
+            positions, features, dtype
+        )
+    ),
+    "learned": Positions(vectors=_learned),
+    "rotary": Positions(turn=ops.rotary),
+    "alibi": Positions(bias=ops.alibi_bias),
+}
+
+
+def find_positions(name: str) -> Positions:
+    """The scheme of that name.
+
+    Raises:
+      ValueError: an unknown name, with the nearest ones.
+    """
+    if name not in POSITIONS:
+        raise unknown_name("positions", name, POSITIONS)
+    return POSITIONS[name]
