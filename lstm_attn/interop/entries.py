@@ -1,6 +1,6 @@
 """Named arrays, taken one at a time: one that is missing, left over or misshapen is an error."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -115,6 +115,13 @@ class Entries:
             wanted.append(times * self._sizes[letter] if known else f"a multiple of {times}")
         if tuple(wanted) != shape:
             raise UsageError(f"{label} expected shape ({', '.join(map(str, wanted))}), got {shape}")
+
+
+def attention_names(entries: Entries, parts: Iterable[str]) -> list[str]:
+    """What the parts of an attention should hold: a kernel each, and a bias if any has one."""
+    parts = list(parts)
+    has_bias = any(f"{part}/bias" in entries for part in parts)
+    return [f"{part}/{name}" for part in parts for name in ("kernel", "bias")[: 1 + has_bias]]
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm_attn.interop.entries import Entries
+from lstm_attn.interop.entries import Entries, attention_names
 from lstm_attn.interop.gates import (
     GRU_NAMES,
     LSTM_NAMES,
@@ -151,9 +151,7 @@ def multi_head_attention_from_keras(weights: Mapping[str, Any]) -> dict[str, Any
       UsageError: an entry that is missing, unexpected or of another shape, on one line.
     """
     entries = Entries("multi_head_attention_from_keras", weights)
-    has_bias = any(f"{theirs}/bias" in entries for theirs in ATTENTION_PARTS.values())
-    names = ("kernel", "bias") if has_bias else ("kernel",)
-    entries.expect([f"{theirs}/{name}" for theirs in ATTENTION_PARTS.values() for name in names])
+    entries.expect(attention_names(entries, ATTENTION_PARTS.values()))
     result = {}
     for part, theirs in ATTENTION_PARTS.items():
         inputs, outputs = HEADS_APART[part]
@@ -169,7 +167,7 @@ def multi_head_attention_to_keras(
     """The inverse of `multi_head_attention_from_keras`.
 
     Args:
-      params: query, key, value and out, each with kernel and bias.
+      params: query, key, value and out, each with kernel and bias, or none of them with a bias.
       num_heads: N, which our arrays do not show.
       bias: False for a layer of use_bias=False, which has no place for one.
 
@@ -178,12 +176,12 @@ def multi_head_attention_to_keras(
         and as the inverse.
     """
     entries = Entries("multi_head_attention_to_keras", params)
-    entries.expect([f"{part}/{name}" for part in ATTENTION_PARTS for name in ("kernel", "bias")])
+    entries.expect(attention_names(entries, ATTENTION_PARTS))
     result = {}
     for part, theirs in ATTENTION_PARTS.items():
         inputs, outputs = HEADS_JOINED[part]
         kernel = entries.take(f"{part}/kernel", f"{inputs} {outputs}")
-        part_bias = entries.take(f"{part}/bias", outputs)
+        part_bias = entries.take_or_zeros(f"{part}/bias", outputs, like=kernel)
         joined = inputs if part == "out" else outputs
         heads = (num_heads, entries.divide(joined, "num_heads", num_heads))
         shape = (*heads, -1) if part == "out" else (-1, *heads)

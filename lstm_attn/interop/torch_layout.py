@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm_attn.interop.entries import Entries
+from lstm_attn.interop.entries import Entries, attention_names
 from lstm_attn.interop.gates import GRU_NAMES, LSTM_NAMES, take_gru, take_lstm
 
 
@@ -135,8 +135,8 @@ def multi_head_attention_to_torch(
     The projections are separate where keys or values have other features than queries, as in torch.
 
     Args:
-      params: query, key, value and out, each with kernel and bias; torch has the same F for the
-        queries, the heads together and the outputs.
+      params: query, key, value and out, each with kernel and bias, or none of them with a bias;
+        torch has the same F for the queries, the heads together and the outputs.
       bias: False for a module of bias=False, which has no place for one.
 
     Raises:
@@ -144,12 +144,14 @@ def multi_head_attention_to_torch(
     """
     entries = Entries("multi_head_attention_to_torch", params)
     parts = ("query", "key", "value", "out")
-    entries.expect([f"{part}/{name}" for part in parts for name in ("kernel", "bias")])
+    entries.expect(attention_names(entries, parts))
     inputs = {"query": "F", "key": "P", "value": "Q", "out": "F"}
     weights = {
         part: _transposed(entries.take(f"{part}/kernel", f"{inputs[part]} F")) for part in parts
     }
-    biases = {part: entries.take(f"{part}/bias", "F") for part in parts}
+    biases = {
+        part: entries.take_or_zeros(f"{part}/bias", "F", like=weights[part]) for part in parts
+    }
     projections = [weights[part] for part in parts[:3]]
     if len({weight.shape for weight in projections}) == 1:
         result = {"in_proj_weight": np.concatenate(projections)}

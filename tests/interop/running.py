@@ -33,7 +33,7 @@ def run_layers(kind, params, inputs, seq_lengths=None):
 
 
 def run_attention(params, num_heads, query, key=None, value=None, **options):
-    """Multi-head attention of these parameters, put together from `ops`."""
+    """Multi-head attention from `ops`, for heads or outputs that `modules` has no size for."""
     key = query if key is None else key
     value = key if value is None else value
 

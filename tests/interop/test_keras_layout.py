@@ -87,6 +87,15 @@ def test_attention_is_that_of_keras_and_goes_back(case):
     assert_same_entries(back, case["params"])
 
 
+def test_attention_without_biases_of_its_own_goes_out_too():
+    """Oracle: Keras' entries. Catches a refusal of modules.MultiHeadAttention(use_bias=False)."""
+    ours = interop.multi_head_attention_from_keras(THEIRS)
+    kernels = {part: {"kernel": arrays["kernel"]} for part, arrays in ours.items()}
+    assert_same_entries(interop.multi_head_attention_to_keras(kernels, 2, bias=False), THEIRS)
+    with_zeros = interop.multi_head_attention_to_keras(ours, 2)
+    assert_same_entries(interop.multi_head_attention_to_keras(kernels, 2), with_zeros)
+
+
 def test_heads_of_other_size_for_values_go_there_and_back():
     """Oracle: the entries that came in. Catches a size of the queries' heads used for the values."""
     shapes = {

@@ -8,7 +8,7 @@ import pytest
 from lstm_attn import interop, modules
 from lstm_attn.errors import UsageError
 from tests import golden
-from tests.interop.running import run_attention, run_layers, run_sequential
+from tests.interop.running import run_layers, run_sequential
 
 RECURRENT = {
     "torch_lstm": (modules.LSTM, interop.lstm_from_torch, interop.lstm_to_torch),
@@ -58,13 +58,9 @@ def test_recurrent_parameters_go_back_to_the_same_entries(file, case):
 def test_attention_outputs_are_those_of_torch(case):
     """Oracle: torch's outputs. Catches projections exchanged or not transposed, a bias lost."""
     params = interop.multi_head_attention_from_torch(case["params"])
-    arrays = [case.get(name) for name in ("query", "key", "value")]
-    np.testing.assert_allclose(
-        run_attention(params, 2, *arrays), case["outputs"], rtol=2e-6, atol=2e-6
-    )
-    if "key" not in case:
-        outputs = modules.MultiHeadAttention(2).apply({"params": params}, case["query"])
-        np.testing.assert_allclose(outputs, case["outputs"], rtol=2e-6, atol=2e-6)
+    arrays = [case[name] for name in ("query", "key", "value") if name in case]
+    outputs = modules.MultiHeadAttention(2).apply({"params": params}, *arrays)
+    np.testing.assert_allclose(outputs, case["outputs"], rtol=2e-6, atol=2e-6)
 
 
 @pytest.mark.parametrize("case", ATTENTION.values(), ids=ATTENTION)
@@ -75,6 +71,17 @@ def test_attention_parameters_go_back_to_the_same_entries(case):
     assert sorted(back) == sorted(case["params"])
     for name, array in case["params"].items():
         np.testing.assert_array_equal(back[name], array, strict=True)
+
+
+def test_attention_without_biases_of_its_own_goes_out_too():
+    """Oracle: torch's entries. Catches a refusal of modules.MultiHeadAttention(use_bias=False)."""
+    entries = ATTENTION["self_no_bias"]["params"]
+    ours = interop.multi_head_attention_from_torch(entries)
+    kernels = {part: {"kernel": arrays["kernel"]} for part, arrays in ours.items()}
+    assert sorted(interop.multi_head_attention_to_torch(kernels, bias=False)) == sorted(entries)
+    with_zeros = interop.multi_head_attention_to_torch(kernels)
+    for name, array in interop.multi_head_attention_to_torch(ours).items():
+        np.testing.assert_array_equal(with_zeros[name], array, strict=True)
 
 
 def test_what_comes_out_is_a_copy_in_the_same_dtype():

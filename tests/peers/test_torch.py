@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lstm_attn import interop, modules, ops
-from tests.interop.running import run_attention, run_layers
+from tests.interop.running import run_layers
 
 KINDS = {
     "lstm": (torch.nn.LSTM, modules.LSTM, interop.lstm_from_torch, interop.lstm_to_torch),
@@ -158,17 +158,15 @@ def test_torch_attends_with_our_parameters_as_we_do(cross, bias, masked):
     if masked == "causal":
         options, theirs = {"is_causal": True}, {"attn_mask": torch.from_numpy(~causal)}
     elif masked == "lengths":
-        options = {"key_value_seq_lengths": jnp.array(lengths)}
         padding = np.arange(keys) >= lengths[:, None]
-        theirs = {"key_padding_mask": torch.from_numpy(padding)}
+        real = np.broadcast_to(~padding[:, None, None], (batch, heads, queries, keys))
+        options, theirs = {"mask": real}, {"key_padding_mask": torch.from_numpy(padding)}
     with torch.no_grad():
         expected, _ = module(*map(torch.from_numpy, inputs), **theirs)
-    outputs = run_attention(params, heads, *inputs, **options)
+    own = modules.MultiHeadAttention(heads)
+    arrays = inputs if cross else inputs[:1]
+    outputs = own.apply({"params": params}, *arrays, **options)
     np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=5e-6)
-    if not cross and masked != "lengths":
-        own = modules.MultiHeadAttention(heads)
-        outputs = own.apply({"params": params}, inputs[0], **options)
-        np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=5e-6)
 
 
 @pytest.mark.parametrize("seed", range(4))
