@@ -5,10 +5,10 @@ RUN := $(VENV)/bin/python
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install compare adding copy test lint layouts readme clean
+.PHONY: help install compare adding copy test test-peers mutants golden lint layouts readme clean
 
 help: ## List every target with one line each
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 install: $(VENV)/installed ## Make the virtual environment with pinned versions
 
@@ -23,6 +23,15 @@ copy: $(VENV)/installed ## The full study of the copy problem: a night, or a GPU
 
 test: $(VENV)/test-installed ## Install what the tests need and run them all
 	$(RUN) -m pytest --numprocesses=2
+
+test-peers: $(VENV)/peers-installed ## Compare with PyTorch and Keras themselves, on random sizes
+	$(RUN) -m pytest --numprocesses=2 tests/peers
+
+mutants: $(VENV)/test-installed ## Break the code on purpose, one place at a time, and count what the tests catch
+	$(RUN) -m tests.mutants
+
+golden: $(VENV)/peers-installed ## Make tests/golden anew from PyTorch and Keras
+	$(RUN) -m tests.golden.make
 
 lint: $(VENV)/lint-installed ## Check style (ruff) and types (mypy)
 	$(RUN) -m ruff check .
@@ -47,6 +56,10 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/test-installed: $(VENV)/installed
 	$(INSTALL) --editable '.[test]'
+	@touch $@
+
+$(VENV)/peers-installed: $(VENV)/test-installed
+	$(INSTALL) --editable '.[test,peers]'
 	@touch $@
 
 $(VENV)/lint-installed: $(VENV)/test-installed

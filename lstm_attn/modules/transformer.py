@@ -87,9 +87,11 @@ class TransformerBlock(nn.Module):
 
 
 def layer_norm(module: Any, name: str, inputs: Array) -> Array:
-    """LayerNorm in the module's dtypes, its statistics in float32."""
-    dtype = compute_dtype(inputs, module.dtype, module.param_dtype)
-    return nn.LayerNorm(dtype=dtype, param_dtype=module.param_dtype, name=name)(inputs)
+    """LayerNorm, computed in float32 or float64, its output in the module's compute dtype."""
+    exact = ops.accumulator(inputs.dtype)
+    norm = nn.LayerNorm(dtype=exact, param_dtype=module.param_dtype, name=name)
+    normal = norm(inputs.astype(exact))
+    return normal.astype(compute_dtype(inputs, module.dtype, module.param_dtype))
 
 
 def drop(module: Any, inputs: Array) -> Array:

@@ -86,12 +86,12 @@ def empty_pooling_state(batch_size: int, features: int, dtype: jnp.dtype) -> Poo
 def attention_pooling(
     logits: Array, values: Array, initial_state: PoolingState | None = None
 ) -> tuple[Array, PoolingState]:
-    """Each step's softmax-weighted mean of the values so far, in O(T) time and memory.
+    """Each step's softmax-weighted mean of the values so far, in one pass.
 
         out_t = sum_{s <= t} exp(e_s) value_s / sum_{s <= t} exp(e_s)
 
     At the last step it is the context vector of feed-forward attention; the logits depend on
-    their own step alone, so all steps share one pass.
+    their own step alone, so all steps share one pass, O(T) in time and memory.
 
     Args:
       logits: e [B, T].
@@ -112,20 +112,16 @@ def attention_pooling(
     dtype = accumulator(values.dtype)
     if initial_state is None:
         initial_state = empty_pooling_state(sizes["B"], sizes["H"], dtype)
-    steps = PoolingState(logits.astype(dtype), jnp.ones_like(logits, dtype), values.astype(dtype))
-    before = jax.tree.map(lambda leaf: leaf.astype(dtype)[:, None], initial_state)
-    stacked = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=1), before, steps)
-    sums = jax.lax.associative_scan(_joined, stacked, axis=1)
-    out = sums.weighted[:, 1:] / sums.total[:, 1:, None]
-    return out.astype(values.dtype), jax.tree.map(lambda leaf: leaf[:, -1], sums)
 
+    def advance(state: PoolingState, step: tuple[Array, Array]) -> tuple[PoolingState, Array]:
+        logit, value = step
+        largest = jnp.maximum(state.largest, logit)
+        old, new = jnp.exp(state.largest - largest), jnp.exp(logit - largest)
+        total = state.total * old + new
+        weighted = state.weighted * old[:, None] + value * new[:, None]
+        return PoolingState(largest, total, weighted), weighted / total[:, None]
 
-def _joined(first: PoolingState, second: PoolingState) -> PoolingState:
-    """The state over the steps of both."""
-    largest = jnp.maximum(first.largest, second.largest)
-    scales = [jnp.exp(state.largest - largest) for state in (first, second)]
-    return PoolingState(
-        largest,
-        first.total * scales[0] + second.total * scales[1],
-        first.weighted * scales[0][..., None] + second.weighted * scales[1][..., None],
-    )
+    before = jax.tree.map(lambda leaf: leaf.astype(dtype), initial_state)
+    steps = (logits.astype(dtype).swapaxes(0, 1), values.astype(dtype).swapaxes(0, 1))
+    after, out = jax.lax.scan(advance, before, steps)
+    return out.swapaxes(0, 1).astype(values.dtype), after
