@@ -57,8 +57,19 @@ ACTS_IN = {
     "feed_forward": ("transformer",),
     "attention_placement": ("lstm_attention",),
 }
+# These set numbers at the start alone: what a model owes does not depend on them.
+INITIAL = ("kernel_init", "recurrent_kernel_init", "forget_bias", "update_bias", "chrono_steps")
 CASES = [(model, task) for task in TASKS for model in MODELS]
 each_case = pytest.mark.parametrize(("name", "task_name"), CASES)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled_quickly():
+    """Most of the time here is compilation, and no number depends on how well it is done."""
+    usual = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", usual)
 
 
 class Case:
@@ -294,6 +305,8 @@ def test_each_choice_acts_and_keeps_what_a_model_owes(name, key, value):
         np.array_equal(a, b) for a, b in zip(*leaves, strict=True)
     )
     assert not (same_outputs and same_start), "the key does nothing"
+    if key in INITIAL:
+        return
     tolerance = 0.1 if value == "bfloat16" else 2e-5
     if value != "bfloat16":  # rounded, a small dependence may be none
         check_causal(case)

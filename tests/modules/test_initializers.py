@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lstm_attn import modules
-from lstm_attn.modules.initializers import glorot, orthogonal
+from lstm_attn.modules.initializers import glorot, gru_bias, lstm_bias, orthogonal
 from tests import oracles
 
 
@@ -102,3 +102,29 @@ def test_gates_that_do_not_divide_the_axis_are_refused():
     init = modules.per_gate(glorot, orthogonal, glorot)
     with pytest.raises(ValueError, match=r"3 gates do not divide the last axis of \(4, 16\)"):
         init(jax.random.key(0), (4, 16))
+
+
+@pytest.mark.parametrize(
+    ("gate_order", "chrono"), [("ifgo", ()), ("fgo", ()), ("ifgo", (2.0, 9.0)), ("fgo", (2.0, 9.0))]
+)
+def test_the_forget_gates_bias_is_the_configs(gate_order, chrono):
+    """Oracle: the gate order, and 1 < 1 + exp(b_f) < range of chrono. Catches a bias on another gate."""
+    size = 50
+    bias = lstm_bias(gate_order, 2.5, chrono)(jax.random.key(0), (size * len(gate_order),))
+    gates = {name: oracles.gate(bias, gate_order, name) for name in gate_order}
+    if chrono:
+        assert np.all((1 + np.exp(gates["f"]) >= 2) & (1 + np.exp(gates["f"]) <= 9))
+        assert gates["f"].std() > 0.1
+        if "i" in gates:
+            np.testing.assert_array_equal(gates["i"], -gates["f"])
+    else:
+        np.testing.assert_array_equal(gates["f"], 2.5)
+    for name in set(gate_order) - {"f"} - ({"i"} if chrono else set()):
+        np.testing.assert_array_equal(gates[name], 0)
+
+
+def test_the_update_gates_bias_is_the_configs():
+    """Oracle: the gate order r, z, n. Catches a bias on the reset gate."""
+    bias = gru_bias(2.5, ())(jax.random.key(0), (12,))
+    for name, expected in (("r", 0), ("z", 2.5), ("n", 0)):
+        np.testing.assert_array_equal(oracles.gate(bias, "rzn", name), expected)

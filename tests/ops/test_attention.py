@@ -176,3 +176,19 @@ def test_a_window_below_zero_is_one_line():
     """Catches a window that hides everything in silence."""
     with pytest.raises(ValueError, match=r"local_window_size expected at least 0, got \(-1, 2\)"):
         ops.dot_product_attention(*random_case(0, dtype=np.float32), local_window_size=(-1, 2))
+
+
+def test_an_additive_mask_is_a_boolean_one(float64):
+    """Oracle: the boolean mask, a row of nothing among them. Catches NaN from a row of -inf, forward
+    and backward."""
+    query, key, value = map(jnp.asarray, random_case(7))
+    mask = np.random.default_rng(7).random((2, 3, 4, 5)) < 0.5
+    mask[0, 1, 2] = False
+    additive = jnp.where(mask, 0.0, -jnp.inf)
+    expected = ops.dot_product_attention(query, key, value, mask=jnp.asarray(mask))
+    out = ops.dot_product_attention(query, key, value, bias=additive)
+    np.testing.assert_allclose(out, expected, atol=1e-12)
+    for gradient in jax.grad(
+        lambda *arrays: jnp.sum(ops.dot_product_attention(*arrays, bias=additive) ** 2), (0, 1, 2)
+    )(query, key, value):
+        assert np.isfinite(gradient).all()
