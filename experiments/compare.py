@@ -111,7 +111,7 @@ def closing_table(records: Sequence[dict]) -> Table:
     )
     for heading in ("task", "T", "model", "solved", "interval", "steps"):
         table.add_column(heading, justify="left" if heading in ("task", "model") else "right")
-    table.add_column("loss/baseline", justify="right")
+    table.add_column("loss/\nbaseline", justify="right")
     table.add_column("seconds", justify="right")
     for record in records:
         table.add_row(

@@ -1,4 +1,4 @@
-"""Puts the table and the pictures of a run into the README, and keeps the run beside it.
+"""Puts a run's table and pictures, and what was measured, into the README; keeps the run beside it.
 
 python -m experiments.readme --run=runs/quick
 """
@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 KEPT = ROOT / "results" / "quick"
 LAYOUTS = ROOT / "results" / "trial_layouts.json"
+MUTANTS = ROOT / "results" / "mutants.json"
 FILES = (CONFIG, ENVIRONMENT, METRICS, RESULTS)
 
 RUN = flags.DEFINE_string("run", "runs/quick", "The run folder to show.")
@@ -62,6 +63,14 @@ def layouts_section(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def mutants_section(score: dict[str, Any]) -> str:
+    """The README's score of the tests against broken code."""
+    survived = "; ".join(score["survived"])
+    return f"Killed: {score['killed']} of {score['mutants']}." + (
+        f" Survived: {survived}." if survived else ""
+    )
+
+
 def replaced(text: str, name: str, section: str) -> str:
     """The text with what stands between the marks of that name exchanged."""
     pattern = rf"(<!-- {name}: [^\n]*\n).*?(<!-- end of {name} -->)"
@@ -78,6 +87,7 @@ def main() -> int:
         raise UsageError(f"--run: expected a run folder outside {KEPT}, got {run}")
     text = replaced(README.read_text(), "quick", quick_section(RunFolder(run)))
     text = replaced(text, "layouts", layouts_section(json.loads(LAYOUTS.read_text())))
+    text = replaced(text, "mutants", mutants_section(json.loads(MUTANTS.read_text())))
     shutil.rmtree(KEPT, ignore_errors=True)
     KEPT.mkdir(parents=True)
     for path in (*(run / name for name in FILES), *run.glob("*.png")):

@@ -19,6 +19,8 @@ PROMISES = (
     "and attended.shape == (2, 5, 2, 2)",
     "outputs.shape == (2, 5, 8) and carry.c.shape == (2, 8) "
     "and variables['params']['bias'][8:16].tolist() == [3.0] * 8",
+    "outputs.shape == (2, 5, 8) and abs(outputs - nnx_lstm(inputs)).max() < 1e-6",
+    "abs(stepped - outputs).max() < 1e-5 and losses.shape == (4,)",
     "models.count_parameters(model) > 0",
 )
 
@@ -48,6 +50,7 @@ def test_the_figures_are_those_of_the_committed_runs():
     """Oracle: the files in results/. Catches a figure typed by hand or left behind."""
     assert readme.quick_section(RunFolder(readme.KEPT)) in TEXT
     assert readme.layouts_section(json.loads(readme.LAYOUTS.read_text())) in TEXT
+    assert readme.mutants_section(json.loads(readme.MUTANTS.read_text())) in TEXT
     for source in re.findall(r'src="([^"]+)"', TEXT):
         assert (readme.ROOT / source).exists(), source
 

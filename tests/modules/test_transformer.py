@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_attn import modules
+from lstm_attn import interop, modules
+from tests import golden
 from tests.modules.test_modules import (
     BATCH,
     LENGTH,
@@ -151,3 +152,31 @@ def test_a_mask_reaches_the_attention_of_a_block():
     out = module.apply({"params": params}, inputs, mask=mask, is_causal=False)
     np.testing.assert_allclose(out, module.apply({"params": params}, inputs), atol=1e-6)
     assert out.shape == (BATCH, LENGTH, 8)
+
+
+@pytest.mark.parametrize(("name", "norm"), [("norm_first", "pre"), ("norm_last", "post")])
+def test_a_block_is_torchs_encoder_layer(name, norm):
+    """Oracle: torch.nn.TransformerEncoderLayer, to .003, as its gelu is the exact one and its norm's
+    epsilon 1e-5. Catches pre- and post-norm exchanged, and a norm given to another part."""
+    case = golden.load("torch_transformer_layer")[name]
+    theirs = case["params"]
+    attention = {
+        key.removeprefix("self_attn."): array
+        for key, array in theirs.items()
+        if key.startswith("self_attn.")
+    }
+
+    def linear(key):
+        return {"kernel": theirs[f"{key}.weight"].T, "bias": theirs[f"{key}.bias"]}
+
+    params = {
+        "attention": interop.multi_head_attention_from_torch(attention),
+        "attention_norm": {"scale": theirs["norm1.weight"], "bias": theirs["norm1.bias"]},
+        "mlp_norm": {"scale": theirs["norm2.weight"], "bias": theirs["norm2.bias"]},
+        "mlp_in": linear("linear1"),
+        "mlp_out": linear("linear2"),
+    }
+    module = modules.TransformerBlock(int(case["num_heads"]), mlp_features=6, norm=norm)
+    for is_causal, key in ((False, "outputs"), (True, "outputs_causal")):
+        out = module.apply({"params": params}, case["inputs"], is_causal=is_causal)
+        np.testing.assert_allclose(out, case[key], atol=3e-3)
