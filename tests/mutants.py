@@ -76,6 +76,7 @@ def main() -> int:
             result = run_tests(folder, tests)
             folders.put(folder)
             assert result.returncode == 0, f"fails before anything is broken:\n{result.stdout}"
+            print(f"passes    {tests}", flush=True)
 
         def tried(mutation: Mutation) -> str:
             folder = folders.get()

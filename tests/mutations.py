@@ -41,8 +41,8 @@ MUTATIONS = [
     Mutation("rotary: turned the other way in one half", "lstm_attn/ops/positions.py", "first * sin + second * cos", "second * cos - first * sin", "tests/ops/test_positions.py"),
     Mutation("ALiBi: the bias rises with distance", "lstm_attn/ops/positions.py", "return -chosen", "return chosen", "tests/ops/test_positions.py"),
     Mutation("sinusoids: half the exponent", "lstm_attn/ops/positions.py", "/ max(features, 1)", "/ max(2 * features, 1)", "tests/ops/test_positions.py"),
-    Mutation("cache: written one step too late", "lstm_attn/ops/cache.py", "start = (0, cache.length, 0, 0)", "start = (0, cache.length + 1, 0, 0)", "tests/ops/test_cache.py"),
-    Mutation("cache: its length counts calls, not steps", "lstm_attn/ops/cache.py", "cache.length + steps,\n", "cache.length + 1,\n", CONFORMANCE + "segments_of_any_length"),
+    Mutation("cache: written one step too late", "lstm_attn/ops/cache.py", "cache.length, axis=1)", "cache.length + 1, axis=1)", "tests/ops/test_cache.py"),
+    Mutation("cache: its length counts calls, not steps", "lstm_attn/ops/cache.py", "cache.length + steps)", "cache.length + 1)", CONFORMANCE + "segments_of_any_length"),
     Mutation("cache: a step too many goes through", "lstm_attn/modules/attention.py", "jnp.where(ops.within(carry), out, jnp.nan)", "out", CONFORMANCE + "past_its_room"),
     Mutation("sums and carries in the compute dtype", "lstm_attn/ops/precision.py", "jnp.float64 if dtype == jnp.float64 else jnp.float32", "dtype", "tests/test_numerics.py -k errors"),
     # modules

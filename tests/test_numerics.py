@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from lstm_attn import models, ops, tasks
+from lstm_attn import models, modules, ops, tasks
 from lstm_attn.models import MODELS, ModelConfig
 from tests.ops import test_gru, test_lstm, test_lstm_variants
 
@@ -233,6 +233,47 @@ def test_bfloat16_models_keep_float32_parameters_carries_and_outputs(name):
     assert carry <= {"float32"} | (
         {"bfloat16", "int32"} if "attention" in name or name == "transformer" else set()
     )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        functools.partial(modules.LSTM, 4),
+        functools.partial(modules.LayerNormLSTM, 4),
+        functools.partial(modules.GRU, 4, reset_after=False),
+        functools.partial(modules.Transformer, 4, num_heads=2, num_layers=1, positions="rotary"),
+        functools.partial(modules.LSTMAttention, 4, num_heads=2),
+        functools.partial(modules.LSTMAttentionBlocks, 4, num_heads=2, num_layers=1),
+        functools.partial(modules.AttentionPooling, 4),
+    ],
+    ids=lambda make: make.func.__name__,
+)
+def test_float64_works_when_enabled(make, float64):
+    """Oracle: float32, to its own error and not below it. Catches a part that is rounded to float32
+    on the way, and a carry of another dtype."""
+    inputs = jax.random.normal(jax.random.key(0), (2, 6, 3), jnp.float64)
+    exact = make(dtype=jnp.float64, param_dtype=jnp.float64)
+    params = exact.init(jax.random.key(1), inputs)["params"]
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(params)} == {"float64"}
+    outputs = exact.apply({"params": params}, inputs)
+    assert outputs.dtype == np.float64
+    # A slope by finite differences of 1e-9 is lost in float32, and right to 1e-6 in float64.
+    direction = jax.tree.map(lambda leaf: jnp.ones_like(leaf), params)
+    moved = jax.tree.map(lambda leaf, by: leaf + 1e-9 * by, params, direction)
+
+    def total(p):
+        return exact.apply({"params": p}, inputs).sum()
+
+    slope = jax.jvp(total, (params,), (direction,))[1]
+    np.testing.assert_allclose((total(moved) - total(params)) / 1e-9, slope, rtol=1e-5, atol=1e-5)
+    carry, _ = exact.apply(
+        {"params": params},
+        inputs,
+        initial_carry=exact.empty_carry(2, 6),
+        return_carry=True,
+    )
+    dtypes = {leaf.dtype.name for leaf in jax.tree.leaves(carry)}
+    assert dtypes <= {"float64", "int32"}
 
 
 SMALL = {

@@ -90,7 +90,9 @@ def layer_norm(module: Any, name: str, inputs: Array) -> Array:
     """LayerNorm, computed in float32 or float64, its output in the module's compute dtype."""
     exact = ops.accumulator(inputs.dtype)
     norm = nn.LayerNorm(dtype=exact, param_dtype=module.param_dtype, name=name)
-    normal = norm(inputs.astype(exact))
+    # flax promotes float64 with float32 inside, which a caller may have forbidden.
+    with jax.numpy_dtype_promotion("standard"):
+        normal = norm(inputs.astype(exact))
     return normal.astype(compute_dtype(inputs, module.dtype, module.param_dtype))
 
 

@@ -40,12 +40,11 @@ def append(cache: KeyValueCache, key: Array, value: Array) -> KeyValueCache:
     check_room(cache, steps)
     if steps > room:
         raise UsageError(f"append: cache expected at most {room} steps, got {steps}")
-    start = (0, cache.length, 0, 0)
-    return KeyValueCache(
-        lax.dynamic_update_slice(cache.key, key.astype(cache.key.dtype), start),
-        lax.dynamic_update_slice(cache.value, value.astype(cache.value.dtype), start),
-        cache.length + steps,
-    )
+
+    def written(held: Array, new: Array) -> Array:
+        return lax.dynamic_update_slice_in_dim(held, new.astype(held.dtype), cache.length, axis=1)
+
+    return KeyValueCache(written(cache.key, key), written(cache.value, value), cache.length + steps)
 
 
 def within(cache: KeyValueCache) -> Array:
