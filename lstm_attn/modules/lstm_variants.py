@@ -35,14 +35,7 @@ class CoupledLSTM(LSTM):
     bias_init: Initializer = per_gate(ones, zeros, zeros)
 
     def parameters(self, features_in: int) -> ops.CoupledLSTMParams:
-        width, dtype = 3 * self.features, self.param_dtype
-        return ops.CoupledLSTMParams(
-            kernel=self.param("kernel", self.kernel_init, (features_in, width), dtype),
-            recurrent_kernel=self.param(
-                "recurrent_kernel", self.recurrent_kernel_init, (self.features, width), dtype
-            ),
-            bias=self.param("bias", self.bias_init, (width,), dtype),
-        )
+        return ops.CoupledLSTMParams(*self.fused(features_in, 3))
 
 
 class LayerNormLSTM(LSTM):

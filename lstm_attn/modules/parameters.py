@@ -18,15 +18,32 @@ from lstm_attn.modules.precision import Dtype, compute_dtype
 
 
 class RecurrentParameters(nn.Module):
-    """What all recurrent modules hold.
+    """What all recurrent modules hold: a kernel [D, GH], a recurrent_kernel [H, GH] and a bias [GH]
+    for G gates.
 
     features: H.
+    kernel_init, recurrent_kernel_init, bias_init: each fills a whole parameter; `per_gate` builds
+      one from an initialiser for each gate, in gate order.
     dtype, param_dtype: as `modules.precision` says.
     """
 
     features: int
     dtype: Dtype | None = None
     param_dtype: Dtype = jnp.float32
+    kernel_init: Initializer = glorot
+    recurrent_kernel_init: Initializer = orthogonal
+    bias_init: Initializer = zeros
+
+    def fused(self, features_in: int, gates: int) -> tuple[Array, Array, Array]:
+        """kernel, recurrent_kernel and bias."""
+        width, dtype = gates * self.features, self.param_dtype
+        return (
+            self.param("kernel", self.kernel_init, (features_in, width), dtype),
+            self.param(
+                "recurrent_kernel", self.recurrent_kernel_init, (self.features, width), dtype
+            ),
+            self.param("bias", self.bias_init, (width,), dtype),
+        )
 
     def computed(self, inputs: Array) -> Array:
         """The inputs in the compute dtype."""
@@ -39,11 +56,10 @@ class RecurrentParameters(nn.Module):
 
 
 class LSTMParameters(RecurrentParameters):
-    """kernel [D, 4H], recurrent_kernel [H, 4H] and bias [4H] of `ops.LSTMParams`.
+    """The parameters of `ops.LSTMParams`; gate order i, f, g, o.
 
-    Each initialiser fills a whole parameter; `per_gate` builds one from four, for the gates
-    i, f, g, o in this order. The default bias is one for the forget gate and zero for the others
-    (Gers et al. 2000; Jozefowicz et al. 2015).
+    The default bias is one for the forget gate and zero for the others (Gers et al. 2000;
+    Jozefowicz et al. 2015).
     """
 
     kernel_init: Initializer = every_gate(4, glorot)
@@ -51,36 +67,24 @@ class LSTMParameters(RecurrentParameters):
     bias_init: Initializer = per_gate(zeros, ones, zeros, zeros)
 
     def standard_parameters(self, features_in: int) -> ops.LSTMParams:
-        width, dtype = 4 * self.features, self.param_dtype
-        return ops.LSTMParams(
-            kernel=self.param("kernel", self.kernel_init, (features_in, width), dtype),
-            recurrent_kernel=self.param(
-                "recurrent_kernel", self.recurrent_kernel_init, (self.features, width), dtype
-            ),
-            bias=self.param("bias", self.bias_init, (width,), dtype),
-        )
+        return ops.LSTMParams(*self.fused(features_in, 4))
 
 
 class GRUParameters(RecurrentParameters):
-    """kernel [D, 3H], recurrent_kernel [H, 3H] and two biases [3H] of `ops.GRUParams`.
+    """The parameters of `ops.GRUParams`, a recurrent_bias [3H] among them; gate order r, z, n.
 
-    Each initialiser fills a whole parameter; `per_gate` builds one from three, for the gates
-    r, z, n in this order. reset_after: where the reset gate acts, as in `ops.gru_step`.
+    reset_after: where the reset gate acts, as in `ops.gru_step`.
     """
 
     reset_after: bool = True
     kernel_init: Initializer = every_gate(3, glorot)
     recurrent_kernel_init: Initializer = every_gate(3, orthogonal)
-    bias_init: Initializer = zeros
     recurrent_bias_init: Initializer = zeros
 
     def parameters(self, features_in: int) -> ops.GRUParams:
-        width, dtype = 3 * self.features, self.param_dtype
-        return ops.GRUParams(
-            kernel=self.param("kernel", self.kernel_init, (features_in, width), dtype),
-            recurrent_kernel=self.param(
-                "recurrent_kernel", self.recurrent_kernel_init, (self.features, width), dtype
-            ),
-            bias=self.param("bias", self.bias_init, (width,), dtype),
-            recurrent_bias=self.param("recurrent_bias", self.recurrent_bias_init, (width,), dtype),
+        fused = self.fused(features_in, 3)
+        shape = (3 * self.features,)
+        recurrent_bias = self.param(
+            "recurrent_bias", self.recurrent_bias_init, shape, self.param_dtype
         )
+        return ops.GRUParams(*fused, recurrent_bias)

@@ -1,0 +1,23 @@
+"""Adding at T = 100 and 1,000 by attention alone: the model of Raffel & Ellis 2015 at its size.
+
+    python -m experiments.compare --config=configs/pooling.py --workdir=runs/pooling
+
+attention_pooling takes the parameter budget of an LSTM of 50 features, which gives it the paper's
+100 features and 10,602 parameters.
+"""
+
+import dataclasses
+
+from ml_collections import ConfigDict
+
+from configs import adding
+from lstm_attn.models import ModelConfig
+
+
+def get_config() -> ConfigDict:
+    """The study of adding with one model, at the paper's size."""
+    config = adding.get_config()
+    config.models = ("attention_pooling",)
+    config.task.lengths = (100, 1000)
+    config.model = dataclasses.asdict(ModelConfig(features=50))
+    return config
