@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install compare adding copy test test-peers mutants golden lint layouts readme clean
+.PHONY: help install compare adding copy pooling test test-peers mutants golden lint layouts readme clean
 
 help: ## List every target with one line each
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,9 @@ adding: $(VENV)/installed ## The full study of the adding problem: a night, or a
 
 copy: $(VENV)/installed ## The full study of the copy problem: a night, or a GPU
 	$(RUN) -m experiments.compare --config=configs/copy.py --workdir=runs/copy
+
+pooling: $(VENV)/installed ## Adding to T = 1,000 by attention alone: 11 minutes
+	$(RUN) -m experiments.compare --config=configs/pooling.py --workdir=runs/pooling
 
 test: $(VENV)/test-installed ## Install what the tests need and run them all
 	$(RUN) -m pytest --numprocesses=2

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from lstm_attn.errors import UsageError, check_whole, unknown_name
 from lstm_attn.modules.attention import check_heads
-from lstm_attn.modules.initializers import KERNEL_INITIALIZERS, lstm_bias
+from lstm_attn.modules.initializers import KERNEL_INITIALIZERS
 from lstm_attn.modules.lstm_variants import LSTM_VARIANTS
 from lstm_attn.modules.positions import POSITIONS
 from lstm_attn.modules.transformer import FEED_FORWARDS, NORMS
@@ -84,4 +84,8 @@ class ModelConfig:
                 "model.chrono_steps: expected () or (shortest, longest), "
                 f"got {tuple(self.chrono_steps)}"
             )
-        lstm_bias("ifgo", self.forget_bias, self.chrono_steps)  # refuses a range that is none
+        if self.chrono_steps and not 1 < self.chrono_steps[0] <= self.chrono_steps[1] < math.inf:
+            raise UsageError(
+                "model.chrono_steps: expected 1 < shortest <= longest, "
+                f"got {tuple(self.chrono_steps)}"
+            )

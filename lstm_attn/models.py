@@ -203,7 +203,7 @@ def _build(builder: Builder, task: Task, config: ModelConfig, features: int) -> 
     return Model(
         init,
         apply=lambda params, inputs: apply(params, inputs)[1],
-        apply_with_dropout=apply_with_dropout if config.dropout > 0 else None,
+        apply_with_dropout=apply_with_dropout if getattr(body, "dropout", 0) > 0 else None,
         initial_state=initial_state,
         segment=lambda params, state, inputs: apply(params, inputs, carry=state),
         step=step,

@@ -44,7 +44,7 @@ MUTATIONS = [
     Mutation("cache: written one step too late", "lstm_attn/ops/cache.py", "cache.length, axis=1)", "cache.length + 1, axis=1)", "tests/ops/test_cache.py"),
     Mutation("cache: its length counts calls, not steps", "lstm_attn/ops/cache.py", "cache.length + steps)", "cache.length + 1)", CONFORMANCE + "segments_of_any_length"),
     Mutation("cache: a step too many goes through", "lstm_attn/modules/attention.py", "jnp.where(ops.within(carry), out, jnp.nan)", "out", CONFORMANCE + "past_its_room"),
-    Mutation("sums and carries in the compute dtype", "lstm_attn/ops/precision.py", "jnp.float64 if dtype == jnp.float64 else jnp.float32", "dtype", "tests/test_numerics.py -k errors"),
+    Mutation("sums and carries in the compute dtype", "lstm_attn/ops/precision.py", "jnp.float64 if jnp.dtype(dtype) == jnp.float64 else jnp.float32", "dtype", "tests/test_numerics.py -k errors"),
     # modules
     Mutation("attention: not causal in its parallel form", "lstm_attn/modules/attention.py", "is_causal=is_causal and not with_cache", "is_causal=False", CONFORMANCE + "later_input"),
     Mutation("attention with a cache sees the key behind it", "lstm_attn/modules/attention.py", "key_positions <= query_positions[:, None]", "key_positions <= query_positions[:, None] + 1", STEPS),
@@ -54,6 +54,8 @@ MUTATIONS = [
     Mutation("transformer: post-norm before the residual", "lstm_attn/modules/transformer.py", "layer_norm(module, norm_name, inputs + drop(module, out))", "inputs + layer_norm(module, norm_name, drop(module, out))", "tests/modules/test_transformer.py"),
     Mutation("transformer: the gate is not a gate", "lstm_attn/modules/transformer.py", "hidden = hidden * dense_layer", "hidden = hidden + dense_layer", "tests/modules/test_transformer.py"),
     Mutation("transformer: positions start anew in each step", "lstm_attn/modules/transformer.py", "at + initial_carry[0].length", "at", STEPS),
+    Mutation("norm: its variance as E[x^2] - E[x]^2", "lstm_attn/modules/transformer.py", "use_fast_variance=False", "use_fast_variance=True", "tests/test_numerics.py -k norm"),
+    Mutation("a padding's reset reaches the backward direction", "lstm_attn/modules/recurrent.py", "last_steps & inner", "last_steps", "tests/modules/test_bidirectional.py"),
     Mutation("dropout in evaluation", "lstm_attn/modules/transformer.py", "without_key = not module.has_rng", "without_key = module.has_rng", "tests/modules/test_transformer.py"),
     Mutation("pooling: logits without their tanh", "lstm_attn/modules/pooling.py", "logits = jnp.tanh(dense_layer(self, 1, \"score\", inputs)(hidden))", "logits = (dense_layer(self, 1, \"score\", inputs)(hidden))", "tests/modules/test_hybrids.py"),
     Mutation("forget bias on the input gate", "lstm_attn/modules/parameters.py", "per_gate(zeros, ones, zeros, zeros)", "per_gate(ones, zeros, zeros, zeros)", "tests/modules/test_initializers.py"),

@@ -198,10 +198,7 @@ def test_segments_of_any_length_equal_all_at_once(name, task_name):
     """Oracle: the parallel form. Catches a state that serves steps of one alone."""
     case = case_of(name, task_name)
     middle = case.steps // 3
-    state = case.model.initial_state(BATCH, case.steps + 5)
-    if name == "transformer":  # learned positions know no more steps than there were
-        state = case.model.initial_state(BATCH, case.steps)
-    outputs = []
+    state, outputs = case.model.initial_state(BATCH, case.steps + 5), []
     for part in (slice(0, middle), slice(middle, case.steps)):
         state, output = case.model.segment(case.params, state, case.batch.inputs[:, part])
         outputs.append(output)
@@ -286,6 +283,29 @@ def test_a_config_through_json_gives_the_same_parameters(name, task_name):
         jax.jit(models.build(name, task, c).init)(jax.random.key(0)) for c in (config, read.model)
     )
     jax.tree.map(np.testing.assert_array_equal, again, written)
+
+
+def test_every_key_of_a_config_has_another_value_here():
+    """Catches a key that nobody tries. Of these, features is tried in tests/test_models.py."""
+    keys = {field.name for field in dataclasses.fields(ModelConfig)}
+    assert {key for key, _ in OPTIONS} | {"features", "dropout"} == keys
+
+
+@pytest.mark.parametrize("placement", ["over_states", "alternating"])
+@pytest.mark.parametrize("name", MODELS)
+def test_dropout_acts_where_there_is_a_block_to_act_in(name, placement):
+    """Oracle: apply without it. Catches a rate that does not reach a model's blocks."""
+    config = dataclasses.replace(CONFIG, dropout=0.5, attention_placement=placement)
+    case = case_of(name, "copy", config)
+    drops = name == "transformer" or (name, placement) == ("lstm_attention", "alternating")
+    assert (case.model.apply_with_dropout is not None) is drops
+    if drops:
+        draws = [
+            case.model.apply_with_dropout(case.params, case.batch.inputs, jax.random.key(n))
+            for n in (0, 1)
+        ]
+        assert not np.allclose(draws[0], case.outputs)
+        assert not np.allclose(draws[0], draws[1])
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,19 @@
 """Errors against float64 in each dtype, extreme inputs, and gradients of gradients."""
 
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 from jax.test_util import check_grads
 
 from lstm_attn import models, modules, ops, tasks
 from lstm_attn.models import MODELS, ModelConfig
+from lstm_attn.modules.transformer import layer_norm
+from tests import oracles
 from tests.ops import test_gru, test_lstm, test_lstm_variants
 
 BATCH, LENGTH, FEATURES_IN, FEATURES, KEYS = 2, 200, 16, 64, 8192
@@ -169,7 +173,20 @@ def test_errors_against_float64_are_those_of_the_products_alone(
 
 
 def test_every_op_is_in_the_table():
-    """Catches an op or a dtype without a bound."""
+    """Catches an op or a dtype without a bound: each function of `ops` is one of these cases, a step
+    of one, or computes nothing that is summed."""
+    covered = {"lstm", "gru", "dot_product_attention", "additive_attention", "attention_pooling"}
+    steps = {
+        "lstm_step",
+        "gru_step",
+        "peephole_lstm_step",
+        "coupled_lstm_step",
+        "layer_norm_lstm_step",
+    }
+    exact = {"accumulator", "append", "empty_cache", "empty_pooling_state", "within"}
+    positions = {"alibi_bias", "rotary", "sinusoidal_positions"}
+    functions = {name for name in ops.__all__ if inspect.isfunction(getattr(ops, name))}
+    assert functions == covered | steps | exact | positions
     dtypes = ("float32", "bfloat16", "float16")
     assert {row[:2] for row in ERRORS} == {(name, dtype) for name in CASES for dtype in dtypes}
 
@@ -266,14 +283,32 @@ def test_float64_works_when_enabled(make, float64):
 
     slope = jax.jvp(total, (params,), (direction,))[1]
     np.testing.assert_allclose((total(moved) - total(params)) / 1e-9, slope, rtol=1e-5, atol=1e-5)
-    carry, _ = exact.apply(
-        {"params": params},
-        inputs,
-        initial_carry=exact.empty_carry(2, 6),
-        return_carry=True,
-    )
-    dtypes = {leaf.dtype.name for leaf in jax.tree.leaves(carry)}
-    assert dtypes <= {"float64", "int32"}
+    before = make(dtype="float64").empty_carry(2, 6)
+    carry, _ = exact.apply({"params": params}, inputs, initial_carry=before, return_carry=True)
+    for first, last in zip(jax.tree.leaves(before), jax.tree.leaves(carry), strict=True):
+        assert first.dtype == last.dtype
+        assert last.dtype.name in ("float64", "int32")
+
+
+class Normed(nn.Module):
+    """The norm of the Transformer by itself."""
+
+    dtype: None = None
+    param_dtype: type = jnp.float32
+
+    @nn.compact
+    def __call__(self, inputs):
+        return layer_norm(self, "norm", inputs)
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e2, 1e4])
+def test_a_norm_keeps_its_digits_where_the_mean_is_large(mean):
+    """Oracle: the norm in float64 on the same numbers. Catches the variance as E[x^2] - E[x]^2,
+    which at a mean of 1e4 is wrong by thousands."""
+    inputs = mean + jax.random.normal(jax.random.key(0), (2, 3, 64))
+    params = {"params": {"norm": {"scale": jnp.ones(64), "bias": jnp.zeros(64)}}}
+    expected = oracles.normalise(np.asarray(inputs, np.float64))
+    np.testing.assert_allclose(Normed().apply(params, inputs), expected, atol=1e-6 * max(mean, 10))
 
 
 SMALL = {

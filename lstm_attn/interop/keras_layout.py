@@ -145,7 +145,8 @@ def multi_head_attention_from_keras(weights: Mapping[str, Any]) -> dict[str, Any
 
     Returns:
       query, key, value and out, each with kernel [inputs, outputs] and bias [outputs], for
-      `modules.MultiHeadAttention`.
+      `modules.MultiHeadAttention` with qkv_features = N K and out_features = O. Of V other than K
+      the arrays are right, but that module has no place for them.
 
     Raises:
       UsageError: an entry that is missing, unexpected or of another shape, on one line.

@@ -12,17 +12,20 @@ from lstm_attn.errors import UsageError
 from lstm_attn.modules.carries import check_carry
 from lstm_attn.modules.positions import find_positions
 from lstm_attn.modules.precision import Dtype, compute_dtype
+from lstm_attn.ops.axes import check_axes
 
 
 class MultiHeadAttention(nn.Module):
-    """Attention in several heads, each of features / num_heads; self or cross.
+    """Attention in several heads, self or cross.
 
         out = concat(head_1 ... head_N) W_o + b_o
         head_n = attention(q W_q + b_q, k W_k + b_k, v W_v + b_v)_n
 
-    Parameters: query, key, value and out, each with kernel [D, F] and bias [F]; F, the features of
-    inputs_q, is that of the outputs and of all heads together.
+    Parameters: query, key and value, each with kernel [D, F] and bias [F], and out with kernel
+    [F, O] and bias [O].
 
+    qkv_features: F, of all heads together; that of inputs_q if None.
+    out_features: O; the features of inputs_q if None.
     positions: "rotary" and "alibi" of the table POSITIONS act here; the others add to the inputs
       and are for whoever embeds them.
     dtype, param_dtype: as `modules.precision` says.
@@ -32,6 +35,8 @@ class MultiHeadAttention(nn.Module):
 
     num_heads: int
     positions: str = "none"
+    qkv_features: int | None = None
+    out_features: int | None = None
     use_bias: bool = True
     dtype: Dtype | None = None
     param_dtype: Dtype = jnp.float32
@@ -48,7 +53,7 @@ class MultiHeadAttention(nn.Module):
         initial_carry: ops.KeyValueCache | None = None,
         return_carry: bool = False,
     ) -> Any:
-        """inputs_q [B, T, F] to [B, T, F]; with return_carry, (cache, outputs).
+        """inputs_q [B, T, D] to [B, T, O]; with return_carry, (cache, outputs).
 
         Args:
           inputs_q: what queries are made from.
@@ -61,7 +66,8 @@ class MultiHeadAttention(nn.Module):
             `jax.jit`, and a one-line error elsewhere.
           return_carry: the cache with these steps, and the outputs; wants an initial_carry.
         """
-        features = inputs_q.shape[-1]
+        check_axes("MultiHeadAttention", inputs_q=(inputs_q, "B T D"))
+        features = self.qkv_features or inputs_q.shape[-1]
         check_heads("MultiHeadAttention", self.num_heads, features)
         if inputs_k is None and inputs_v is not None:
             raise UsageError("MultiHeadAttention: inputs_v expected inputs_k beside it, got none")
@@ -69,6 +75,11 @@ class MultiHeadAttention(nn.Module):
         if with_cache and (inputs_k is not None or mask is not None or not is_causal):
             raise UsageError(
                 "MultiHeadAttention: initial_carry expected is_causal=True, one inputs and no mask"
+            )
+        if with_cache and not isinstance(initial_carry, ops.KeyValueCache):
+            raise UsageError(
+                "MultiHeadAttention: initial_carry expected KeyValueCache(key, value, length), "
+                f"got {type(initial_carry).__name__}"
             )
         check_carry("MultiHeadAttention", initial_carry, return_carry)
         inputs_k = inputs_q if inputs_k is None else inputs_k
@@ -100,8 +111,9 @@ class MultiHeadAttention(nn.Module):
             bias = scheme.bias(self.num_heads, query_positions, key_positions)
         attended = ops.dot_product_attention(
             query, key, value, bias, mask, is_causal=is_causal and not with_cache
-        ).reshape(inputs_q.shape)
-        out = dense_layer(self, features, "out", inputs_q, use_bias=self.use_bias)(attended)
+        ).reshape(*inputs_q.shape[:2], features)
+        out_features = self.out_features or inputs_q.shape[-1]
+        out = dense_layer(self, out_features, "out", inputs_q, use_bias=self.use_bias)(attended)
         if carry is not None:
             # Under jit nobody can raise: a step too many must show, not overwrite the last one.
             out = jnp.where(ops.within(carry), out, jnp.nan)
@@ -110,7 +122,7 @@ class MultiHeadAttention(nn.Module):
     def empty_carry(self, batch_size: int, length: int, features: int) -> ops.KeyValueCache:
         """A cache with room for `length` steps of inputs with that many features."""
         dtype = self.dtype or self.param_dtype
-        per_head = features // self.num_heads
+        per_head = (self.qkv_features or features) // self.num_heads
         return ops.empty_cache(batch_size, length, self.num_heads, per_head, dtype)
 
 

@@ -2,7 +2,8 @@
 
 A module that can go on where it stopped takes `initial_carry`, gives (carry, outputs) for
 `return_carry=True`, and has `empty_carry(batch_size, length)` for the carry before the first step
-of at most `length`. One step at a time is such a call with T = 1.
+of at most `length` (an attention by itself must also be told its features). One step at a time is
+such a call with T = 1.
 """
 
 from collections.abc import Callable

@@ -25,7 +25,7 @@ class LSTMCell(LSTMParameters, nn.RNNCellBase):
 
     def initialize_carry(self, rng: Any, input_shape: tuple[int, ...]) -> ops.LSTMState:
         """Zeros for inputs of this shape, [B, D]; the key is not used."""
-        return ops.LSTMState(self.zeros(input_shape[0]), self.zeros(input_shape[0]))
+        return ops.LSTMState(self.zero_carry(input_shape[0]), self.zero_carry(input_shape[0]))
 
     @property
     def num_feature_axes(self) -> int:
@@ -43,7 +43,7 @@ class GRUCell(GRUParameters, nn.RNNCellBase):
 
     def initialize_carry(self, rng: Any, input_shape: tuple[int, ...]) -> Array:
         """Zeros for inputs of this shape, [B, D]; the key is not used."""
-        return self.zeros(input_shape[0])
+        return self.zero_carry(input_shape[0])
 
     @property
     def num_feature_axes(self) -> int:

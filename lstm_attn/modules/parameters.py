@@ -28,11 +28,11 @@ class RecurrentParameters(nn.Module):
     """
 
     features: int
+    kernel_init: Initializer
+    recurrent_kernel_init: Initializer
+    bias_init: Initializer
     dtype: Dtype | None = None
     param_dtype: Dtype = jnp.float32
-    kernel_init: Initializer = glorot
-    recurrent_kernel_init: Initializer = orthogonal
-    bias_init: Initializer = zeros
 
     def fused(self, features_in: int, gates: int) -> tuple[Array, Array, Array]:
         """kernel, recurrent_kernel and bias."""
@@ -49,7 +49,7 @@ class RecurrentParameters(nn.Module):
         """The inputs in the compute dtype."""
         return inputs.astype(compute_dtype(inputs, self.dtype, self.param_dtype))
 
-    def zeros(self, batch_size: int) -> Array:
+    def zero_carry(self, batch_size: int) -> Array:
         """A carry of zeros [B, H]."""
         dtype = ops.accumulator(self.dtype or self.param_dtype)
         return jnp.zeros((batch_size, self.features), dtype)
@@ -79,6 +79,7 @@ class GRUParameters(RecurrentParameters):
     reset_after: bool = True
     kernel_init: Initializer = every_gate(3, glorot)
     recurrent_kernel_init: Initializer = every_gate(3, orthogonal)
+    bias_init: Initializer = zeros
     recurrent_bias_init: Initializer = zeros
 
     def parameters(self, features_in: int) -> ops.GRUParams:

@@ -25,7 +25,7 @@ class AttentionPooling(nn.Module):
 
     dtype, param_dtype: as `modules.precision` says.
 
-    Source: Raffel & Ellis 2015, eq. 5-6 and section 2.
+    Source: Raffel & Ellis 2015, section 2.
     """
 
     features: int
@@ -49,5 +49,5 @@ class AttentionPooling(nn.Module):
 
     def empty_carry(self, batch_size: int, length: int) -> ops.PoolingState:
         """The sums before the first step, whatever the length to come."""
-        dtype = ops.accumulator(self.dtype or self.param_dtype)
-        return ops.empty_pooling_state(batch_size, self.features, dtype)
+        like = jnp.zeros((batch_size,), self.dtype or self.param_dtype)
+        return ops.empty_pooling_state(like, self.features)

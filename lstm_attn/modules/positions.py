@@ -1,10 +1,9 @@
 """The POSITIONS table: how a Transformer knows the order of its inputs."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from flax import linen as nn
 from flax.linen import initializers
 from jax import Array
 
@@ -23,14 +22,12 @@ class Positions(NamedTuple):
     bias: (num_heads, query positions, key positions) -> [N, T, S], added to the logits.
     """
 
-    vectors: Callable[[nn.Module, Array, int, int, jnp.dtype], Array] | None = None
+    vectors: Callable[[Any, Array, int, int, jnp.dtype], Array] | None = None
     turn: Callable[[Array, Array], Array] | None = None
     bias: Callable[[int, Array, Array], Array] | None = None
 
 
-def _learned(
-    module: nn.Module, positions: Array, longest: int, features: int, dtype: jnp.dtype
-) -> Array:
+def _learned(module: Any, positions: Array, longest: int, features: int, dtype: jnp.dtype) -> Array:
     """A parameter [T, F], as long as the sequence that the module was initialised on.
 
     Source: Gehring et al. 2017, section 3.1.
@@ -39,7 +36,7 @@ def _learned(
     if module.has_variable("params", "positions"):
         table = module.get_variable("params", "positions")
     else:
-        table = module.param("positions", LEARNED_INIT, (longest, features), jnp.float32)
+        table = module.param("positions", LEARNED_INIT, (longest, features), module.param_dtype)
     if longest > len(table):
         raise UsageError(
             f"learned positions: expected at most {len(table)} steps, as at initialisation, "

@@ -1,8 +1,10 @@
 """Compute dtype and parameter dtype of a module, as flax names them.
 
 dtype: what products are computed in and outputs have; None promotes that of the inputs with
-param_dtype. param_dtype: what parameters are stored in. Sums, gates, carries and the statistics of
-softmax and normalisation stay in float32 whatever dtype says (see `ops.precision`).
+param_dtype. param_dtype: what parameters are stored in. Sums, gates, recurrent carries and the
+statistics of softmax and normalisation stay in float32 whatever dtype says (see `ops.precision`);
+a key-value cache, which holds operands of products, is in dtype. float16 ends at 65,504: inputs of
+10,000 can overflow its gradients, those of bfloat16 not.
 """
 
 from typing import Any

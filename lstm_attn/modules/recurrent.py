@@ -47,13 +47,11 @@ class LSTM(LSTMParameters):
 
     def empty_carry(self, batch_size: int, length: int) -> ops.LSTMState:
         """The state before the first step, whatever the length to come."""
-        return ops.LSTMState(self.zeros(batch_size), self.zeros(batch_size))
+        return ops.LSTMState(self.zero_carry(batch_size), self.zero_carry(batch_size))
 
 
 class GRU(GRUParameters):
     """`ops.gru` with its parameters; the attributes are those of `GRUParameters`."""
-
-    gate_order = "rzn"
 
     @nn.compact
     def __call__(
@@ -83,7 +81,7 @@ class GRU(GRUParameters):
 
     def empty_carry(self, batch_size: int, length: int) -> Array:
         """The state before the first step, whatever the length to come."""
-        return self.zeros(batch_size)
+        return self.zero_carry(batch_size)
 
 
 class Bidirectional(nn.Module):
@@ -112,7 +110,14 @@ class Bidirectional(nn.Module):
         resets mark first steps, as for one direction; a document's last step, where the backward
         module starts anew, is the one before.
         """
-        last_steps = None if resets is None else jnp.roll(resets, -1, axis=1).at[:, -1].set(False)
+        last_steps = None
+        if resets is not None:
+            last_steps = jnp.roll(resets, -1, axis=1).at[:, -1].set(False)
+            if seq_lengths is not None:
+                # A mark in the padding is no document's first step.
+                steps = jnp.arange(inputs.shape[1], dtype=jnp.int32)
+                inner = steps < (jnp.asarray(seq_lengths).astype(jnp.int32) - 1)[:, None]
+                last_steps = last_steps & inner
         carries, outputs = zip(
             *(
                 module(

@@ -31,7 +31,8 @@ class TransformerBlock(nn.Module):
     mlp_features: the width of W_1.
     positions: as in `MultiHeadAttention`.
     dropout: rate at which the outputs of MultiHead and FeedForward are dropped, where the module is
-      applied with a "dropout" key; without one, nothing is.
+      applied with a "dropout" key; without one, nothing is. In NNX, give the key to the call:
+      `model(inputs, rngs=nnx.Rngs(0, dropout=1))`.
     dtype, param_dtype: as `modules.precision` says.
 
     Source: Vaswani et al. 2017, section 3 (post) and 5.4 (dropout); Xiong et al. 2020 (pre);
@@ -89,7 +90,10 @@ class TransformerBlock(nn.Module):
 def layer_norm(module: Any, name: str, inputs: Array) -> Array:
     """LayerNorm, computed in float32 or float64, its output in the module's compute dtype."""
     exact = ops.accumulator(inputs.dtype)
-    norm = nn.LayerNorm(dtype=exact, param_dtype=module.param_dtype, name=name)
+    # The fast variance, E[x^2] - E[x]^2, loses all digits where the mean is large.
+    norm = nn.LayerNorm(
+        use_fast_variance=False, dtype=exact, param_dtype=module.param_dtype, name=name
+    )
     # flax promotes float64 with float32 inside, which a caller may have forbidden.
     with jax.numpy_dtype_promotion("standard"):
         normal = norm(inputs.astype(exact))

@@ -9,7 +9,7 @@ from jax import Array
 from lstm_attn.errors import UsageError
 from lstm_attn.ops.attention import masked_softmax
 from lstm_attn.ops.axes import check_axes
-from lstm_attn.ops.precision import accumulator, check_floating
+from lstm_attn.ops.precision import accumulator, carried_along, check_floating
 
 
 def additive_attention(
@@ -75,11 +75,17 @@ class PoolingState(NamedTuple):
     weighted: Array
 
 
-def empty_pooling_state(batch_size: int, features: int, dtype: jnp.dtype) -> PoolingState:
-    """The state before the first step; the dtype is that of sums."""
-    lowest = jnp.full((batch_size,), jnp.finfo(dtype).min, dtype)
+def empty_pooling_state(inputs: Array, features: int) -> PoolingState:
+    """The state before the first step, for inputs [B, ...] and that many features.
+
+    Like the inputs, so that inside `jax.shard_map` it differs between devices as they do; in the
+    dtype of their sums.
+    """
+    dtype, batch = accumulator(inputs.dtype), inputs.shape[0]
     return PoolingState(
-        lowest, jnp.zeros((batch_size,), dtype), jnp.zeros((batch_size, features), dtype)
+        jnp.full_like(inputs, jnp.finfo(dtype).min, shape=(batch,), dtype=dtype),
+        jnp.zeros_like(inputs, shape=(batch,), dtype=dtype),
+        jnp.zeros_like(inputs, shape=(batch, features), dtype=dtype),
     )
 
 
@@ -94,7 +100,7 @@ def attention_pooling(
     their own step alone, so all steps share one pass, O(T) in time and memory.
 
     Args:
-      logits: e [B, T].
+      logits: e [B, T]; -inf where a step is not to be seen. Before the first that is, out is zero.
       values: [B, T, H].
       initial_state: of the steps before these; none if None.
 
@@ -105,13 +111,25 @@ def attention_pooling(
     Raises:
       ValueError: a size that does not fit, naming the array, what was expected and what came.
 
-    Source: Raffel & Ellis 2015, eq. 5-6, over the past alone.
+    Source: Raffel & Ellis 2015, section 2, over the past alone.
     """
     sizes = check_axes("attention_pooling", logits=(logits, "B T"), values=(values, "B T H"))
     check_floating("attention_pooling", logits=logits, values=values)
     dtype = accumulator(values.dtype)
     if initial_state is None:
-        initial_state = empty_pooling_state(sizes["B"], sizes["H"], dtype)
+        initial_state = empty_pooling_state(values, sizes["H"])
+    elif not isinstance(initial_state, PoolingState):
+        raise UsageError(
+            "attention_pooling: initial_state expected PoolingState(largest, total, weighted), "
+            f"got {type(initial_state).__name__}"
+        )
+    check_axes(
+        "attention_pooling",
+        values=(values, "B T H"),
+        largest=(initial_state.largest, "B"),
+        total=(initial_state.total, "B"),
+        weighted=(initial_state.weighted, "B H"),
+    )
 
     def advance(state: PoolingState, step: tuple[Array, Array]) -> tuple[PoolingState, Array]:
         logit, value = step
@@ -119,9 +137,10 @@ def attention_pooling(
         old, new = jnp.exp(state.largest - largest), jnp.exp(logit - largest)
         total = state.total * old + new
         weighted = state.weighted * old[:, None] + value * new[:, None]
-        return PoolingState(largest, total, weighted), weighted / total[:, None]
+        out = weighted / jnp.where(total > 0, total, 1)[:, None]
+        return PoolingState(largest, total, weighted), out
 
-    before = jax.tree.map(lambda leaf: leaf.astype(dtype), initial_state)
+    before = carried_along(initial_state, values)
     steps = (logits.astype(dtype).swapaxes(0, 1), values.astype(dtype).swapaxes(0, 1))
     after, out = jax.lax.scan(advance, before, steps)
     return out.swapaxes(0, 1).astype(values.dtype), after

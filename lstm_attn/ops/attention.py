@@ -65,7 +65,7 @@ def dot_product_attention(
         value=(value, "B S M K"),
     )
     batch, queries, heads, keys, groups = (sizes[axis] for axis in "BTNSM")
-    if heads % groups:
+    if not groups or heads % groups:
         raise UsageError(
             f"dot_product_attention: key [B, S, M, K] expected M to divide N = {heads}, "
             f"got shape {key.shape}"
@@ -82,6 +82,7 @@ def dot_product_attention(
     check_floating("dot_product_attention", query=query, key=key, value=value)
     allowed = [] if mask is None else [mask]
     if bias is not None:
+        check_floating("dot_product_attention", bias=bias)
         allowed.append(bias > -jnp.inf)  # a row of -inf alone would be NaN
     allowed += _positions_allowed(queries, keys, is_causal, local_window_size)
     allowed += _lengths_allowed("query_seq_lengths", query_seq_lengths, batch, queries, -1)
@@ -97,7 +98,7 @@ def dot_product_attention(
     weights = masked_softmax(
         logits, functools.reduce(jnp.logical_and, allowed) if allowed else None
     )
-    weights = weights.astype(compute).reshape(batch, groups, -1, queries, keys)
+    weights = weights.astype(compute).reshape(batch, groups, heads // groups, queries, keys)
     out = jnp.einsum("BMGTS,BSMK->BTMGK", weights, value, preferred_element_type=accumulate)
     return out.reshape(query.shape).astype(compute)
 
@@ -109,11 +110,13 @@ def _positions_allowed(
     distance = jnp.arange(keys)[None, :] - jnp.arange(queries)[:, None]
     masks = [distance <= 0] if is_causal else []
     if window is not None:
-        left, right = (window, window) if isinstance(window, int) else window
-        if min(left, right) < 0:
+        sides = window if isinstance(window, tuple | list) else (window, window)
+        if len(sides) != 2 or not all(isinstance(side, int) and side >= 0 for side in sides):
             raise UsageError(
-                f"dot_product_attention: local_window_size expected at least 0, got {window}"
+                "dot_product_attention: local_window_size expected one or two whole numbers of at "
+                f"least 0, got {window}"
             )
+        left, right = sides
         masks += [distance >= -left, distance <= right]
     return masks
 

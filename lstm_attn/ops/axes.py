@@ -19,13 +19,15 @@ def check_axes(function: str, **arrays: tuple[jax.Array, str]) -> dict[str, int]
       The size of each letter.
 
     Raises:
-      UsageError: (a ValueError) a rank or a size that does not fit, on one line.
+      UsageError: (a ValueError) no array, or a rank or a size that does not fit, on one line.
     """
     sizes: dict[str, int] = {}
     for name, (array, axes) in arrays.items():
         parsed = [re.fullmatch(r"(\d*)([A-Z])", axis) for axis in axes.split()]
-        shape = tuple(array.shape)
         label = f"{function}: {name} [{', '.join(axes.split())}]"
+        if not hasattr(array, "shape"):
+            raise UsageError(f"{label} expected an array, got {type(array).__name__}")
+        shape = tuple(array.shape)
         if len(shape) != len(parsed):
             raise UsageError(f"{label} expected {len(parsed)} axes, got shape {shape}")
         expected = []

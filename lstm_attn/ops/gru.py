@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from lstm_attn.errors import UsageError
 from lstm_attn.ops.axes import check_axes
 from lstm_attn.ops.precision import accumulator, check_floating, product
 from lstm_attn.ops.time import scan_over_time
@@ -22,6 +23,8 @@ class GRUParams(NamedTuple):
 
 
 def _check(function: str, params: GRUParams, **arrays: tuple[Array, str]) -> dict[str, int]:
+    if not isinstance(params, GRUParams):
+        raise UsageError(f"{function}: params expected GRUParams, got {type(params).__name__}")
     return check_axes(
         function,
         recurrent_kernel=(params.recurrent_kernel, "H 3H"),
@@ -121,7 +124,9 @@ def gru(
     sizes = _check("gru", params, inputs=(inputs, "B T D"))
     check_floating("gru", inputs=inputs)
     if initial_state is None:
-        initial_state = jnp.zeros((sizes["B"], sizes["H"]), accumulator(inputs.dtype))
+        # Like the inputs, so that inside jax.shard_map it differs between devices as they do.
+        shape = (sizes["B"], sizes["H"])
+        initial_state = jnp.zeros_like(inputs, shape=shape, dtype=accumulator(inputs.dtype))
     return scan_over_time(
         "gru",
         partial(gru_step, params, reset_after=reset_after),

@@ -78,7 +78,9 @@ def lstm(
     sizes = check_axes("lstm", **arrays, inputs=(inputs, "B T D"))
     check_floating("lstm", inputs=inputs)
     if initial_state is None:
-        zeros = jnp.zeros((sizes["B"], sizes["H"]), accumulator(inputs.dtype))
+        # Like the inputs, so that inside jax.shard_map it differs between devices as they do.
+        shape = (sizes["B"], sizes["H"])
+        zeros = jnp.zeros_like(inputs, shape=shape, dtype=accumulator(inputs.dtype))
         initial_state = LSTMState(zeros, zeros)
     elif not isinstance(initial_state, LSTMState):
         raise UsageError(

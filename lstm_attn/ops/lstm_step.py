@@ -1,11 +1,12 @@
 """One step of the LSTM."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from lstm_attn.errors import UsageError
 from lstm_attn.ops.axes import check_axes
 from lstm_attn.ops.precision import accumulator, check_floating, product
 
@@ -30,6 +31,8 @@ LSTM_AXES = {"recurrent_kernel": "H 4H", "bias": "4H", "kernel": "D 4H"}
 
 def check_step(function: str, params: NamedTuple, axes: dict, state: LSTMState, x: Array) -> None:
     """Raises UsageError where a parameter, the state or the input of a step does not fit."""
+    if not isinstance(state, LSTMState):
+        raise UsageError(f"{function}: state expected LSTMState(h, c), got {type(state).__name__}")
     check_axes(
         function,
         **{name: (getattr(params, name), letters) for name, letters in axes.items()},
@@ -38,6 +41,16 @@ def check_step(function: str, params: NamedTuple, axes: dict, state: LSTMState, 
         c=(state.c, "B H"),
     )
     check_floating(function, inputs=x)
+
+
+def gate_sums(params: Any, state: LSTMState, inputs: Array) -> Array:
+    """x W + h U + b, for as many gates as the parameters hold."""
+    compute, carried = inputs.dtype, accumulator(inputs.dtype)
+    return (
+        product(inputs, params.kernel, compute, carried)
+        + product(state.h, params.recurrent_kernel, compute, carried)
+        + params.bias.astype(carried)
+    )
 
 
 def lstm_step(params: LSTMParams, state: LSTMState, inputs: Array) -> tuple[LSTMState, Array]:
@@ -59,16 +72,11 @@ def lstm_step(params: LSTMParams, state: LSTMState, inputs: Array) -> tuple[LSTM
     Raises:
       ValueError: a size that does not fit, naming the array, what was expected and what came.
 
-    Source: Hochreiter & Schmidhuber 1997; forget gate of Gers, Schmidhuber & Cummins 2000, eq. 2-6.
+    Source: Hochreiter & Schmidhuber 1997; forget gate of Gers, Schmidhuber & Cummins 2000.
     """
     check_step("lstm_step", params, LSTM_AXES, state, inputs)
     compute, carried = inputs.dtype, accumulator(inputs.dtype)
-    gates = (
-        product(inputs, params.kernel, compute, carried)
-        + product(state.h, params.recurrent_kernel, compute, carried)
-        + params.bias.astype(carried)
-    )
-    i, f, g, o = jnp.split(gates, 4, axis=-1)
+    i, f, g, o = jnp.split(gate_sums(params, state, inputs), 4, axis=-1)
     c = jax.nn.sigmoid(f) * state.c.astype(carried) + jax.nn.sigmoid(i) * jnp.tanh(g)
     h = jax.nn.sigmoid(o) * jnp.tanh(c)
     return LSTMState(h, c), h.astype(compute)

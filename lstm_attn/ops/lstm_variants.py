@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lstm_attn.ops.lstm_step import LSTM_AXES, LSTMState, check_step
+from lstm_attn.ops.lstm_step import LSTM_AXES, LSTMState, check_step, gate_sums
 from lstm_attn.ops.precision import accumulator, product
 
 EPSILON = 1e-6
@@ -62,17 +62,12 @@ def peephole_lstm_step(
 
     Arguments, results, dtypes and errors as `lstm_step`; p is params.peephole, [3H] for i, f, o.
 
-    Source: Gers, Schraudolph & Schmidhuber 2002, section 2.2; Greff et al. 2017, section II.
+    Source: Gers, Schraudolph & Schmidhuber 2002.
     """
     check_step("peephole_lstm_step", params, PEEPHOLE_AXES, state, inputs)
     compute, carried = inputs.dtype, accumulator(inputs.dtype)
     before = state.c.astype(carried)
-    gates = (
-        product(inputs, params.kernel, compute, carried)
-        + product(state.h, params.recurrent_kernel, compute, carried)
-        + params.bias.astype(carried)
-    )
-    i, f, g, o = jnp.split(gates, 4, axis=-1)
+    i, f, g, o = jnp.split(gate_sums(params, state, inputs), 4, axis=-1)
     p_i, p_f, p_o = jnp.split(params.peephole.astype(carried), 3)
     c = jax.nn.sigmoid(f + p_f * before) * before + jax.nn.sigmoid(i + p_i * before) * jnp.tanh(g)
     h = jax.nn.sigmoid(o + p_o * c) * jnp.tanh(c)
@@ -90,16 +85,11 @@ def coupled_lstm_step(
 
     Arguments, results, dtypes and errors as `lstm_step`, with three gates instead of four.
 
-    Source: Greff et al. 2017, "CIFG", i = 1 - f in section III-A.
+    Source: "CIFG" of Greff et al. 2017, without the peepholes that it has there.
     """
     check_step("coupled_lstm_step", params, COUPLED_AXES, state, inputs)
     compute, carried = inputs.dtype, accumulator(inputs.dtype)
-    gates = (
-        product(inputs, params.kernel, compute, carried)
-        + product(state.h, params.recurrent_kernel, compute, carried)
-        + params.bias.astype(carried)
-    )
-    f, g, o = jnp.split(gates, 3, axis=-1)
+    f, g, o = jnp.split(gate_sums(params, state, inputs), 3, axis=-1)
     keep = jax.nn.sigmoid(f)
     c = keep * state.c.astype(carried) + (1 - keep) * jnp.tanh(g)
     h = jax.nn.sigmoid(o) * jnp.tanh(c)

@@ -4,7 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from lstm_attn.ops.precision import accumulator
+from lstm_attn.errors import check_whole
+from lstm_attn.ops.axes import check_axes
+from lstm_attn.ops.precision import accumulator, check_floating
 
 BASE = 10_000.0
 
@@ -21,6 +23,7 @@ def sinusoidal_positions(positions: Array, features: int, dtype: jnp.dtype) -> A
 
     Source: Vaswani et al. 2017, section 3.5, with sines and cosines side by side, not interleaved.
     """
+    check_axes("sinusoidal_positions", positions=(positions, "T"))
     angles = _angles(positions, features, accumulator(dtype))
     vectors = jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
     return vectors[:, :features].astype(dtype)
@@ -33,11 +36,15 @@ def rotary(array: Array, positions: Array) -> Array:
         (x_k, x_{k + K/2}) turned by angle[t, k]
 
     So that q_t . k_s depends on positions through t - s alone. For odd K the last feature is not
-    turned. Positions are integers [T]; the result has the array's dtype.
+    turned, and K is one less in the equation. Positions are integers [T]; the result has the
+    array's dtype.
 
-    Source: Su et al. 2021, eq. 34, with features k and k + K/2 as a pair instead of 2k and 2k + 1.
+    Source: Su et al. 2021, section 3.4.2, with features k and k + K/2 as a pair,
+    not 2k and 2k + 1.
     """
     dtype = accumulator(array.dtype)
+    check_axes("rotary", array=(array, "B T N K"), positions=(positions, "T"))
+    check_floating("rotary", array=array)
     half = array.shape[-1] // 2
     angles = _angles(positions, 2 * half, dtype)[:, None]  # [T, 1, K/2]
     cos, sin = jnp.cos(angles), jnp.sin(angles)
@@ -56,6 +63,9 @@ def alibi_bias(num_heads: int, query_positions: Array, key_positions: Array) -> 
 
     Source: Press, Smith & Lewis 2022, section 3; |t - s| is t - s under their causal mask.
     """
+    check_whole("alibi_bias: num_heads", num_heads)
+    check_axes("alibi_bias", query_positions=(query_positions, "T"))
+    check_axes("alibi_bias", key_positions=(key_positions, "S"))
     below = 2 ** int(np.log2(num_heads))
     slopes = [2 ** (-8 * n / below) for n in range(1, below + 1)]
     slopes += [2 ** (-4 * n / below) for n in range(1, 2 * below + 1, 2)]

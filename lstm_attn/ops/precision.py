@@ -6,6 +6,9 @@ in float32, or in float64 for float64 inputs. So bfloat16 inputs with float32 pa
 precision, and the gradients of the parameters, summed over time, are float32.
 """
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -14,7 +17,7 @@ from lstm_attn.errors import UsageError
 
 def accumulator(dtype: jnp.dtype) -> jnp.dtype:
     """The dtype of sums over numbers of this dtype: float64 for float64, else float32."""
-    return jnp.dtype(jnp.float64 if dtype == jnp.float64 else jnp.float32)
+    return jnp.dtype(jnp.float64 if jnp.dtype(dtype) == jnp.float64 else jnp.float32)
 
 
 def check_floating(function: str, **arrays: Array) -> None:
@@ -22,6 +25,11 @@ def check_floating(function: str, **arrays: Array) -> None:
     for name, array in arrays.items():
         if not jnp.issubdtype(array.dtype, jnp.floating):
             raise UsageError(f"{function}: {name} expected floating numbers, got {array.dtype}")
+
+
+def carried_along(state: Any, inputs: Array) -> Any:
+    """A state as a scan over the inputs carries it: in their accumulator's dtype."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf).astype(accumulator(inputs.dtype)), state)
 
 
 def product(left: Array, right: Array, compute: jnp.dtype, accumulate: jnp.dtype) -> Array:

@@ -9,7 +9,7 @@ from jax import Array, lax
 
 from lstm_attn.errors import UsageError
 from lstm_attn.ops.axes import check_axes
-from lstm_attn.ops.precision import accumulator
+from lstm_attn.ops.precision import carried_along
 
 State = TypeVar("State")
 
@@ -50,7 +50,7 @@ def scan_over_time(
         if resets.dtype != jnp.bool_:
             raise UsageError(f"{function}: resets expected boolean, got {resets.dtype}")
 
-    state = jax.tree.map(lambda leaf: jnp.asarray(leaf).astype(accumulator(inputs.dtype)), state)
+    state = carried_along(state, inputs)
 
     def body(before: State, slices: tuple[Array, Array, Array | None]) -> tuple[State, Array]:
         x, t, reset = slices

@@ -4,13 +4,19 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
 from lstm_attn.errors import UsageError, check_whole
+from lstm_attn.ops.cache import KeyValueCache, check_room
 
 # (params, state, segment of the data) -> (loss [], state after the segment)
 SegmentLoss = Callable[[Any, Any, Any], tuple[Array, Any]]
+
+
+def _is_cache(part: Any) -> bool:
+    return isinstance(part, KeyValueCache)
 
 
 def train_over_segments(
@@ -43,17 +49,21 @@ def train_over_segments(
       params, optimizer_state and state after the last segment, and the losses [T / L].
 
     Raises:
-      ValueError: a length that does not divide T, on one line.
+      ValueError: a length that does not divide T, or a cache without room for T, on one line.
 
-    Source: Williams & Peng 1990, with k1 = k2 = L.
+    Source: Williams & Peng 1990, cut every L steps.
     """
     check_whole("train_over_segments: segment_length", segment_length)
-    lengths = {leaf.shape[1] for leaf in jax.tree.leaves(data)}
-    if len(lengths) != 1 or lengths.copy().pop() % segment_length:
+    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(data)]
+    lengths = {shape[1] if len(shape) > 1 else None for shape in shapes}
+    if len(lengths) != 1 or None in lengths or shapes[0][1] % segment_length:
         raise UsageError(
-            f"train_over_segments: data [B, T, ...] expected one T, a multiple of "
-            f"segment_length={segment_length}, got {sorted(lengths)}"
+            "train_over_segments: data [B, T, ...] expected one T, a multiple of "
+            f"segment_length={segment_length}, got shapes {', '.join(map(str, shapes))}"
         )
+    for part in jax.tree.leaves(state, is_leaf=_is_cache):
+        if _is_cache(part):
+            check_room(part, shapes[0][1])
 
     def cut(array: Array) -> Array:
         segments = array.reshape(array.shape[0], -1, segment_length, *array.shape[2:])

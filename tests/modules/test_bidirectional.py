@@ -58,3 +58,21 @@ def test_lengths_match_flax_linen_bidirectional():
         np.testing.assert_array_equal(outputs[row, length:], 0)
         np.testing.assert_allclose(forward[row], outputs[row, length - 1, :4], atol=1e-6)
         np.testing.assert_allclose(backward[row], outputs[row, 0, 4:], atol=1e-6)
+
+
+def test_a_mark_in_the_padding_resets_nothing():
+    """Oracle: the same call without that mark. Catches a backward direction that forgets its
+    initial carry because padding begins a document of its own."""
+    params = MODULE.init(jax.random.key(1), INPUTS)["params"]
+    lengths = jnp.array([4, 6])
+    carries = (jnp.ones((2, 4)), jnp.ones((2, 5)))
+    marks = jnp.zeros((2, 6), bool).at[0, 4].set(True)
+    ours, expected = (
+        MODULE.apply(
+            {"params": params}, INPUTS, initial_carry=carries, seq_lengths=lengths, resets=resets
+        )
+        for resets in (marks, jnp.zeros((2, 6), bool))
+    )
+    np.testing.assert_array_equal(ours, expected)
+    anew = MODULE.apply({"params": params}, INPUTS, seq_lengths=lengths)
+    assert not np.allclose(expected[0, 3, 4:], anew[0, 3, 4:])

@@ -51,6 +51,10 @@ def test_a_cell_in_flax_linen_rnn_is_our_module(cell, whole):
         modules.Bidirectional(modules.LSTM(4), modules.LSTM(4)),
         modules.MultiHeadAttention(num_heads=1),
         modules.AdditiveAttention(4),
+        modules.PeepholeLSTM(4),
+        modules.CoupledLSTM(4),
+        modules.LayerNormLSTM(4),
+        modules.TransformerBlock(num_heads=1, mlp_features=4),
         modules.Transformer(4, num_heads=2, num_layers=1),
         modules.LSTMAttention(4, num_heads=2),
         modules.LSTMAttentionBlocks(4, num_heads=2, num_layers=1),
@@ -110,3 +114,14 @@ def test_a_coupled_lstm_starts_with_its_forget_gate_open():
     bias = modules.CoupledLSTM(4).init(jax.random.key(0), inputs_of())["params"]["bias"]
     for name, expected in (("f", 1), ("g", 0), ("o", 0)):
         np.testing.assert_array_equal(oracles.gate(bias, "fgo", name), expected)
+
+
+def test_dropout_in_nnx_acts_with_a_key_given_to_the_call():
+    """Oracle: linen's rule. Catches dropout that an NNX user can't turn on, or not off."""
+    inputs, module = inputs_of(), modules.Transformer(4, num_heads=2, num_layers=1, dropout=0.5)
+    model = bridge.ToNNX(module, rngs=nnx.Rngs(0)).lazy_init(inputs)
+    without = model(inputs)
+    np.testing.assert_array_equal(model(inputs), without)
+    dropped = [model(inputs, rngs=nnx.Rngs(0, dropout=n)) for n in (1, 2)]
+    assert not np.allclose(dropped[0], without)
+    assert not np.allclose(dropped[0], dropped[1])

@@ -99,3 +99,23 @@ def test_pooling_gradients_match_finite_differences(float64):
 
     case = tuple(map(jnp.asarray, (rng.normal(size=(2, 5)), rng.normal(size=(2, 5, 3)))))
     check_grads(scalar, case, order=1, modes=["rev"], eps=1e-6)
+
+
+def test_steps_that_are_not_to_be_seen_have_no_weight():
+    """Oracle: the sequence without them. Catches NaN before the first step that is seen."""
+    rng = np.random.default_rng(0)
+    logits, values = (
+        rng.normal(size=(1, 6)).astype(np.float32),
+        rng.normal(size=(1, 6, 2)).astype(np.float32),
+    )
+    hidden = np.array([True, True, False, True, False, False])
+    outputs, _ = ops.attention_pooling(jnp.where(hidden, -jnp.inf, logits), values)
+    expected, _ = ops.attention_pooling(logits[:, ~hidden], values[:, ~hidden])
+    np.testing.assert_allclose(outputs[:, ~hidden], expected, atol=1e-6)
+    np.testing.assert_array_equal(outputs[:, :2], 0)
+
+
+def test_a_state_of_another_kind_is_one_line():
+    """Catches an error from inside the scan."""
+    with pytest.raises(ValueError, match=r"initial_state expected PoolingState\(.*\), got tuple"):
+        ops.attention_pooling(jnp.zeros((1, 2)), jnp.zeros((1, 2, 3)), (1, 2, 3))

@@ -174,7 +174,9 @@ def test_options_mean_what_they_mean_in_jax_nn(options):
 
 def test_a_window_below_zero_is_one_line():
     """Catches a window that hides everything in silence."""
-    with pytest.raises(ValueError, match=r"local_window_size expected at least 0, got \(-1, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"local_window_size expected .* at least 0, got \(-1, 2\)"
+    ):
         ops.dot_product_attention(*random_case(0, dtype=np.float32), local_window_size=(-1, 2))
 
 
@@ -192,3 +194,20 @@ def test_an_additive_mask_is_a_boolean_one(float64):
         lambda *arrays: jnp.sum(ops.dot_product_attention(*arrays, bias=additive) ** 2), (0, 1, 2)
     )(query, key, value):
         assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 5), (2, 0, 5), (2, 4, 0)], ids=str)
+def test_empty_axes_give_empty_arrays_or_zeros(shape):
+    """Oracle: a sum over nothing. Catches a division by the size of an axis."""
+    batch, queries, keys = shape
+    out = ops.dot_product_attention(
+        *random_case(0, batch, queries, keys, dtype=np.float32), is_causal=True
+    )
+    np.testing.assert_array_equal(out, np.zeros((batch, queries, 3, 6)))
+
+
+@pytest.mark.parametrize("window", [(1, 2, 3), 1.5, (1, 2.0)], ids=str)
+def test_a_window_that_is_none_is_one_line(window):
+    """Catches a TypeError from inside."""
+    with pytest.raises(ValueError, match="local_window_size expected one or two whole numbers"):
+        ops.dot_product_attention(*random_case(0, dtype=np.float32), local_window_size=window)

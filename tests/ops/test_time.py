@@ -165,3 +165,18 @@ def test_options_that_do_not_fit_are_one_line(options, message):
     params, inputs, _ = test_lstm.random_case(0, BATCH, LENGTH, 3, 2, np.float32)
     with pytest.raises(ValueError, match=message):
         ops.lstm(params, inputs, **options)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "pooling"])
+def test_ops_run_inside_shard_map_as_outside(name):
+    """Oracle: no mesh. Catches zeros that shard_map takes to be the same on every device."""
+    mesh = jax.make_mesh((4,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+    functions = {
+        "lstm": lambda x: ops.lstm(test_lstm.random_case(0, 4, 5, 3, 2, np.float32)[0], x)[0],
+        "gru": lambda x: ops.gru(test_gru.random_case(0, 4, 5, 3, 2, np.float32)[0], x)[0],
+        "pooling": lambda x: ops.attention_pooling(x[..., 0], x)[0],
+    }
+    inputs = jnp.asarray(test_lstm.random_case(0, 4, 5, 3, 2, np.float32)[1])
+    along = jax.sharding.PartitionSpec("batch")
+    sharded = jax.shard_map(functions[name], mesh=mesh, in_specs=along, out_specs=along)
+    np.testing.assert_allclose(jax.jit(sharded)(inputs), functions[name](inputs), atol=1e-6)

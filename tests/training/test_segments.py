@@ -73,7 +73,7 @@ def test_a_segment_that_does_not_divide_is_one_line():
     """Catches a rest of the sequence that is dropped in silence."""
     params, state, data = case()
     with pytest.raises(
-        ValueError, match=r"expected one T, a multiple of segment_length=5, got \[12\]"
+        ValueError, match=r"expected one T, a multiple of segment_length=5, got shapes \(2, 12, 3\)"
     ):
         train(params, state, data, 5)
 
@@ -105,3 +105,14 @@ def test_every_models_segment_serves(name):
         whole = task.loss(model.apply(params, batch.inputs), batch)
         if segments == 1:
             np.testing.assert_allclose(losses[0], whole, rtol=1e-5)
+
+
+def test_a_cache_without_room_is_one_line():
+    """Catches parameters that become NaN in silence, as the lengths are not known in the scan."""
+    task = tasks.copy(4)
+    model = models.build("transformer", task, ModelConfig(features=8))
+    batch, params = task.sample(jax.random.key(0), 3), model.init(jax.random.key(1))
+    with pytest.raises(ValueError, match=r"expected at most 20 steps, got 0 \+ 24"):
+        training.train_over_segments(
+            None, optax.sgd(RATE), params, None, model.initial_state(3, 20), batch, 8
+        )
