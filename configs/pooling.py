@@ -3,8 +3,8 @@
     python -m experiments.compare --config=configs/pooling.py --workdir=runs/pooling
 
 attention_pooling takes the parameter budget of an LSTM of 50 features, which gives it the paper's
-100 features and 10,602 parameters. Markers are those of `arjovsky2016`, not the paper's, and batches
-of 32, not 100.
+100 features and 10,602 parameters. Markers are those of `arjovsky2016`, not the paper's; batches of
+32, not 100.
 
 Cost: 11 minutes on two cores (Intel Xeon, shared, busy with other work). T = 10,000, the paper's
 longest, has not been run: a step of two trials took 4 seconds on the busy cores.
@@ -12,8 +12,8 @@ longest, has not been run: a step of two trials took 4 seconds on the busy cores
 Seen 2026-11-22; six trials, three seeds at each of two learning rates; files in results/pooling.
 Solved, with the 95 % Wilson interval, and the median of steps to solve:
   T = 100: 6/6 (.61 to 1.00) 400; T = 1,000: 6/6 (.61 to 1.00) 800.
-The paper has it solved within its first 1,000 updates at both lengths. At T = 1,000 the learning rate
-.01 took 400 to 700 steps, .003 took 900 to 1,100.
+The paper has it solved within its first 1,000 updates at both lengths. At T = 1,000 the learning
+rate .01 took 400 to 700 steps, .003 took 900 to 1,100.
 """
 
 import dataclasses
