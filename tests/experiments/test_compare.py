@@ -54,9 +54,9 @@ def test_a_run_leaves_everything_it_should(whole):
     assert [record["model"] for record in records] == ["gru", "lstm"]
     for record in records:
         assert set(record) >= FIELDS
-        assert record["steps"] == 300
+        assert record["steps"] == 1500
         assert (workdir / "checkpoints" / f"adding-4-{record['model']}.safetensors").exists()
-    assert len(metrics_lines(workdir)) == 2 * 60
+    assert len(metrics_lines(workdir)) == 2 * 300
     environment = json.loads((workdir / "environment.json").read_text())
     assert environment["versions"]["jax"]
     assert "2 trials on" in environment["layout"]
@@ -85,13 +85,13 @@ def test_an_interrupted_run_resumes_to_the_same_bits(compare, whole, tmp_path):
         if text.count('"adding-4-lstm"') >= 3:
             process.send_signal(signal.SIGINT)
             break
-        time.sleep(0.02)
+        time.sleep(0.01)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert f"interrupted; the same command goes on from {workdir}" in out.replace("\n", "")
     assert err == ""
     assert len(json.loads((workdir / "results.json").read_text())) == 1
-    assert 63 <= len(metrics_lines(workdir)) < 120
+    assert 303 <= len(metrics_lines(workdir)) < 600
 
     process = compare(workdir, *TINY)
     out, err = process.communicate(timeout=200)
@@ -161,7 +161,7 @@ def test_metrics_lost_behind_a_checkpoint_are_one_line(compare, whole, tmp_path)
     process = compare(workdir, *TINY)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert "lacks evaluations of adding-4-gru up to step 300; remove" in err
+    assert "lacks evaluations of adding-4-gru up to step 1500; remove" in err
     assert err.count("\n") == 1
 
 
