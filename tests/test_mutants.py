@@ -1,5 +1,6 @@
 """The list of mutations fits the code, and the script tells a killed mutant from a survivor."""
 
+import json
 from collections import Counter
 
 import pytest
@@ -31,3 +32,11 @@ def test_a_harmless_change_survives_and_a_harmful_one_is_killed(tmp_path):
     harmful = Mutation("no lowest value", *changed, "if value < lowest - 1:", tests)
     assert mutants.try_mutation(folder, harmless) == ""
     assert mutants.try_mutation(folder, harmful).startswith("tests/training/test_config.py::")
+
+
+def test_the_committed_score_is_that_of_this_list():
+    """Catches a score from before a mutation was added or renamed."""
+    score = json.loads(mutants.SCORE.read_text())
+    assert score["mutants"] == len(MUTATIONS)
+    assert score["killed"] == len(MUTATIONS) - len(score["survived"])
+    assert set(score["survived"]) <= {mutation.what for mutation in MUTATIONS}
