@@ -28,7 +28,7 @@ CHOICES: dict[str, Iterable[str]] = {
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """Each key acts on every model that has the part it names.
+    """A key acts on the models that it names, or on all.
 
     features: hidden features H of the LSTM. It sets the parameter budget: every other model takes
       the width that brings its count nearest to the LSTM's (see `models.matched_features`).
@@ -46,6 +46,8 @@ class ModelConfig:
     feed_forward: of the Transformer's blocks: "gelu" or "gated".
     dropout: rate in training, after each part of a Transformer's or an alternating block.
     attention_placement: of lstm_attention: "over_states" or "alternating".
+    segment: steps of LSTM and GRU that back-propagation keeps at a time (see `ops.lstm`), for
+      sequences that memory is too small for; 0 for all. It changes no result.
     dtype: what products are computed in, "float32" or "bfloat16"; parameters, carries, statistics
       of softmax and norms, and the readout stay float32.
     """
@@ -65,11 +67,13 @@ class ModelConfig:
     feed_forward: str = "gelu"
     dropout: float = 0.0
     attention_placement: str = "over_states"
+    segment: int = 0
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
         for field in ("features", "num_heads", "num_layers"):
             check_whole(f"model.{field}", getattr(self, field))
+        check_whole("model.segment", self.segment, 0)
         check_heads("model", self.num_heads, self.features)
         for field, known in CHOICES.items():
             if getattr(self, field) not in known:
@@ -79,13 +83,9 @@ class ModelConfig:
                 raise UsageError(f"model.{field}: expected finite, got {getattr(self, field)}")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"model.dropout: expected 0 <= rate < 1, got {self.dropout}")
-        if len(self.chrono_steps) not in (0, 2):
+        chrono = tuple(self.chrono_steps)
+        if chrono and not (len(chrono) == 2 and 1 < chrono[0] <= chrono[1] < math.inf):
             raise UsageError(
-                "model.chrono_steps: expected () or (shortest, longest), "
-                f"got {tuple(self.chrono_steps)}"
-            )
-        if self.chrono_steps and not 1 < self.chrono_steps[0] <= self.chrono_steps[1] < math.inf:
-            raise UsageError(
-                "model.chrono_steps: expected 1 < shortest <= longest, "
-                f"got {tuple(self.chrono_steps)}"
+                "model.chrono_steps: expected () or (shortest, longest) with "
+                f"1 < shortest <= longest, got {chrono}"
             )

@@ -75,6 +75,7 @@ def recurrent(config: ModelConfig) -> Callable[..., modules.LSTM]:
             len(gates), KERNEL_INITIALIZERS[config.recurrent_kernel_init]
         ),
         bias_init=lstm_bias(gates, config.forget_bias, config.chrono_steps),
+        segment=config.segment or None,
     )
 
 
@@ -86,6 +87,7 @@ def _gru(features: int, config: ModelConfig) -> nn.Module:
         kernel_init=every_gate(3, KERNEL_INITIALIZERS[config.kernel_init]),
         recurrent_kernel_init=every_gate(3, KERNEL_INITIALIZERS[config.recurrent_kernel_init]),
         bias_init=gru_bias(config.update_bias, config.chrono_steps),
+        segment=config.segment or None,
     )
 
 

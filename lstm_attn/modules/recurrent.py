@@ -11,8 +11,13 @@ from lstm_attn.modules.parameters import GRUParameters, LSTMParameters
 
 
 class LSTM(LSTMParameters):
-    """`ops.lstm` with its parameters; the attributes are those of `LSTMParameters`."""
+    """`ops.lstm` with its parameters; the attributes are those of `LSTMParameters`, and
 
+    implementation, segment: as in `ops.lstm`.
+    """
+
+    implementation: str = "auto"
+    segment: int | None = None
     gate_order = "ifgo"
 
     def parameters(self, features_in: int) -> ops.AnyLSTMParams:
@@ -42,6 +47,8 @@ class LSTM(LSTMParameters):
             seq_lengths=seq_lengths,
             resets=resets,
             reverse=reverse,
+            implementation=self.implementation,
+            segment=self.segment,
         )
         return (carry, outputs) if return_carry else outputs
 
@@ -51,7 +58,13 @@ class LSTM(LSTMParameters):
 
 
 class GRU(GRUParameters):
-    """`ops.gru` with its parameters; the attributes are those of `GRUParameters`."""
+    """`ops.gru` with its parameters; the attributes are those of `GRUParameters`, and
+
+    implementation, segment: as in `ops.gru`.
+    """
+
+    implementation: str = "auto"
+    segment: int | None = None
 
     @nn.compact
     def __call__(
@@ -76,6 +89,8 @@ class GRU(GRUParameters):
             resets=resets,
             reverse=reverse,
             reset_after=self.reset_after,
+            implementation=self.implementation,
+            segment=self.segment,
         )
         return (carry, outputs) if return_carry else outputs
 

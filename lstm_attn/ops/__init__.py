@@ -14,7 +14,8 @@ from lstm_attn.ops.additive_attention import (
 )
 from lstm_attn.ops.attention import dot_product_attention
 from lstm_attn.ops.cache import KeyValueCache, append, empty_cache, within
-from lstm_attn.ops.gru import GRUParams, gru, gru_step
+from lstm_attn.ops.gru import gru
+from lstm_attn.ops.gru_step import GRUParams, gru_step
 from lstm_attn.ops.lstm import AnyLSTMParams, lstm
 from lstm_attn.ops.lstm_step import LSTMParams, LSTMState, lstm_step
 from lstm_attn.ops.lstm_variants import (

@@ -9,6 +9,7 @@ from jax import Array
 
 from lstm_attn.errors import UsageError
 from lstm_attn.ops.axes import check_axes
+from lstm_attn.ops.fused_lstm import fused_lstm
 from lstm_attn.ops.lstm_step import LSTM_AXES, LSTMParams, LSTMState, lstm_step
 from lstm_attn.ops.lstm_variants import (
     COUPLED_AXES,
@@ -21,8 +22,9 @@ from lstm_attn.ops.lstm_variants import (
     layer_norm_lstm_step,
     peephole_lstm_step,
 )
-from lstm_attn.ops.precision import accumulator, check_floating
-from lstm_attn.ops.time import scan_over_time
+from lstm_attn.ops.precision import accumulator, carried_along, check_floating
+from lstm_attn.ops.recurrent_choice import choose
+from lstm_attn.ops.time import Limits, check_limits, run_in_segments, scan_steps
 
 AnyLSTMParams = LSTMParams | PeepholeLSTMParams | CoupledLSTMParams | LayerNormLSTMParams
 # The step that the parameters are for, and their axes.
@@ -42,6 +44,8 @@ def lstm(
     seq_lengths: Array | None = None,
     resets: Array | None = None,
     reverse: bool = False,
+    implementation: str = "auto",
+    segment: int | None = None,
 ) -> tuple[Array, LSTMState]:
     """The LSTM over a sequence: the step of its parameters scanned along T.
 
@@ -59,13 +63,20 @@ def lstm(
         of each of several documents packed into one sequence.
       reverse: run from the last real step to the first. Outputs stay in the order of the inputs, as
         with `keep_order=True` of `flax.linen.RNN`; a reset still acts before its step is run.
+      implementation: "scan", the step scanned and differentiated by JAX; "fused", the same values
+        with the derivative of `ops.fused_lstm`, for LSTMParams alone; or "auto", what
+        `ops.recurrent_choice` takes. All of them in forward and reverse mode.
+      segment: None, or S steps: back-propagation then keeps what it needs of S steps and T / S
+        states, and computes each segment once more. Gradients are the same. See
+        `ops.time.run_in_segments`.
 
     Returns:
       The outputs h_1 ... h_T [B, T, H] in the dtype of the inputs, and the state after the last
       step that was run, float32 or for float64 inputs float64.
 
     Raises:
-      ValueError: a size that does not fit, naming the array, what was expected and what came.
+      ValueError: a size that does not fit, naming the array, what was expected and what came; an
+        unknown implementation, or one that has no form of this step.
 
     Source: as the step.
     """
@@ -86,12 +97,21 @@ def lstm(
         raise UsageError(
             f"lstm: initial_state expected LSTMState(h, c), got {type(initial_state).__name__}"
         )
-    return scan_over_time(
+    limits = check_limits("lstm", inputs, seq_lengths, resets)
+    chosen = choose("lstm", implementation, step is lstm_step, type(params).__name__)
+
+    def run(state: LSTMState, x: Array, part: Limits) -> tuple[LSTMState, Array]:
+        if chosen == "fused":
+            return fused_lstm(params, state, x, part, reverse)
+        return scan_steps(partial(step, params), state, x, part, reverse=reverse)
+
+    state, outputs = run_in_segments(
         "lstm",
-        partial(step, params),
-        initial_state,
-        inputs,
-        seq_lengths=seq_lengths,
-        resets=resets,
+        run,
+        carried_along(initial_state, inputs),
+        inputs.swapaxes(0, 1),
+        limits,
+        segment=segment,
         reverse=reverse,
     )
+    return outputs.swapaxes(0, 1), state

@@ -42,9 +42,9 @@ def rotary(array: Array, positions: Array) -> Array:
     Source: Su et al. 2021, section 3.4.2, with features k and k + K/2 as a pair,
     not 2k and 2k + 1.
     """
-    dtype = accumulator(array.dtype)
     check_axes("rotary", array=(array, "B T N K"), positions=(positions, "T"))
     check_floating("rotary", array=array)
+    dtype = accumulator(array.dtype)
     half = array.shape[-1] // 2
     angles = _angles(positions, 2 * half, dtype)[:, None]  # [T, 1, K/2]
     cos, sin = jnp.cos(angles), jnp.sin(angles)

@@ -1,5 +1,7 @@
 """Sequence lengths, resets and reversal against a plain loop over each sequence by itself."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +17,7 @@ from tests.ops import test_gru, test_lstm
 BATCH, LENGTH = 4, 5
 
 
-def lstm_case(seed):
+def lstm_case(seed, implementation):
     """Function, parameters, inputs, state as arrays, and the equations for one step of one row."""
     params, inputs, state = test_lstm.random_case(seed, BATCH, LENGTH, 3, 2)
 
@@ -24,13 +26,15 @@ def lstm_case(seed):
         return h[0], c[0]
 
     def run(params, inputs, state, **options):
-        outputs, last = ops.lstm(params, inputs, ops.LSTMState(*state), **options)
+        outputs, last = ops.lstm(
+            params, inputs, ops.LSTMState(*state), implementation=implementation, **options
+        )
         return outputs, tuple(last)
 
     return run, params, inputs, tuple(state), step
 
 
-def gru_case(seed):
+def gru_case(seed, implementation):
     params, inputs, state = test_gru.random_case(seed, BATCH, LENGTH, 3, 2)
 
     def step(x, h):
@@ -38,13 +42,17 @@ def gru_case(seed):
         return (h[0],)
 
     def run(params, inputs, state, **options):
-        outputs, last = ops.gru(params, inputs, *state, **options)
+        outputs, last = ops.gru(params, inputs, *state, implementation=implementation, **options)
         return outputs, (last,)
 
     return run, params, inputs, (state,), step
 
 
-CASES = {"lstm": lstm_case, "gru": gru_case}
+CASES = {
+    f"{cell} {implementation}": partial(case, implementation=implementation)
+    for cell, case in (("lstm", lstm_case), ("gru", gru_case))
+    for implementation in ("scan", "fused")
+}
 
 
 def loop(step, inputs, state, lengths, resets, reverse):
@@ -115,7 +123,7 @@ def test_gradients_match_finite_differences(cell, reverse, float64):
         return jnp.sum(jnp.sin(outputs)) + sum(jnp.sum(jnp.cos(leaf)) for leaf in last)
 
     case = jax.tree.map(jnp.asarray, (params, inputs, state))
-    check_grads(scalar, case, order=1, modes=["rev"], eps=1e-6)
+    check_grads(scalar, case, order=1, modes=["fwd", "rev"], eps=1e-6)
 
 
 @pytest.mark.parametrize("cell", CASES)
@@ -137,6 +145,20 @@ def test_nothing_in_the_padding_reaches_values_or_gradients(cell):
     jax.tree.map(np.testing.assert_array_equal, clean, dirty)
 
 
+def scans(jaxpr):
+    """Every scan of a traced program, those inside other operations too."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "scan":
+            yield equation
+        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=is_program):
+            if is_program(inner):
+                yield from scans(getattr(inner, "jaxpr", inner))
+
+
+def is_program(value):
+    return hasattr(value, "eqns") or hasattr(value, "jaxpr")
+
+
 @pytest.mark.parametrize("cell", CASES)
 def test_the_final_state_is_not_picked_from_a_stack_of_all(cell):
     """Oracle: the traced program, whose scan stacks one array over time, the outputs. Catches T
@@ -145,7 +167,7 @@ def test_the_final_state_is_not_picked_from_a_stack_of_all(cell):
     arrays = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), (params, inputs, state))
     lengths = jnp.array([0, 1, 4, 3])
     traced = jax.make_jaxpr(lambda *case: run(*case, seq_lengths=lengths))(*arrays)
-    (scan,) = (equation for equation in traced.eqns if equation.primitive.name == "scan")
+    (scan,) = scans(traced.jaxpr)
     stacked = [v for v in scan.outvars if v.aval.shape[:2] == (LENGTH, BATCH)]
     assert len(stacked) == 1
     assert all(v.aval.shape == (BATCH, 2) for v in scan.outvars if v not in stacked)
