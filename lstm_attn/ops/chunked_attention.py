@@ -52,8 +52,8 @@ def chunked_attention(
 
     Returns:
       [B, T, N, K] in the query's dtype. Memory beyond inputs, outputs and their gradients is
-      O(T + S) and one tile for each head and batch entry, in forward mode and in reverse mode;
-      gradients of gradients take O(T S).
+      O(T + S) and some tiles for each head and batch entry, in forward mode, in reverse mode, and
+      for gradients of gradients.
 
     Source: Rabe & Staats 2021, section 2; Dao et al. 2022, algorithm 1.
     """
@@ -81,12 +81,20 @@ def _four_axes(array: Array) -> Array:
 def _alike(operands: Operands, limits: Limits) -> Operands:
     """The operands, inside `jax.shard_map` each of them varying along the mesh axes of any array.
 
-    A scan's carry must vary along the same axes before and after; outside it is a sum with zero,
-    which XLA removes.
+    A scan's carry must vary along the same axes before and after. A sum with a zero that varies
+    along all of them makes it so; outside `jax.shard_map` every type is that of the sum already.
     """
-    everything = jax.tree.leaves((operands, limits))
-    zero = sum(jnp.zeros_like(leaf, shape=(), dtype=jnp.float32) for leaf in everything)
-    return jax.tree.map(lambda leaf: leaf + jnp.asarray(zero, leaf.dtype), operands)
+
+    def zero(leaf: Array) -> Array:
+        return jnp.zeros_like(leaf, shape=(), dtype=jnp.float32)
+
+    total = functools.reduce(jnp.add, map(zero, jax.tree.leaves((operands, limits))))
+
+    def tie(leaf: Array) -> Array:
+        tied = jax.typeof(zero(leaf)) == jax.typeof(total)
+        return leaf if tied else leaf + total.astype(leaf.dtype)
+
+    return jax.tree.map(tie, operands)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))

@@ -17,6 +17,7 @@ Source: Dao et al. 2022, algorithm 4 and appendix B.2.
 import functools
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -31,6 +32,10 @@ from lstm_attn.ops.attention_weights import (
     tile_weights,
 )
 from lstm_attn.ops.precision import accumulator
+
+# JAX would otherwise compute the weights of all tiles first, [T, S] of them, when it transposes or
+# differentiates the scan over them.
+_forgetful = functools.partial(jax.checkpoint, prevent_cse=False)
 
 
 def push_forward(
@@ -53,6 +58,7 @@ def push_forward(
     compute, accumulate = query.dtype, accumulator(query.dtype)
     einsum = functools.partial(jnp.einsum, preferred_element_type=accumulate)
 
+    @_forgetful
     def body(carry: tuple[Array, Array], corner: Any) -> tuple[Any, None]:
         rows, columns = slices(problem.tiles, corner)
         weights = tile_weights(problem, operands, limits, attended, corner)
@@ -107,6 +113,7 @@ def pull_back(
     products = of_outputs.astype(accumulate) * attended.outputs.astype(accumulate)
     shift = of_log_total - products.sum(axis=-1)
 
+    @_forgetful
     def body(sums: dict[str, Array], corner: Any) -> tuple[Any, None]:
         rows, columns = slices(problem.tiles, corner)
         row, column = corner[:2]
