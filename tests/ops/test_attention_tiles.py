@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.extend.core import jaxprs_in_params
 
@@ -15,10 +15,11 @@ from lstm_attn.ops.attention_tiles import Band, live_tiles
 from tests.ops.test_chunked_attention import chunked, dense, slopes_of
 
 
+@settings(max_examples=300)  # numpy alone, and a bound is met exactly in few of them
 @given(
-    sizes=st.tuples(*[st.integers(1, 70)] * 2),
-    chunk=st.integers(1, 40),
-    band=st.tuples(*[st.one_of(st.none(), st.integers(0, 60))] * 2),
+    sizes=st.tuples(*[st.integers(1, 40)] * 2),
+    chunk=st.integers(1, 20),
+    band=st.tuples(*[st.one_of(st.none(), st.integers(0, 30))] * 2),
 )
 def test_tiles_cover_what_is_visible_once_and_nothing_else_whole(sizes, chunk, band):
     """Oracle: every pair of positions, one at a time. Catches a tile that is missing, one that is
