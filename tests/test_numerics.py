@@ -54,9 +54,9 @@ def recurrent(kind, params, inputs):
     return function(KINDS[kind](*params), inputs)[0]
 
 
-def attention(params, inputs):
+def attention(params, inputs, implementation="dense"):
     query, key, value = inputs
-    return ops.dot_product_attention(query, key, value)
+    return ops.dot_product_attention(query, key, value, implementation=implementation)
 
 
 def attention_case():
@@ -90,6 +90,7 @@ def additive_case():
 
 CASES = {
     "attention": (attention, attention_case),
+    "chunked attention": (functools.partial(attention, implementation="chunked"), attention_case),
     "pooling": (pooling, pooling_case),
     "additive": (additive, additive_case),
 } | {
@@ -137,6 +138,9 @@ ERRORS = [
     ("attention", "float32", 2e-6, 2e-5),
     ("attention", "bfloat16", 4.5e-3, 3e-2),
     ("attention", "float16", 6e-4, 5e-3),
+    ("chunked attention", "float32", 8e-7, 6e-6),
+    ("chunked attention", "bfloat16", 4.5e-3, 1.5e-2),
+    ("chunked attention", "float16", 6e-4, 2.5e-3),
     ("additive", "float32", 2e-6, 1.2e-4),
     ("additive", "bfloat16", 2.5e-3, 6e-2),
     ("additive", "float16", 4e-4, 1e-2),

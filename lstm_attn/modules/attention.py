@@ -26,6 +26,7 @@ class MultiHeadAttention(nn.Module):
 
     qkv_features: F, of all heads together; that of inputs_q if None.
     out_features: O; the features of inputs_q if None.
+    implementation: of `ops.dot_product_attention`.
     positions: "rotary" and "alibi" of the table POSITIONS act here; the others add to the inputs
       and are for whoever embeds them.
     dtype, param_dtype: as `modules.precision` says.
@@ -38,6 +39,7 @@ class MultiHeadAttention(nn.Module):
     qkv_features: int | None = None
     out_features: int | None = None
     use_bias: bool = True
+    implementation: str = "auto"
     dtype: Dtype | None = None
     param_dtype: Dtype = jnp.float32
 
@@ -110,7 +112,13 @@ class MultiHeadAttention(nn.Module):
         if scheme.bias is not None:
             bias = scheme.bias(self.num_heads, query_positions, key_positions)
         attended = ops.dot_product_attention(
-            query, key, value, bias, mask, is_causal=is_causal and not with_cache
+            query,
+            key,
+            value,
+            bias,
+            mask,
+            is_causal=is_causal and not with_cache,
+            implementation=self.implementation,
         ).reshape(*inputs_q.shape[:2], features)
         out_features = self.out_features or inputs_q.shape[-1]
         out = dense_layer(self, out_features, "out", inputs_q, use_bias=self.use_bias)(attended)

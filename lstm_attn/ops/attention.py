@@ -1,13 +1,18 @@
 """Scaled dot-product attention."""
 
 import functools
+import numbers
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from lstm_attn.errors import UsageError
+from lstm_attn.ops import attention_choice, gpu_attention
+from lstm_attn.ops.attention_tiles import Band
+from lstm_attn.ops.attention_weights import Limits
 from lstm_attn.ops.axes import check_axes
+from lstm_attn.ops.chunked_attention import chunked_attention
 from lstm_attn.ops.precision import accumulator, check_floating
 
 
@@ -23,6 +28,7 @@ def dot_product_attention(
     query_seq_lengths: Array | None = None,
     key_value_seq_lengths: Array | None = None,
     local_window_size: int | tuple[int, int] | None = None,
+    implementation: str = "auto",
 ) -> Array:
     """Scaled dot-product attention, each head on its own.
 
@@ -44,6 +50,12 @@ def dot_product_attention(
       key_value_seq_lengths: integers [B]; keys from there on are attended to by none.
       local_window_size: (left, right), or one number for both; query t attends to keys
         t - left <= s <= t + right only.
+      implementation: "dense" is the equation; "chunked" never forms an array [T, S] and skips what
+        causality and the window hide (see `ops.chunked_attention`); "cudnn" and "pallas" are JAX's
+        kernels on a GPU (see `ops.gpu_attention`). "auto" takes the faster of the first two, as the
+        table in `ops.attention_choice` has it. All agree but for rounding. The first two can be
+        differentiated in forward and reverse mode and more than once, the kernels in reverse mode
+        once.
 
     Returns:
       [B, T, N, K] in the query's dtype, in which the products are computed; logits, softmax and
@@ -51,8 +63,8 @@ def dot_product_attention(
       zeros.
 
     Raises:
-      ValueError: a size that does not fit, a mask that is not boolean, or a window below zero, on
-        one line.
+      UsageError: (a ValueError) a size that does not fit, a mask that is not boolean, a window
+        below zero, or an implementation that is unknown or can't do this here, on one line.
 
     Source: Vaswani et al. 2017, eq. 1; the window of Beltagy, Peters & Cohan 2020, section 3.1.
     """
@@ -80,19 +92,56 @@ def dot_product_attention(
     if mask is not None and mask.dtype != jnp.bool_:
         raise UsageError(f"dot_product_attention: mask expected boolean, got {mask.dtype}")
     check_floating("dot_product_attention", query=query, key=key, value=value)
-    allowed = [] if mask is None else [mask]
     if bias is not None:
         check_floating("dot_product_attention", bias=bias)
-        allowed.append(bias > -jnp.inf)  # a row of -inf alone would be NaN
-    allowed += _positions_allowed(queries, keys, is_causal, local_window_size)
-    allowed += _lengths_allowed("query_seq_lengths", query_seq_lengths, batch, queries, -1)
-    allowed += _lengths_allowed("key_value_seq_lengths", key_value_seq_lengths, batch, keys, -2)
+    sides = _sides(local_window_size)
+    query_lengths = _lengths("query_seq_lengths", query_seq_lengths, batch)
+    key_lengths = _lengths("key_value_seq_lengths", key_value_seq_lengths, batch)
+    scale = sizes["K"] ** -0.5 if scale is None else scale
+    key, value = key.astype(query.dtype), value.astype(query.dtype)
 
+    chosen = attention_choice.choose(implementation, query.shape, key.shape)
+    if chosen in ("cudnn", "pallas"):
+        given = {"bias": bias, "mask": mask, "local_window_size": local_window_size}
+        given |= {"query_seq_lengths": query_lengths, "key_value_seq_lengths": key_lengths}
+        gpu_attention.check_plain(chosen, [name for name in given if given[name] is not None])
+        kernel = gpu_attention.cudnn if chosen == "cudnn" else gpu_attention.pallas
+        return kernel(query, key, value, scale=scale, is_causal=is_causal)
+    if chosen == "chunked":
+        if not isinstance(scale, numbers.Real):  # traced, such as a learned temperature
+            query = (query.astype(accumulator(query.dtype)) * scale).astype(query.dtype)
+            scale = 1.0
+        left, right = (None, None) if sides is None else sides
+        if is_causal:
+            right = 0
+        limits = Limits(mask, query_lengths, key_lengths)
+        return chunked_attention(
+            query, key, value, bias, limits, scale=float(scale), band=Band(left, right)
+        )
+    allowed = [] if mask is None else [mask]
+    if bias is not None:
+        allowed.append(bias > -jnp.inf)  # a row of -inf alone would be NaN
+    allowed += _positions_allowed(queries, keys, is_causal, sides)
+    allowed += _lengths_allowed(query_lengths, queries, -1)
+    allowed += _lengths_allowed(key_lengths, keys, -2)
+    return _dense(query, key, value, bias, allowed, scale)
+
+
+def _dense(
+    query: Array,
+    key: Array,
+    value: Array,
+    bias: Array | None,
+    allowed: list[Array],
+    scale: float | Array,
+) -> Array:
+    """The equation, with logits [B, N, T, S]; a query attends where all of `allowed` is True."""
+    batch, queries, heads, features = query.shape
+    keys, groups = key.shape[1:3]
     compute, accumulate = query.dtype, accumulator(query.dtype)
-    key, value = key.astype(compute), value.astype(compute)
-    grouped = query.reshape(batch, queries, groups, heads // groups, sizes["K"])
+    grouped = query.reshape(batch, queries, groups, heads // groups, features)
     logits = jnp.einsum("BTMGK,BSMK->BMGTS", grouped, key, preferred_element_type=accumulate)
-    logits = logits.reshape(logits_shape) * (sizes["K"] ** -0.5 if scale is None else scale)
+    logits = logits.reshape(batch, heads, queries, keys) * scale
     if bias is not None:
         logits = logits + bias.astype(accumulate)
     weights = masked_softmax(
@@ -103,37 +152,49 @@ def dot_product_attention(
     return out.reshape(query.shape).astype(compute)
 
 
+def _sides(window: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """A window's left and right."""
+    if window is None:
+        return None
+    sides = window if isinstance(window, tuple | list) else (window, window)
+    if len(sides) != 2 or not all(isinstance(side, int) and side >= 0 for side in sides):
+        raise UsageError(
+            "dot_product_attention: local_window_size expected one or two whole numbers of at "
+            f"least 0, got {window}"
+        )
+    return sides[0], sides[1]
+
+
 def _positions_allowed(
-    queries: int, keys: int, is_causal: bool, window: int | tuple[int, int] | None
+    queries: int, keys: int, is_causal: bool, sides: tuple[int, int] | None
 ) -> list[Array]:
     """Masks [T, S] by the distance from a query to a key, s - t."""
     distance = jnp.arange(keys)[None, :] - jnp.arange(queries)[:, None]
     masks = [distance <= 0] if is_causal else []
-    if window is not None:
-        sides = window if isinstance(window, tuple | list) else (window, window)
-        if len(sides) != 2 or not all(isinstance(side, int) and side >= 0 for side in sides):
-            raise UsageError(
-                "dot_product_attention: local_window_size expected one or two whole numbers of at "
-                f"least 0, got {window}"
-            )
+    if sides is not None:
         left, right = sides
         masks += [distance >= -left, distance <= right]
     return masks
 
 
-def _lengths_allowed(
-    name: str, lengths: Array | None, batch: int, size: int, axis: int
-) -> list[Array]:
-    """A mask [B, 1, T, 1] or [B, 1, 1, S]; `axis` is that of the other."""
+def _lengths(name: str, lengths: Array | None, batch: int) -> Array | None:
+    """Lengths as int32 [B]."""
     if lengths is None:
-        return []
+        return None
     lengths = jnp.asarray(lengths)
     if lengths.shape != (batch,) or not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise UsageError(
             f"dot_product_attention: {name} [B] expected {batch} integers, "
             f"got {lengths.dtype} {lengths.shape}"
         )
-    real = jnp.arange(size, dtype=jnp.int32) < lengths.astype(jnp.int32)[:, None]
+    return lengths.astype(jnp.int32)
+
+
+def _lengths_allowed(lengths: Array | None, size: int, axis: int) -> list[Array]:
+    """A mask [B, 1, T, 1] or [B, 1, 1, S]; `axis` is that of the other."""
+    if lengths is None:
+        return []
+    real = jnp.arange(size, dtype=jnp.int32) < lengths[:, None]
     return [jnp.expand_dims(real[:, None, :], axis)]
 
 

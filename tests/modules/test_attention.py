@@ -141,3 +141,20 @@ def test_additive_attention_is_its_equation_with_its_named_parameters():
         expected[b, t] = weights / weights.sum() @ np.asarray(memory[b], np.float64)
     out = module.apply({"params": params}, query, memory)
     np.testing.assert_allclose(out, expected, atol=1e-5)
+
+
+def test_the_implementation_is_that_of_the_op():
+    """Oracle: the dense form, equal but for rounding. Catches an attribute that acts nowhere: the
+    chunked form scans, and a name that is not known is refused."""
+    inputs = jax.random.normal(jax.random.key(0), (2, 5, 4))
+
+    def attend(implementation):
+        attention = modules.MultiHeadAttention(2, implementation=implementation)
+        variables = modules.MultiHeadAttention(2).init(jax.random.key(1), inputs)
+        return lambda inputs: attention.apply(variables, inputs, is_causal=True)
+
+    np.testing.assert_allclose(attend("chunked")(inputs), attend("dense")(inputs), atol=1e-6)
+    scans = ["scan" in str(jax.make_jaxpr(attend(name))(inputs)) for name in ("chunked", "dense")]
+    assert scans == [True, False]
+    with pytest.raises(ValueError, match="unknown implementation 'fast'"):
+        attend("fast")(inputs)

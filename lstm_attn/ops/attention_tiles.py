@@ -1,0 +1,126 @@
+"""How chunked attention cuts [T, S] into tiles, and which of them it visits."""
+
+import math
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+# The tiles of all heads and batch entries together have about so many elements: 4 MiB of float32,
+# the second-level caches of two cores. Between these sizes, larger tiles were faster on the CPU.
+ELEMENTS = 2**20
+SMALLEST, LARGEST = 128, 512
+
+
+class Band(NamedTuple):
+    """Query t attends to keys t - left <= s <= t + right; None is no bound."""
+
+    left: int | None
+    right: int | None
+
+
+class Tiles(NamedTuple):
+    """Tiles of `rows` queries by `columns` keys, in the order in which they are visited.
+
+    corners: (row, column, new row, new column) of each tile: where it starts, and where what the
+      tile before it in its row or column left to it starts. The two differ for the last tile of a
+      length that the size does not divide, which starts early enough to be whole.
+    overlap: whether they differ anywhere.
+    """
+
+    rows: int
+    columns: int
+    corners: tuple[tuple[int, int, int, int], ...]
+    overlap: bool
+
+    def stacked(self) -> tuple[np.ndarray, ...]:
+        """The corners as four arrays int32 [number of tiles], for `lax.scan`."""
+        return tuple(np.asarray(self.corners, np.int32).reshape(-1, 4).T)
+
+
+def chunk_size(matrices: int) -> int:
+    """The side of a tile where so many [T, S] matrices are cut at once: a power of two."""
+    side = math.isqrt(ELEMENTS // max(matrices, 1))
+    return min(LARGEST, max(SMALLEST, 2 ** (max(side, 1).bit_length() - 1)))
+
+
+def live_tiles(queries: int, keys: int, chunk: int, band: Band) -> Tiles:
+    """The tiles in which some query may attend to some key by its position.
+
+    Args:
+      queries: T, at least 1.
+      keys: S, at least 1.
+      chunk: the largest number of queries, and of keys, in a tile.
+      band: the positions that a query attends to.
+    """
+    rows, row_starts = _chunks(queries, chunk)
+    columns, column_starts = _chunks(keys, chunk)
+    corners = []
+    for row in row_starts:
+        for column in column_starts:
+            # Key minus query takes every whole number from the smallest to the largest.
+            smallest = column - (min(row + rows, queries) - 1)
+            largest = min(column + columns, keys) - 1 - row
+            reaches_left = band.left is None or largest >= -band.left
+            reaches_right = band.right is None or smallest <= band.right
+            if reaches_left and reaches_right:
+                corners.append((min(row, queries - rows), min(column, keys - columns), row, column))
+    return Tiles(rows, columns, tuple(corners), bool(queries % rows or keys % columns))
+
+
+def _chunks(length: int, largest: int) -> tuple[int, range]:
+    """The size of a chunk and where chunks start: as few as can be, and as equal as multiples of 16
+    (a vector register) allow."""
+    count = math.ceil(length / largest)
+    size = min(length, largest, 16 * math.ceil(length / count / 16))
+    return size, range(0, length, size)
+
+
+def visible(
+    tiles: Tiles,
+    corner: tuple[Array, ...],
+    band: Band,
+    query_lengths: Array | None,
+    key_lengths: Array | None,
+) -> list[Array]:
+    """Conditions on the positions in a tile, each broadcastable to [B, N, rows, columns]: a query
+    attends to a key where all hold.
+
+    Args:
+      tiles: the tiles.
+      corner: of this one, four integers.
+      band: the positions that a query attends to.
+      query_lengths: int32 [B], or None.
+      key_lengths: int32 [B], or None.
+    """
+    row, column, new_row, new_column = corner
+    query = row + jnp.arange(tiles.rows, dtype=jnp.int32)[:, None]
+    key = column + jnp.arange(tiles.columns, dtype=jnp.int32)[None, :]
+    conditions = []
+    if band.left is not None:
+        conditions.append(key >= query - band.left)
+    if band.right is not None:
+        conditions.append(key <= query + band.right)
+    if tiles.overlap:
+        conditions += [query >= new_row, key >= new_column]
+    if query_lengths is not None:
+        conditions.append(query < query_lengths[:, None, None, None])
+    if key_lengths is not None:
+        conditions.append(key < key_lengths[:, None, None, None])
+    return conditions
+
+
+def take(array: Array, start: Array, size: int, axis: int) -> Array:
+    """A slice along an axis, or all of it where the array is broadcast along it (one wide)."""
+    if array.shape[axis] == 1:
+        return array
+    return lax.dynamic_slice_in_dim(array, start, size, axis)
+
+
+def add_at(array: Array, change: Array, start: Array, axis: int) -> Array:
+    """The array with a change added from `start` on; to all of it along an axis one wide."""
+    if array.shape[axis] == 1:
+        return array + change
+    before = lax.dynamic_slice_in_dim(array, start, change.shape[axis], axis)
+    return lax.dynamic_update_slice_in_dim(array, before + change, start, axis)

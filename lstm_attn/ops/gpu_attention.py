@@ -1,0 +1,81 @@
+"""JAX's own attention kernels on a GPU, behind the checks that keep our contract."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from lstm_attn.errors import UsageError
+
+
+def check_plain(implementation: str, given: list[str]) -> None:
+    """Raises UsageError for options that may leave a query nothing to attend to.
+
+    Ours gives zeros there and zero gradients; what the kernels give is not defined.
+    """
+    if given:
+        raise UsageError(
+            f"dot_product_attention: implementation={implementation!r} expected no "
+            f"{' and no '.join(given)}; 'dense' and 'chunked' take them"
+        )
+
+
+def cudnn(query: Array, key: Array, value: Array, *, scale: float, is_causal: bool) -> Array:
+    """cuDNN's flash attention through `jax.nn.dot_product_attention`.
+
+    Args:
+      query: [B, T, N, K], bfloat16 or float16.
+      key: [B, S, M, K], value: [B, S, M, K], in the query's dtype.
+      scale: of the logits.
+      is_causal: query t attends to keys s <= t only.
+
+    Returns:
+      [B, T, N, K].
+
+    Raises:
+      UsageError: another dtype, or what cuDNN itself refuses, in its words.
+    """
+    if query.dtype not in (jnp.bfloat16, jnp.float16):
+        raise UsageError(
+            "dot_product_attention: implementation='cudnn' expected bfloat16 or float16, "
+            f"got {query.dtype}"
+        )
+    try:
+        return jax.nn.dot_product_attention(
+            query, key, value, scale=scale, is_causal=is_causal, implementation="cudnn"
+        )
+    except (ValueError, NotImplementedError, RuntimeError) as error:
+        raise _refused("cudnn", error) from error
+
+
+def pallas(query: Array, key: Array, value: Array, *, scale: float, is_causal: bool) -> Array:
+    """The flash attention kernel of `jax.experimental.pallas.ops.gpu`.
+
+    Args:
+      query: [B, T, N, K], not float64.
+      key: [B, T, N, K], value: [B, T, N, K], in the query's dtype: as many as queries, no groups.
+      scale: of the logits.
+      is_causal: query t attends to keys s <= t only.
+
+    Returns:
+      [B, T, N, K].
+
+    Raises:
+      UsageError: other shapes or dtypes, or what the kernel itself refuses, in its words.
+    """
+    # Imported here: Pallas takes a second to import, and few need it.
+    from jax.experimental.pallas.ops.gpu import attention
+
+    if query.shape != key.shape or query.dtype == jnp.float64:
+        raise UsageError(
+            "dot_product_attention: implementation='pallas' expected query and key of one shape "
+            f"and at most 32 bits, got {query.dtype} {query.shape} and {key.shape}"
+        )
+    try:
+        return attention.mha(query, key, value, None, sm_scale=scale, causal=is_causal)
+    except (ValueError, NotImplementedError, RuntimeError) as error:
+        raise _refused("pallas", error) from error
+
+
+def _refused(implementation: str, error: Exception) -> UsageError:
+    words = " ".join(str(error).split())
+    return UsageError(f"dot_product_attention: implementation={implementation!r}: {words}")
