@@ -1,0 +1,82 @@
+"""What the terminal shows of a record."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from benchmarks.comparison import Row, by_case, fastest
+from benchmarks.spread import Spread, geometric_mean
+
+NOTHING = "–"
+
+
+def case_tables(
+    record: dict[str, Any], own_columns: dict[str, Callable[[Row], str]] | None = None
+) -> list[Table]:
+    """One table a case, one line a contender; columns of the benchmark's own at the end."""
+    tables = []
+    for title, rows in by_case(record["rows"]).items():
+        floor = rows[0]
+        table = Table(
+            title=title,
+            title_justify="left",
+            caption=(
+                f"floor {1e3 * floor['floor_seconds']:.4g} ms a step, at "
+                f"{floor['flops_per_second'] / 1e9:.0f} Gflop/s and "
+                f"{floor['bytes_per_second'] / 1e9:.1f} GB/s measured meanwhile; "
+                f"{len(floor['samples'])} rounds"
+            ),
+            caption_justify="left",
+        )
+        table.add_column("contender", no_wrap=True)
+        peer = fastest(rows, ours=False)
+        headings = ["ms", "quartiles", "x floor", "compile s", "temporary", "peak"]
+        for heading in (*headings, *(["speed / peer"] if peer else []), *(own_columns or {})):
+            table.add_column(heading, justify="right")
+        for row in rows:
+            times = {name: 1e3 * row[f"{name}_seconds"] for name in Spread._fields}
+            cells = [
+                row["name"],
+                f"{times['median']:.4g}",
+                f"{times['lower_quartile']:.4g}–{times['upper_quartile']:.4g}",
+                f"{row['distance']:.2f}",
+                NOTHING if row["compile_seconds"] is None else f"{row['compile_seconds']:.2f}",
+                mebibytes(row["temporary_bytes"]),
+                mebibytes(row["peak_bytes"]),
+            ]
+            if peer:
+                cells.append(f"{peer['median_seconds'] / row['median_seconds']:.2f}")
+            table.add_row(*cells, *(column(row) for column in (own_columns or {}).values()))
+        tables.append(table)
+    return tables
+
+
+def mebibytes(count: int | None) -> str:
+    return NOTHING if count is None else f"{count / 2**20:.1f} MiB"
+
+
+def speed_over_peers(rows: Sequence[Row]) -> dict[str, list[float]]:
+    """Name of each of ours -> the fastest peer's time over its own, case by case.
+
+    A name of ours that is missing in a case that has peers is left out.
+    """
+    cases = [mine for mine in by_case(rows).values() if fastest(mine, ours=False)]
+    ratios: dict[str, list[float]] = {}
+    for mine in cases:
+        peer = fastest(mine, ours=False)
+        assert peer
+        for row in mine:
+            if row["is_ours"]:
+                ratio = peer["median_seconds"] / row["median_seconds"]
+                ratios.setdefault(row["name"], []).append(ratio)
+    return {name: values for name, values in ratios.items() if len(values) == len(cases)}
+
+
+def summary(rows: Sequence[Row]) -> list[str]:
+    """A line for each of ours: speed over the fastest peer of each case."""
+    return [
+        f"{name}: {geometric_mean(ratios):.2f} times the speed of the fastest peer of each case "
+        f"(geometric mean of {len(ratios)}; least {min(ratios):.2f})"
+        for name, ratios in speed_over_peers(rows).items()
+    ]
