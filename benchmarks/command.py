@@ -20,6 +20,7 @@ from lstm_attn.errors import UsageError
 DPI = 160
 
 ALL = flags.DEFINE_bool("all", False, "Every case; without it a short set.")
+PEERS = flags.DEFINE_bool("peers", False, "Other libraries too, those that are installed.")
 OUTPUT = flags.DEFINE_string("output", None, "Where the figures go, NAME.json; NAME.png beside it.")
 ROUNDS = flags.DEFINE_integer(
     "rounds", None, "Timed runs of each; by default as many as there is time for.", lower_bound=1
@@ -30,8 +31,10 @@ def run(
     title: str,
     cases: Callable[[], Sequence[Any]],
     contenders: Callable[[Any], Sequence[Contender]],
-    tables: Callable[[dict[str, Any]], Sequence[Table | str]],
+    tables: Callable[[dict[str, Any]], Sequence[Table]],
     picture: Callable[[dict[str, Any]], Figure],
+    *,
+    same_values: bool = True,
 ) -> None:
     """Measures, prints the tables, and writes JSON and PNG where --output says.
 
@@ -41,16 +44,19 @@ def run(
       contenders: who takes part in a case.
       tables: what is printed of a record.
       picture: the figure of a record.
+      same_values: whether the contenders of a case compute the same function.
     """
 
     def main() -> int:
         output = _checked_output()
         chosen = cases()
         with Progress(len(chosen)) as progress:
-            comparison = compare(chosen, contenders, progress, rounds=ROUNDS.value)
+            comparison = compare(
+                chosen, contenders, progress, rounds=ROUNDS.value, same_values=same_values
+            )
         record = make_record(title, comparison)
         for table in tables(record):
-            progress.console.print(table)
+            progress.console.print(table, "")
         if output:
             output.write_text(json.dumps(record, indent=1) + "\n")
             picture(record).savefig(output.with_suffix(".png"), dpi=DPI)

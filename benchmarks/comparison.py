@@ -40,6 +40,7 @@ def compare(
     *,
     rounds: int | None = None,
     budget_seconds: float = 20,
+    same_values: bool = True,
 ) -> Comparison:
     """Times all contenders on each case; the first that can run is what the others must equal.
 
@@ -58,7 +59,7 @@ def compare(
         }
         for case, lineup in zip(cases, lineups, strict=True):
             progress.start(case.title)
-            facts = _prepare(case, lineup, processes, comparison, progress)
+            facts = _prepare(case, lineup, processes, comparison, progress, same_values)
             samples = take_turns(
                 {name: partial(processes[name].ask, "run") for name in facts},
                 rounds,
@@ -76,6 +77,7 @@ def _prepare(
     processes: dict[str, Process],
     comparison: Comparison,
     progress: Progress,
+    same_values: bool,
 ) -> dict[str, Facts]:
     """Name -> what a contender said when it was ready, of those that can run this case."""
     prepared: dict[str, Facts] = {}
@@ -92,7 +94,8 @@ def _prepare(
         if contender not in (MATMUL, BANDWIDTH):
             if expected is None:
                 expected, comparison.device = facts["values"], facts["device"]
-            facts["difference"] = check_same(name, expected, facts["values"])
+            difference = check_same(name, expected, facts["values"]) if same_values else None
+            facts["difference"] = difference
             facts["is_ours"] = contender.is_ours
         prepared[name] = facts
     return prepared

@@ -60,17 +60,17 @@ def layer(case: Recurrent, network: Network, devices: int = 1) -> Ready:
         out_specs=P("batch") if forward else (P(), P("batch")),
         check_vma=False,
     )
-    compiled, seconds = _compile(jax.jit(on_mesh), network.params, inputs)
+    compiled, seconds = compile_timed(jax.jit(on_mesh), network.params, inputs)
     results = compiled(network.params, inputs)
     if forward:
         values = {"outputs": np.asarray(results)}
     else:
         values = {**network.to_ours(results[0]), "inputs": np.asarray(results[1])}
     return Ready(
-        partial(_complete, compiled, network.params, inputs),
+        partial(complete, compiled, network.params, inputs),
         values,
         compile_seconds=seconds,
-        temporary_bytes=_temporary_bytes(compiled),
+        temporary_bytes=temporary_bytes(compiled),
     )
 
 
@@ -101,14 +101,14 @@ def training_in_one_program(
     replicated = jax.sharding.NamedSharding(mesh, P())
     state = jax.device_put((*_start(case, network), jnp.int32(0)), replicated)
     jitted = jax.jit(on_mesh, donate_argnums=0, out_shardings=replicated)
-    compiled, seconds = _compile(jitted, state)
+    compiled, seconds = compile_timed(jitted, state)
     held = list(compiled(state))
 
     def run() -> None:
         held[:] = jax.block_until_ready(compiled(held[0]))
 
     return Ready(
-        run, data.comparable(case, np.asarray(held[1])), steps, seconds, _temporary_bytes(compiled)
+        run, data.comparable(case, np.asarray(held[1])), steps, seconds, temporary_bytes(compiled)
     )
 
 
@@ -123,7 +123,7 @@ def training_step_by_step(case: Training, network: Network, steps: int) -> Ready
     batches = data.batches(case, steps)
     state = list(_start(case, network))
     jitted = jax.jit(train_step, donate_argnums=(0, 1))
-    compiled, seconds = _compile(jitted, *state, batches[0])
+    compiled, seconds = compile_timed(jitted, *state, batches[0])
 
     def run() -> list[Array]:
         losses = []
@@ -133,7 +133,7 @@ def training_step_by_step(case: Training, network: Network, steps: int) -> Ready
         return jax.block_until_ready((losses, state))[0]
 
     return Ready(
-        run, data.comparable(case, np.array(run())), steps, seconds, _temporary_bytes(compiled)
+        run, data.comparable(case, np.array(run())), steps, seconds, temporary_bytes(compiled)
     )
 
 
@@ -166,17 +166,19 @@ def _mesh(batch: int, devices: int) -> jax.sharding.Mesh:
     return jax.make_mesh((shards,), ("batch",), kinds, devices=jax.devices()[:shards])
 
 
-def _compile(jitted: Any, *arguments: Any) -> tuple[jax.stages.Compiled, float]:
+def compile_timed(jitted: Any, *arguments: Any) -> tuple[jax.stages.Compiled, float]:
     """The compiled function, and the seconds of tracing and compiling it."""
     began = time.perf_counter()
     compiled = jitted.lower(*arguments).compile()
     return compiled, time.perf_counter() - began
 
 
-def _temporary_bytes(compiled: jax.stages.Compiled) -> int | None:
+def temporary_bytes(compiled: jax.stages.Compiled) -> int | None:
+    """What XLA sets aside for a run beside arguments and results; of several devices, for one."""
     analysis = compiled.memory_analysis()  # None where a backend has none
     return None if analysis is None else int(analysis.temp_size_in_bytes)
 
 
-def _complete(function: Callable, *arguments: Any) -> None:
+def complete(function: Callable, *arguments: Any) -> None:
+    """Calls, and waits for all results: XLA returns before they are there."""
     jax.block_until_ready(function(*arguments))

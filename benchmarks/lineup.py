@@ -17,7 +17,11 @@ CELLS = {
     "gru": {"linen GRUCell": ("linen", "GRUCell"), "nnx GRUCell": ("nnx", "GRUCell")},
 }
 LIBRARIES = ("haiku", "equinox", "keras", "torch")
-ENVIRONMENTS = {"keras": {"KERAS_BACKEND": "jax"}, "torch": {"JAX_PLATFORMS": "cpu"}}
+ENVIRONMENTS = {
+    "keras": {"KERAS_BACKEND": "jax"},
+    # Its compile times, too, must not come from an earlier run.
+    "torch": {"JAX_PLATFORMS": "cpu", "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"},
+}
 ONE_PROGRAM = "training_in_one_program"
 
 

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.contenders import Contender, Ready
+from benchmarks.jitted import complete
 
 MATMUL = Contender("matmul", "benchmarks.machine", "matmul", is_ours=True)
 BANDWIDTH = Contender("bandwidth", "benchmarks.machine", "bandwidth", is_ours=True)
@@ -24,7 +25,7 @@ def matmul(case: object) -> Ready:
     for size in MATMUL_SIZES:
         matrix = jnp.ones((size, size), jnp.float32) / size
         product = jax.jit(jnp.matmul).lower(matrix, matrix).compile()
-        runs[size] = functools.partial(_complete, product, matrix, matrix)
+        runs[size] = functools.partial(complete, product, matrix, matrix)
         rates[size] = 2 * size**3 / min(_seconds(runs[size]) for _ in range(4))
     best = max(rates, key=rates.__getitem__)
     return Ready(runs[best], {}, work=(2 * best**3, 0))
@@ -39,10 +40,6 @@ def bandwidth(case: object) -> Ready:
         held[0] = jax.block_until_ready(add_one(held[0]))
 
     return Ready(run, {}, work=(0, 2 * STREAMED_BYTES))
-
-
-def _complete(function: Callable, *arguments: jax.Array) -> None:
-    jax.block_until_ready(function(*arguments))
 
 
 def _seconds(run: Callable[[], None]) -> float:

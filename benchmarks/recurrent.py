@@ -4,9 +4,10 @@ python -m benchmarks.recurrent --peers --output=results/benchmarks/recurrent.jso
 """
 
 from absl import flags
+from rich.table import Table
 
 from benchmarks import command, lineup, pictures, shapes, tables
-from benchmarks.workloads import DIRECTIONS, GATES, Recurrent
+from benchmarks.workloads import DIRECTIONS, Recurrent
 
 CELLS = flags.DEFINE_list("cells", "lstm,gru", "lstm, gru or both.")
 
@@ -20,25 +21,21 @@ def cases() -> list[Recurrent]:
     ]
 
 
-def show(record: dict) -> list:
-    """A table a case, and the mean ratio to the peers of each cell and direction."""
-    lines = []
-    for cell in GATES:
-        for direction in DIRECTIONS:
-            rows = [
-                row
-                for row in record["rows"]
-                if (row["cell"], row["direction"]) == (cell, direction)
-            ]
-            lines += [f"{cell}, {direction}: {line}" for line in tables.summary(rows)]
-    return [*tables.case_tables(record), *lines]
+def show(record: dict) -> list[Table]:
+    """A table a case, and ours against the peers for each cell and direction."""
+    shown = tables.case_tables(record)
+    for cell, direction in dict.fromkeys((r["cell"], r["direction"]) for r in record["rows"]):
+        rows = [r for r in record["rows"] if (r["cell"], r["direction"]) == (cell, direction)]
+        if tables.speed_over_peers(rows):
+            shown.append(tables.summary(rows, f"{cell}, {direction}"))
+    return shown
 
 
 if __name__ == "__main__":
     command.run(
         "recurrent",
         cases,
-        lambda case: lineup.layers(case.cell, shapes.PEERS.value),
+        lambda case: lineup.layers(case.cell, command.PEERS.value),
         show,
         pictures.bars_by_case,
     )

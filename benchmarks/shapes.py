@@ -18,7 +18,6 @@ SHAPES = (
 )
 SHORT = SHAPES[:2]
 
-PEERS = flags.DEFINE_bool("peers", False, "Other libraries too, those that are installed.")
 SHAPE = flags.DEFINE_multi_string("shape", None, "B,T,D,H in place of the set; may be repeated.")
 
 

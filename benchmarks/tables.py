@@ -1,6 +1,6 @@
 """What the terminal shows of a record."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
@@ -11,10 +11,8 @@ from benchmarks.spread import Spread, geometric_mean
 NOTHING = "–"
 
 
-def case_tables(
-    record: dict[str, Any], own_columns: dict[str, Callable[[Row], str]] | None = None
-) -> list[Table]:
-    """One table a case, one line a contender; columns of the benchmark's own at the end."""
+def case_tables(record: dict[str, Any]) -> list[Table]:
+    """One table a case, one line a contender."""
     tables = []
     for title, rows in by_case(record["rows"]).items():
         floor = rows[0]
@@ -32,7 +30,7 @@ def case_tables(
         table.add_column("contender", no_wrap=True)
         peer = fastest(rows, ours=False)
         headings = ["ms", "quartiles", "x floor", "compile s", "temporary", "peak"]
-        for heading in (*headings, *(["speed / peer"] if peer else []), *(own_columns or {})):
+        for heading in (*headings, *(["speed / peer"] if peer else [])):
             table.add_column(heading, justify="right")
         for row in rows:
             times = {name: 1e3 * row[f"{name}_seconds"] for name in Spread._fields}
@@ -47,7 +45,7 @@ def case_tables(
             ]
             if peer:
                 cells.append(f"{peer['median_seconds'] / row['median_seconds']:.2f}")
-            table.add_row(*cells, *(column(row) for column in (own_columns or {}).values()))
+            table.add_row(*cells)
         tables.append(table)
     return tables
 
@@ -73,10 +71,12 @@ def speed_over_peers(rows: Sequence[Row]) -> dict[str, list[float]]:
     return {name: values for name, values in ratios.items() if len(values) == len(cases)}
 
 
-def summary(rows: Sequence[Row]) -> list[str]:
-    """A line for each of ours: speed over the fastest peer of each case."""
-    return [
-        f"{name}: {geometric_mean(ratios):.2f} times the speed of the fastest peer of each case "
-        f"(geometric mean of {len(ratios)}; least {min(ratios):.2f})"
-        for name, ratios in speed_over_peers(rows).items()
-    ]
+def summary(rows: Sequence[Row], title: str = "all cases") -> Table:
+    """Ours against the fastest peer of each case: a line for each of ours."""
+    table = Table(title=f"speed over the fastest peer of each case: {title}", title_justify="left")
+    for heading in ("contender", "geometric mean", "least", "cases"):
+        table.add_column(heading, justify="left" if heading == "contender" else "right")
+    for name, ratios in speed_over_peers(rows).items():
+        mean, least = geometric_mean(ratios), min(ratios)
+        table.add_row(name, f"{mean:.2f}", f"{least:.2f}", str(len(ratios)))
+    return table

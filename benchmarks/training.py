@@ -7,6 +7,7 @@ step a call, on data that are numpy arrays before the clock starts.
 """
 
 from absl import flags
+from rich.table import Table
 
 from benchmarks import command, lineup, pictures, shapes, tables
 from benchmarks.workloads import Training
@@ -30,16 +31,17 @@ def steps(case: Training) -> int:
     return min(max(int(FLOPS_A_RUN / case.flops), FEWEST_STEPS), MOST_STEPS)
 
 
-def show(record: dict) -> list:
-    """A table a case, and the mean ratio to the peers."""
-    return [*tables.case_tables(record), *tables.summary(record["rows"])]
+def show(record: dict) -> list[Table]:
+    """A table a case, and ours against the peers."""
+    summaries = [tables.summary(record["rows"])] if tables.speed_over_peers(record["rows"]) else []
+    return [*tables.case_tables(record), *summaries]
 
 
 if __name__ == "__main__":
     command.run(
         "training",
         cases,
-        lambda case: lineup.training_loops(case, steps(case), shapes.PEERS.value),
+        lambda case: lineup.training_loops(case, steps(case), command.PEERS.value),
         show,
         pictures.bars_by_case,
     )

@@ -4,6 +4,7 @@ The parent starts `python -m benchmarks.worker DESCRIPTOR` with one end of a pip
 tuples; every answer is ("done", result), ("unavailable", reason) or ("failed", traceback).
 """
 
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -99,10 +100,7 @@ def serve(connection: Connection) -> None:
     """Answers requests until the parent closes its end."""
     worker = Worker(connection.recv())
     while True:
-        try:
-            request, *arguments = connection.recv()
-        except (EOFError, ConnectionResetError):
-            return
+        request, *arguments = connection.recv()
         try:
             answer = ("done", getattr(worker, request)(*arguments))
         except Unavailable as error:
@@ -113,4 +111,6 @@ def serve(connection: Connection) -> None:
 
 
 if __name__ == "__main__":
-    serve(Connection(int(sys.argv[1])))
+    # The parent ends, by an error of another contender too, without asking its children.
+    with contextlib.suppress(EOFError, ConnectionError):
+        serve(Connection(int(sys.argv[1])))

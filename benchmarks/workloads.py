@@ -55,8 +55,6 @@ class Recurrent:
 class Training:
     """A training step: new data, a layer, a linear readout of its last step, mean squared error,
     Adam. Inputs are standard normal, the target is the mean over time of the first feature.
-
-    `segment` is the length of the segments that back-propagation computes anew, or None.
     """
 
     cell: Literal["lstm", "gru"]
@@ -64,12 +62,10 @@ class Training:
     length: int
     inputs: int
     features: int
-    segment: int | None = None
 
     @property
     def title(self) -> str:
-        segments = f", segments of {self.segment}" if self.segment else ""
-        return f"{self.cell}, {sizes_title(self)}{segments}"
+        return f"{self.cell}, {sizes_title(self)}"
 
     @property
     def parameters(self) -> int:
@@ -105,7 +101,7 @@ class Attention:
     @property
     def title(self) -> str:
         causal = ", causal" if self.is_causal else ""
-        return f"{self.direction}{causal}, B={self.batch} T={self.length}"
+        return f"attention, {self.direction}{causal}, B={self.batch} T={self.length}"
 
     @property
     def flops(self) -> int:
@@ -125,17 +121,16 @@ class Attention:
 class Decoding:
     """One step of a model of `lstm_attn.models` after another, with room for that many positions.
 
-    What a step must do depends on the model: its parameters and its state, used once.
+    `features` is the LSTM's width H; the others have as many parameters.
     """
 
-    model: str
     batch: int
     room: int
     features: int
 
     @property
     def title(self) -> str:
-        return f"{self.model}, B={self.batch}, {self.room} positions"
+        return f"decoding, B={self.batch}, {self.room} positions, H={self.features}"
 
 
 def sizes_title(case: Recurrent | Training) -> str:
