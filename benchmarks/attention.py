@@ -1,4 +1,4 @@
-"""How fast is dot-product attention, and how much memory does it take?
+"""How fast is dot-product attention?
 
     python -m benchmarks.attention --peers --output=results/benchmarks/attention.json
 
@@ -9,32 +9,22 @@ alone would exceed a gibibyte.
 from absl import flags
 from rich.table import Table
 
-from benchmarks import attention_picture, command, tables
-from benchmarks.contenders import Contender
-from benchmarks.workloads import BYTES, DIRECTIONS, Attention
+from benchmarks import attention_lineup, command, pictures, tables
+from benchmarks.attention_lineup import FEATURES, HEADS
+from benchmarks.workloads import DIRECTIONS, Attention
 
-HEADS, FEATURES = 4, 32
 # B, T
-SHORT = ((1, 512), (1, 2048), (4, 512), (4, 2048))
-LONG = ((1, 8192), (4, 8192), (1, 16384))
-MOST_LOGITS_BYTES = 2**30
-BUILDERS = "benchmarks.attending"
-JAX = Contender("jax.nn", BUILDERS, "jax_own")
-TORCH = Contender(
-    "torch",
-    "benchmarks.peers.torch_attention",
-    "attention",
-    environment={"JAX_PLATFORMS": "cpu"},
-)
+SHORT = [(1, 512), (1, 2048), (4, 512), (4, 2048)]
+LONG = [(1, 8192), (4, 8192), (1, 16384)]
 
 SIZE = flags.DEFINE_multi_string("size", None, "B,T in place of the set; may be repeated.")
 
 
 def cases() -> list[Attention]:
+    sizes = SHORT + LONG if command.ALL.value else SHORT
     if SIZE.value:
-        sizes = [tuple(command.whole_numbers("size", text, "BT")) for text in SIZE.value]
-    else:
-        sizes = [*SHORT, *(LONG if command.ALL.value else ())]
+        given = [command.whole_numbers("size", text, "BT") for text in SIZE.value]
+        sizes = [(batch, length) for batch, length in given]
     return [
         Attention(batch, length, HEADS, FEATURES, is_causal, direction)
         for direction in DIRECTIONS
@@ -43,28 +33,16 @@ def cases() -> list[Attention]:
     ]
 
 
-def contenders(case: Attention) -> list[Contender]:
-    """Those that have room for this length; the first is what the others must equal."""
-    dense = [_ours("dense"), JAX]
-    logits_bytes = BYTES * case.batch * case.heads * case.length**2
-    lineup = [
-        *(dense if logits_bytes <= MOST_LOGITS_BYTES else []),
-        _ours("auto"),
-        _ours("chunked"),
-    ]
-    return [*lineup, *([TORCH] if command.PEERS.value else [])]
-
-
-def _ours(implementation: str) -> Contender:
-    arguments = {"implementation": implementation}
-    return Contender(f"ours, {implementation}", BUILDERS, "ours", arguments, is_ours=True)
-
-
 def show(record: dict) -> list[Table]:
     """A table a case, and ours against the peers."""
-    summaries = [tables.summary(record["rows"])] if tables.speed_over_peers(record["rows"]) else []
-    return [*tables.case_tables(record), *summaries]
+    return [*tables.case_tables(record), *tables.summaries(record["rows"])]
 
 
 if __name__ == "__main__":
-    command.run("attention", cases, contenders, show, attention_picture.lines)
+    command.run(
+        "attention",
+        cases,
+        lambda case: attention_lineup.contenders(case, command.PEERS.value),
+        show,
+        pictures.attention_by_length,
+    )

@@ -13,8 +13,8 @@ from benchmarks.processes import Process
 from benchmarks.progress import Progress
 from benchmarks.spread import spread
 from benchmarks.turns import take_turns
+from experiments.benchmark_record import Row
 
-Row = dict[str, Any]
 Facts = dict[str, Any]  # of benchmarks.worker.Worker.prepare
 
 
@@ -134,15 +134,3 @@ def _rows(case: Any, prepared: dict[str, Facts], samples: dict[str, list[float]]
             }
         )
     return rows
-
-
-def fastest(rows: Sequence[Row], *, ours: bool) -> Row | None:
-    """The row of the lowest median among ours, or among the others."""
-    mine = [row for row in rows if row["is_ours"] == ours]
-    return min(mine, key=lambda row: row["median_seconds"], default=None)
-
-
-def by_case(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Case -> its rows, in the order of both."""
-    return {title: [row for row in rows if row["case"] == title]
-            for title in dict.fromkeys(row["case"] for row in rows)}  # fmt: skip

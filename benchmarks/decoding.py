@@ -21,16 +21,13 @@ FEATURES = 128
 BATCHES, ROOMS = (1, 16), (256, 1024, 4096)
 SHORT_ROOMS = ROOMS[:2]
 
-SIZE = flags.DEFINE_multi_string("size", None, "B,T in place of the set; may be repeated.")
+BATCH = flags.DEFINE_multi_integer("batch", BATCHES, "Sequences at once.", lower_bound=1)
+ROOM = flags.DEFINE_multi_integer("room", None, "Positions, in place of the set.", lower_bound=2)
 
 
 def cases() -> list[Decoding]:
-    if SIZE.value:
-        sizes = [tuple(command.whole_numbers("size", text, "BT")) for text in SIZE.value]
-    else:
-        rooms = ROOMS if command.ALL.value else SHORT_ROOMS
-        sizes = [(batch, room) for batch in BATCHES for room in rooms]
-    return [Decoding(batch, room, FEATURES) for batch, room in sizes]
+    rooms = ROOM.value or (ROOMS if command.ALL.value else SHORT_ROOMS)
+    return [Decoding(batch, room, FEATURES) for batch in BATCH.value for room in rooms]
 
 
 def contenders(case: Decoding) -> Sequence[Contender]:

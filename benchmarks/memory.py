@@ -9,26 +9,31 @@ Then dot-product attention with its gradients at T = 16,384, 4 heads of 32 featu
 the process grows by above its parameters and inputs ("peak"), and XLA's own account ("temporary").
 """
 
+import dataclasses
 import math
 from typing import Any
 
 from absl import flags
 
-from benchmarks import attention, command, pictures, tables
+from benchmarks import attention_lineup, command, pictures, tables
 from benchmarks.contenders import Contender
 from benchmarks.workloads import Attention, Training
 
 BATCH, INPUTS, FEATURES = 8, 10, 128
 SHORT, LONG = (5_000,), (10_000, 100_000)
 ATTENTION_LENGTH = 16_384
+# With one arena, glibc gives back what an earlier case has freed, and the growth is a case's own.
+ONE_ARENA = {"MALLOC_ARENA_MAX": "1"}
 
-LENGTH = flags.DEFINE_multi_integer("length", None, "T of both parts, in place of the set.")
+LENGTH = flags.DEFINE_multi_integer(
+    "length", None, "T of both parts in place of the set; may be repeated.", lower_bound=1
+)
 
 
 def cases() -> list[Training | Attention]:
     lengths = LENGTH.value or [*SHORT, *(LONG if command.ALL.value else ())]
     attended = LENGTH.value or [ATTENTION_LENGTH]
-    heads = (attention.HEADS, attention.FEATURES)
+    heads = (attention_lineup.HEADS, attention_lineup.FEATURES)
     return [
         *(Training("lstm", BATCH, length, INPUTS, FEATURES) for length in lengths),
         *(Attention(1, length, *heads, True, "forward and backward") for length in attended),
@@ -37,12 +42,19 @@ def cases() -> list[Training | Attention]:
 
 def contenders(case: Training | Attention) -> list[Contender]:
     if isinstance(case, Attention):
-        return attention.contenders(case)
-    keeping, recomputing = "ours, all steps kept", "ours, segments"
-    return [_ours(keeping, None), _ours(recomputing, segment_length(case.length))]
+        lineup = attention_lineup.contenders(case, command.PEERS.value)
+    else:
+        lineup = [
+            _training("ours, all steps kept", None),
+            _training("ours, segments", segment_length(case.length)),
+        ]
+    return [
+        dataclasses.replace(contender, environment={**contender.environment, **ONE_ARENA})
+        for contender in lineup
+    ]
 
 
-def _ours(name: str, segment: int | None) -> Contender:
+def _training(name: str, segment: int | None) -> Contender:
     arguments = {"implementation": "auto", "devices": 1, "steps": 1, "segment": segment}
     return Contender(name, "benchmarks.ours", "training", arguments, is_ours=True)
 

@@ -1,20 +1,23 @@
 """The figures of the benchmarks."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from benchmarks.comparison import Row, by_case
+from experiments.benchmark_record import Row, by_case
 from lstm_attn.report.figures import COLORS, REFERENCE_COLOR, STYLE
 
 OURS_COLOR, PEER_COLOR = COLORS[0], COLORS[1]
 PANEL_WIDTH, LINE_HEIGHT = 3.4, 0.24
 MOST_COLUMNS = 3
 MEBIBYTE = 2**20
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
+FLOOR = "floor"
 
 
 def bars_by_case(record: dict[str, Any]) -> Figure:
@@ -33,6 +36,27 @@ def bars_by_case(record: dict[str, Any]) -> Figure:
         for axes in panels[len(cases) :]:
             axes.remove()
         figure.legend(*legend(figure), loc="outside lower center", ncols=4)
+    return figure
+
+
+def distances_by_contender(record: dict[str, Any]) -> Figure:
+    """A panel a cell and direction: times of the floor, a line a contender, a mark a shape."""
+    groups = list(dict.fromkeys((row["cell"], row["direction"]) for row in record["rows"]))
+    shapes = list(dict.fromkeys(sizes_of(row) for row in record["rows"]))
+    most = max(len({r["name"] for r in record["rows"] if r["cell"] == cell}) for cell, _ in groups)
+    columns = min(2, len(groups))
+    lines = math.ceil(len(groups) / columns)
+    size = (1.2 + 4.6 * columns, (1.1 + LINE_HEIGHT * most) * lines + 0.6)
+    with rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        panels = list(figure.subplots(lines, columns, squeeze=False, sharex=True).flat)
+        for axes, group in zip(panels, groups, strict=False):
+            rows = [r for r in record["rows"] if (r["cell"], r["direction"]) == group]
+            _distances(axes, rows, shapes)
+            axes.set_title(", ".join(group))
+        for axes in panels[len(groups) :]:
+            axes.remove()
+        figure.legend(*legend(figure), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -56,26 +80,102 @@ def memory_and_time(record: dict[str, Any]) -> Figure:
 
 def tokens_by_room(record: dict[str, Any]) -> Figure:
     """A panel a batch size: tokens a second against the positions that there is room for."""
-    batches = sorted({row["batch"] for row in record["rows"]})
-    names = list(dict.fromkeys(row["name"] for row in record["rows"]))
-    rooms = sorted({row["room"] for row in record["rows"]})
+    groups = {f"batch {row['batch']}": ("batch", row["batch"]) for row in record["rows"]}
+
+    def tokens(row: Row) -> float:
+        return row["batch"] / row["median_seconds"]
+
+    return _lines(record["rows"], groups, "room", "positions that there is room for",
+                  tokens, "tokens a second")  # fmt: skip
+
+
+def attention_by_length(record: dict[str, Any]) -> Figure:
+    """A panel a direction, mask and batch size: time against length, and the floor."""
+    rows = []
+    for row in record["rows"]:
+        causal = ", causal" if row["is_causal"] else ""
+        rows.append({**row, "panel": f"{row['direction']}{causal}, B={row['batch']}"})
+    groups = {row["panel"]: ("panel", row["panel"]) for row in rows}
+    floors = [{**row, "name": FLOOR, "median_seconds": row["floor_seconds"]} for row in rows]
+
+    def milliseconds(row: Row) -> float:
+        return 1e3 * row["median_seconds"]
+
+    return _lines([*rows, *floors], groups, "length", "length T", milliseconds, "ms")
+
+
+def _lines(
+    rows: Sequence[Row],
+    groups: dict[str, tuple[str, Any]],
+    at: str,
+    x_label: str,
+    value: Callable[[Row], float],
+    y_label: str,
+) -> Figure:
+    """A panel for each title of groups, of the rows that have this value of this key; in it a line
+    a contender."""
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    columns = min(4, len(groups))
+    lines = math.ceil(len(groups) / columns)
     with rc_context(STYLE):
-        figure = Figure(figsize=(4 * len(batches), 3.4), layout="constrained")
-        for axes, batch in zip(
-            figure.subplots(1, len(batches), squeeze=False)[0], batches, strict=True
-        ):
-            for color, name in zip(COLORS, names, strict=False):
-                mine = [r for r in record["rows"] if (r["name"], r["batch"]) == (name, batch)]
-                mine.sort(key=lambda row: row["room"])
-                tokens = [batch / row["median_seconds"] for row in mine]
-                axes.plot([r["room"] for r in mine], tokens, "o-", color=color, label=name)
-            axes.set(xscale="log", yscale="log", xlabel="positions that there is room for")
-            axes.set_xticks(rooms, [f"{room:,}" for room in rooms])
-            axes.set_xticks([], minor=True)
-            axes.set_title(f"batch {batch}")
-        figure.axes[0].set_ylabel("tokens a second")
-        figure.legend(*legend(figure), loc="outside lower center", ncols=4)
+        figure = Figure(figsize=(3.6 * columns, 3 * lines + 0.5), layout="constrained")
+        panels = list(figure.subplots(lines, columns, squeeze=False).flat)
+        for axes, (title, (key, wanted)) in zip(panels, groups.items(), strict=False):
+            shown = [row for row in rows if row[key] == wanted]
+            for index, name in enumerate(names):
+                mine = sorted((r for r in shown if r["name"] == name), key=lambda row: row[at])
+                points = [row[at] for row in mine], [value(row) for row in mine]
+                if name == FLOOR:
+                    axes.plot(
+                        *points, color=REFERENCE_COLOR, linestyle="--", linewidth=1, label=name
+                    )
+                else:
+                    # Lines of equal values lie on each other: the marks tell them apart.
+                    axes.plot(
+                        *points, color=COLORS[index], label=name, linewidth=1.4,
+                        marker=MARKS[index], markersize=8 - 1.2 * index, markerfacecolor="none",
+                    )  # fmt: skip
+            _log_axes(axes, sorted({row[at] for row in shown}))
+            axes.set(title=title, xlabel=x_label, ylabel=y_label)
+        for axes in panels[len(groups) :]:
+            axes.remove()
+        figure.legend(*legend(figure), loc="outside lower center", ncols=6)
     return figure
+
+
+def _log_axes(axes: Axes, places: Sequence[int]) -> None:
+    axes.set(xscale="log", yscale="log")
+    axes.set_xticks(places, [f"{place:,}" for place in places])
+    axes.set_xticks([], minor=True)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.12g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _distances(axes: Axes, rows: Sequence[Row], shapes: list[str]) -> None:
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    for row in rows:
+        index = shapes.index(sizes_of(row))
+        axes.plot(
+            row["distance"], names.index(row["name"]), linestyle="none",
+            color=COLORS[index % len(COLORS)], marker=MARKS[index % len(MARKS)], markersize=6,
+            markerfacecolor="none", markeredgewidth=1.4, label=shapes[index],
+        )  # fmt: skip
+    axes.axvline(1, color=REFERENCE_COLOR, linestyle="--", linewidth=1, label=FLOOR)
+    _name_lines(axes, names)
+    for label, name in zip(axes.get_yticklabels(), names, strict=True):
+        mine = next(row for row in rows if row["name"] == name)
+        label.set_fontweight("bold" if mine["is_ours"] else "normal")
+    axes.set(xscale="log", xlabel="time over the floor")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.tick_params(labelbottom=True)
+
+
+def sizes_of(row: Row) -> str:
+    """The shape of a recurrent case."""
+    return f"B={row['batch']} T={row['length']} D={row['inputs']} H={row['features']}"
 
 
 def _time_bars(axes: Axes, rows: Sequence[Row], names: list[str]) -> None:
@@ -86,8 +186,9 @@ def _time_bars(axes: Axes, rows: Sequence[Row], names: list[str]) -> None:
         _bar(axes, place, 1e3 * row["median_seconds"], row["is_ours"], at=quartiles[1])
         axes.plot(quartiles, [place, place], color="black", linewidth=1.2, label="quartiles")
     floor = 1e3 * min(row["floor_seconds"] for row in rows)
-    axes.axvline(floor, color=REFERENCE_COLOR, linestyle="--", linewidth=1, label="floor")
-    _name_lines(axes, names, largest)
+    axes.axvline(floor, color=REFERENCE_COLOR, linestyle="--", linewidth=1, label=FLOOR)
+    _name_lines(axes, names)
+    axes.set_xlim(0, 1.2 * largest)
     axes.set_xlabel("ms a step")
 
 
@@ -96,7 +197,9 @@ def _memory_bars(axes: Axes, rows: Sequence[Row], names: list[str]) -> None:
     for row in known:
         size = row["peak_bytes"] / MEBIBYTE
         _bar(axes, names.index(row["name"]), size, row["is_ours"], at=size)
-    _name_lines(axes, names, max((row["peak_bytes"] / MEBIBYTE for row in known), default=1))
+    _name_lines(axes, names)
+    largest = max((row["peak_bytes"] / MEBIBYTE for row in known), default=0)
+    axes.set_xlim(0, 1.2 * max(largest, 1))
     axes.set_xlabel("MiB above the inputs")
 
 
@@ -110,10 +213,9 @@ def _bar(axes: Axes, place: int, value: float, is_ours: bool, *, at: float) -> N
     )  # fmt: skip
 
 
-def _name_lines(axes: Axes, names: list[str], largest: float) -> None:
+def _name_lines(axes: Axes, names: list[str]) -> None:
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xlim(0, 1.2 * max(largest, 1e-9))
     axes.grid(visible=False, axis="y")
 
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 from types import TracebackType
@@ -15,29 +16,28 @@ class Process:
 
     def __init__(self, contender: Contender) -> None:
         self.contender = contender
+        self._start()
+
+    def _start(self) -> None:
         self._connection, theirs = multiprocessing.Pipe()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", str(theirs.fileno())],
             pass_fds=(theirs.fileno(),),
-            env={**os.environ, **ENVIRONMENT, **contender.environment},
+            env={**os.environ, **ENVIRONMENT, **self.contender.environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,  # what libraries print does not belong to our table
         )
         theirs.close()
-        self._connection.send(contender)
-        self._imported = False
-        self._connection.send(("import_module",))
+        self._connection.send(self.contender)
 
     def ask(self, request: str, *arguments: Any) -> Any:
         """The worker's answer.
 
         Raises:
-          Unavailable: the contender cannot run here.
-          RuntimeError: it failed, or its process ended; with the contender's name.
+          Unavailable: the contender cannot run here, or was killed, as a system short of memory
+            does; the next request goes to a fresh process.
+          RuntimeError: it failed, or its process ended otherwise; with the contender's name.
         """
-        if not self._imported:
-            self._receive()
-            self._imported = True
         self._connection.send((request, *arguments))
         return self._receive()
 
@@ -46,6 +46,9 @@ class Process:
             kind, result = self._connection.recv()
         except (EOFError, ConnectionResetError) as error:
             status = self._process.wait()
+            if status == -signal.SIGKILL:
+                self._start()
+                raise Unavailable("it was killed, perhaps for want of memory") from error
             raise RuntimeError(
                 f"{self.contender.name}: its process ended with status {status}"
             ) from error
@@ -56,12 +59,10 @@ class Process:
         return result
 
     def close(self) -> None:
+        """Ends the process, which has nothing to lose."""
         self._connection.close()
-        try:
-            self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._process.kill()
+        self._process.wait()
 
     def __enter__(self) -> "Process":
         return self

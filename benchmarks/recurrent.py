@@ -26,8 +26,7 @@ def show(record: dict) -> list[Table]:
     shown = tables.case_tables(record)
     for cell, direction in dict.fromkeys((r["cell"], r["direction"]) for r in record["rows"]):
         rows = [r for r in record["rows"] if (r["cell"], r["direction"]) == (cell, direction)]
-        if tables.speed_over_peers(rows):
-            shown.append(tables.summary(rows, f"{cell}, {direction}"))
+        shown += tables.summaries(rows, f"{cell}, {direction}")
     return shown
 
 
@@ -37,5 +36,5 @@ if __name__ == "__main__":
         cases,
         lambda case: lineup.layers(case.cell, command.PEERS.value),
         show,
-        pictures.bars_by_case,
+        pictures.distances_by_contender,
     )

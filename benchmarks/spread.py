@@ -1,8 +1,7 @@
-"""Samples of a time, and what is said of them: the median, the quartiles, ratios."""
+"""Samples of a time, and what is said of them: the median and the quartiles."""
 
-import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -20,9 +19,3 @@ def spread(samples: Sequence[float]) -> Spread:
         return Spread(samples[0], samples[0], samples[0])
     lower, median, upper = statistics.quantiles(samples, n=4, method="inclusive")
     return Spread(median, lower, upper)
-
-
-def geometric_mean(ratios: Iterable[float]) -> float:
-    """exp(mean(log r)): the mean for which twice as fast and half as fast cancel."""
-    logarithms = [math.log(ratio) for ratio in ratios]
-    return math.exp(sum(logarithms) / len(logarithms))

@@ -1,12 +1,13 @@
 """What the terminal shows of a record."""
 
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
 
-from benchmarks.comparison import Row, by_case, fastest
-from benchmarks.spread import Spread, geometric_mean
+from benchmarks.spread import Spread
+from experiments.benchmark_record import Row, by_case, fastest, speed_over_peers
 
 NOTHING = "–"
 
@@ -46,6 +47,9 @@ def case_tables(record: dict[str, Any]) -> list[Table]:
             if peer:
                 cells.append(f"{peer['median_seconds'] / row['median_seconds']:.2f}")
             table.add_row(*cells)
+        for skip in record["skipped"]:
+            if skip["case"] == title:
+                table.add_row(skip["name"], *[NOTHING] * (len(table.columns) - 1))
         tables.append(table)
     return tables
 
@@ -54,29 +58,15 @@ def mebibytes(count: int | None) -> str:
     return NOTHING if count is None else f"{count / 2**20:.1f} MiB"
 
 
-def speed_over_peers(rows: Sequence[Row]) -> dict[str, list[float]]:
-    """Name of each of ours -> the fastest peer's time over its own, case by case.
-
-    A name of ours that is missing in a case that has peers is left out.
-    """
-    cases = [mine for mine in by_case(rows).values() if fastest(mine, ours=False)]
-    ratios: dict[str, list[float]] = {}
-    for mine in cases:
-        peer = fastest(mine, ours=False)
-        assert peer
-        for row in mine:
-            if row["is_ours"]:
-                ratio = peer["median_seconds"] / row["median_seconds"]
-                ratios.setdefault(row["name"], []).append(ratio)
-    return {name: values for name, values in ratios.items() if len(values) == len(cases)}
-
-
-def summary(rows: Sequence[Row], title: str = "all cases") -> Table:
-    """Ours against the fastest peer of each case: a line for each of ours."""
+def summaries(rows: Sequence[Row], title: str = "all cases") -> list[Table]:
+    """Ours against the fastest peer of each case, a line for each of ours; none without peers."""
+    ratios = speed_over_peers(rows)
+    if not ratios:
+        return []
     table = Table(title=f"speed over the fastest peer of each case: {title}", title_justify="left")
     for heading in ("contender", "geometric mean", "least", "cases"):
         table.add_column(heading, justify="left" if heading == "contender" else "right")
-    for name, ratios in speed_over_peers(rows).items():
-        mean, least = geometric_mean(ratios), min(ratios)
-        table.add_row(name, f"{mean:.2f}", f"{least:.2f}", str(len(ratios)))
-    return table
+    for name, values in ratios.items():
+        mean, least = statistics.geometric_mean(values), min(values)
+        table.add_row(name, f"{mean:.2f}", f"{least:.2f}", str(len(values)))
+    return [table]

@@ -33,8 +33,7 @@ def steps(case: Training) -> int:
 
 def show(record: dict) -> list[Table]:
     """A table a case, and ours against the peers."""
-    summaries = [tables.summary(record["rows"])] if tables.speed_over_peers(record["rows"]) else []
-    return [*tables.case_tables(record), *summaries]
+    return [*tables.case_tables(record), *tables.summaries(record["rows"])]
 
 
 if __name__ == "__main__":
