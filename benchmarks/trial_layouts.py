@@ -9,7 +9,6 @@ few sequences included.
 """
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -18,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from absl import app, flags, logging
+from absl import flags
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.contenders import cores
+from experiments import border
 from lstm_attn import models, tasks, training
 
 TRIALS, CHUNK_STEPS, CHUNKS = 8, 25, 5
@@ -65,14 +66,13 @@ def measure(devices: int, placed: str) -> dict[str, float]:
     return json.loads(result.stdout)
 
 
-def main(_: list[str]) -> None:
-    logging.set_verbosity(logging.WARNING)  # JAX tells which backends are absent
+def main() -> None:
     if DEVICES.value:
         jax.config.update("jax_num_cpu_devices", DEVICES.value)
         placed = PLACED.value or "map"
         print(json.dumps({name: milliseconds(name, placed) for name in models.MODELS}))
         return
-    grid = [(devices, placed) for devices in (1, os.cpu_count() or 1) for placed in ("map", "vmap")]
+    grid = [(devices, placed) for devices in sorted({1, cores()}) for placed in ("map", "vmap")]
     rows: list[dict[str, Any]] = [
         {"devices": devices, "placed": placed, "milliseconds": measure(devices, placed)}
         for devices, placed in track(grid, "measuring layouts")
@@ -95,4 +95,4 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    border.run(main)

@@ -4,6 +4,7 @@ import datetime
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,24 +13,37 @@ import jax
 
 from lstm_attn.training import Layout
 
+# What every result depends on.
 PACKAGES = ("lstm_attn", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
 def describe(layout: Layout) -> dict[str, Any]:
     """As JSON values; `commit` is null outside a git checkout, `-dirty` marks changed files."""
     device = layout.mesh.devices.flat[0]
+    here = machine()
     return {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
-        "versions": {"python": platform.python_version()}
-        | {package: _version(package) for package in PACKAGES},
+        "commit": here["commit"],
+        "versions": here["versions"],
         "device": {
             "backend": jax.default_backend(),
-            "kind": _processor() if device.platform == "cpu" else device.device_kind,
+            "kind": here["processor"] if device.platform == "cpu" else device.device_kind,
             "local_devices": jax.local_device_count(),
-            "cores": os.cpu_count(),
+            "cores": here["cores"],
         },
         "layout": str(layout),
+        "platform": here["platform"],
+    }
+
+
+def machine(others: Sequence[str] = ()) -> dict[str, Any]:
+    """What can be told without starting JAX; `others` are packages whose versions matter too."""
+    return {
+        "commit": _commit(),
+        "versions": {"python": platform.python_version()}
+        | {package: _version(package) for package in (*PACKAGES, *others)},
+        "processor": _processor(),
+        "cores": os.cpu_count(),
         "platform": platform.platform(),
     }
 

@@ -12,6 +12,7 @@ from typing import Any
 from absl import flags
 
 from experiments import border
+from experiments.benchmark_sections import SECTIONS
 from lstm_attn import report
 from lstm_attn.errors import UsageError
 from lstm_attn.runs import CONFIG, ENVIRONMENT, METRICS, RESULTS, RunFolder
@@ -21,6 +22,7 @@ README = ROOT / "README.md"
 KEPT = ROOT / "results" / "quick"
 LAYOUTS = ROOT / "results" / "trial_layouts.json"
 MUTANTS = ROOT / "results" / "mutants.json"
+BENCHMARKS = ROOT / "results" / "benchmarks"
 FILES = (CONFIG, ENVIRONMENT, METRICS, RESULTS)
 
 RUN = flags.DEFINE_string("run", "runs/quick", "The run folder to show.")
@@ -71,6 +73,16 @@ def mutants_section(score: dict[str, Any]) -> str:
     )
 
 
+def benchmark_sections(folder: Path) -> dict[str, str]:
+    """Name -> section, of each benchmark whose record is in the folder."""
+    paths = {name: folder / f"{name}.json" for name in SECTIONS}
+    return {
+        name: SECTIONS[name](json.loads(path.read_text()))
+        for name, path in paths.items()
+        if path.exists()
+    }
+
+
 def replaced(text: str, name: str, section: str) -> str:
     """The text with what stands between the marks of that name exchanged."""
     pattern = rf"(<!-- {name}: [^\n]*\n).*?(<!-- end of {name} -->)"
@@ -88,6 +100,8 @@ def main() -> int:
     text = replaced(README.read_text(), "quick", quick_section(RunFolder(run)))
     text = replaced(text, "layouts", layouts_section(json.loads(LAYOUTS.read_text())))
     text = replaced(text, "mutants", mutants_section(json.loads(MUTANTS.read_text())))
+    for name, section in benchmark_sections(BENCHMARKS).items():
+        text = replaced(text, name, section)
     shutil.rmtree(KEPT, ignore_errors=True)
     KEPT.mkdir(parents=True)
     for path in (*(run / name for name in FILES), *run.glob("*.png")):

@@ -1,0 +1,109 @@
+"""The command line that all benchmarks share, and what they leave behind."""
+
+import datetime
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from benchmarks.comparison import Comparison, compare
+from benchmarks.contenders import Contender
+from benchmarks.progress import Progress
+from experiments import border, environment
+from lstm_attn.errors import UsageError
+
+DPI = 160
+
+ALL = flags.DEFINE_bool("all", False, "Every case; without it a short set.")
+PEERS = flags.DEFINE_bool("peers", False, "Other libraries too, those that are installed.")
+OUTPUT = flags.DEFINE_string("output", None, "Where the figures go, NAME.json; NAME.png beside it.")
+ROUNDS = flags.DEFINE_integer(
+    "rounds", None, "Timed runs of each; by default as many as there is time for.", lower_bound=1
+)
+
+
+def run(
+    title: str,
+    cases: Callable[[], Sequence[Any]],
+    contenders: Callable[[Any], Sequence[Contender]],
+    tables: Callable[[dict[str, Any]], Sequence[Table]],
+    picture: Callable[[dict[str, Any]], Figure],
+    *,
+    same_values: bool = True,
+) -> None:
+    """Measures, prints the tables, and writes JSON and PNG where --output says.
+
+    Args:
+      title: of the benchmark, one word: the key under which its figures are read.
+      cases: what the flags ask for.
+      contenders: who takes part in a case.
+      tables: what is printed of a record.
+      picture: the figure of a record.
+      same_values: whether the contenders of a case compute the same function.
+    """
+
+    def main() -> int:
+        output = _checked_output()
+        chosen = cases()
+        with Progress(len(chosen)) as progress:
+            comparison = compare(
+                chosen, contenders, progress, rounds=ROUNDS.value, same_values=same_values
+            )
+        record = make_record(title, comparison)
+        for table in tables(record):
+            progress.console.print(table, "")
+        if output:
+            output.write_text(json.dumps(record, indent=1) + "\n")
+            picture(record).savefig(output.with_suffix(".png"), dpi=DPI)
+            progress.console.print(f"written: {output} and {output.with_suffix('.png')}")
+        return 0
+
+    border.run(main)
+
+
+def make_record(title: str, comparison: Comparison) -> dict[str, Any]:
+    """The figures, with the machine and the versions that they depend on."""
+    return {
+        "benchmark": title,
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **environment.machine(PACKAGES),
+        "device": comparison.device,
+        "rows": comparison.rows,
+        "skipped": comparison.skipped,
+    }
+
+
+PACKAGES = ("dm-haiku", "equinox", "keras", "torch")
+
+
+def _checked_output() -> Path | None:
+    """Seen to before anything is measured."""
+    if OUTPUT.value is None:
+        return None
+    path = Path(OUTPUT.value)
+    if path.suffix != ".json":
+        raise UsageError(f"--output: expected NAME.json, got {OUTPUT.value!r}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--output {path} can't be written: {error.strerror}") from error
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"--output {path} can't be written: no permission in {path.parent}")
+    return path
+
+
+def whole_numbers(flag: str, text: str, letters: str) -> list[int]:
+    """The sizes in a flag such as --shape=32,1000,10,128, one for each axis letter."""
+    parts = text.split(",")
+    if len(parts) != len(letters) or not all(part.strip().isdecimal() for part in parts):
+        expected = ",".join(letters)
+        raise UsageError(f"--{flag}: expected {expected} as whole numbers, got {text!r}")
+    sizes = [int(part) for part in parts]
+    if min(sizes) < 1:
+        raise UsageError(f"--{flag}: expected sizes of at least 1, got {text!r}")
+    return sizes

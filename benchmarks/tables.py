@@ -1,0 +1,72 @@
+"""What the terminal shows of a record."""
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+
+from benchmarks.spread import Spread
+from experiments.benchmark_record import Row, by_case, fastest, speed_over_peers
+
+NOTHING = "–"
+
+
+def case_tables(record: dict[str, Any]) -> list[Table]:
+    """One table a case, one line a contender."""
+    tables = []
+    for title, rows in by_case(record["rows"]).items():
+        floor = rows[0]
+        table = Table(
+            title=title,
+            title_justify="left",
+            caption=(
+                f"floor {1e3 * floor['floor_seconds']:.4g} ms a step, at "
+                f"{floor['flops_per_second'] / 1e9:.0f} Gflop/s and "
+                f"{floor['bytes_per_second'] / 1e9:.1f} GB/s measured meanwhile; "
+                f"{len(floor['samples'])} rounds"
+            ),
+            caption_justify="left",
+        )
+        table.add_column("contender", no_wrap=True)
+        peer = fastest(rows, ours=False)
+        headings = ["ms", "quartiles", "x floor", "compile s", "temporary", "peak"]
+        for heading in (*headings, *(["speed / peer"] if peer else [])):
+            table.add_column(heading, justify="right")
+        for row in rows:
+            times = {name: 1e3 * row[f"{name}_seconds"] for name in Spread._fields}
+            cells = [
+                row["name"],
+                f"{times['median']:.4g}",
+                f"{times['lower_quartile']:.4g}–{times['upper_quartile']:.4g}",
+                f"{row['distance']:.2f}",
+                NOTHING if row["compile_seconds"] is None else f"{row['compile_seconds']:.2f}",
+                mebibytes(row["temporary_bytes"]),
+                mebibytes(row["peak_bytes"]),
+            ]
+            if peer:
+                cells.append(f"{peer['median_seconds'] / row['median_seconds']:.2f}")
+            table.add_row(*cells)
+        for skip in record["skipped"]:
+            if skip["case"] == title:
+                table.add_row(skip["name"], *[NOTHING] * (len(table.columns) - 1))
+        tables.append(table)
+    return tables
+
+
+def mebibytes(count: int | None) -> str:
+    return NOTHING if count is None else f"{count / 2**20:.1f} MiB"
+
+
+def summaries(rows: Sequence[Row], title: str = "all cases") -> list[Table]:
+    """Ours against the fastest peer of each case, a line for each of ours; none without peers."""
+    ratios = speed_over_peers(rows)
+    if not ratios:
+        return []
+    table = Table(title=f"speed over the fastest peer of each case: {title}", title_justify="left")
+    for heading in ("contender", "geometric mean", "least", "cases"):
+        table.add_column(heading, justify="left" if heading == "contender" else "right")
+    for name, values in ratios.items():
+        mean, least = statistics.geometric_mean(values), min(values)
+        table.add_row(name, f"{mean:.2f}", f"{least:.2f}", str(len(values)))
+    return [table]

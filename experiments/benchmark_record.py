@@ -1,0 +1,42 @@
+"""What a benchmark's record says: rows by case, the fastest of a case, ratios to other libraries.
+
+A record is the JSON that `benchmarks` writes; a row of it is one contender on one case.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+Row = dict[str, Any]
+
+
+def by_case(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Case -> its rows, in the order of both."""
+    cases: dict[str, list[Row]] = {}
+    for row in rows:
+        cases.setdefault(row["case"], []).append(row)
+    return cases
+
+
+def fastest(rows: Iterable[Row], *, ours: bool) -> Row | None:
+    """The row of the lowest median among ours, or among the others; None where there is none."""
+    mine = [row for row in rows if row["is_ours"] == ours]
+    return min(mine, key=lambda row: row["median_seconds"], default=None)
+
+
+def speed_over_peers(rows: Sequence[Row]) -> dict[str, list[float]]:
+    """Name of each of ours -> the fastest peer's time over its own, case by case.
+
+    Of the cases that have a peer; a name that is missing in one of them is left out.
+    """
+    ratios: dict[str, list[float]] = {}
+    cases = 0
+    for mine in by_case(rows).values():
+        peer = fastest(mine, ours=False)
+        if peer is None:
+            continue
+        cases += 1
+        for row in mine:
+            if row["is_ours"]:
+                ratio = peer["median_seconds"] / row["median_seconds"]
+                ratios.setdefault(row["name"], []).append(ratio)
+    return {name: values for name, values in ratios.items() if len(values) == cases}

@@ -1,0 +1,83 @@
+"""Processes, answers and rows, with contenders whose work is known."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from benchmarks.checking import Mismatch
+from benchmarks.comparison import compare
+from benchmarks.contenders import Contender
+from benchmarks.progress import Progress
+from tests.benchmarks.builders import Case
+
+BUILDERS = "tests.benchmarks.builders"
+A_CASE = Case()
+
+
+def contender(name, function="sleeping", module=BUILDERS, **arguments):
+    return Contender(name, module, function, arguments)
+
+
+def run(*contenders, cases=(A_CASE,), rounds=2):
+    written = io.StringIO()
+    progress = Progress(len(cases), Console(file=written, width=200))
+    comparison = compare(cases, lambda case: contenders, progress, rounds=rounds)
+    return comparison, written.getvalue()
+
+
+def test_rows_hold_times_a_step_and_the_distance_to_the_floor():
+    """Oracle: sleeps of known length, two steps a run, and the floor from the row's own rates.
+    Catches seconds of a run for those of a step, and a floor of the other resource."""
+    slow, fast = contender("slow", seconds=0.2), contender("fast", seconds=0.1)
+    comparison, _ = run(slow, fast)
+    times = {row["name"]: row["median_seconds"] for row in comparison.rows}
+    assert times == {
+        "slow": pytest.approx(0.1, rel=0.3),
+        "fast": pytest.approx(0.05, rel=0.3),
+    }
+    for row in comparison.rows:
+        by_flops = 10**9 / row["flops_per_second"]
+        by_bytes = 10**6 / row["bytes_per_second"]
+        assert row["floor_seconds"] == max(by_flops, by_bytes)
+        assert row["distance"] == pytest.approx(row["median_seconds"] / row["floor_seconds"])
+        assert 1e8 < row["flops_per_second"] < 1e15
+        assert 1e8 < row["bytes_per_second"] < 1e13
+        assert len(row["samples"]) == 2
+
+
+def test_those_that_cannot_run_are_left_out_with_a_reason():
+    """Catches a missing library or a killed process that ends the whole benchmark, and one of the
+    others lost with it."""
+    comparison, written = run(
+        contender("elsewhere", "unavailable"),
+        contender("killed", "killed"),
+        contender("uninstalled", module="tests.benchmarks.wants_a_library"),
+        contender("here"),
+        cases=(A_CASE, Case("another case")),
+        rounds=1,
+    )
+    assert [(row["case"], row["name"]) for row in comparison.rows] == [
+        ("a case", "here"),
+        ("another case", "here"),
+    ]
+    reasons = {skip["name"]: skip["reason"] for skip in comparison.skipped}
+    assert reasons == {
+        "elsewhere": "not on this machine",
+        "killed": "it was killed, perhaps for want of memory",
+        "uninstalled": "a_library_that_is_not_there is not installed",
+    }
+    assert len(comparison.skipped) == 6
+    assert "elsewhere is left out: not on this machine" in written
+
+
+def test_a_bug_of_a_contender_is_an_error_with_its_name():
+    """Catches an error that is taken for a library that is not there."""
+    with pytest.raises(RuntimeError, match="(?s)^broken: Traceback.*ZeroDivisionError: a bug"):
+        run(contender("broken", "broken"))
+
+
+def test_other_values_are_an_error_with_the_name():
+    """Catches a peer that is timed without being compared."""
+    with pytest.raises(Mismatch, match="^other: value differs from ours by 1 of"):
+        run(contender("first"), contender("other", value=2.0))

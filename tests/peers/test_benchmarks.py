@@ -1,0 +1,105 @@
+"""Every library that the benchmarks time, against ours: outputs, gradients, losses in training."""
+
+import jax
+import numpy as np
+import pytest
+from jax.experimental import rnn
+
+from benchmarks import attention_lineup, jitted, lineup, ours
+from benchmarks.peers import cudnn
+from benchmarks.workloads import Attention, Recurrent, Training
+from tests.benchmarks.test_comparison import run
+from tests.benchmarks.test_ours import names
+
+SIZES = (4, 6, 3, 5)
+# What may be left out, and why.
+REASONS = (
+    "needs a GPU",
+    "resets before the product",
+    "torch.compile does not work here",
+    "is not installed",
+)
+
+
+def took_part(lineup, comparison):
+    """Those of the line-up that ran; the others must have a known reason."""
+    for skip in comparison.skipped:
+        assert any(reason in skip["reason"] for reason in REASONS), skip
+    skipped = {skip["name"] for skip in comparison.skipped}
+    assert names(comparison) | skipped == {contender.name for contender in lineup}
+    return names(comparison)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_layers(cell):
+    """Oracle: the libraries themselves, by the check that every benchmark makes. Catches gates,
+    biases or gradients in another order, which would time another function."""
+    cases = [
+        Recurrent(cell, *SIZES, direction="forward"),
+        Recurrent(cell, *SIZES, direction="forward and backward"),
+    ]
+    everyone = lineup.layers(cell, with_peers=True)
+    comparison, _ = run(*everyone, cases=cases, rounds=1)
+    there = took_part(everyone, comparison)
+    assert there >= {"torch", "keras", f"linen {cell.upper()}Cell", f"nnx {cell.upper()}Cell"}
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_training_loops(cell):
+    """Oracle: the libraries' own losses over steps of Adam on the same data. Catches a loop that
+    does not train, another learning rate or loss."""
+    case = Training(cell, *SIZES)
+    everyone = lineup.training_loops(case, steps=3, with_peers=True)
+    comparison, _ = run(*everyone, cases=[case], rounds=1)
+    assert took_part(everyone, comparison) >= {"torch", "keras"}
+
+
+def test_attention():
+    """Oracle: jax.nn and torch. Catches heads and time exchanged on the way to torch."""
+    case = Attention(2, 16, 4, 8, True, "forward and backward")
+    everyone = attention_lineup.contenders(case, with_peers=True)
+    comparison, _ = run(*everyone, cases=[case], rounds=1)
+    assert "torch" in names(comparison)
+
+
+def test_parameters_go_to_cudnn_and_back(monkeypatch):
+    """Oracle: jax's reference of cuDNN's function, which runs without a GPU. Catches weights and
+    biases in another order in cuDNN's one array."""
+    case = Recurrent("lstm", *SIZES, direction="forward and backward")
+
+    def reference(
+        inputs,
+        h,
+        c,
+        weights,
+        lengths,
+        *,
+        input_size,
+        hidden_size,
+        num_layers,
+        dropout,
+        bidirectional,
+    ):
+        parts = rnn.unpack_lstm_weights(weights, input_size, hidden_size, num_layers, bidirectional)
+        return rnn.lstm_ref(
+            inputs,
+            h,
+            c,
+            *parts,
+            lengths,
+            input_size,
+            hidden_size,
+            num_layers,
+            dropout,
+            bidirectional,
+        )
+
+    monkeypatch.setattr(rnn, "lstm", reference)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    network = cudnn._network(case)
+    monkeypatch.undo()
+    monkeypatch.setattr(rnn, "lstm", reference)
+    theirs = jitted.layer(case, network).values
+    mine = ours.layer(case, "scan", 1).values
+    for name in ("kernel", "recurrent_kernel", "bias", "inputs"):
+        np.testing.assert_allclose(theirs[name], mine[name], rtol=1e-4, atol=1e-6)
