@@ -10,6 +10,8 @@ import numpy as np
 class Evaluation:
     """All R trials of a grid cell, measured on fresh data after some steps.
 
+    Where a trial ends once it has solved (`stop_when_solved`), its values stay those of its end.
+
     step: optimiser steps done.
     seconds: wall seconds since the cell began, compilation included.
     metrics: name -> [R] or [R, ...]: the task's metrics, and `train_loss`, the mean over the

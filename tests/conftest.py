@@ -9,7 +9,7 @@ import jax
 import optax
 import pytest
 
-from lstm_attn.training import optimizer, program
+from lstm_attn.training import optimizer, trial
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -33,7 +33,7 @@ def make_lenient_optimizer(config, learning_rate):
 @pytest.fixture(autouse=True, scope="session")
 def optax_may_promote():
     patch = pytest.MonkeyPatch()
-    patch.setattr(program, "make_optimizer", make_lenient_optimizer)
+    patch.setattr(trial, "make_optimizer", make_lenient_optimizer)
     yield
     patch.undo()
 

@@ -4,8 +4,9 @@ from lstm_attn.training import checkpoints
 from lstm_attn.training.config import TrainingConfig
 from lstm_attn.training.layout import Layout, choose_layout, use_host_cores
 from lstm_attn.training.loop import Trained, run, train
-from lstm_attn.training.program import Program, TrialState, make_program, trial_settings
+from lstm_attn.training.program import Program, make_program, trial_settings
 from lstm_attn.training.segments import train_over_segments
+from lstm_attn.training.trial import TrialState
 
 __all__ = [
     "Layout",

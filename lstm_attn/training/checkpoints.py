@@ -9,7 +9,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from lstm_attn.errors import UsageError
-from lstm_attn.training.program import Program, TrialState
+from lstm_attn.training.program import Program
+from lstm_attn.training.trial import TrialState
 
 
 def save(path: Path, states: TrialState) -> None:
@@ -29,7 +30,6 @@ def restore(path: Path, program: Program) -> TrialState:
     Raises:
       ValueError: an unreadable file, or one whose arrays are not those of the program; one line.
     """
-    template = jax.eval_shape(program.start)
     try:
         arrays = load_file(path)
     except (OSError, SafetensorError) as error:
@@ -37,7 +37,7 @@ def restore(path: Path, program: Program) -> TrialState:
             f"checkpoint {path} can't be read: {error}; remove it to train its cell anew"
         ) from error
     leaves = []
-    for name, leaf in _named(template).items():
+    for name, leaf in _named(program.shapes).items():
         found = arrays.get(name)
         if found is None or found.shape != leaf.shape or found.dtype != leaf.dtype:
             got = "nothing" if found is None else f"{found.dtype} {found.shape}"
@@ -45,7 +45,7 @@ def restore(path: Path, program: Program) -> TrialState:
                 f"checkpoint {path}: {name} expected {leaf.dtype} {leaf.shape}, got {got}"
             )
         leaves.append(found)
-    states = jax.tree.unflatten(jax.tree.structure(template), leaves)
+    states = jax.tree.unflatten(jax.tree.structure(program.shapes), leaves)
     return jax.device_put(states, program.layout.by_trial)
 
 

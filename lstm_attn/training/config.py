@@ -27,7 +27,8 @@ class TrainingConfig:
     evaluate_every: steps between evaluations; also how often there is a checkpoint.
     evaluation_sequences: fresh sequences for each evaluation; at most EVALUATION_BATCH, or a
       multiple of it.
-    stop_when_solved: end a cell once each of its trials has solved the task or diverged.
+    stop_when_solved: end a trial once it has solved the task or diverged, and a cell with the last
+      of its trials.
     trials_on_device: trials of one device in one batched program ("vmap") or one after another
       ("map"); "auto" takes what was measured as faster on the backend.
     """

@@ -1,5 +1,6 @@
 """The one training loop: chunks on the device, and between them the host looks and decides."""
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -11,7 +12,8 @@ from lstm_attn.history import Evaluation, History, stack
 from lstm_attn.models import Model, Params
 from lstm_attn.tasks import Task
 from lstm_attn.training.config import TrainingConfig
-from lstm_attn.training.program import Program, TrialState, make_program, trial_settings
+from lstm_attn.training.program import Program, make_program, trial_settings
+from lstm_attn.training.trial import TrialState
 
 POLL_SECONDS = 0.02
 
@@ -26,28 +28,40 @@ def run(
 ) -> Iterator[tuple[Evaluation, TrialState]]:
     """Trains a grid cell, yielding each evaluation with the states it was made from.
 
-    Ends after `config.steps`, or, with `stop_when_solved`, at the evaluation by which every trial
-    has solved the task or diverged. The states are donated to the next chunk: save or use them
-    before asking for the next evaluation.
+    Ends after `config.steps`. With `stop_when_solved` a trial ends at the evaluation at which it
+    has solved the task or diverged, and the cell with the last of its trials; from then on an
+    evaluation repeats what was measured of the trial at its end.
+
+    Trials of one device that are run one after another then take less time; in one batched
+    program those that have ended are computed with the others.
+
+    The states are donated to the next chunk: save or use them before asking for the next
+    evaluation.
 
     Args:
       program: of this task and config, from `make_program`.
       states: to go on from, None for a start.
-      earlier: the evaluations that led to the states, for the clock and for what was solved.
+      earlier: the evaluations that led to the states, for the clock and for what has ended.
     """
-    began = time.monotonic() - (earlier[-1].seconds if earlier else 0.0)
-    done = np.zeros(config.trials, bool)
-    for evaluation in earlier:
-        done |= evaluation.solved | evaluation.diverged
+    last = earlier[-1] if earlier else None
+    began = time.monotonic() - (last.seconds if last else 0.0)
+    ended = np.zeros(config.trials, bool)
+    if config.stop_when_solved:
+        for evaluation in earlier:
+            ended |= evaluation.solved | evaluation.diverged
     if states is None:
         states = program.start()
     step = int(states.step[0])
-    while step < config.steps and not (config.stop_when_solved and done.all()):
-        states, metrics = program.advance(states)
+    while step < config.steps and not ended.all():
+        states, metrics = program.advance(states, ~ended)
         host_metrics = _fetch({**metrics, "finite": states.finite})
         step += config.evaluate_every
         evaluation = _evaluation(task, step, time.monotonic() - began, host_metrics)
-        done |= evaluation.solved | evaluation.diverged
+        if last is not None:
+            evaluation = _held(evaluation, last, ended)
+        if config.stop_when_solved:
+            ended |= evaluation.solved | evaluation.diverged
+        last = evaluation
         yield evaluation, states
 
 
@@ -101,4 +115,18 @@ def _evaluation(
         # A trial that diverged counts as unsolved from then on.
         solved=np.array(solved) & ~diverged,
         diverged=diverged,
+    )
+
+
+def _held(evaluation: Evaluation, last: Evaluation, ended: np.ndarray) -> Evaluation:
+    """The evaluation, with the last one's values for the trials that had ended by then."""
+
+    def held(new: np.ndarray, old: np.ndarray) -> np.ndarray:
+        return np.where(ended.reshape(-1, *(1,) * (new.ndim - 1)), old, new)
+
+    return dataclasses.replace(
+        evaluation,
+        metrics={name: held(new, last.metrics[name]) for name, new in evaluation.metrics.items()},
+        solved=held(evaluation.solved, last.solved),
+        diverged=held(evaluation.diverged, last.diverged),
     )

@@ -27,11 +27,15 @@ def make_optimizer(
 
     An optax transformation is a pair of pure functions, so it can be made inside the traced step
     from each trial's own learning rate; its state does not hold the rate.
+
+    It works on all parameters as one vector: a few operations on one array compile faster, and on
+    small models run faster, than the same on each of many small arrays.
     """
     relative = relative_schedule(config)
-    return optax.chain(
+    chained = optax.chain(
         optax.clip_by_global_norm(config.clip_norm),
         optax.adamw(
             lambda count: learning_rate * relative(count), weight_decay=config.weight_decay
         ),
     )
+    return optax.flatten(chained)

@@ -68,7 +68,7 @@ def first_moment(states):
         for path, leaf in jax.tree_util.tree_leaves_with_path(states.optimizer_state)
         if ".mu" in jax.tree_util.keystr(path)
     ]
-    return float(found[0])
+    return float(found[0, 0])  # of the first trial, whose parameters are one number
 
 
 def test_a_model_that_drops_trains_otherwise_and_evaluates_as_if_it_did_not(task):

@@ -13,7 +13,8 @@ import pytest
 
 from lstm_attn.models import Model
 from lstm_attn.training import TrainingConfig, choose_layout, make_program, run, train
-from lstm_attn.training.program import INIT_STREAM, TRAIN_STREAM, trial_settings
+from lstm_attn.training.program import trial_settings
+from lstm_attn.training.trial import INIT_STREAM, TRAIN_STREAM
 from tests.conftest import make_lenient_optimizer
 
 
