@@ -23,6 +23,7 @@ HOUSE = (
     ("lstm_attn.interop",),
     ("lstm_attn.tasks",),
     ("lstm_attn.ops",),
+    ("lstm_attn.native",),
     ("lstm_attn.history",),
     ("lstm_attn.errors",),
 )

@@ -1,0 +1,11 @@
+"""Compiled kernels for the CPU: the LSTM's two passes in C++, called from JAX.
+
+`python -m lstm_attn.native` compiles them for this machine into the user's cache folder. Nothing is
+compiled otherwise; `available()` says whether it was done.
+"""
+
+from lstm_attn.native.build import build, library_path
+from lstm_attn.native.library import available
+from lstm_attn.native.lstm import Residuals, lstm_backward, lstm_forward
+
+__all__ = ["Residuals", "available", "build", "library_path", "lstm_backward", "lstm_forward"]

@@ -1,0 +1,24 @@
+"""python -m lstm_attn.native: compiles the kernels for this machine; one line says where."""
+
+import sys
+import time
+
+from lstm_attn import native
+from lstm_attn.errors import UsageError
+
+
+def main() -> int:
+    """0 and the path and seconds, or 2 and the reason."""
+    start = time.perf_counter()
+    print("native: compiling ...", end="\r", file=sys.stderr, flush=True)
+    try:
+        path = native.build()
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"native: compiled in {time.perf_counter() - start:.1f} s to {path}")
+    return 0 if native.available() else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Compiles the C++ sources for this machine, and says where the result lies."""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import jax
+import jaxlib
+
+from lstm_attn.errors import UsageError
+
+SOURCE = Path(__file__).parent / "source"
+# Not -ffast-math: NaN must stay NaN. The two -fno lines only drop what XLA drops too, errno and
+# traps. Vectors are written out in the source, so loops need no further help.
+FLAGS = (
+    "-std=c++20",
+    "-O3",
+    "-mcpu=native" if platform.machine() in ("aarch64", "arm64") else "-march=native",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fPIC",
+    "-shared",
+    "-pthread",
+)
+COMPILERS = ("g++", "clang++", "c++")
+
+
+def _processor() -> str:
+    """The model and its instruction sets: a virtual machine may hide some of a model's."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = ("model name", "flags", "Features", "CPU part")
+    return "\n".join(sorted({line for line in lines if line.split("\t")[0].strip() in names}))
+
+
+@cache
+def _digest() -> str:
+    parts = [jaxlib.__version__, platform.machine(), _processor(), *FLAGS]
+    parts += [f"{path.name}\n{path.read_text()}" for path in sorted(SOURCE.iterdir())]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def library_path() -> Path:
+    """Where the shared object lies or would lie.
+
+    It is `lstm_attn/native/` in $XDG_CACHE_HOME, or in ~/.cache. Its name is a hash of the sources,
+    the flags, the processor and the version of jaxlib, so that none is ever loaded where it does
+    not fit.
+    """
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "lstm_attn" / "native" / f"{_digest()}.so"
+
+
+def compiler() -> str | None:
+    """$CXX, or the first of g++, clang++ and c++ on the path; None if there is none."""
+    named = os.environ.get("CXX")
+    return shutil.which(named) if named else next(filter(None, map(shutil.which, COMPILERS)), None)
+
+
+def build() -> Path:
+    """Compiles the sources into `library_path()`, anew even if it exists.
+
+    Written to a temporary name first and then renamed, so that another process finds a whole file
+    or none.
+
+    Raises:
+      UsageError: no compiler, a folder that cannot be written, or the compiler's first complaint.
+    """
+    program = compiler()
+    if program is None:
+        wanted = os.environ.get("CXX") or ", ".join(COMPILERS)
+        raise UsageError(f"native: no C++ compiler found, looked for {wanted}")
+    path = library_path()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            output = Path(folder) / path.name
+            headers = ("-isystem", jax.ffi.include_dir())
+            command = [program, *FLAGS, *headers, str(SOURCE / "lstm.cc"), "-o", str(output)]
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+            if result.returncode:
+                lines = [line for line in result.stderr.splitlines() if "error" in line]
+                reason = (lines or result.stderr.splitlines() or ["no message"])[0]
+                raise UsageError(f"native: {program} failed: {reason.strip()}")
+            output.replace(path)
+    except OSError as error:
+        raise UsageError(f"native: cannot write {path}: {error.strerror}") from None
+    return path

@@ -1,0 +1,92 @@
+// The inner loop of a matrix product: a tile of sums held in registers.
+//
+// One operand is packed, so that the vectors which a tile needs at one depth are side by side; the
+// other is read element by element with any two strides, hence also transposed. How to walk over
+// tiles is left to the caller, who knows which operand stays in which cache.
+#pragma once
+
+#include <cstddef>
+
+#include "vector.h"
+
+namespace native {
+
+template <int rows, int vectors>
+struct Tile {
+  Vector sums[rows][vectors];
+
+  // Every row begins with the same vectors: a bias.
+  __attribute__((always_inline)) void set_rows(const float* from) {
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) {
+      const Vector value = native::load(from + v * lanes);
+#pragma GCC unroll 8
+      for (int r = 0; r < rows; ++r) sums[r][v] = value;
+    }
+  }
+
+  __attribute__((always_inline)) void set_zero() {
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) sums[r][v] = Vector{};
+    }
+  }
+
+  __attribute__((always_inline)) void load(const float* from, std::size_t stride) {
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) sums[r][v] = native::load(from + r * stride + v * lanes);
+    }
+  }
+
+  __attribute__((always_inline)) void store(float* to, std::size_t stride) const {
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) native::store(to + r * stride + v * lanes, sums[r][v]);
+    }
+  }
+
+  // sums[r] += sum over k < depth of left[r * row_stride + k * depth_stride] * right[k], where
+  // right[k] are `vectors` vectors, one k after another.
+  __attribute__((always_inline)) void add_product(const float* left, std::size_t row_stride,
+                                                  std::size_t depth_stride, const float* right,
+                                                  std::size_t depth) {
+    for (std::size_t k = 0; k < depth; ++k) {
+      Vector packed[vectors];
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) packed[v] = native::load(right + v * lanes);
+#pragma GCC unroll 8
+      for (int r = 0; r < rows; ++r) {
+        const Vector element = Vector{} + left[r * row_stride];
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; ++v) sums[r][v] += element * packed[v];
+      }
+      left += depth_stride;
+      right += vectors * lanes;
+    }
+  }
+};
+
+// Calls body.template operator()<rows>(first) for blocks of at most tile_rows rows, as equal as
+// may be: a block of one row would wait for its own sums.
+template <class Body>
+__attribute__((always_inline)) inline void for_row_blocks(std::size_t count, const Body& body) {
+  std::size_t blocks = (count + tile_rows - 1) / tile_rows;
+  for (std::size_t first = 0; first < count; --blocks) {
+    const std::size_t rows = (count - first + blocks - 1) / blocks;
+    if constexpr (tile_rows > 3) {
+      if (rows == 6) body.template operator()<6>(first);
+      if (rows == 5) body.template operator()<5>(first);
+      if (rows == 4) body.template operator()<4>(first);
+    }
+    if (rows == 3) body.template operator()<3>(first);
+    if (rows == 2) body.template operator()<2>(first);
+    if (rows == 1) body.template operator()<1>(first);
+    first += rows;
+  }
+}
+
+}  // namespace native

@@ -1,0 +1,55 @@
+// One vector of floats, as wide as the machine's registers, by the vector extensions of GCC and
+// Clang: no intrinsics, so the same source serves AVX-512, AVX2 and NEON.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace native {
+
+#if defined(__AVX512F__)
+inline constexpr int lanes = 16;
+#elif defined(__AVX__)
+inline constexpr int lanes = 8;
+#else
+inline constexpr int lanes = 4;
+#endif
+
+// Rows of a tile: rows x 4 sums, 4 vectors of one operand and one of the other fill the registers.
+#if defined(__AVX512F__) || defined(__aarch64__)
+inline constexpr int tile_rows = 6;
+#else
+inline constexpr int tile_rows = 3;
+#endif
+
+typedef float Vector __attribute__((vector_size(4 * lanes)));
+typedef std::int32_t Integers __attribute__((vector_size(4 * lanes)));
+typedef float UnalignedVector __attribute__((vector_size(4 * lanes), aligned(4), may_alias));
+
+inline Vector load(const float* from) { return *reinterpret_cast<const UnalignedVector*>(from); }
+
+inline void store(float* to, Vector value) { *reinterpret_cast<UnalignedVector*>(to) = value; }
+
+// The first `count` lanes from memory, zeros in the others.
+inline Vector load_first(const float* from, std::size_t count) {
+  if (count >= lanes) return load(from);
+  Vector value = {};
+  for (std::size_t lane = 0; lane < count; ++lane) value[lane] = from[lane];
+  return value;
+}
+
+inline void store_first(float* to, Vector value, std::size_t count) {
+  if (count >= lanes) return store(to, value);
+  for (std::size_t lane = 0; lane < count; ++lane) to[lane] = value[lane];
+}
+
+// How many of the `lanes` values of a vector lie inside a row of `size`.
+inline std::size_t lanes_inside(std::size_t vector, std::size_t size) {
+  const std::size_t first = vector * lanes;
+  if (first >= size) return 0;
+  return size - first < lanes ? size - first : lanes;
+}
+
+inline std::size_t vectors_for(std::size_t size) { return (size + lanes - 1) / lanes; }
+
+}  // namespace native

@@ -1,0 +1,28 @@
+"""The library compiled once a session, into a folder of the session's own if it is not there yet."""
+
+import pytest
+
+from lstm_attn import native
+from lstm_attn.native.build import compiler
+
+
+@pytest.fixture(scope="session", autouse=True)
+def library(tmp_path_factory):
+    if native.available():
+        return
+    if compiler() is None:
+        pytest.skip("no C++ compiler: the native kernels cannot be built here")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        native.build()
+        assert native.available()
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """Sets the number of threads that the next calls ask for."""
+
+    def ask(count):
+        monkeypatch.setattr("lstm_attn.native.lstm.thread_count", lambda: count)
+
+    return ask
