@@ -6,7 +6,7 @@ The same command on an interrupted run folder goes on where it stopped.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import numpy as np
@@ -16,7 +16,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from experiments import border, environment
+from experiments import border, compilation_cache, environment, profile
 from experiments.grid import CompareConfig, GridCell, grid_cells
 from experiments.progress import GridProgress
 from lstm_attn import models, report, training
@@ -32,13 +32,34 @@ CONFIG = config_flags.DEFINE_config_file("config", None, "The config, such as co
 WORKDIR = flags.DEFINE_string(
     "workdir", None, "The run folder, made if it is not there.", required=True
 )
+COMPILATION_CACHE = flags.DEFINE_string(
+    "compilation_cache",
+    None,
+    "Folder for compiled programs; empty for none. Otherwise $JAX_COMPILATION_CACHE_DIR or the "
+    "user's cache folder.",
+)
+PROFILE = flags.DEFINE_bool(
+    "profile",
+    False,
+    "Print where the time of each cell went, and write traces to WORKDIR/profile. The results are "
+    "those without it; it takes some ten seconds a cell.",
+)
 flags.mark_flag_as_required("config")
 
 
 def train_cell(
-    cell: GridCell, config: CompareConfig, folder: RunFolder, progress: GridProgress
+    cell: GridCell,
+    config: CompareConfig,
+    folder: RunFolder,
+    progress: GridProgress,
+    *,
+    clocked: Callable[[Iterator[profile.Chunk]], Iterator[profile.Chunk]] = iter,
 ) -> None:
-    """Trains one cell from its last checkpoint, if it has one, to its record in results.json."""
+    """Trains one cell from its last checkpoint, if it has one, to its record in results.json.
+
+    Args:
+      clocked: what the chunks pass through as they come.
+    """
     model = models.build(cell.model_name, cell.task, config.model)
     program = training.make_program(model, cell.task, config.training)
     checkpoint = folder.checkpoint(cell.name)
@@ -55,9 +76,8 @@ def train_cell(
 
     progress.start(cell, step)
     seeds, learning_rates = training.trial_settings(config.training)
-    for evaluation, states in training.run(
-        program, cell.task, config.training, states=restored, earlier=evaluations
-    ):
+    chunks = training.run(program, cell.task, config.training, states=restored, earlier=evaluations)
+    for evaluation, states in clocked(chunks):
         # In this order: a line without its checkpoint is dropped on resuming, and done again.
         folder.add_evaluation(cell.name, evaluation)
         training.checkpoints.save(checkpoint, states)
@@ -83,6 +103,16 @@ def train_cell(
     }
     folder.add_result(record)
     progress.finish(cell, in_words(record))
+
+
+def profiled(
+    cell: GridCell, config: CompareConfig, folder: RunFolder, progress: GridProgress
+) -> None:
+    """Trains one cell as `train_cell` does, then finds out where its time went."""
+    with profile.CellClock() as clock:
+        train_cell(cell, config, folder, progress, clocked=clock.waits)
+    progress.console.print(f"profiling {cell.name}: a trace and five programs to time")
+    profile.profile_cell(cell, config, clock, folder)
 
 
 def in_words(record: dict) -> str:
@@ -132,6 +162,9 @@ def compare(config: CompareConfig, cells: list[GridCell], folder: RunFolder) -> 
     training.use_host_cores()
     layout = training.choose_layout(config.training)
     console = Console(highlight=False, markup=False)
+    note = compilation_cache.use(COMPILATION_CACHE.value)
+    if note:
+        console.print(f"note: {note}", soft_wrap=True)
     changed = folder.begin(environment.describe(layout))
     if changed:
         console.print(f"note: not as when this run was begun: {', '.join(changed)}")
@@ -140,9 +173,14 @@ def compare(config: CompareConfig, cells: list[GridCell], folder: RunFolder) -> 
     console.print(f"{layout}; {len(waiting)} of {len(cells)} grid cells to train", soft_wrap=True)
     with GridProgress(waiting, config.training.steps) as progress:
         for cell in waiting:
-            train_cell(cell, config, folder, progress)
+            if PROFILE.value:
+                profiled(cell, config, folder, progress)
+            else:
+                train_cell(cell, config, folder, progress)
             jax.clear_caches()
     console.print(closing_table(report.in_grid_order(folder)))
+    if PROFILE.value and folder.times:
+        console.print(profile.times_table(folder.times))
     console.print(f"report: {report.write(folder.path)}", soft_wrap=True)
 
 

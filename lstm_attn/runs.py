@@ -5,6 +5,7 @@ environment.json    versions, device, layout, commit
 metrics.jsonl       one evaluation of all trials of a cell a line
 checkpoints/        the latest train states of each cell, CELL.safetensors
 results.json        one record a finished cell
+profile/            with --profile: times.json, and a trace of each cell for TensorBoard
 report.html, *.png  drawn from the above by `lstm_attn.report`
 """
 
@@ -21,6 +22,7 @@ from lstm_attn.history import Evaluation
 
 CONFIG, ENVIRONMENT = "config.json", "environment.json"
 METRICS, RESULTS = "metrics.jsonl", "results.json"
+PROFILE = "profile"
 MISSING = "missing"
 
 
@@ -91,6 +93,18 @@ class RunFolder:
 
     def add_result(self, record: dict[str, Any]) -> None:
         _write_json(self.path / RESULTS, [*self.results, record])
+
+    @property
+    def times(self) -> list[dict[str, Any]]:
+        """Where the time of each profiled cell went: `cell`, and `seconds` by part."""
+        path = self.path / PROFILE / "times.json"
+        return _read_json(path) if path.exists() else []
+
+    def add_times(self, record: dict[str, Any]) -> None:
+        """Notes a cell's times, in the place of those noted before."""
+        (self.path / PROFILE).mkdir(exist_ok=True)
+        others = [noted for noted in self.times if noted["cell"] != record["cell"]]
+        _write_json(self.path / PROFILE / "times.json", [*others, record])
 
     def checkpoint(self, cell: str) -> Path:
         return self.path / "checkpoints" / f"{cell}.safetensors"

@@ -17,6 +17,18 @@ DPI = 200
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 REFERENCE_COLOR = "#767676"
 RECALL_SHIFT = 0.17  # of a position
+# What is not arithmetic is grey.
+PART_COLORS = {
+    "trace": "#c8c8c8",
+    "compile": "#8c8c8c",
+    "data": COLORS[5],
+    "forward": COLORS[0],
+    "backward": COLORS[1],
+    "optimiser": COLORS[2],
+    "evaluation": COLORS[4],
+    "unexplained": "#e8e8e8",
+    "host": "#404040",
+}
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -120,9 +132,31 @@ def steps_to_solve(records: Sequence[Record], title: str = "") -> Figure:
     return _panel(title, draw)
 
 
-def _panel(title: str, draw: Any) -> Figure:
+def seconds_by_part(times: Sequence[Record], title: str = "") -> Figure:
+    """A bar a grid cell: the seconds of its parts one after another; a negative part is left out.
+
+    Args:
+      times: of `RunFolder.times`.
+    """
+
+    def draw(axes: Axes) -> None:
+        cells = [record["cell"] for record in times]
+        left = np.zeros(len(times))
+        for part, color in PART_COLORS.items():
+            seconds = np.maximum([record["seconds"][part] for record in times], 0)
+            axes.barh(cells, seconds, left=left, color=color, label=part, height=0.7)
+            left += seconds
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", labelsize=7, length=0)
+        axes.set_xlabel("seconds")
+
+    return _panel(title, draw, (SIZE_INCHES[0], 1.5 + 0.18 * len(times)))
+
+
+def _panel(title: str, draw: Any, inches: tuple[float, float] = SIZE_INCHES) -> Figure:
     with rc_context(STYLE):
-        figure = Panel(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
+        figure = Panel(figsize=inches, dpi=DPI, layout="constrained")
         axes = figure.add_subplot()
         draw(axes)
         axes.set_title(title)

@@ -41,6 +41,7 @@ def write(path: str | os.PathLike) -> Path:
             figures.recall_by_position,
         ),
         "steps": _by_task(records, "steps-to-solve", figures.steps_to_solve),
+        "times": _of_profile(folder.times),
     }
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("lstm_attn.report", "."),
@@ -125,6 +126,12 @@ def _by_task(records: Sequence[dict], kind: str, draw: Any) -> list[Picture]:
         )
         for task in tables.names(records, "task")
     ]
+
+
+def _of_profile(times: Sequence[dict]) -> list[Picture]:
+    title = "Where the time went"
+    drawn = [figures.seconds_by_part(times, title)] if times else []
+    return [Picture("seconds-by-part", title, figure) for figure in drawn]
 
 
 def _save(picture: Picture, folder: Path) -> str:

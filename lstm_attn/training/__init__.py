@@ -6,6 +6,7 @@ from lstm_attn.training.layout import Layout, choose_layout, use_host_cores
 from lstm_attn.training.loop import Trained, run, train
 from lstm_attn.training.program import Program, make_program, trial_settings
 from lstm_attn.training.segments import train_over_segments
+from lstm_attn.training.stages import stage_seconds
 from lstm_attn.training.trial import TrialState
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "choose_layout",
     "make_program",
     "run",
+    "stage_seconds",
     "train",
     "train_over_segments",
     "trial_settings",

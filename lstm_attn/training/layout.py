@@ -4,6 +4,7 @@ import dataclasses
 import math
 import os
 from collections.abc import Callable
+from typing import Any
 
 import jax
 from jax import lax
@@ -50,10 +51,22 @@ class Layout:
         return jax.sharding.NamedSharding(self.mesh, jax.sharding.PartitionSpec("trial"))
 
     def over_trials(self, function: Callable) -> Callable:
-        """The function of one trial, made a function of a device's stack of trials."""
-        if self.placed == "vmap":
-            return jax.vmap(function)
-        return lambda stacked: lax.map(function, stacked)
+        """The function of one trial, made a function of the stack of all of them, on the mesh."""
+
+        def of_a_device(stacked: Any) -> Any:
+            return (
+                jax.vmap(function)(stacked) if self.placed == "vmap" else lax.map(function, stacked)
+            )
+
+        # check_vma off: with it on, gradients of unsharded parameters are summed over `batch`
+        # before we take their mean, and the way to say otherwise differs between JAX releases.
+        return jax.shard_map(
+            of_a_device,
+            mesh=self.mesh,
+            in_specs=jax.sharding.PartitionSpec("trial"),
+            out_specs=jax.sharding.PartitionSpec("trial"),
+            check_vma=False,
+        )
 
     def __str__(self) -> str:
         device = self.mesh.devices.flat[0]

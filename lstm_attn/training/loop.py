@@ -15,7 +15,7 @@ from lstm_attn.training.config import TrainingConfig
 from lstm_attn.training.program import Program, make_program, trial_settings
 from lstm_attn.training.trial import TrialState
 
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.002
 
 
 def run(

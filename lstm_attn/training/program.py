@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.sharding import PartitionSpec as P
 
 from lstm_attn.models import Model
 from lstm_attn.tasks import Task
@@ -44,7 +43,7 @@ def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
     layout = choose_layout(config)
     trial = make_trial(model, task, config, layout.batch_shards)
     settings = trial_settings(config)
-    start_trial = jax.jit(trial.start, compiler_options=_quickly_compiled(0))
+    start_trial = jax.jit(trial.start, compiler_options=quickly_compiled(0))
 
     def start() -> TrialState:
         # One trial at a time: a smaller program than that of all, which runs only here.
@@ -70,16 +69,8 @@ def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
     ) -> tuple[TrialState, dict[str, Array]]:
         if active is None:
             active = jnp.ones(config.trials, bool)
-        # check_vma off: with it on, gradients of unsharded parameters are summed over `batch`
-        # before we take their mean, and the way to say otherwise differs between JAX releases.
-        on_mesh = jax.shard_map(
-            layout.over_trials(lambda one: lax.cond(one[1], go_on, rest, one[0])),
-            mesh=layout.mesh,
-            in_specs=P("trial"),
-            out_specs=P("trial"),
-            check_vma=False,
-        )
-        return on_mesh((states, active))
+        step_or_rest = layout.over_trials(lambda one: lax.cond(one[1], go_on, rest, one[0]))
+        return step_or_rest((states, active))
 
     one = start_trial.eval_shape(*(column[0] for column in settings))
     return Program(
@@ -88,7 +79,7 @@ def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
             advance,
             donate_argnums=0,
             out_shardings=layout.by_trial,
-            compiler_options=_quickly_compiled(1),
+            compiler_options=quickly_compiled(1),
         ),
         shapes=jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct((config.trials, *leaf.shape), leaf.dtype), one
@@ -97,7 +88,7 @@ def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
     )
 
 
-def _quickly_compiled(level: int) -> dict[str, Any] | None:
+def quickly_compiled(level: int) -> dict[str, Any] | None:
     """Options of XLA's CPU compiler; None elsewhere.
 
     Level 1 took three quarters of the default's time to compile and gave code as fast; level 0

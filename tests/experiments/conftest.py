@@ -24,14 +24,26 @@ TINY = (
 
 
 @pytest.fixture(scope="session")
-def compare():
+def compilation_cache(tmp_path_factory):
+    """A cache of the tests' own, filled by the first run of a program."""
+    return tmp_path_factory.mktemp("compilation_cache")
+
+
+@pytest.fixture(scope="session")
+def compare(compilation_cache):
     """Starts `python -m experiments.compare` on the quick config with overrides."""
+    usual = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMPIL")}
+    environment = {
+        **usual,
+        "PYTHONWARNINGS": "error::RuntimeWarning",
+        "JAX_COMPILATION_CACHE_DIR": str(compilation_cache),
+    }
 
     def start(workdir, *overrides, config=("--config=configs/quick.py",)):
         return subprocess.Popen(
             [sys.executable, "-m", "experiments.compare", *config,
              f"--workdir={workdir}", *overrides],
-            cwd=ROOT, env={**os.environ, "PYTHONWARNINGS": "error::RuntimeWarning"},
+            cwd=ROOT, env=environment,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
