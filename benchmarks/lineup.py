@@ -6,7 +6,7 @@ from benchmarks.contenders import Contender, cores
 from benchmarks.workloads import Training
 
 # Implementations of ops.lstm and ops.gru; the first is what all others are checked against.
-OURS = ("scan", "auto")
+OURS = ("scan", "fused", "auto")
 CELLS = {
     "lstm": {
         "linen LSTMCell": ("linen", "LSTMCell"),

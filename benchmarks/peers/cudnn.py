@@ -13,22 +13,27 @@ from lstm_attn import interop
 
 
 def layer(case: Recurrent) -> Ready:
-    return jitted.layer(case, _network(case))
+    return jitted.layer(case, _network_on_gpu(case))
 
 
 def training(case: Training, steps: int) -> Ready:
-    return jitted.training_step_by_step(case, _network(case), steps)
+    return jitted.training_step_by_step(case, _network_on_gpu(case), steps)
 
 
 def training_in_one_program(case: Training, steps: int) -> Ready:
-    return jitted.training_in_one_program(case, _network(case), steps)
+    return jitted.training_in_one_program(case, _network_on_gpu(case), steps)
 
 
-def _network(case: Recurrent | Training) -> jitted.Network:
+def _network_on_gpu(case: Recurrent | Training) -> jitted.Network:
     if jax.default_backend() != "gpu":
         raise Unavailable("cuDNN needs a GPU")
     if case.cell == "gru":
         raise Unavailable("jax.experimental.rnn has no GRU")
+    return network(case)
+
+
+def network(case: Recurrent | Training) -> jitted.Network:
+    """The LSTM as `jax.experimental.rnn.lstm`, with all parameters in one flat array."""
     theirs = interop.lstm_to_torch({"layers_0": data.parameters(case)})
     # cuDNN's one array: weight_ih, weight_hh, bias_ih, bias_hh, flat.
     names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")

@@ -7,7 +7,7 @@ import numpy as np
 from jax import Array
 
 from benchmarks import data, jitted
-from benchmarks.contenders import Ready
+from benchmarks.contenders import Ready, compile_seconds
 from benchmarks.workloads import Recurrent, Training
 from lstm_attn import interop
 
@@ -52,8 +52,7 @@ def training(case: Training, steps: int) -> Ready:
         for batch in batches:
             model.train_on_batch(*batch)
 
-    compile_seconds = seconds[0] - min(seconds[1:]) if steps > 1 else None
-    return Ready(run, data.comparable(case, np.array(losses)), steps, compile_seconds)
+    return Ready(run, data.comparable(case, np.array(losses)), steps, compile_seconds(seconds))
 
 
 def _layer(case: Recurrent | Training, return_sequences: bool) -> keras.layers.Layer:

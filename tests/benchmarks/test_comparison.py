@@ -32,10 +32,8 @@ def test_rows_hold_times_a_step_and_the_distance_to_the_floor():
     slow, fast = contender("slow", seconds=0.2), contender("fast", seconds=0.1)
     comparison, _ = run(slow, fast)
     times = {row["name"]: row["median_seconds"] for row in comparison.rows}
-    assert times == {
-        "slow": pytest.approx(0.1, rel=0.3),
-        "fast": pytest.approx(0.05, rel=0.3),
-    }
+    assert 0.1 <= times["slow"] < 0.18
+    assert 0.05 <= times["fast"] < 0.09
     for row in comparison.rows:
         by_flops = 10**9 / row["flops_per_second"]
         by_bytes = 10**6 / row["bytes_per_second"]

@@ -1,6 +1,5 @@
 """Every library that the benchmarks time, against ours: outputs, gradients, losses in training."""
 
-import jax
 import numpy as np
 import pytest
 from jax.experimental import rnn
@@ -12,6 +11,7 @@ from tests.benchmarks.test_comparison import run
 from tests.benchmarks.test_ours import names
 
 SIZES = (4, 6, 3, 5)
+NAMES = ("input_size", "hidden_size", "num_layers", "dropout", "bidirectional")
 # What may be left out, and why.
 REASONS = (
     "needs a GPU",
@@ -67,39 +67,13 @@ def test_parameters_go_to_cudnn_and_back(monkeypatch):
     biases in another order in cuDNN's one array."""
     case = Recurrent("lstm", *SIZES, direction="forward and backward")
 
-    def reference(
-        inputs,
-        h,
-        c,
-        weights,
-        lengths,
-        *,
-        input_size,
-        hidden_size,
-        num_layers,
-        dropout,
-        bidirectional,
-    ):
-        parts = rnn.unpack_lstm_weights(weights, input_size, hidden_size, num_layers, bidirectional)
-        return rnn.lstm_ref(
-            inputs,
-            h,
-            c,
-            *parts,
-            lengths,
-            input_size,
-            hidden_size,
-            num_layers,
-            dropout,
-            bidirectional,
-        )
+    def reference(inputs, h, c, weights, lengths, **sizes):
+        sizes = [sizes[name] for name in NAMES]
+        parts = rnn.unpack_lstm_weights(weights, *sizes[:3], sizes[4])
+        return rnn.lstm_ref(inputs, h, c, *parts, lengths, *sizes)
 
     monkeypatch.setattr(rnn, "lstm", reference)
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    network = cudnn._network(case)
-    monkeypatch.undo()
-    monkeypatch.setattr(rnn, "lstm", reference)
-    theirs = jitted.layer(case, network).values
+    theirs = jitted.layer(case, cudnn.network(case)).values
     mine = ours.layer(case, "scan", 1).values
     for name in ("kernel", "recurrent_kernel", "bias", "inputs"):
         np.testing.assert_allclose(theirs[name], mine[name], rtol=1e-4, atol=1e-6)
