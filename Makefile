@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install compare adding copy pooling test test-peers mutants golden lint layouts readme clean
+.PHONY: help install native compare adding copy pooling test test-peers mutants golden lint bench bench-all layouts readme clean
 
 help: ## List every target with one line each
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,19 @@ lint: $(VENV)/lint-installed ## Check style (ruff) and types (mypy)
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
+native: $(VENV)/installed ## Compile the LSTM's kernel for this machine (a C++ compiler; `install` has tried)
+	$(RUN) -m lstm_attn.native
+
+bench: $(VENV)/peers-installed ## Measure layers, training steps, attention, memory and decoding: the short sets
+	for name in recurrent training attention memory decoding; do \
+	  $(RUN) -m benchmarks.$$name --peers --output=results/benchmarks/$$name.json || exit 1; \
+	done
+
+bench-all: $(VENV)/peers-installed ## The same, whole sets: half an hour
+	for name in recurrent training attention memory decoding; do \
+	  $(RUN) -m benchmarks.$$name --all --peers --output=results/benchmarks/$$name.json || exit 1; \
+	done
+
 layouts: $(VENV)/installed ## Measure how trials are best laid out on this machine's devices
 	$(RUN) -m benchmarks.trial_layouts --output=results/trial_layouts.json
 
@@ -55,6 +68,7 @@ $(VENV)/bin/python:
 
 $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(INSTALL) --editable .
+	-@$(RUN) -m lstm_attn.native || echo "without the native kernel: the LSTM trains at the speed of XLA's scan"
 	@touch $@
 
 $(VENV)/test-installed: $(VENV)/installed

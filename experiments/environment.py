@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 
+from lstm_attn import native
 from lstm_attn.training import Layout
 
 # What every result depends on.
@@ -30,6 +31,7 @@ def describe(layout: Layout) -> dict[str, Any]:
             "kind": here["processor"] if device.platform == "cpu" else device.device_kind,
             "local_devices": jax.local_device_count(),
             "cores": here["cores"],
+            "native_kernel": native.available(),
         },
         "layout": str(layout),
         "platform": here["platform"],

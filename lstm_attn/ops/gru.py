@@ -58,7 +58,9 @@ def gru(
         shape = (sizes["B"], sizes["H"])
         initial_state = jnp.zeros_like(inputs, shape=shape, dtype=accumulator(inputs.dtype))
     limits = check_limits("gru", inputs, seq_lengths, resets)
-    chosen = choose("gru", implementation, reset_after, "reset_after=False")
+    form = None if reset_after else "has no form for reset_after=False"
+    obstacles = {"fused": form, "native": "has no form for the GRU"}
+    chosen = choose("gru", implementation, obstacles)
 
     def run(state: Array, x: Array, part: Limits) -> tuple[Array, Array]:
         if chosen == "fused":

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lstm_attn.errors import UsageError
+from lstm_attn.ops import native_lstm
 from lstm_attn.ops.axes import check_axes
 from lstm_attn.ops.fused_lstm import fused_lstm
 from lstm_attn.ops.lstm_step import LSTM_AXES, LSTMParams, LSTMState, lstm_step
@@ -64,7 +65,8 @@ def lstm(
       reverse: run from the last real step to the first. Outputs stay in the order of the inputs, as
         with `keep_order=True` of `flax.linen.RNN`; a reset still acts before its step is run.
       implementation: "scan", the step scanned and differentiated by JAX; "fused", the same values
-        with the derivative of `ops.fused_lstm`, for LSTMParams alone; or "auto", what
+        with the derivative of `ops.fused_lstm`, for LSTMParams alone; "native", the kernel of
+        `lstm_attn.native`, for them in float32 on a CPU where it was built; or "auto", what
         `ops.recurrent_choice` takes. All of them in forward and reverse mode.
       segment: None, or S steps: back-propagation then keeps what it needs of S steps and T / S
         states, and computes each segment once more. Gradients are the same. See
@@ -98,9 +100,13 @@ def lstm(
             f"lstm: initial_state expected LSTMState(h, c), got {type(initial_state).__name__}"
         )
     limits = check_limits("lstm", inputs, seq_lengths, resets)
-    chosen = choose("lstm", implementation, step is lstm_step, type(params).__name__)
+    form = None if step is lstm_step else f"has no form for {type(params).__name__}"
+    obstacles = {"fused": form, "native": form or native_lstm.obstacle(inputs)}
+    chosen = choose("lstm", implementation, obstacles)
 
     def run(state: LSTMState, x: Array, part: Limits) -> tuple[LSTMState, Array]:
+        if chosen == "native":
+            return native_lstm.native_lstm(params, state, x, part, reverse)
         if chosen == "fused":
             return fused_lstm(params, state, x, part, reverse)
         return scan_steps(partial(step, params), state, x, part, reverse=reverse)

@@ -4,27 +4,28 @@ import jax
 
 from lstm_attn.errors import UsageError, unknown_name
 
-IMPLEMENTATIONS = ("auto", "scan", "fused")
+IMPLEMENTATIONS = ("auto", "scan", "fused", "native")
 
-# Platform -> what "auto" takes where there is a fused form. Measured (README, "What it costs").
-# A platform that is not here was not measured and gets "scan".
-MEASURED = {"cpu": "fused"}
+# Platform -> what "auto" takes, the first that there is; "scan" is always there. Measured on two
+# x86 cores (README, "What it costs"): of five shapes none where a later one was faster. A platform
+# that is not here was not measured.
+MEASURED = {"cpu": ("native", "fused")}
 
 
-def choose(function: str, implementation: str, fused: bool, why_not: str = "") -> str:
+def choose(function: str, implementation: str, obstacles: dict[str, str | None]) -> str:
     """The implementation to run: never "auto".
 
     Args:
-      fused: whether there is a fused form of what is asked for.
-      why_not: what was asked for, where there is none.
+      obstacles: implementation -> why it can't run what is asked for, or None where it can.
 
     Raises:
-      UsageError: a name that is not known, or "fused" where there is no such form.
+      UsageError: a name that is not known, or an implementation that can't run this, and why.
     """
     if implementation not in IMPLEMENTATIONS:
         raise unknown_name(f"{function}: implementation", implementation, IMPLEMENTATIONS)
-    if implementation == "fused" and not fused:
-        raise UsageError(f"{function}: implementation='fused' has no form for {why_not}")
     if implementation != "auto":
+        if obstacle := obstacles.get(implementation):
+            raise UsageError(f"{function}: implementation={implementation!r} {obstacle}")
         return implementation
-    return MEASURED.get(jax.default_backend(), "scan") if fused else "scan"
+    there = (name for name in MEASURED.get(jax.default_backend(), ()) if not obstacles[name])
+    return next(there, "scan")

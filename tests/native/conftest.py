@@ -7,7 +7,7 @@ from lstm_attn.native.build import compiler
 
 
 @pytest.fixture(scope="session", autouse=True)
-def library(tmp_path_factory):
+def compiled(tmp_path_factory):
     if native.available():
         return
     if compiler() is None:
