@@ -86,16 +86,18 @@ def ask(side: str, console: Console) -> list[tuple[float, bool]]:
 
 
 def picture(record: dict) -> plt.Figure:
-    """Solved trials against seconds, a line a side."""
+    """Ended trials against seconds, a line a side; a dot where a trial ended because it solved."""
     figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
     for side, color in SIDES.items():
         row = record["rows"][side]
-        seconds = [second for second, solved in row["ends"] if solved]
-        label = f"{side}: all trials ended at {row['seconds']:.0f} s"
-        steps = [0, *seconds, row["seconds"]]
-        counts = [*range(len(seconds) + 1), len(seconds)]
-        axes.step(steps, counts, where="post", color=color, label=label)
-    axes.set(xlabel="seconds from the start", ylabel="trials solved", ylim=(0, TRIALS + 0.5))
+        ends = row["ends"]
+        label = f"{side}: {row['seconds']:.0f} s, {row['solved']} solved"
+        seconds = [0, *(second for second, _ in ends)]
+        axes.step(seconds, range(len(ends) + 1), where="post", color=color, label=label)
+        won = [(second, count) for count, (second, solved) in enumerate(ends, 1) if solved]
+        if won:
+            axes.plot(*zip(*won, strict=True), "o", color=color)
+    axes.set(xlabel="seconds from the start", ylabel="trials ended", ylim=(0, TRIALS + 0.5))
     axes.set_title(
         f"Adding, T = {record['length']}: {TRIALS} LSTM trials of H = {record['features']}"
     )
