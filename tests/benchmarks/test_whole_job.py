@@ -1,0 +1,158 @@
+"""The whole job: both sides do the same work, and the harness says truly how long it took."""
+
+import json
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from benchmarks import flax_loop, whole_job
+from benchmarks.job import Evaluated, Job
+from experiments.readme import ROOT
+from lstm_attn import interop, models
+from tests.conftest import make_lenient_optimizer
+
+SMALL = Job(trials=2, length=6, features=4, steps=200, evaluation_sequences=200)
+
+
+def test_both_networks_are_one_function():
+    """Identity: our parameters, converted, in the peer's network. Catches a peer of another size,
+    with another readout, or that reads another step."""
+    task = SMALL.task()
+    ours = models.build("lstm", task, SMALL.model())
+    params = ours.init(jax.random.key(0))
+    network = flax_loop.Regressor(SMALL.features)
+    inputs = task.sample(jax.random.key(1), 5).inputs
+    theirs = network.init(jax.random.key(2), inputs)["params"]
+    counts = [sum(leaf.size for leaf in jax.tree.leaves(tree)) for tree in (params, theirs)]
+    assert counts[0] == counts[1] == models.count_parameters(ours)
+    converted = {
+        "OptimizedLSTMCell_0": interop.lstm_to_linen(params["body"]),
+        "Dense_0": params["readout"],
+    }
+    converted = jax.tree.map(lambda leaf, like: jnp.reshape(leaf, like.shape), converted, theirs)
+    expected = ours.apply(params, inputs)[:, -1, 0]
+    np.testing.assert_allclose(network.apply({"params": converted}, inputs), expected, rtol=1e-5)
+
+
+def test_both_optimizers_take_the_same_steps():
+    """Identity, over the warm-up and the whole of the cosine. Catches another schedule, clip or
+    Adam."""
+    config = SMALL.training()
+    gradients = np.random.default_rng(0).normal(size=(SMALL.steps, 3)).astype(np.float32)
+    moved = []
+    with jax.numpy_dtype_promotion("standard"):
+        for optimizer in (
+            make_lenient_optimizer(config, SMALL.learning_rate),
+            flax_loop.make_optimizer(SMALL),
+        ):
+
+            def step(before, gradient, optimizer=optimizer):
+                params, state = before
+                updates, state = optimizer.update(gradient, state, params)
+                params = optax.apply_updates(params, updates)
+                return (params, state), params
+
+            params = jnp.zeros(3)
+            moved.append(jax.lax.scan(step, (params, optimizer.init(params)), gradients)[1])
+    # Ours is at its peak one step longer: the schedules differ by one step of the cosine at most.
+    np.testing.assert_allclose(moved[0], moved[1], atol=SMALL.learning_rate / 5)
+
+
+def test_the_peers_data_are_those_of_the_task():
+    """Oracle: the definition of the adding problem. Catches a mark in the wrong half, another sum."""
+    inputs, targets = flax_loop.sample(np.random.default_rng(0), 1000, 7)
+    values, markers = inputs[..., 0], inputs[..., 1]
+    assert inputs.dtype == targets.dtype == np.float32
+    np.testing.assert_array_equal(markers[:, :3].sum(axis=1), 1)
+    np.testing.assert_array_equal(markers[:, 3:].sum(axis=1), 1)
+    assert set(np.unique(markers)) == {0, 1}
+    assert (markers.sum(axis=0) > 0).all()
+    np.testing.assert_allclose(targets, (values * markers).sum(axis=1), rtol=1e-6)
+    assert 0 <= values.min() < 0.01
+    assert 0.99 < values.max() < 1
+
+
+def test_a_trial_of_the_peer_ends_when_it_has_solved(monkeypatch):
+    """Oracle: by hand. Catches a trial that trains on, and trials that are one trial."""
+    monkeypatch.setattr(flax_loop, "correct", lambda state, *batch: jnp.float32(1.0))
+    told = []
+    with jax.numpy_dtype_promotion("standard"):
+        flax_loop.run(SMALL, told.append)
+    assert told == [Evaluated(0, 100, 1.0, True), Evaluated(1, 100, 1.0, True)]
+
+
+def test_the_forget_gate_starts_where_ours_does(monkeypatch):
+    """Oracle: ours. Catches a bias on another gate."""
+    seen = []
+
+    def create(**values):
+        seen.append(values["params"])
+        raise InterruptedError
+
+    monkeypatch.setattr(flax_loop.TrainState, "create", create)
+    with pytest.raises(InterruptedError):
+        flax_loop.run(SMALL, print)
+    theirs = interop.lstm_from_linen(seen[0]["OptimizedLSTMCell_0"])["bias"]
+    ours = models.build("lstm", SMALL.task(), SMALL.model()).init(jax.random.key(0))
+    np.testing.assert_array_equal(theirs, ours["body"]["bias"])
+
+
+def test_ratios_are_the_peers_time_over_ours():
+    """Oracle: by hand. Catches a ratio upside down, and compilation left in."""
+    runs = [
+        {"is_ours": True, "seconds": 12.0, "compile_seconds": 2.0, "steps_per_second": 40.0},
+        {"is_ours": False, "seconds": 61.0, "compile_seconds": 1.0, "steps_per_second": 10.0},
+    ]
+    found = whole_job.ratios(runs, until_solved=True)
+    assert found == {
+        "steps a second": 4.0,
+        "seconds": 61 / 12,
+        "seconds without compiling": 6.0,
+    }
+    assert whole_job.ratios(runs, until_solved=False) == {"steps a second": 4.0}
+
+
+def start(*flags):
+    command = [sys.executable, "-m", "benchmarks.whole_job", *flags]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False
+    )
+
+
+def test_a_whole_job_leaves_its_record_and_picture(tmp_path):
+    """Two trials of T = 2 for 200 steps. Catches a figure that is missing, and a trial that is not
+    told of."""
+    output = tmp_path / "deep" / "job.json"
+    result = start("--length=2", "--trials=2", "--steps=200", f"--output={output}")
+    assert result.returncode == 0, result.stderr
+    record = json.loads(output.read_text())
+    assert record["benchmark"] == "whole_job"
+    assert [run["name"] for run in record["runs"]] == ["lstm_attn", "flax loop"]
+    for run in record["runs"]:
+        assert run["name"] in result.stdout
+        assert 0 < run["compile_seconds"] < run["seconds"]
+        assert [trial["trial"] for trial in run["per_trial"]] == [0, 1]
+        assert all(0 < trial["seconds"] <= run["seconds"] for trial in run["per_trial"])
+        assert all(trial["step"] in (100, 200) for trial in run["per_trial"])
+    assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--output=job.txt", "--output: expected NAME.json, got 'job.txt'"),
+        ("--steps=150", "training.evaluate_every: expected a divisor of steps=150, got 100"),
+        ("--length=1", "length"),
+    ],
+)
+def test_a_mistake_is_one_line(flag, message):
+    """Catches a traceback."""
+    result = start(flag)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
