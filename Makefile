@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install native compare adding copy pooling test test-peers mutants golden lint bench bench-all layouts readme clean
+.PHONY: help install native compare adding copy pooling test test-peers mutants golden lint bench bench-all whole-job layouts readme clean
 
 help: ## List every target with one line each
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ bench-all: $(VENV)/peers-installed ## The same, whole sets: half an hour
 	for name in recurrent training attention memory decoding; do \
 	  $(RUN) -m benchmarks.$$name --all --peers --output=results/benchmarks/$$name.json || exit 1; \
 	done
+
+whole-job: $(VENV)/installed ## Eight trials of adding to solved, ours and an idiomatic Flax loop
+	$(RUN) -m benchmarks.whole_job --output=results/benchmarks/whole_job.json
 
 layouts: $(VENV)/installed ## Measure how trials are best laid out on this machine's devices
 	$(RUN) -m benchmarks.trial_layouts --output=results/trial_layouts.json

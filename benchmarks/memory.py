@@ -21,22 +21,23 @@ from benchmarks.workloads import Attention, Training
 
 BATCH, INPUTS, FEATURES = 8, 10, 128
 SHORT, LONG = (5_000,), (10_000, 100_000)
-ATTENTION_LENGTH = 16_384
 # With one arena, glibc gives back what an earlier case has freed, and the growth is a case's own.
 ONE_ARENA = {"MALLOC_ARENA_MAX": "1"}
 
 LENGTH = flags.DEFINE_multi_integer(
-    "length", None, "T of both parts in place of the set; may be repeated.", lower_bound=1
+    "length", None, "T of the LSTM in place of the set; may be repeated.", lower_bound=1
+)
+ATTENTION_LENGTH = flags.DEFINE_integer(
+    "attention_length", 16_384, "T of the attention.", lower_bound=1
 )
 
 
 def cases() -> list[Training | Attention]:
     lengths = LENGTH.value or [*SHORT, *(LONG if command.ALL.value else ())]
-    attended = LENGTH.value or [ATTENTION_LENGTH]
     heads = (attention_lineup.HEADS, attention_lineup.FEATURES)
     return [
         *(Training("lstm", BATCH, length, INPUTS, FEATURES) for length in lengths),
-        *(Attention(1, length, *heads, True, "forward and backward") for length in attended),
+        Attention(1, ATTENTION_LENGTH.value, *heads, True, "forward and backward"),
     ]
 
 

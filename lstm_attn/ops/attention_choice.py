@@ -6,10 +6,11 @@ from lstm_attn.errors import UsageError, unknown_name
 
 IMPLEMENTATIONS = ("auto", "dense", "chunked", "cudnn", "pallas")
 
-# Platform -> the smallest length from which "chunked" was faster than "dense", forward and
-# backward, where neither queries nor keys were fewer. Two x86 cores, float32, jax 0.10.2: from 128
-# on 1.1 to 5 times as fast; at 64 within 1.2 either way and slower to compile; for one query with a
-# cache of 2,048 keys half as fast. A platform that is not here was not measured and gets "dense".
+# Platform -> the length from which "chunked" was faster than "dense", forward and backward, where
+# neither queries nor keys were fewer. Two x86 cores, float32, jax 0.10.2, B x N from 4 to 128: from
+# 128 on 1.1 to 7 times as fast (bfloat16 equal at 128); at 64 1.2 times, and 1.3 times as long to
+# compile; for one query with a cache of 2,048 keys half as fast. A platform that is not here was
+# not measured and gets "dense".
 CHUNKED_FROM = {"cpu": 128}
 
 

@@ -14,7 +14,7 @@ TINY = {
     "recurrent": ["--shape=2,3,2,4", "--cells=lstm"],
     "training": ["--shape=2,3,2,4"],
     "attention": ["--size=1,8"],
-    "memory": ["--length=16"],
+    "memory": ["--length=16", "--attention_length=16"],
     "decoding": ["--batch=2", "--room=16"],
 }
 

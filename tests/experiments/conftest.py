@@ -1,6 +1,7 @@
 """The comparison as a user runs it: a process of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -40,11 +41,16 @@ def compare(compilation_cache):
     }
 
     def start(workdir, *overrides, config=("--config=configs/quick.py",)):
-        return subprocess.Popen(
-            [sys.executable, "-m", "experiments.compare", *config,
-             f"--workdir={workdir}", *overrides],
-            cwd=ROOT, env=environment,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        # Tests that a shell runs in its background ignore SIGINT, and a child would inherit that.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-m", "experiments.compare", *config,
+                 f"--workdir={workdir}", *overrides],
+                cwd=ROOT, env=environment,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     return start
