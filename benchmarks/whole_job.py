@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from absl import flags
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from benchmarks.job import Job
@@ -35,13 +37,15 @@ from lstm_attn.errors import UsageError
 from lstm_attn.report.figures import COLORS, STYLE
 
 DPI = 160
-SIDES = {"lstm_attn": "benchmarks.our_loop", "flax loop": "benchmarks.flax_loop"}
+OURS, PEER = "ours", "flax"
+SIDES = {OURS: "benchmarks.our_loop", PEER: "benchmarks.flax_loop"}
 SHORT_STEPS, SHORT_PEER_TRIALS, SHORT_ROUNDS = 300, 2, 3
 
 SHORT = flags.DEFINE_bool("short", False, "Steps a second, not the time to solve.")
 OUTPUT = flags.DEFINE_string("output", None, "Where the figures go, NAME.json; NAME.png beside it.")
 TRIALS = flags.DEFINE_integer("trials", Job.trials, "How many.", lower_bound=1)
 LENGTH = flags.DEFINE_integer("length", Job.length, "T of the adding problem.", lower_bound=2)
+FEATURES = flags.DEFINE_integer("features", Job.features, "H of the LSTM.", lower_bound=1)
 STEPS = flags.DEFINE_integer("steps", None, "At most so many a trial.", lower_bound=1)
 SIDE = flags.DEFINE_enum("side", None, list(SIDES), "In a child: whose loop.")
 JOB = flags.DEFINE_string("job", None, "In a child: the job, as JSON.")
@@ -80,107 +84,133 @@ def do(side: str, job: Job, progress: Progress) -> dict[str, Any]:
             told = json.loads(line)
             if "trial" in told:
                 trials[told["trial"]] = told
-                solved = sum(trial["solved"] for trial in trials.values())
-                progress.show(
-                    f"trial {told['trial']} step {told['step']} accuracy {told['accuracy']:.3f}, "
-                    f"{solved} of {job.trials} solved, {told['seconds']:.0f} s"
-                )
-                if told["solved"] and job.until_solved:
-                    after = f"{told['step']} steps, {told['seconds']:.0f} s"
-                    progress.say(f"trial {told['trial']} solved after {after}")
+                _show(told, trials, job, progress)
     if child.returncode:
         raise RuntimeError(f"{side}: its process ended with status {child.returncode}")
     progress.finish()
     steps = sum(trial["step"] for trial in trials.values())
-    solved = [trial for trial in trials.values() if trial["solved"]]
-    low, high = wilson_interval(len(solved), job.trials)
+    ends = sorted((trial["seconds"], trial["solved"]) for trial in trials.values())
+    to_solve = [trial["step"] for trial in trials.values() if trial["solved"]]
     return {
-        "name": side,
-        "is_ours": side == "lstm_attn",
         "seconds": told["seconds"],
         "compile_seconds": told["compile_seconds"],
-        "steps": steps,
         "steps_per_second": steps / (told["seconds"] - told["compile_seconds"]),
-        "trials": job.trials,
-        "solved": len(solved),
-        "solve_rate_low": low,
-        "solve_rate_high": high,
-        "median_steps_to_solve": statistics.median(t["step"] for t in solved) if solved else None,
+        "solved": len(to_solve),
+        "interval": wilson_interval(len(to_solve), job.trials),
+        "median_steps_to_solve": statistics.median(to_solve) if to_solve else None,
+        "ends": ends,
         "per_trial": [trials[trial] for trial in sorted(trials)],
     }
 
 
-def in_turns(job: Job) -> list[tuple[str, Job]]:
-    """What is run one after another: each side once to solved, or in turns for a few steps."""
-    if not SHORT.value:
-        return [(side, job) for side in SIDES]
+def _show(
+    told: dict[str, Any], trials: dict[int, dict[str, Any]], job: Job, progress: Progress
+) -> None:
+    solved = sum(trial["solved"] for trial in trials.values())
+    progress.show(
+        f"trial {told['trial']} step {told['step']} accuracy {told['accuracy']:.3f}, "
+        f"{solved} of {job.trials} solved, {told['seconds']:.0f} s"
+    )
+    ended = told["step"] == job.steps or (told["solved"] and job.until_solved)
+    if ended and job.until_solved:
+        verdict = "solved" if told["solved"] else "not solved"
+        steps, seconds = told["step"], told["seconds"]
+        progress.say(f"trial {told['trial']} {verdict} after {steps} steps, at {seconds:.0f} s")
+
+
+def rates_in_turns(job: Job) -> dict[str, list[dict[str, Any]]]:
+    """Side -> what SHORT_ROUNDS runs of a few steps took, the sides in turns."""
     fixed = dataclasses.replace(job, until_solved=False)
     fewer = dataclasses.replace(fixed, trials=min(job.trials, SHORT_PEER_TRIALS))
-    return [
-        (side, fixed if side == "lstm_attn" else fewer)
-        for _ in range(SHORT_ROUNDS)
-        for side in SIDES
-    ]
+    with Progress(SHORT_ROUNDS * len(SIDES)) as progress:
+        rounds = [
+            {side: do(side, fixed if side == OURS else fewer, progress) for side in SIDES}
+            for _ in range(SHORT_ROUNDS)
+        ]
+    return {side: [done[side] for done in rounds] for side in SIDES}
 
 
-def table(record: dict[str, Any]) -> Table:
-    """A line a run, and the ratio of the two sides."""
-    length = record["job"]["length"]
-    table = Table(title=f"Adding, T = {length}: a whole study", box=box.SIMPLE_HEAD)
-    for heading in ("", "trials", "solved", "steps to solve", "steps/s", "compiling", "seconds"):
-        table.add_column(heading, justify="right" if heading else "left")
-    for run in record["runs"]:
-        interval = f"({run['solve_rate_low']:.2f}–{run['solve_rate_high']:.2f})"
-        median = run["median_steps_to_solve"]
-        table.add_row(
-            run["name"],
-            str(run["trials"]),
-            f"{run['solved']} {interval}" if record["until_solved"] else "",
-            f"{median:,.0f}" if median is not None and record["until_solved"] else "",
-            f"{run['steps_per_second']:.0f}",
-            f"{run['compile_seconds']:.1f}",
-            f"{run['seconds']:.1f}",
-        )
-    table.caption = "ours is " + ", ".join(
-        f"{ratio:.2f} times as fast in {what}" for what, ratio in record["ratios"].items()
+def rates_table(runs: dict[str, list[dict[str, Any]]], job: Job) -> Table:
+    """Steps a second and seconds of compilation, medians over the runs."""
+    medians = {
+        side: {
+            key: statistics.median(run[key] for run in mine)
+            for key in ("steps_per_second", "compile_seconds")
+        }
+        for side, mine in runs.items()
+    }
+    speed = medians[OURS]["steps_per_second"] / medians[PEER]["steps_per_second"]
+    table = Table(
+        title=f"Adding, T = {job.length}: ours takes {speed:.2f} times as many steps a second",
+        box=box.SIMPLE_HEAD,
     )
+    for heading in ("side", "steps/s", "compiling, s"):
+        table.add_column(heading, justify="left" if heading == "side" else "right")
+    for side, row in medians.items():
+        table.add_row(side, f"{row['steps_per_second']:.1f}", f"{row['compile_seconds']:.1f}")
     return table
 
 
-def ratios(runs: list[dict[str, Any]], *, until_solved: bool) -> dict[str, float]:
-    """The peer's figure over ours, medians over runs: what -> how many times as fast ours is."""
+def make_record(job: Job, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The figures of a job done by both sides, with the machine that they depend on."""
 
-    def median(ours: bool, value: Any) -> float:
-        return statistics.median(value(run) for run in runs if run["is_ours"] == ours)
+    def speed(value: Callable[[dict[str, Any]], float]) -> float:
+        return value(rows[PEER]) / value(rows[OURS])
 
-    def without_compiling(run: dict[str, Any]) -> float:
-        return run["seconds"] - run["compile_seconds"]
+    return {
+        "benchmark": "whole_job",
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **environment.machine(),
+        **dataclasses.asdict(job),
+        "rows": rows,
+        "speed": speed(lambda row: row["seconds"]),
+        "speed_without_compiling": speed(lambda row: row["seconds"] - row["compile_seconds"]),
+        "speed_by_steps": 1 / speed(lambda row: row["steps_per_second"]),
+    }
 
-    values: dict[str, Any] = {"steps a second": lambda run: 1 / run["steps_per_second"]}
-    if until_solved:
-        values |= {
-            "seconds": lambda run: run["seconds"],
-            "seconds without compiling": without_compiling,
-        }
-    return {what: median(False, value) / median(True, value) for what, value in values.items()}
+
+def job_table(record: dict[str, Any]) -> Table:
+    """A line a side, and how much faster ours is."""
+    table = Table(
+        title=f"Adding, T = {record['length']}, {record['trials']} trials of an LSTM of "
+        f"H = {record['features']}: ours is {record['speed']:.2f} times as fast",
+        caption=f"without compiling {record['speed_without_compiling']:.2f} times, "
+        f"by steps a second {record['speed_by_steps']:.2f} times",
+        box=box.SIMPLE_HEAD,
+    )
+    for heading in ("side", "solved", "steps to solve", "steps/s", "compiling, s", "seconds"):
+        table.add_column(heading, justify="left" if heading == "side" else "right")
+    for side, row in record["rows"].items():
+        low, high = row["interval"]
+        median = row["median_steps_to_solve"]
+        table.add_row(
+            side,
+            f"{row['solved']}/{record['trials']} ({low:.2f}–{high:.2f})",
+            "–" if median is None else f"{median:,.0f}",
+            f"{row['steps_per_second']:.1f}",
+            f"{row['compile_seconds']:.1f}",
+            f"{row['seconds']:.1f}",
+        )
+    return table
 
 
 def picture(record: dict[str, Any]) -> Figure:
     """Solved trials against seconds, compilation included, a line a side."""
     with rc_context(STYLE):
-        figure = Figure(figsize=(5.2, 3.3), layout="constrained")
+        figure = Figure(figsize=(5.6, 3.3), layout="constrained")
         axes = figure.add_subplot()
-        for color, run in zip(COLORS, record["runs"], strict=False):
-            seconds = sorted(t["seconds"] for t in run["per_trial"] if t["solved"])
-            places = [0.0, *seconds, run["seconds"]]
-            counts = [*range(len(seconds) + 1), len(seconds)]
-            axes.step(places, counts, where="post", color=color, label=run["name"], linewidth=1.7)
+        for color, (side, row) in zip(COLORS, record["rows"].items(), strict=False):
+            solved = [seconds for seconds, won in row["ends"] if won]
+            places = [0.0, *solved, row["seconds"]]
+            counts = [*range(len(solved) + 1), len(solved)]
+            label = f"{side}: all trials ended at {row['seconds']:.0f} s"
+            axes.step(places, counts, where="post", color=color, label=label, linewidth=1.7)
         axes.set(
-            xlabel="seconds, compilation included",
-            ylabel=f"solved of {record['job']['trials']} trials",
-            title=f"Adding, T = {record['job']['length']}, trained to solved",
+            xlabel="seconds from the start, compilation included",
+            ylabel=f"solved of {record['trials']} trials",
+            title=f"Adding, T = {record['length']}: LSTM of H = {record['features']}",
         )
-        axes.legend()
+        axes.legend(loc="lower right")
     return figure
 
 
@@ -189,29 +219,22 @@ def main() -> int:
         work(SIDE.value, Job(**json.loads(JOB.value)))
         return 0
     output = Path(OUTPUT.value) if OUTPUT.value else None
-    if output and output.suffix != ".json":
-        raise UsageError(f"--output: expected NAME.json, got {OUTPUT.value!r}")
+    if output and (SHORT.value or output.suffix != ".json"):
+        expected = "none with --short" if SHORT.value else "NAME.json"
+        raise UsageError(f"--output: expected {expected}, got {OUTPUT.value!r}")
     steps = STEPS.value or (SHORT_STEPS if SHORT.value else Job.steps)
-    job = Job(trials=TRIALS.value, length=LENGTH.value, steps=steps)
-    turns = in_turns(job)
-    with Progress(len(turns)) as progress:
-        runs = [do(side, its_job, progress) for side, its_job in turns]
-    record = {
-        "benchmark": "whole_job",
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **environment.machine(),
-        "job": dataclasses.asdict(job),
-        "until_solved": not SHORT.value,
-        "runs": runs,
-        "ratios": ratios(runs, until_solved=not SHORT.value),
-    }
-    progress.console.print(table(record))
+    job = Job(trials=TRIALS.value, length=LENGTH.value, features=FEATURES.value, steps=steps)
+    console = Console(highlight=False, markup=False)
+    if SHORT.value:
+        console.print(rates_table(rates_in_turns(job), job))
+        return 0
+    with Progress(len(SIDES)) as progress:
+        record = make_record(job, {side: do(side, job, progress) for side in SIDES})
+    console.print(job_table(record))
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(record, indent=1) + "\n")
-        if not SHORT.value:
-            picture(record).savefig(output.with_suffix(".png"), dpi=DPI)
-        progress.console.print(f"written: {output}")
+        picture(record).savefig(output.with_suffix(".png"), dpi=DPI)
     return 0
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks import flax_loop, whole_job
 from benchmarks.job import Evaluated, Job
+from experiments.benchmark_sections import SECTIONS
 from experiments.readme import ROOT
 from lstm_attn import interop, models
 from tests.conftest import make_lenient_optimizer
@@ -102,19 +103,16 @@ def test_the_forget_gate_starts_where_ours_does(monkeypatch):
     np.testing.assert_array_equal(theirs, ours["body"]["bias"])
 
 
-def test_ratios_are_the_peers_time_over_ours():
+def test_speeds_are_the_peers_time_over_ours():
     """Oracle: by hand. Catches a ratio upside down, and compilation left in."""
-    runs = [
-        {"is_ours": True, "seconds": 12.0, "compile_seconds": 2.0, "steps_per_second": 40.0},
-        {"is_ours": False, "seconds": 61.0, "compile_seconds": 1.0, "steps_per_second": 10.0},
-    ]
-    found = whole_job.ratios(runs, until_solved=True)
-    assert found == {
-        "steps a second": 4.0,
-        "seconds": 61 / 12,
-        "seconds without compiling": 6.0,
+    rows = {
+        "ours": {"seconds": 12.0, "compile_seconds": 2.0, "steps_per_second": 40.0},
+        "flax": {"seconds": 60.0, "compile_seconds": 1.0, "steps_per_second": 10.0},
     }
-    assert whole_job.ratios(runs, until_solved=False) == {"steps a second": 4.0}
+    record = whole_job.make_record(SMALL, rows)
+    assert record["speed"] == 5.0
+    assert record["speed_without_compiling"] == 5.9
+    assert record["speed_by_steps"] == 4.0
 
 
 def start(*flags):
@@ -125,21 +123,25 @@ def start(*flags):
 
 
 def test_a_whole_job_leaves_its_record_and_picture(tmp_path):
-    """Two trials of T = 2 for 200 steps. Catches a figure that is missing, and a trial that is not
-    told of."""
+    """Two trials of T = 2 for 200 steps. Catches a trial that is lost on the way, a figure that is
+    missing, a record that the README can't show."""
     output = tmp_path / "deep" / "job.json"
-    result = start("--length=2", "--trials=2", "--steps=200", f"--output={output}")
+    flags = ("--length=2", "--trials=2", "--steps=200", "--features=2")
+    result = start(*flags, f"--output={output}")
     assert result.returncode == 0, result.stderr
     record = json.loads(output.read_text())
-    assert record["benchmark"] == "whole_job"
-    assert [run["name"] for run in record["runs"]] == ["lstm_attn", "flax loop"]
-    for run in record["runs"]:
-        assert run["name"] in result.stdout
-        assert 0 < run["compile_seconds"] < run["seconds"]
-        assert [trial["trial"] for trial in run["per_trial"]] == [0, 1]
-        assert all(0 < trial["seconds"] <= run["seconds"] for trial in run["per_trial"])
-        assert all(trial["step"] in (100, 200) for trial in run["per_trial"])
+    assert list(record["rows"]) == ["ours", "flax"]
+    for side, row in record["rows"].items():
+        assert side in result.stdout
+        assert 0 < row["compile_seconds"] < row["seconds"]
+        assert [trial["trial"] for trial in row["per_trial"]] == [0, 1]
+        assert all(trial["step"] in (100, 200) for trial in row["per_trial"])
+        assert sorted(row["ends"]) == row["ends"]
+        assert row["solved"] == sum(solved for _, solved in row["ends"])
+        assert result.stdout.count("solved after") == 4
+    assert record["speed"] == record["rows"]["flax"]["seconds"] / record["rows"]["ours"]["seconds"]
     assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert "| --- |" in SECTIONS["whole_job"](record)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +150,7 @@ def test_a_whole_job_leaves_its_record_and_picture(tmp_path):
         ("--output=job.txt", "--output: expected NAME.json, got 'job.txt'"),
         ("--steps=150", "training.evaluate_every: expected a divisor of steps=150, got 100"),
         ("--length=1", "length"),
+        ("--features=0", "features"),
     ],
 )
 def test_a_mistake_is_one_line(flag, message):
