@@ -1,149 +1,240 @@
-"""How long do eight trials of adding, T = 200, take from the first line to `solved`?
+"""How long does a whole study take: eight trials of adding, T = 200, each trained to `solved`?
 
     python -m benchmarks.whole_job --output=results/benchmarks/whole_job.json
+    python -m benchmarks.whole_job --short
 
-`training.run` on all trials, beside the loop of `benchmarks.flax_loop`: the same task, width,
-optimiser, schedule, batch size, evaluation and end of a trial. Each side runs alone in a process of
-its own, compilation included; ours without a compilation cache.
+Ours (`benchmarks.our_loop`): all trials in one program. The peer (`benchmarks.flax_loop`): the
+usual Flax loop. Same model, optimiser, batches, schedule, criterion and evaluations
+(`benchmarks.job`), each side in a process of its own, one after the other. --short gives every
+trial a fixed number of steps and compares steps a second, in turns; the peer, whose trials follow
+each other, then trains fewer.
 """
 
+import dataclasses
+import datetime
+import importlib
 import json
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 from absl import flags
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import flax_loop
+from benchmarks.job import Job
+from benchmarks.progress import Progress
 from experiments import border, environment
-from lstm_attn import models, tasks, training
 from lstm_attn.analysis import wilson_interval
+from lstm_attn.errors import UsageError
+from lstm_attn.report.figures import COLORS, STYLE
 
-SIDES = {"ours": "#0072B2", "flax": "#D55E00"}
-TRIALS = 8
+DPI = 160
+OURS, PEER = "ours", "flax"
+SIDES = {OURS: "benchmarks.our_loop", PEER: "benchmarks.flax_loop"}
+SHORT_STEPS, SHORT_PEER_TRIALS, SHORT_ROUNDS = 300, 2, 3
 
-LENGTH = flags.DEFINE_integer("length", 200, "T of the adding problem.", lower_bound=2)
-STEPS = flags.DEFINE_integer("steps", 4000, "At most, of each trial.", lower_bound=200)
-FEATURES = flags.DEFINE_integer("features", 64, "H of the LSTM.", lower_bound=1)
-OUTPUT = flags.DEFINE_string("output", None, "Where the figures go, NAME.json and NAME.png.")
-SIDE = flags.DEFINE_enum("side", None, list(SIDES), "In a child: whose job it does.")
-
-
-def settings() -> training.TrainingConfig:
-    return training.TrainingConfig(
-        steps=STEPS.value,
-        seeds=TRIALS,
-        learning_rates=(1e-2,),
-        evaluate_every=100,
-        stop_when_solved=True,
-    )
+SHORT = flags.DEFINE_bool("short", False, "Steps a second, not the time to solve.")
+OUTPUT = flags.DEFINE_string("output", None, "Where the figures go, NAME.json; NAME.png beside it.")
+TRIALS = flags.DEFINE_integer("trials", Job.trials, "How many.", lower_bound=1)
+LENGTH = flags.DEFINE_integer("length", Job.length, "T of the adding problem.", lower_bound=2)
+FEATURES = flags.DEFINE_integer("features", Job.features, "H of the LSTM.", lower_bound=1)
+STEPS = flags.DEFINE_integer("steps", None, "At most so many a trial.", lower_bound=1)
+SIDE = flags.DEFINE_enum("side", None, list(SIDES), "In a child: whose loop.")
+JOB = flags.DEFINE_string("job", None, "In a child: the job, as JSON.")
 
 
-def ours(task: tasks.Task, config: training.TrainingConfig) -> Iterator[tuple[float, bool]]:
-    """(seconds since the start, solved) of each trial as it ends."""
+def work(side: str, job: Job) -> None:
+    """In a child: does the job, and prints a JSON line an evaluation and one at the end."""
+    import jax
+
+    from experiments.profile import CellClock
+
+    # Compilation is part of the job: none may come from an earlier run.
+    jax.config.update("jax_enable_compilation_cache", False)
+    loop = importlib.import_module(SIDES[side])
+    loop.configure()
     began = time.monotonic()
-    training.use_host_cores()
-    model = models.build("lstm", task, models.ModelConfig(features=FEATURES.value))
-    solved = 0
-    for evaluation, _ in training.run(training.make_program(model, task, config), task, config):
-        count = int(evaluation.solved.sum())
-        yield from [(time.monotonic() - began, True)] * (count - solved)
-        solved = count
-    yield from [(time.monotonic() - began, False)] * (TRIALS - solved)
+
+    def tell(**values: Any) -> None:
+        print(json.dumps({**values, "seconds": time.monotonic() - began}), flush=True)
+
+    with CellClock() as clock:
+        loop.run(job, lambda evaluated: tell(**evaluated._asdict()))
+    spent = clock.seconds()
+    tell(compile_seconds=spent["trace"] + spent["compile"])
 
 
-def child(side: str) -> None:
-    task, config = tasks.adding(LENGTH.value), settings()
-    sides = {
-        "ours": lambda: ours(task, config),
-        "flax": lambda: flax_loop.train(task, config, FEATURES.value),
+def do(side: str, job: Job, progress: Progress) -> dict[str, Any]:
+    """Has a child do the job; what it took."""
+    progress.start(f"{side}, {job.trials} trials")
+    command = [sys.executable, "-m", "benchmarks.whole_job"]
+    command += [f"--side={side}", f"--job={json.dumps(dataclasses.asdict(job))}"]
+    trials: dict[int, dict[str, Any]] = {}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout
+        for line in child.stdout:
+            told = json.loads(line)
+            if "trial" in told:
+                trials[told["trial"]] = told
+                _show(told, trials, job, progress)
+    if child.returncode:
+        raise RuntimeError(f"{side}: its process ended with status {child.returncode}")
+    progress.finish()
+    steps = sum(trial["step"] for trial in trials.values())
+    ends = sorted((trial["seconds"], trial["solved"]) for trial in trials.values())
+    to_solve = [trial["step"] for trial in trials.values() if trial["solved"]]
+    return {
+        "seconds": told["seconds"],
+        "compile_seconds": told["compile_seconds"],
+        "steps_per_second": steps / (told["seconds"] - told["compile_seconds"]),
+        "solved": len(to_solve),
+        "interval": wilson_interval(len(to_solve), job.trials),
+        "median_steps_to_solve": statistics.median(to_solve) if to_solve else None,
+        "ends": ends,
+        "per_trial": [trials[trial] for trial in sorted(trials)],
     }
-    for seconds, solved in sides[side]():
-        print(json.dumps([seconds, solved]), flush=True)
 
 
-def ask(side: str, console: Console) -> list[tuple[float, bool]]:
-    """The ends of that side's trials, each shown as it comes."""
-    command = [sys.executable, "-m", "benchmarks.whole_job", f"--side={side}"]
-    command += [f"--{flag.name}={flag.value}" for flag in (LENGTH, STEPS, FEATURES)]
-    ends: list[tuple[float, bool]] = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        for line in process.stdout:
-            seconds, solved = json.loads(line)
-            ends.append((seconds, solved))
-            verdict = "solved" if solved else "not solved"
-            console.print(f"{side}: trial {len(ends)} of {TRIALS} {verdict} at {seconds:.0f} s")
-    if process.returncode:
-        raise RuntimeError(f"the child for {side} ended with status {process.returncode}")
-    return ends
-
-
-def picture(record: dict) -> plt.Figure:
-    """Ended trials against seconds, a line a side; a dot where a trial ended because it solved."""
-    figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
-    for side, color in SIDES.items():
-        row = record["rows"][side]
-        ends = row["ends"]
-        label = f"{side}: {row['seconds']:.0f} s, {row['solved']} solved"
-        seconds = [0, *(second for second, _ in ends)]
-        axes.step(seconds, range(len(ends) + 1), where="post", color=color, label=label)
-        won = [(second, count) for count, (second, solved) in enumerate(ends, 1) if solved]
-        if won:
-            axes.plot(*zip(*won, strict=True), "o", color=color)
-    axes.set(xlabel="seconds from the start", ylabel="trials ended", ylim=(0, TRIALS + 0.5))
-    axes.set_title(
-        f"Adding, T = {record['length']}: {TRIALS} LSTM trials of H = {record['features']}"
+def _show(
+    told: dict[str, Any], trials: dict[int, dict[str, Any]], job: Job, progress: Progress
+) -> None:
+    solved = sum(trial["solved"] for trial in trials.values())
+    progress.show(
+        f"trial {told['trial']} step {told['step']} accuracy {told['accuracy']:.3f}, "
+        f"{solved} of {job.trials} solved, {told['seconds']:.0f} s"
     )
-    axes.legend(loc="lower right")
+    ended = told["step"] == job.steps or (told["solved"] and job.until_solved)
+    if ended and job.until_solved:
+        verdict = "solved" if told["solved"] else "not solved"
+        steps, seconds = told["step"], told["seconds"]
+        progress.say(f"trial {told['trial']} {verdict} after {steps} steps, at {seconds:.0f} s")
+
+
+def rates_in_turns(job: Job) -> dict[str, list[dict[str, Any]]]:
+    """Side -> what SHORT_ROUNDS runs of a few steps took, the sides in turns."""
+    fixed = dataclasses.replace(job, until_solved=False)
+    fewer = dataclasses.replace(fixed, trials=min(job.trials, SHORT_PEER_TRIALS))
+    with Progress(SHORT_ROUNDS * len(SIDES)) as progress:
+        rounds = [
+            {side: do(side, fixed if side == OURS else fewer, progress) for side in SIDES}
+            for _ in range(SHORT_ROUNDS)
+        ]
+    return {side: [done[side] for done in rounds] for side in SIDES}
+
+
+def rates_table(runs: dict[str, list[dict[str, Any]]], job: Job) -> Table:
+    """Steps a second and seconds of compilation, medians over the runs."""
+    medians = {
+        side: {
+            key: statistics.median(run[key] for run in mine)
+            for key in ("steps_per_second", "compile_seconds")
+        }
+        for side, mine in runs.items()
+    }
+    speed = medians[OURS]["steps_per_second"] / medians[PEER]["steps_per_second"]
+    table = Table(
+        title=f"Adding, T = {job.length}: ours takes {speed:.2f} times as many steps a second",
+        box=box.SIMPLE_HEAD,
+    )
+    for heading in ("side", "steps/s", "compiling, s"):
+        table.add_column(heading, justify="left" if heading == "side" else "right")
+    for side, row in medians.items():
+        table.add_row(side, f"{row['steps_per_second']:.1f}", f"{row['compile_seconds']:.1f}")
+    return table
+
+
+def make_record(job: Job, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The figures of a job done by both sides, with the machine that they depend on."""
+
+    def speed(value: Callable[[dict[str, Any]], float]) -> float:
+        return value(rows[PEER]) / value(rows[OURS])
+
+    return {
+        "benchmark": "whole_job",
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **environment.machine(),
+        **dataclasses.asdict(job),
+        "rows": rows,
+        "speed": speed(lambda row: row["seconds"]),
+        "speed_without_compiling": speed(lambda row: row["seconds"] - row["compile_seconds"]),
+        "speed_by_steps": 1 / speed(lambda row: row["steps_per_second"]),
+    }
+
+
+def job_table(record: dict[str, Any]) -> Table:
+    """A line a side, and how much faster ours is."""
+    table = Table(
+        title=f"Adding, T = {record['length']}, {record['trials']} trials of an LSTM of "
+        f"H = {record['features']}: ours is {record['speed']:.2f} times as fast",
+        caption=f"without compiling {record['speed_without_compiling']:.2f} times, "
+        f"by steps a second {record['speed_by_steps']:.2f} times",
+        box=box.SIMPLE_HEAD,
+    )
+    for heading in ("side", "solved", "steps to solve", "steps/s", "compiling, s", "seconds"):
+        table.add_column(heading, justify="left" if heading == "side" else "right")
+    for side, row in record["rows"].items():
+        low, high = row["interval"]
+        median = row["median_steps_to_solve"]
+        table.add_row(
+            side,
+            f"{row['solved']}/{record['trials']} ({low:.2f}–{high:.2f})",
+            "–" if median is None else f"{median:,.0f}",
+            f"{row['steps_per_second']:.1f}",
+            f"{row['compile_seconds']:.1f}",
+            f"{row['seconds']:.1f}",
+        )
+    return table
+
+
+def picture(record: dict[str, Any]) -> Figure:
+    """Solved trials against seconds, compilation included, a line a side."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(5.6, 3.3), layout="constrained")
+        axes = figure.add_subplot()
+        for color, (side, row) in zip(COLORS, record["rows"].items(), strict=False):
+            solved = [seconds for seconds, won in row["ends"] if won]
+            places = [0.0, *solved, row["seconds"]]
+            counts = [*range(len(solved) + 1), len(solved)]
+            label = f"{side}: all trials ended at {row['seconds']:.0f} s"
+            axes.step(places, counts, where="post", color=color, label=label, linewidth=1.7)
+        axes.set(
+            xlabel="seconds from the start, compilation included",
+            ylabel=f"solved of {record['trials']} trials",
+            title=f"Adding, T = {record['length']}: LSTM of H = {record['features']}",
+        )
+        axes.legend(loc="lower right")
     return figure
 
 
 def main() -> int:
-    if SIDE.value:
-        child(SIDE.value)
+    if SIDE.value and JOB.value:
+        work(SIDE.value, Job(**json.loads(JOB.value)))
         return 0
-    console = Console(highlight=False)
-    rows: dict[str, dict[str, Any]] = {}
-    for side in SIDES:
-        ends = ask(side, console)
-        solved = sum(won for _, won in ends)
-        rows[side] = {
-            "seconds": ends[-1][0],
-            "solved": solved,
-            "interval": wilson_interval(solved, TRIALS),
-            "ends": ends,
-        }
-    speed = rows["flax"]["seconds"] / rows["ours"]["seconds"]
-    record = {
-        **environment.machine(),
-        "length": LENGTH.value,
-        "features": FEATURES.value,
-        "steps": STEPS.value,
-        "rows": rows,
-        "speed": speed,
-    }
-    table = Table(
-        title=f"Adding, T = {LENGTH.value}, {TRIALS} trials: ours is {speed:.1f} times as fast"
-    )
-    for heading in ("side", "seconds", "solved", "95 % interval"):
-        table.add_column(heading)
-    for side, row in rows.items():
-        low, high = row["interval"]
-        solved_of_all = f"{row['solved']}/{TRIALS}"
-        table.add_row(side, f"{row['seconds']:.0f}", solved_of_all, f"{low:.2f} to {high:.2f}")
-    console.print(table)
-    if OUTPUT.value:
-        path = Path(OUTPUT.value)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(record, indent=1) + "\n")
-        picture(record).savefig(path.with_suffix(".png"), dpi=120)
+    output = Path(OUTPUT.value) if OUTPUT.value else None
+    if output and (SHORT.value or output.suffix != ".json"):
+        expected = "none with --short" if SHORT.value else "NAME.json"
+        raise UsageError(f"--output: expected {expected}, got {OUTPUT.value!r}")
+    steps = STEPS.value or (SHORT_STEPS if SHORT.value else Job.steps)
+    job = Job(trials=TRIALS.value, length=LENGTH.value, features=FEATURES.value, steps=steps)
+    console = Console(highlight=False, markup=False)
+    if SHORT.value:
+        console.print(rates_table(rates_in_turns(job), job))
+        return 0
+    with Progress(len(SIDES)) as progress:
+        record = make_record(job, {side: do(side, job, progress) for side in SIDES})
+    console.print(job_table(record))
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps(record, indent=1) + "\n")
+        picture(record).savefig(output.with_suffix(".png"), dpi=DPI)
     return 0
 
 

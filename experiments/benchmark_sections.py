@@ -188,7 +188,7 @@ def whole_job_section(record: Record) -> str:
         _table(["side", "seconds", "solved"], lines, left=(0,)),
         f"Adding, T = {record['length']:,}, an LSTM of H = {record['features']}, at most "
         f"{record['steps']:,} steps a trial, compilation included: ours is {speed} times as fast.",
-        '<img src="results/benchmarks/whole_job.png" alt="Ended trials against seconds">',
+        '<img src="results/benchmarks/whole_job.png" alt="Solved trials against seconds">',
     )
 
 

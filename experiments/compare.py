@@ -6,9 +6,9 @@ The same command on an interrupted run folder goes on where it stopped.
 """
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator, Sequence
 
-import jax
 import numpy as np
 from absl import flags
 from ml_collections import config_flags
@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import border, compilation_cache, environment, profile
+from experiments.ahead import in_advance
 from experiments.grid import CompareConfig, GridCell, grid_cells
 from experiments.progress import GridProgress
 from lstm_attn import models, report, training
@@ -24,6 +25,7 @@ from lstm_attn.analysis import summarise
 from lstm_attn.errors import UsageError
 from lstm_attn.history import stack
 from lstm_attn.runs import METRICS, RunFolder
+from lstm_attn.training import Program
 
 # Heads that are many for the width leave few widths to choose from.
 NEAR_EQUAL = 0.1
@@ -47,21 +49,30 @@ PROFILE = flags.DEFINE_bool(
 flags.mark_flag_as_required("config")
 
 
+def make_program(cell: GridCell, config: CompareConfig) -> Program:
+    """The program that trains a cell."""
+    model = models.build(cell.model_name, cell.task, config.model)
+    return training.make_program(model, cell.task, config.training)
+
+
 def train_cell(
     cell: GridCell,
     config: CompareConfig,
     folder: RunFolder,
     progress: GridProgress,
     *,
+    prepared: Callable[[], Program] | None = None,
     clocked: Callable[[Iterator[profile.Chunk]], Iterator[profile.Chunk]] = iter,
 ) -> None:
     """Trains one cell from its last checkpoint, if it has one, to its record in results.json.
 
     Args:
+      prepared: gives the cell's program; None for one that is compiled when it is needed.
       clocked: what the chunks pass through as they come.
     """
-    model = models.build(cell.model_name, cell.task, config.model)
-    program = training.make_program(model, cell.task, config.training)
+    began = time.monotonic()
+    progress.compiling(cell)
+    program = prepared() if prepared else make_program(cell, config)
     checkpoint = folder.checkpoint(cell.name)
     restored = training.checkpoints.restore(checkpoint, program) if checkpoint.exists() else None
     step = 0 if restored is None else int(restored.step[0])
@@ -76,7 +87,14 @@ def train_cell(
 
     progress.start(cell, step)
     seeds, learning_rates = training.trial_settings(config.training)
-    chunks = training.run(program, cell.task, config.training, states=restored, earlier=evaluations)
+    chunks = training.run(
+        program,
+        cell.task,
+        config.training,
+        states=restored,
+        earlier=evaluations,
+        began=began,
+    )
     for evaluation, states in clocked(chunks):
         # In this order: a line without its checkpoint is dropped on resuming, and done again.
         folder.add_evaluation(cell.name, evaluation)
@@ -85,6 +103,7 @@ def train_cell(
         steps_to_solve = stack(evaluations, seeds, learning_rates).steps_to_solve
         progress.evaluated(cell, evaluation, int(np.isfinite(steps_to_solve).sum()))
 
+    model = models.build(cell.model_name, cell.task, config.model)
     reference = models.build(models.REFERENCE, cell.task, config.model)
     parameters, budget = map(models.count_parameters, (model, reference))
     record = {
@@ -172,12 +191,14 @@ def compare(config: CompareConfig, cells: list[GridCell], folder: RunFolder) -> 
     waiting = [cell for cell in cells if cell.name not in finished]
     console.print(f"{layout}; {len(waiting)} of {len(cells)} grid cells to train", soft_wrap=True)
     with GridProgress(waiting, config.training.steps) as progress:
-        for cell in waiting:
-            if PROFILE.value:
+        if PROFILE.value:
+            # One cell after the other, so that each second has one cause.
+            for cell in waiting:
                 profiled(cell, config, folder, progress)
-            else:
-                train_cell(cell, config, folder, progress)
-            jax.clear_caches()
+        else:
+            programs = in_advance(lambda cell: make_program(cell, config).compiled(), waiting)
+            for cell, prepared in zip(waiting, programs, strict=True):
+                train_cell(cell, config, folder, progress, prepared=prepared)
     console.print(closing_table(report.in_grid_order(folder)))
     if PROFILE.value and folder.times:
         console.print(profile.times_table(folder.times))

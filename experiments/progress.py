@@ -53,12 +53,15 @@ class GridProgress:
     ) -> None:
         self._live.stop()
 
-    def start(self, cell: GridCell, step: int) -> None:
-        """A cell begins at this step; steps done in an earlier run need no more time."""
-        self._left[cell.name] = cell.task.sequence_length * (self._steps - step)
+    def compiling(self, cell: GridCell) -> None:
+        """A cell begins: its program is made, or waited for."""
         self._last_seen, self._compiling = time.monotonic(), True
         self._waiting -= 1
-        self._show(cell, step, "compiling")
+        self._show(cell, 0, "compiling")
+
+    def start(self, cell: GridCell, step: int) -> None:
+        """It trains from this step on; steps done in an earlier run need no more time."""
+        self._left[cell.name] = cell.task.sequence_length * (self._steps - step)
 
     def evaluated(self, cell: GridCell, evaluation: Evaluation, ever_solved: int) -> None:
         left = cell.task.sequence_length * (self._steps - evaluation.step)

@@ -13,7 +13,7 @@ class Evaluation:
     Where a trial ends once it has solved (`stop_when_solved`), its values stay those of its end.
 
     step: optimiser steps done.
-    seconds: wall seconds since the cell began, compilation included.
+    seconds: wall seconds since the cell began, with the wait for its compilation.
     metrics: name -> [R] or [R, ...]: the task's metrics, and `train_loss`, the mean over the
       steps since the last evaluation. NaN where it was not finite.
     solved: bool [R], whether the task's criterion held.

@@ -25,6 +25,7 @@ def run(
     *,
     states: TrialState | None = None,
     earlier: Sequence[Evaluation] = (),
+    began: float | None = None,
 ) -> Iterator[tuple[Evaluation, TrialState]]:
     """Trains a grid cell, yielding each evaluation with the states it was made from.
 
@@ -42,9 +43,11 @@ def run(
       program: of this task and config, from `make_program`.
       states: to go on from, None for a start.
       earlier: the evaluations that led to the states, for the clock and for what has ended.
+      began: `time.monotonic()` when the cell was begun, if before this call.
     """
     last = earlier[-1] if earlier else None
-    began = time.monotonic() - (last.seconds if last else 0.0)
+    began = time.monotonic() if began is None else began
+    began -= last.seconds if last else 0.0
     ended = np.zeros(config.trials, bool)
     if config.stop_when_solved:
         for evaluation in earlier:

@@ -1,6 +1,6 @@
 """All trials of a grid cell as one jitted program: a chunk of training steps and an evaluation."""
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -16,20 +16,42 @@ from lstm_attn.training.trial import TrialState, make_trial
 
 
 class Program(NamedTuple):
-    """A grid cell compiled: start() -> states, advance(states, active) -> (states, metrics).
+    """A grid cell as jitted functions.
 
-    start: the states before the first step.
+    start() gives the states of all trials, advance(states, active) the states and metrics after.
+
+    start_trial: a seed and a learning rate to the state of one trial before its first step.
     advance: one chunk of `evaluate_every` steps for every trial, then an evaluation on fresh data.
       A trial where `active`, bool [R], is False rests: only its step goes on, and its metrics are
       NaN. None for all active. The states given are donated: their buffers are reused.
-    shapes: those of the states.
+    settings: of the R trials, as `trial_settings` gives them.
+    shapes: those of the states, and where they lie.
     layout: where the trials lie.
     """
 
-    start: Callable[[], TrialState]
-    advance: jax.stages.Wrapped
+    start_trial: jax.stages.Wrapped | jax.stages.Compiled
+    advance: jax.stages.Wrapped | jax.stages.Compiled
+    settings: tuple[np.ndarray, np.ndarray]
     shapes: TrialState
     layout: Layout
+
+    def start(self) -> TrialState:
+        """The states before the first step."""
+        # One trial at a time: a smaller program than that of all, which runs only here.
+        states = [self.start_trial(*setting) for setting in zip(*self.settings, strict=True)]
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *states)
+        return jax.device_put(stacked, self.layout.by_trial)
+
+    def compiled(self) -> "Program":
+        """The same, compiled now and not when it is first called; `active` must then be given."""
+        assert isinstance(self.start_trial, jax.stages.Wrapped)
+        assert isinstance(self.advance, jax.stages.Wrapped)
+        setting = [column[0] for column in self.settings]
+        active = np.ones(len(self.settings[0]), bool)
+        return self._replace(
+            start_trial=self.start_trial.lower(*setting).compile(),
+            advance=self.advance.lower(self.shapes, active).compile(),
+        )
 
 
 def trial_settings(config: TrainingConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -44,12 +66,6 @@ def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
     trial = make_trial(model, task, config, layout.batch_shards)
     settings = trial_settings(config)
     start_trial = jax.jit(trial.start, compiler_options=quickly_compiled(0))
-
-    def start() -> TrialState:
-        # One trial at a time: a smaller program than that of all, which runs only here.
-        states = [start_trial(*setting) for setting in zip(*settings, strict=True)]
-        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *states)
-        return jax.device_put(stacked, layout.by_trial)
 
     # Jitted for its cache alone: `rest` asks for its shapes without tracing it once more.
     @jax.jit
@@ -73,17 +89,17 @@ def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
         return step_or_rest((states, active))
 
     one = start_trial.eval_shape(*(column[0] for column in settings))
+    stacked = partial(jax.ShapeDtypeStruct, sharding=layout.by_trial)
     return Program(
-        start=start,
+        start_trial=start_trial,
         advance=jax.jit(
             advance,
             donate_argnums=0,
             out_shardings=layout.by_trial,
             compiler_options=quickly_compiled(1),
         ),
-        shapes=jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct((config.trials, *leaf.shape), leaf.dtype), one
-        ),
+        settings=settings,
+        shapes=jax.tree.map(lambda leaf: stacked((config.trials, *leaf.shape), leaf.dtype), one),
         layout=layout,
     )
 

@@ -1,9 +1,9 @@
 """Where the time of a chunk goes: growing prefixes of a training step, timed one by one."""
 
 import itertools
-import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -17,7 +17,7 @@ from lstm_attn.training.program import make_program, quickly_compiled
 from lstm_attn.training.trial import TrialState, make_trial
 
 STAGES = ("data", "forward", "backward", "optimiser", "evaluation")
-REPEATS = 3
+ROUNDS = 4
 
 
 def stage_seconds(
@@ -27,9 +27,9 @@ def stage_seconds(
 
     Four programs are compiled and timed: the data of a step; these and the loss; these and the
     gradients; the whole step. Each goes over its steps in one scan, on the mesh of the cell. A
-    stage is the difference of two neighbours, medians of REPEATS runs, so noise can make a small
-    one negative. Evaluation is a program of its own. What a prefix does not use further is summed
-    up, or else the compiler would leave it out.
+    stage is the difference of two neighbours, the shortest of ROUNDS runs each; noise can make a
+    small one negative. Evaluation is a program of its own. What a prefix makes and does not use is
+    summed up, or else the compiler would leave it out.
 
     Args:
       steps: how many each program takes; the seconds are scaled to `config.evaluate_every`.
@@ -49,30 +49,39 @@ def stage_seconds(
             jax.value_and_grad(trial.loss)(state.params, state, trial.batch(state))
         )
 
-    def seconds(function: Callable[[TrialState], Any]) -> float:
-        on_mesh = jax.jit(
-            program.layout.over_trials(function), compiler_options=quickly_compiled(1)
-        )
-        times = []
-        for _ in range(REPEATS + 1):
-            began = time.perf_counter()
-            jax.block_until_ready(on_mesh(states))
-            times.append(time.perf_counter() - began)
-        return statistics.median(times[1:])  # the first compiles
-
-    def of_steps(step: Callable[[TrialState], tuple[TrialState, Array]]) -> float:
+    def of_steps(step: Callable[[TrialState], tuple[TrialState, Array]]) -> Callable:
         def one_step(state: TrialState, _: None) -> tuple[TrialState, Array]:
             # As far as the compiler sees, parameters change from step to step in each prefix.
             return step(lax.optimization_barrier(state))
 
-        def scanned(state: TrialState) -> tuple[TrialState, Array]:
-            return lax.scan(one_step, state, length=steps)
+        return lambda state: lax.scan(one_step, state, length=steps)
 
-        return seconds(scanned) * config.evaluate_every / steps
+    def compiled(function: Callable[[TrialState], Any]) -> Callable[[], object]:
+        on_mesh = jax.jit(
+            program.layout.over_trials(function), compiler_options=quickly_compiled(1)
+        )
+        return partial(on_mesh.lower(states).compile(), states)
 
-    until = [0.0, *map(of_steps, (data, forward, backward, trial.train_step))]
+    prefixes = (data, forward, backward, trial.train_step)
+    shortest = _shortest_seconds(
+        [compiled(function) for function in (*map(of_steps, prefixes), trial.evaluate)]
+    )
+    until = [0.0, *(seconds * config.evaluate_every / steps for seconds in shortest[:-1])]
     parts = [after - before for before, after in itertools.pairwise(until)]
-    return dict(zip(STAGES, [*parts, seconds(trial.evaluate)], strict=True))
+    return dict(zip(STAGES, [*parts, shortest[-1]], strict=True))
+
+
+def _shortest_seconds(runs: Sequence[Callable[[], object]]) -> list[float]:
+    """Of each, run in turns, so that a slow moment of the machine does not fall on one alone."""
+    rounds = []
+    for _ in range(ROUNDS):
+        times = []
+        for run in runs:
+            began = time.perf_counter()
+            jax.block_until_ready(run())
+            times.append(time.perf_counter() - began)
+        rounds.append(times)
+    return [min(times) for times in zip(*rounds, strict=True)]
 
 
 def _stepped(state: TrialState) -> TrialState:
