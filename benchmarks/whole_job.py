@@ -34,7 +34,8 @@ from benchmarks.progress import Progress
 from experiments import border, environment
 from lstm_attn.analysis import wilson_interval
 from lstm_attn.errors import UsageError
-from lstm_attn.report.figures import COLORS, STYLE
+from lstm_attn.report.colors import COLORS
+from lstm_attn.report.panel import STYLE
 
 DPI = 160
 OURS, PEER = "ours", "flax"

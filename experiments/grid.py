@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+from experiments.cells import Cell
 from lstm_attn import tasks
 from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.models import MODELS, ModelConfig
@@ -37,28 +38,23 @@ class CompareConfig:
         for name in self.models:
             if name not in MODELS:
                 raise unknown_name("model", name, MODELS)
+        grid_cells(self)
 
 
-@dataclasses.dataclass(frozen=True)
-class GridCell:
-    """One model on one task at one length: all its trials are one program."""
-
-    model_name: str
-    task: tasks.Task
-
-    @property
-    def name(self) -> str:
-        return f"{self.task.name}-{self.task.length}-{self.model_name}"
-
-
-def grid_cells(config: CompareConfig) -> list[GridCell]:
+def grid_cells(config: CompareConfig) -> list[Cell]:
     """The cells in the order in which they run: by task, then length, then model.
 
     Raises:
       ValueError: an unknown task or variant, or a length too short for a task, on one line.
     """
     return [
-        GridCell(model_name, tasks.build(task_name, length, config.task.variant))
+        Cell(
+            f"{task_name}-{length}-{model_name}",
+            model_name,
+            tasks.build(task_name, length, config.task.variant),
+            config.model,
+            config.training,
+        )
         for task_name in config.task.names
         for length in config.task.lengths
         for model_name in config.models

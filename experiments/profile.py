@@ -16,9 +16,10 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from experiments.grid import CompareConfig, GridCell
-from lstm_attn import models, training
+from experiments.progress import Trained
+from lstm_attn import training
 from lstm_attn.history import Evaluation
+from lstm_attn.models import Model
 from lstm_attn.runs import PROFILE, RunFolder
 from lstm_attn.training import Layout, TrialState
 
@@ -110,14 +111,11 @@ def whole_chunks(evaluations: Sequence[Evaluation], layout: Layout, *, resting: 
     return work
 
 
-def profile_cell(
-    cell: GridCell, config: CompareConfig, clock: CellClock, folder: RunFolder
-) -> None:
+def profile_cell(model: Model, cell: Trained, clock: CellClock, folder: RunFolder) -> None:
     """Divides the clocked time of a trained cell, notes it in the folder, and writes a trace."""
     seconds = clock.seconds()
     chunks = seconds.pop("chunks")
-    model = models.build(cell.model_name, cell.task, config.model)
-    settings = config.training
+    settings = cell.training
     layout = training.choose_layout(settings)
     work = whole_chunks(clock.evaluations, layout, resting=settings.stop_when_solved)
     steps = 1
@@ -134,19 +132,17 @@ def profile_cell(
         "host": host,
     }
     folder.add_times({"cell": cell.name, "seconds": parts})
-    _write_trace(model, cell, config, folder)
+    _write_trace(model, cell, folder)
 
 
-def _write_trace(
-    model: models.Model, cell: GridCell, config: CompareConfig, folder: RunFolder
-) -> None:
+def _write_trace(model: Model, cell: Trained, folder: RunFolder) -> None:
     """TRACED_STEPS steps and one batch of evaluation, for TensorBoard or Perfetto."""
     few = dataclasses.replace(
-        config.training,
+        cell.training,
         steps=TRACED_STEPS,
         evaluate_every=TRACED_STEPS,
         warmup_steps=0,
-        evaluation_sequences=config.training.evaluation_batch,
+        evaluation_sequences=cell.training.evaluation_batch,
     )
     program = training.make_program(model, cell.task, few)
     jax.block_until_ready(program.advance(program.start()))

@@ -1,16 +1,30 @@
 """Live progress over a grid: which cell, step, loss over baseline, solve count, time left."""
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
+from typing import Protocol
 
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from experiments.grid import GridCell
 from lstm_attn.history import Evaluation
+from lstm_attn.tasks import Task
+from lstm_attn.training import TrainingConfig
 
 UNKNOWN = "--:--"
+
+
+class Trained(Protocol):
+    """What progress asks of a cell."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def task(self) -> Task: ...
+    @property
+    def training(self) -> TrainingConfig: ...
 
 
 class GridProgress:
@@ -20,10 +34,9 @@ class GridProgress:
     and for each cell that waits the time that the others took to their first evaluation.
     """
 
-    def __init__(self, cells: list[GridCell], steps: int) -> None:
+    def __init__(self, cells: Sequence[Trained]) -> None:
         self.console = Console(highlight=False, markup=False)
-        self._steps = steps
-        self._left = {cell.name: cell.task.sequence_length * steps for cell in cells}
+        self._left = {cell.name: _work(cell, 0) for cell in cells}
         self._work_seconds, self._work_done = 0.0, 0
         self._startups: list[float] = []
         self._waiting = len(cells)
@@ -37,7 +50,7 @@ class GridProgress:
             TextColumn("{task.fields[status]}", markup=False),
             console=self.console,
         )
-        self._row = self._bar.add_task("", total=steps, status="")
+        self._row = self._bar.add_task("", total=None, status="")
         self._live = Live(self._bar, console=self.console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> "GridProgress":
@@ -53,18 +66,18 @@ class GridProgress:
     ) -> None:
         self._live.stop()
 
-    def compiling(self, cell: GridCell) -> None:
+    def compiling(self, cell: Trained) -> None:
         """A cell begins: its program is made, or waited for."""
         self._last_seen, self._compiling = time.monotonic(), True
         self._waiting -= 1
         self._show(cell, 0, "compiling")
 
-    def start(self, cell: GridCell, step: int) -> None:
+    def start(self, cell: Trained, step: int) -> None:
         """It trains from this step on; steps done in an earlier run need no more time."""
-        self._left[cell.name] = cell.task.sequence_length * (self._steps - step)
+        self._left[cell.name] = _work(cell, step)
 
-    def evaluated(self, cell: GridCell, evaluation: Evaluation, ever_solved: int) -> None:
-        left = cell.task.sequence_length * (self._steps - evaluation.step)
+    def evaluated(self, cell: Trained, evaluation: Evaluation, ever_solved: int) -> None:
+        left = _work(cell, evaluation.step)
         self._measure(self._left[cell.name] - left)
         self._left[cell.name] = left
         ratio = evaluation.median_loss / cell.task.baseline
@@ -74,16 +87,22 @@ class GridProgress:
         )
         self._show(cell, evaluation.step, status)
 
-    def finish(self, cell: GridCell, line: str) -> None:
+    def finish(self, cell: Trained, line: str) -> None:
         """A cell has ended; its line stays on the screen."""
         self._left[cell.name] = 0
         self.console.print(f"{self._title(cell)}  {line}")
 
-    def _title(self, cell: GridCell) -> str:
+    def _title(self, cell: Trained) -> str:
         return f"[{self._numbers[cell.name]}/{len(self._numbers)}] {cell.name}"
 
-    def _show(self, cell: GridCell, step: int, status: str) -> None:
-        self._bar.update(self._row, description=self._title(cell), completed=step, status=status)
+    def _show(self, cell: Trained, step: int, status: str) -> None:
+        self._bar.update(
+            self._row,
+            description=self._title(cell),
+            completed=step,
+            total=cell.training.steps,
+            status=status,
+        )
         if not self.console.is_terminal:
             self.console.print(f"{self._title(cell)}  {status}", soft_wrap=True)
 
@@ -104,3 +123,8 @@ class GridProgress:
         startup = sum(self._startups) / len(self._startups)
         seconds = int(rate * sum(self._left.values()) + startup * self._waiting)
         return f"{seconds // 60}:{seconds % 60:02d}"
+
+
+def _work(cell: Trained, step: int) -> int:
+    """Steps of sequences that a cell still has to do."""
+    return cell.task.sequence_length * (cell.training.steps - step)

@@ -5,6 +5,7 @@ environment.json    versions, device, layout, commit
 metrics.jsonl       one evaluation of all trials of a cell a line
 checkpoints/        the latest train states of each cell, CELL.safetensors
 results.json        one record a finished cell
+STUDY.json          what a study found beside it, such as horizon.json
 profile/            with --profile: times.json, and a trace of each cell for TensorBoard
 report.html, *.png  drawn from the above by `lstm_attn.report`
 """
@@ -105,6 +106,15 @@ class RunFolder:
         (self.path / PROFILE).mkdir(exist_ok=True)
         others = [noted for noted in self.times if noted["cell"] != record["cell"]]
         _write_json(self.path / PROFILE / "times.json", [*others, record])
+
+    def study(self, name: str) -> dict[str, Any] | None:
+        """What the study of that name found, None where it was not made."""
+        path = self.path / f"{name}.json"
+        return _read_json(path) if path.exists() else None
+
+    def write_study(self, name: str, found: dict[str, Any]) -> None:
+        """Notes what a study found, in the place of what it had noted before."""
+        _write_json(self.path / f"{name}.json", found)
 
     def checkpoint(self, cell: str) -> Path:
         return self.path / "checkpoints" / f"{cell}.safetensors"

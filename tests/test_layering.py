@@ -13,6 +13,7 @@ HOUSE = (
     ("benchmarks",),
     ("experiments",),
     ("configs",),
+    ("lstm_attn.trained",),
     ("lstm_attn.report",),
     ("lstm_attn.runs",),
     ("lstm_attn.analysis",),

@@ -1,21 +1,16 @@
 """The pictures: one panel each, so that a page can set them side by side or in one column."""
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lstm_attn.history import History
+from lstm_attn.report.colors import COLORS, colors_of
+from lstm_attn.report.panel import REFERENCE_COLOR, SIZE_INCHES, line_with_band, panel
 
-SIZE_INCHES = (4.6, 3.3)
-DPI = 200
-# Okabe & Ito 2008: told apart by readers who see fewer colours.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-REFERENCE_COLOR = "#767676"
 RECALL_SHIFT = 0.17  # of a position
 # What is not arithmetic is grey.
 PART_COLORS = {
@@ -29,30 +24,7 @@ PART_COLORS = {
     "unexplained": "#e8e8e8",
     "host": "#404040",
 }
-STYLE: Any = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#999999",
-    "axes.grid": True,
-    "grid.color": "#e8e8e8",
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-}
 Record = Mapping[str, Any]  # of results.json
-
-
-class Panel(Figure):
-    """A figure that a notebook shows, whether or not pyplot has been imported."""
-
-    def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=DPI / 2)
-        return buffer.getvalue()
 
 
 def learning_curves(histories: Mapping[str, History], baseline: float, title: str = "") -> Figure:
@@ -64,13 +36,14 @@ def learning_curves(histories: Mapping[str, History], baseline: float, title: st
     """
 
     def draw(axes: Axes) -> None:
-        for color, (label, history) in zip(_colors(histories), histories.items(), strict=True):
+        for label, color in colors_of(histories).items():
+            history = histories[label]
             ratio = np.where(history.diverged, np.nan, history.metrics["loss"] / baseline)
-            _line_with_band(axes, history.steps, ratio, color, label)
+            line_with_band(axes, history.steps, ratio, color, label)
         axes.axhline(1, color=REFERENCE_COLOR, linestyle="--", linewidth=1, label="no memory")
         axes.set(yscale="log", xlabel="training steps", ylabel="loss / baseline")
 
-    return _panel(title, draw)
+    return panel(title, draw)
 
 
 def recall_by_position(histories: Mapping[str, History], chance: float, title: str = "") -> Figure:
@@ -79,18 +52,18 @@ def recall_by_position(histories: Mapping[str, History], chance: float, title: s
     def draw(axes: Axes) -> None:
         # Models that recall everything lie on one line: dots side by side tell them apart.
         shifts = RECALL_SHIFT * (np.arange(len(histories)) - (len(histories) - 1) / 2)
-        for color, shift, (label, history) in zip(
-            _colors(histories), shifts, histories.items(), strict=True
-        ):
+        colors = colors_of(histories)
+        for shift, (label, history) in zip(shifts, histories.items(), strict=True):
+            color = colors[label]
             accuracy = history.metrics["accuracy_by_position"][-1]  # [R, positions]
             accuracy = np.where(history.diverged[-1][:, None], np.nan, accuracy)
             positions = np.arange(1, accuracy.shape[1] + 1)
-            _line_with_band(axes, positions + shift, accuracy.T, color, label, dots=True)
+            line_with_band(axes, positions + shift, accuracy.T, color, label, dots=True)
             axes.set_xticks(positions)
         axes.axhline(chance, color=REFERENCE_COLOR, linestyle="--", linewidth=1, label="no memory")
         axes.set(ylim=(0, 1.05), xlabel="recalled position", ylabel="accuracy")
 
-    return _panel(title, draw)
+    return panel(title, draw)
 
 
 def solve_rates(records: Sequence[Record], title: str = "") -> Figure:
@@ -109,7 +82,7 @@ def solve_rates(records: Sequence[Record], title: str = "") -> Figure:
         axes.set(ylim=(-0.03, 1.03), ylabel="trials that solve")
         _length_axis(axes, records)
 
-    return _panel(title, draw)
+    return panel(title, draw)
 
 
 def steps_to_solve(records: Sequence[Record], title: str = "") -> Figure:
@@ -129,7 +102,7 @@ def steps_to_solve(records: Sequence[Record], title: str = "") -> Figure:
         axes.set_ylabel("steps to solve")
         _length_axis(axes, records)
 
-    return _panel(title, draw)
+    return panel(title, draw)
 
 
 def seconds_by_part(times: Sequence[Record], title: str = "") -> Figure:
@@ -151,38 +124,13 @@ def seconds_by_part(times: Sequence[Record], title: str = "") -> Figure:
         axes.tick_params(axis="y", labelsize=7, length=0)
         axes.set_xlabel("seconds")
 
-    return _panel(title, draw, (SIZE_INCHES[0], 1.5 + 0.18 * len(times)))
-
-
-def _panel(title: str, draw: Any, inches: tuple[float, float] = SIZE_INCHES) -> Figure:
-    with rc_context(STYLE):
-        figure = Panel(figsize=inches, dpi=DPI, layout="constrained")
-        axes = figure.add_subplot()
-        draw(axes)
-        axes.set_title(title)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    return figure
-
-
-def _line_with_band(
-    axes: Axes, x: np.ndarray, y: np.ndarray, color: str, label: str, *, dots: bool = False
-) -> None:
-    """Median and range of y [x, R], with a dot at the end or at every x. The line is left out where
-    the median is not finite."""
-    finite = np.where(np.isfinite(y), y, np.inf)
-    middle, low = np.median(finite, axis=1), finite.min(axis=1)
-    high = np.where(np.isfinite(y), y, -np.inf).max(axis=1)
-    shown = np.isfinite(middle)
-    axes.fill_between(x, low, high, where=shown, color=color, alpha=0.15, linewidth=0)
-    marked = slice(None) if dots else slice(-1, None)
-    axes.plot(x[shown], middle[shown], color=color, linewidth=1.2 if dots else 1.7, label=label)
-    axes.plot(x[shown][marked], middle[shown][marked], "o", color=color, markersize=3.5)
+    return panel(title, draw, (SIZE_INCHES[0], 1.5 + 0.18 * len(times)))
 
 
 def _by_model(records: Sequence[Record]) -> Iterable[tuple[str, float, str, list[Record]]]:
     """(colour, factor that keeps points of equal length apart, model, its records by length)."""
     names = list(dict.fromkeys(record["model"] for record in records))
-    for index, (color, name) in enumerate(zip(_colors(names), names, strict=True)):
+    for index, (name, color) in enumerate(colors_of(names).items()):
         mine = [record for record in records if record["model"] == name]
         offset = 1.06 ** (index - (len(names) - 1) / 2)
         yield color, offset, name, sorted(mine, key=lambda record: record["length"])
@@ -195,7 +143,3 @@ def _length_axis(axes: Axes, records: Sequence[Record]) -> None:
     axes.set_xticks([], minor=True)
     axes.set_xlim(lengths[0] / 1.25, lengths[-1] * 1.25)
     axes.set_xlabel("length T (steps to remember over)")
-
-
-def _colors(names: Iterable[str]) -> list[str]:
-    return [COLORS[index % len(COLORS)] for index, _ in enumerate(names)]

@@ -4,31 +4,24 @@ import base64
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jinja2
 import numpy as np
-from matplotlib.figure import Figure
 
 from lstm_attn.history import History, stack
-from lstm_attn.report import figures, tables
+from lstm_attn.report import figures, studies, tables
+from lstm_attn.report.colors import colors_of
+from lstm_attn.report.section import Picture
 from lstm_attn.runs import RunFolder, flatten
 
 PAGE = "report.html"
 
 
-class Picture(NamedTuple):
-    """A figure of the page; its file name in the run folder is name.png."""
-
-    name: str
-    alt: str
-    figure: Figure
-
-
 def write(path: str | os.PathLike) -> Path:
     """Draws the finished cells of the run folder; returns the path of its report.html."""
     folder = RunFolder(path)
-    records = in_grid_order(folder)
+    records = in_grid_order(folder) if is_grid(folder) else []
     task_names = tables.names(records, "task")
     histories = {record["cell"]: _history(folder, record) for record in records}
     sections = {
@@ -54,12 +47,9 @@ def write(path: str | os.PathLike) -> Path:
         tables=tables,
         records=records,
         tasks=task_names,
-        models=tables.names(records, "model"),
-        colors=figures.COLORS,
+        colors=colors_of(tables.names(records, "model")),
         pictures={
-            section: [
-                {"alt": picture.alt, "data": _save(picture, folder.path)} for picture in pictures
-            ]
+            section: [_drawn(picture, folder.path) for picture in pictures]
             for section, pictures in sections.items()
         },
         diverged=[
@@ -68,6 +58,15 @@ def write(path: str | os.PathLike) -> Path:
             for trial in record["per_trial"]
             if trial["diverged_by"] is not None
         ],
+        studies=[
+            {
+                "title": section.title,
+                "text": section.text,
+                "pictures": [_drawn(picture, folder.path) for picture in section.pictures],
+                "tables": section.tables,
+            }
+            for section in studies.sections(folder)
+        ],
         config=flatten(folder.config),
         environment=flatten(folder.environment),
         folder=folder.path.name,
@@ -75,6 +74,12 @@ def write(path: str | os.PathLike) -> Path:
     page = folder.path / PAGE
     page.write_text(html, encoding="utf-8")
     return page
+
+
+def is_grid(folder: RunFolder) -> bool:
+    """Whether the run is a grid of models x tasks x lengths."""
+    config = folder.config
+    return "models" in config and {"names", "lengths"} <= set(config.get("task", ()))
 
 
 def in_grid_order(folder: RunFolder) -> list[dict[str, Any]]:
@@ -134,8 +139,9 @@ def _of_profile(times: Sequence[dict]) -> list[Picture]:
     return [Picture("seconds-by-part", title, figure) for figure in drawn]
 
 
-def _save(picture: Picture, folder: Path) -> str:
-    """Writes the PNG; returns it as a data address, so that the page needs no other file."""
+def _drawn(picture: Picture, folder: Path) -> dict[str, str]:
+    """Writes the PNG; gives it as a data address, so that the page needs no other file."""
     path = folder / f"{picture.name}.png"
     picture.figure.savefig(path)
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+    data = base64.b64encode(path.read_bytes()).decode()
+    return {"alt": picture.alt, "data": f"data:image/png;base64,{data}"}

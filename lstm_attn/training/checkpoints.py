@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -30,12 +31,7 @@ def restore(path: Path, program: Program) -> TrialState:
     Raises:
       ValueError: an unreadable file, or one whose arrays are not those of the program; one line.
     """
-    try:
-        arrays = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise UsageError(
-            f"checkpoint {path} can't be read: {error}; remove it to train its cell anew"
-        ) from error
+    arrays = _load(path)
     leaves = []
     for name, leaf in _named(program.shapes).items():
         found = arrays.get(name)
@@ -47,6 +43,28 @@ def restore(path: Path, program: Program) -> TrialState:
         leaves.append(found)
     states = jax.tree.unflatten(jax.tree.structure(program.shapes), leaves)
     return jax.device_put(states, program.layout.by_trial)
+
+
+def load_params(path: Path) -> dict[str, Any]:
+    """The parameters of all trials, a leading axis R, without a program to place them by."""
+    params: dict[str, Any] = {}
+    for name, array in _load(path).items():
+        part, *inner, leaf = name.split(".")
+        if part == "params":
+            place = params
+            for key in inner:
+                place = place.setdefault(key, {})
+            place[leaf] = array
+    return params
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UsageError(
+            f"checkpoint {path} can't be read: {error}; remove it to train its cell anew"
+        ) from error
 
 
 def _named(states: TrialState) -> dict[str, jax.Array]:

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from experiments import compare as compare_program
-from experiments.grid import GridCell
+from experiments.cells import Cell, train_cell
 from experiments.progress import GridProgress
 from lstm_attn import tasks, training
 from lstm_attn.runs import RunFolder
@@ -119,13 +118,12 @@ def test_a_stop_at_the_worst_moment_loses_and_doubles_nothing(stopped_in, tmp_pa
     small = dataclasses.replace(
         config.training, steps=8, evaluate_every=2, warmup_steps=1, seeds=2, evaluation_sequences=20
     )
-    config = dataclasses.replace(config, training=small)
-    cell = GridCell("gru", tasks.adding(4))
+    cell = Cell("adding-4-gru", "gru", tasks.adding(4), config.model, small)
 
     def train(name):
         folder = RunFolder.open(tmp_path / name, {})
-        with GridProgress([cell], small.steps) as progress:
-            compare_program.train_cell(cell, config, folder, progress)
+        with GridProgress([cell]) as progress:
+            train_cell(cell, folder, progress)
 
     train("whole")
     module = {"save": training.checkpoints, "add_result": RunFolder}[stopped_in]

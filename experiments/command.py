@@ -1,0 +1,65 @@
+"""What the command of every study does: a checked config and a run folder for it to work in."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from absl import flags
+from ml_collections import config_flags
+from rich.console import Console
+
+from experiments import border, compilation_cache, environment
+from lstm_attn import training
+from lstm_attn.errors import UsageError
+from lstm_attn.runs import RunFolder
+from lstm_attn.training import TrainingConfig
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "The config, such as configs/quick.py.")
+WORKDIR = flags.DEFINE_string(
+    "workdir", None, "The run folder, made if it is not there.", required=True
+)
+COMPILATION_CACHE = flags.DEFINE_string(
+    "compilation_cache",
+    None,
+    "Folder for compiled programs; empty for none. Otherwise $JAX_COMPILATION_CACHE_DIR or the "
+    "user's cache folder.",
+)
+flags.mark_flag_as_required("config")
+
+
+def run(settings: type, study: Callable[[Any, RunFolder, Console], None]) -> NoReturn:
+    """Does the study in the folder --workdir; interrupted, it says how to go on.
+
+    Args:
+      settings: the dataclass that --config becomes; its `training` lays out the trials.
+      study: (settings, folder, console) -> None.
+    """
+
+    def main() -> int:
+        if not WORKDIR.value:
+            raise UsageError("--workdir: expected a folder, got an empty name")
+        config: Any = border.checked(settings, CONFIG.value.to_dict())
+        folder = RunFolder.open(WORKDIR.value, dataclasses.asdict(config))
+        console = Console(highlight=False, markup=False)
+        try:
+            begin(folder, config.training, console)
+            study(config, folder, console)
+        except KeyboardInterrupt:
+            print(f"interrupted; the same command goes on from {folder.path}")
+            return border.INTERRUPTED_STATUS
+        return 0
+
+    border.run(main)
+
+
+def begin(folder: RunFolder, config: TrainingConfig, console: Console) -> None:
+    """Devices, the compilation cache, and what the folder notes of the machine."""
+    training.use_host_cores()
+    layout = training.choose_layout(config)
+    note = compilation_cache.use(COMPILATION_CACHE.value)
+    if note:
+        console.print(f"note: {note}", soft_wrap=True)
+    changed = folder.begin(environment.describe(layout))
+    if changed:
+        console.print(f"note: not as when this run was begun: {', '.join(changed)}")
+    console.print(str(layout), soft_wrap=True)

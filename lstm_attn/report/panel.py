@@ -1,0 +1,65 @@
+"""The look of every picture: one set of axes, its title, its legend below."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+SIZE_INCHES = (4.6, 3.3)
+DPI = 200
+REFERENCE_COLOR = "#767676"
+STYLE: Any = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#999999",
+    "axes.grid": True,
+    "grid.color": "#e8e8e8",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+}
+
+
+class Panel(Figure):
+    """A figure that a notebook shows, whether or not pyplot has been imported."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=DPI / 2)
+        return buffer.getvalue()
+
+
+def panel(
+    title: str, draw: Callable[[Axes], None], inches: tuple[float, float] = SIZE_INCHES
+) -> Figure:
+    """A figure of one set of axes, on which draw(axes) has drawn."""
+    with rc_context(STYLE):
+        figure = Panel(figsize=inches, dpi=DPI, layout="constrained")
+        axes = figure.add_subplot()
+        draw(axes)
+        axes.set_title(title)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def line_with_band(
+    axes: Axes, x: np.ndarray, y: np.ndarray, color: str, label: str, *, dots: bool = False
+) -> None:
+    """Median and range of y [x, R], with a dot at the end or at every x. The line is left out where
+    the median is not finite."""
+    finite = np.where(np.isfinite(y), y, np.inf)
+    middle, low = np.median(finite, axis=1), finite.min(axis=1)
+    high = np.where(np.isfinite(y), y, -np.inf).max(axis=1)
+    shown = np.isfinite(middle)
+    axes.fill_between(x, low, high, where=shown, color=color, alpha=0.15, linewidth=0)
+    marked = slice(None) if dots else slice(-1, None)
+    axes.plot(x[shown], middle[shown], color=color, linewidth=1.2 if dots else 1.7, label=label)
+    axes.plot(x[shown][marked], middle[shown][marked], "o", color=color, markersize=3.5)

@@ -1,0 +1,64 @@
+"""What a run folder trained, ready for analysis: a model and the parameters of each trial."""
+
+import os
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from lstm_attn import models, tasks
+from lstm_attn.errors import unknown_name
+from lstm_attn.models import Model, ModelConfig, Params
+from lstm_attn.runs import RunFolder
+from lstm_attn.tasks import Task
+from lstm_attn.training import checkpoints
+
+
+class TrainedCell(NamedTuple):
+    """One finished grid cell.
+
+    params: of all R trials, stacked on a leading axis.
+    seeds, learning_rates, solved: [R], of the trials.
+    record: that of results.json.
+    """
+
+    model: Model
+    task: Task
+    params: Params
+    seeds: np.ndarray
+    learning_rates: np.ndarray
+    solved: np.ndarray
+    record: dict[str, Any]
+
+    def trial(self, index: int) -> Params:
+        """The parameters of one trial."""
+        return jax.tree.map(lambda leaf: leaf[index], self.params)
+
+
+def load(path: str | os.PathLike, cell: str) -> TrainedCell:
+    """The finished cell of that name, such as "adding-50-lstm", from a run folder.
+
+    Raises:
+      UsageError: a name that results.json does not have, or a checkpoint that can't be read.
+    """
+    folder = RunFolder(path)
+    records = {record["cell"]: record for record in folder.results}
+    if cell not in records:
+        raise unknown_name(f"cell of {folder.path}", cell, records)
+    record = records[cell]
+    # Runs of before 2026-11-23 have one model config for all cells.
+    config = record.get("model_config") or folder.config["model"]
+    settings: dict[str, Any] = {
+        key: tuple(v) if isinstance(v, list) else v for key, v in config.items()
+    }
+    task = tasks.build(record["task"], record["length"], record["variant"])
+    trials = record["per_trial"]
+    return TrainedCell(
+        model=models.build(record["model"], task, ModelConfig(**settings)),
+        task=task,
+        params=checkpoints.load_params(folder.checkpoint(cell)),
+        seeds=np.array([trial["seed"] for trial in trials]),
+        learning_rates=np.array([trial["learning_rate"] for trial in trials]),
+        solved=np.array([trial["steps_to_solve"] is not None for trial in trials]),
+        record=record,
+    )
