@@ -1,0 +1,49 @@
+"""The memory horizon on adding, T from 10 to 320, models of about 5,000 parameters.
+
+    python -m experiments.horizon --config=configs/horizon.py --workdir=runs/horizon
+
+For each model the longest T that at least two of four trials solve within 2,000 steps, on a scale of
+two lengths to a doubling. The learning rate is constant after its warm-up, so that a smaller budget
+read off the same histories is what training under it would have given.
+
+Cost: see below.
+
+Seen 2026-11-23: not yet run.
+"""
+
+import dataclasses
+
+from ml_collections import ConfigDict
+
+from lstm_attn.models import ModelConfig
+
+
+def get_config() -> ConfigDict:
+    return ConfigDict(
+        {
+            "models": ("lstm", "gru", "transformer", "lstm_attention", "attention_pooling"),
+            "task": {
+                "names": ("adding",),
+                "variant": "arjovsky2016",
+                "shortest": 10,
+                "longest": 320,
+                "lengths_per_doubling": 2,
+            },
+            "budget_seconds": 0.0,
+            "model": dataclasses.asdict(ModelConfig(features=32, num_heads=2, num_layers=1)),
+            "training": {
+                "steps": 2000,
+                "batch_size": 32,
+                "seeds": 4,
+                "learning_rates": (1e-2,),
+                "schedule": "constant",
+                "warmup_steps": 100,
+                "clip_norm": 1.0,
+                "weight_decay": 0.0,
+                "evaluate_every": 100,
+                "evaluation_sequences": 1000,
+                "stop_when_solved": True,
+                "trials_on_device": "auto",
+            },
+        }
+    )
