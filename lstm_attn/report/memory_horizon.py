@@ -31,7 +31,7 @@ def in_words(interval: Mapping[str, Any]) -> str:
     solved, unsolved = interval["solved"], interval["unsolved"]
     if solved is None:
         return NONE if unsolved is None else f"T < {unsolved}"
-    return f"{solved} ≤ T" + ("" if unsolved is None else f" < {unsolved}")
+    return f"T ≥ {solved}" if unsolved is None else f"{solved} ≤ T < {unsolved}"
 
 
 def budget_in_words(found: Found) -> str:
@@ -83,7 +83,12 @@ def probe_table(searches: Sequence[Search]) -> Table:
 
 
 def against_budget(
-    searches: Sequence[Search], curve: str, end: float | None, lengths: Sequence[int], title: str
+    searches: Sequence[Search],
+    curve: str,
+    end: float | None,
+    lengths: Sequence[int],
+    title: str,
+    budget: str = "",
 ) -> Figure:
     """Steps up: the longest T seen solved within a budget; the band reaches to the shortest T
     beyond it that was not, or to the top where there is none.
@@ -92,6 +97,7 @@ def against_budget(
       curve: "by_steps" or "by_seconds".
       end: of the whole budget; None for the dearest length that was solved.
       lengths: of the search, rising.
+      budget: what it is counted in, in words.
     """
     costs = [point["budget"] for search in searches for point in search[curve][1:]]
     last = end or max(costs, default=1.0)
@@ -101,34 +107,31 @@ def against_budget(
         for index, (model, color) in enumerate(colors_of(s["model"] for s in searches).items()):
             shift = SHIFT ** (index - (len(searches) - 1) / 2)
             points = [point for point in searches[index][curve] if point["solved"] is not None]
-            budgets = [*(point["budget"] for point in points), last][: len(points) + 1]
+            points += [{**point, "budget": last} for point in points[-1:]]
+            budgets = [point["budget"] for point in points]
             reach = [point["solved"] * shift for point in points]
-            open_at = [
-                top if point["unsolved"] is None else point["unsolved"] * shift for point in points
-            ]
-            if points:
-                reach, open_at = [*reach, reach[-1]], [*open_at, open_at[-1]]
-            else:
-                budgets = []
+            beyond = [top if p["unsolved"] is None else p["unsolved"] * shift for p in points]
             axes.fill_between(
-                budgets, reach, open_at, step="post", color=color, alpha=0.13, linewidth=0
+                budgets, reach, beyond, step="post", color=color, alpha=0.13, linewidth=0
             )
-            label = f"{model}: {in_words(searches[index])}"
-            axes.step(budgets, reach, where="post", color=color, linewidth=1.7, label=label)
+            axes.step(budgets, reach, where="post", color=color, linewidth=1.7, label=model)
             axes.plot(budgets[-1:], reach[-1:], "o", color=color, markersize=4)
-        for length in {lengths[0], lengths[-1]}:
-            axes.axhline(length, color=REFERENCE_COLOR, linestyle="--", linewidth=1)
-        axes.set(yscale="log", ylim=(lengths[0] / 1.3, top), ylabel="horizon T (steps)")
+        axes.fill_between(
+            [], [], color=REFERENCE_COLOR, alpha=0.2, label="to the shortest unsolved"
+        )
+        for length, label in ((lengths[0], None), (lengths[-1], "range of T")):
+            axes.axhline(length, color=REFERENCE_COLOR, linestyle="--", linewidth=1, label=label)
+        axes.set(yscale="log", ylim=(lengths[0] / 1.3, top))
+        axes.set_ylabel("horizon T (steps)")
         shown = _spread(lengths)
         axes.set_yticks(shown, [str(length) for length in shown])
         axes.set_yticks([], minor=True)
+        axes.set_xlabel(f"budget ({budget})")
         if curve == "by_steps":
             axes.set_xlim(0, last * 1.03)
-            axes.set_xlabel("budget (training steps of a trial)")
-        else:
-            if costs:
-                axes.set_xscale("log")
-            axes.set_xlabel("budget (seconds for all trials, compiling included)")
+        elif costs:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:g}")
 
     return panel(title, draw)
 
@@ -143,20 +146,24 @@ def _spread(lengths: Sequence[int]) -> list[int]:
 
 
 def _section(found: Found, task: str, searches: Sequence[Search]) -> Section:
-    steps, lengths = found["budget"]["steps"], found["lengths"]
+    steps, seconds = found["budget"]["steps"], found["budget"]["seconds"]
+    lengths = found["lengths"]
+    trials = found["trials"]
+    at_most = f", at most {seconds:g} s" if seconds else ""
+    title = f"{task}: longest T that half of {trials} trials solve"
     pictures = [
         Picture(
             f"horizon-{task}-{name}",
             f"Memory horizon against a budget of {name}: {task}",
-            against_budget(searches, curve, end, lengths, f"{task}: horizon within a budget"),
+            against_budget(searches, f"by_{name}", end, lengths, title, budget),
         )
-        for name, curve, end in (
-            ("steps", "by_steps", steps),
-            ("seconds", "by_seconds", found["budget"]["seconds"]),
+        for name, end, budget in (
+            ("steps", steps, f"training steps{at_most}"),
+            ("seconds", seconds, f"seconds of all trials, at most {steps:,} steps"),
         )
     ]
     text = (
-        f"The longest T that at least half of {found['trials']} trials solve within "
+        f"The longest T that at least half of {trials} trials solve within "
         f"{budget_in_words(found)}; T runs from {lengths[0]} to {lengths[-1]} (dashed) on a scale "
         f"of {len(lengths)} lengths, of which a search tries a few. Line: the longest T seen "
         "solved; band: up to the shortest T seen unsolved, between which the horizon lies if a "

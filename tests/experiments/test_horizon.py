@@ -122,7 +122,7 @@ def test_the_study_finds_the_horizons_put_in(trainer, tmp_path, capsys):
     assert "[1] adding-4-gru  step 10" in out
     assert "[6] adding-4-lstm" in out
     assert "adding, gru: horizon 23 ≤ T < 32" in out
-    assert "adding, lstm: horizon 64 ≤ T" in out
+    assert "adding, lstm: horizon T ≥ 64" in out
     page = (tmp_path / "run" / "report.html").read_text()
     assert "23 ≤ T &lt; 32" in page
     assert (tmp_path / "run" / "horizon-adding-steps.png").exists()
