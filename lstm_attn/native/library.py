@@ -31,9 +31,8 @@ def load() -> ctypes.CDLL:
     return library
 
 
-@cache
 def available() -> bool:
-    """Whether the library is compiled for this machine and loads; asked once a process."""
+    """Whether the library is compiled for this machine and loads; once it did, that is all."""
     try:
         load()
     except UsageError:

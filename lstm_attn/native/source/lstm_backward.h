@@ -104,6 +104,7 @@ inline void LSTMBackward::gates(const Share& share, const Shared& shared,
                                 const Partition& partition, std::size_t step, std::size_t at,
                                 const Block& block) const {
   const std::size_t t = time(step), before = is_first(step) ? t : time(step + 1);
+  const std::size_t after_next = time(std::min(step + 2, sizes.steps - 1));
   for (std::size_t panel = share.first_panel; panel < share.last_panel; ++panel) {
     const std::size_t inside = lanes_inside(panel, sizes.features);
     float* dz = block.dz + ((panel - share.first_panel) * block.rows + at) * 4 * lanes;
@@ -118,14 +119,16 @@ inline void LSTMBackward::gates(const Share& share, const Shared& shared,
         continue;
       }
       const float* record = records + record_offset(sizes, t, panel, row);
-      // The next step's lines, which no pattern of this loop would make the machine foresee.
-      const float* ahead = records + record_offset(sizes, before, panel, row);
-      for (int v = 0; v < 5; ++v) __builtin_prefetch(ahead + v * lanes);
+      const float* earlier = records + record_offset(sizes, before, panel, row);
+      // Two steps ahead, since the cell of the step before is read in this one.
+      const float* ahead = records + record_offset(sizes, after_next, panel, row);
+      for (int v = 0; v < 5; ++v) __builtin_prefetch(ahead + v * lanes, 0, 2);
+      __builtin_prefetch(d_hs + before * sizes.batch * sizes.features + in_state, 0, 2);
       const Vector i = load(record), f = load(record + lanes), g = load(record + 2 * lanes);
       const Vector o = load(record + 3 * lanes), c = tanh(load(record + 4 * lanes));
       Vector c_before = {};
       if (!is_reset(now)) {
-        c_before = is_first(step) ? load_first(c0 + in_state, inside) : load(ahead + 4 * lanes);
+        c_before = is_first(step) ? load_first(c0 + in_state, inside) : load(earlier + 4 * lanes);
       }
       dh += load_first(d_hs + t * sizes.batch * sizes.features + in_state, inside);
       const Vector dc = load(shared.d_cells + in_cells) + dh * o * (1.0f - c * c);
@@ -232,16 +235,17 @@ inline void LSTMBackward::run(std::size_t threads) const {
   const TransposedColumns columns = this->columns();
   // As many rows as let a panel of dz stay in the first-level cache while the sums pass by.
   const std::size_t share_rows = (batch + row_groups - 1) / row_groups;
-  const std::size_t block_steps = std::max<std::size_t>(1, 128 / std::max<std::size_t>(1, share_rows));
+  const std::size_t block_steps = share_rows < 128 ? 128 / std::max(share_rows, std::size_t{1}) : 1;
   const std::size_t block_rows = block_steps * share_rows;
   const std::size_t share_panels = (panels + unit_groups - 1) / unit_groups;
   const std::size_t dz_floats = share_panels * block_rows * 4 * lanes;
   const std::size_t left_floats = (sizes.depth() + 1) * (block_rows + 1);
+  const std::size_t block_floats = Workspace::lines(dz_floats) + Workspace::lines(left_floats);
   const std::size_t state_floats = unit_groups * batch * columns.stride();
   const std::size_t parameter_floats = row_groups * panels * sizes.panel_floats();
   Workspace workspace(columns.floats() + 2 * state_floats + parameter_floats +
                       2 * panels * batch * lanes +
-                      count * (Workspace::lines(dz_floats) + Workspace::lines(left_floats) + 64));
+                      count * block_floats);
   const Shared shared = {workspace.take(columns.floats()),
                          {workspace.take(state_floats), workspace.take(state_floats)},
                          workspace.take(parameter_floats),
@@ -251,9 +255,9 @@ inline void LSTMBackward::run(std::size_t threads) const {
   Barrier everyone(count);
   run_on_threads(count, [&](std::size_t thread) {
     const Share share = partition.share(sizes, thread);
-    float* const own = blocks + thread * (Workspace::lines(dz_floats) + Workspace::lines(left_floats));
-    const Block block = {block_rows, own, own + Workspace::lines(dz_floats),
-                         own + Workspace::lines(dz_floats) + (sizes.depth() + 1) * block_rows};
+    float* const dz = blocks + thread * block_floats;
+    float* const left = dz + Workspace::lines(dz_floats);
+    const Block block = {block_rows, dz, left, left + (sizes.depth() + 1) * block_rows};
     columns.pack(parameters, thread, count, shared.transposed);
     begin(share, shared);
     everyone.wait();

@@ -1,6 +1,7 @@
 // The LSTM over a sequence.
 //
-//     i, f, g, o = x W + h U + b;  c' = sigmoid(f) c + sigmoid(i) tanh(g);  h' = sigmoid(o) tanh(c')
+//     i, f, g, o = x W + h U + b
+//     c' = sigmoid(f) c + sigmoid(i) tanh(g);  h' = sigmoid(o) tanh(c')
 #pragma once
 
 #include <cstring>
@@ -76,6 +77,7 @@ inline void LSTMForward::gate_sums(const Share& share, const Shared& shared, std
 inline void LSTMForward::update(const Share& share, const Shared& shared, std::size_t step,
                                 std::size_t panel, const float* sums) const {
   const std::size_t inside = lanes_inside(panel, sizes.features);
+  const std::size_t t = time(step), t_next = time(std::min(step + 1, sizes.steps - 1));
   for (std::size_t row = share.first_row; row < share.last_row; ++row, sums += 4 * lanes) {
     const std::uint8_t now = flags_at(step, row);
     float* cell = shared.cells + (panel * sizes.batch + row) * lanes;
@@ -93,9 +95,12 @@ inline void LSTMForward::update(const Share& share, const Shared& shared, std::s
     // A reset is applied ahead, so that the product may read the carry as it is.
     const bool resets_next = is_reset(flags_at(step + 1, row));
     store(shared.carry[(step + 1) % 2] + in_carry, resets_next ? Vector{} : h);
-    store_first(hs + (time(step) * sizes.batch + row) * sizes.features + panel * lanes, h, inside);
+    store_first(hs + (t * sizes.batch + row) * sizes.features + panel * lanes, h, inside);
     if (records) {
-      float* record = records + record_offset(sizes, time(step), panel, row);
+      float* record = records + record_offset(sizes, t, panel, row);
+      // The next step's lines are brought in now, since a store waits for its line.
+      const float* ahead = records + record_offset(sizes, t_next, panel, row);
+      for (int v = 0; v < 5; ++v) __builtin_prefetch(ahead + v * lanes, 1, 2);
       store(record, i);
       store(record + lanes, f);
       store(record + 2 * lanes, g);

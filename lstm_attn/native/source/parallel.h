@@ -67,7 +67,7 @@ class Barrier {
       return;
     }
     for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
-      if (spins < 2000) {
+      if (spins < 300) {
         relax();
       } else {
         sched_yield();
