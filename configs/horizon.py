@@ -6,7 +6,8 @@ For each model the longest T that at least two of four trials solve within 1,500
 of two lengths to a doubling. The learning rate is constant after its warm-up, so that a smaller
 budget, read off the same histories, is what training under it would have given.
 
-Cost: about 12 minutes on two cores, counted from measured milliseconds a step; not yet measured.
+Cost: 10 to 14 minutes on two cores (Intel Xeon, shared), counted from measured milliseconds a step
+and not yet run; half of it is the Transformer's lengths of 120 and more.
 
 Seen 2026-11-23: not yet run.
 """
