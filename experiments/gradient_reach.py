@@ -151,7 +151,7 @@ def study(config: GradientReachConfig, folder: RunFolder, console: Console) -> N
             {
                 "cell": cell.name,
                 "phase": phase,
-                "length": cell.task.sequence_length,
+                "length": cell.task.length,
                 "solved": solved,
                 "gradients": measure(config, cell, params),
             }
@@ -170,12 +170,15 @@ def study(config: GradientReachConfig, folder: RunFolder, console: Console) -> N
 
 
 def closing_table(found: dict[str, Any]) -> Table:
-    """One row a line and gradient, as the report has them."""
-    table = Table(title="First lag at which gradients have halved, and vanished",
-                  box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))  # fmt: skip
-    shown = reach_table(found)
+    """Medians alone, narrow enough for a terminal of 80 columns; intervals stand in the report."""
+    table = Table(
+        title="First lag at which gradients have halved, and are under 1e-6 of the last step's",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    shown = reach_table(found, intervals=False)
     for index, heading in enumerate(shown.headings):
-        table.add_column(heading, justify="left" if index == 0 else "right")
+        table.add_column(heading, justify="left" if index == 0 else "right", no_wrap=True)
     for row in shown.rows:
         table.add_row(*row)
     return table

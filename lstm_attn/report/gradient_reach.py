@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from lstm_attn.report.colors import MODEL_COLORS, colors_of
 from lstm_attn.report.panel import REFERENCE_COLOR, line_with_band, panel
@@ -18,7 +19,7 @@ Found = Mapping[str, Any]
 MODELS, STARTS = "models", "starts"
 BEFORE, AFTER = "before", "after"
 INPUTS = "inputs"
-FLOOR = 1e-9  # of the pictures
+FLOOR = 1e-8  # of the pictures
 # All starts are LSTMs: shades of its colour, as many as there are.
 SHADES = LinearSegmentedColormap.from_list("starts", ["#8CCBF2", MODEL_COLORS["lstm"], "#000000"])
 TEXT = (
@@ -57,7 +58,7 @@ def norms_by_lag(found: Found, length: int, group: str, name: str) -> Figure:
     where it was measured after it too.
 
     Args:
-      length: of the sequences, T.
+      length: T of the task.
       name: INPUTS for d loss / d x, anything else for d loss / d h.
     """
 
@@ -75,14 +76,16 @@ def norms_by_lag(found: Found, length: int, group: str, name: str) -> Figure:
             axes.plot([], [], "--", color=REFERENCE_COLOR, linewidth=1, label="before training")
         axes.axhline(0.5, color=REFERENCE_COLOR, linestyle=":", linewidth=1, label="half")
         axes.axhline(1e-6, color=REFERENCE_COLOR, linestyle="-.", linewidth=1, label="1e-6")
-        axes.set(yscale="log", xlim=(0, length - 1), xlabel="lag (steps before the loss)")
+        axes.set(yscale="log", xlabel="lag (steps before the loss)")
+        axes.set_xlim(0, max((curve["length"] for *_, curve in shown), default=length) - 1)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylim(bottom=FLOOR)
-        axes.set_ylabel(f"|d loss / d {_symbol(name)}|, lag 0 = 1")
+        axes.set_ylabel(f"norm of d loss / d {_symbol(name)} (lag 0 = 1)")
 
     return panel(_title(found, length, name), draw)
 
 
-def reach_table(found: Found) -> Table:
+def reach_table(found: Found, *, intervals: bool = True) -> Table:
     """A row a line, layer and phase."""
     headings = ("", "T", "training", "solved", "trials",
                 "h: half", "h: 1e-6", "x: half", "x: 1e-6")  # fmt: skip
@@ -100,7 +103,11 @@ def reach_table(found: Found) -> Table:
                         entry["phase"],
                         entry["solved"] or NONE,
                         str(x["trials"]),
-                        *(_statement(of, key) for of in (h, x) for key in ("halves", "vanishes")),
+                        *(
+                            _statement(of, key, intervals)
+                            for of in (h, x)
+                            for key in ("halves", "vanishes")
+                        ),
                     ]
                 )
     # A start that is also a model has its row there.
@@ -142,7 +149,7 @@ def _symbol(name: str) -> str:
     return "x" if name == INPUTS else "h"
 
 
-def _statement(curve: Mapping[str, Any] | None, key: str) -> str:
+def _statement(curve: Mapping[str, Any] | None, key: str, interval: bool) -> str:
     if curve is None or not curve["trials"]:
         return NONE
     never = f"≥ {curve['length']:,}"
@@ -151,4 +158,4 @@ def _statement(curve: Mapping[str, Any] | None, key: str) -> str:
         return never if value is None else f"{value:,g}"
 
     median, low, high = (words(curve[key][part]) for part in ("median", "low", "high"))
-    return median if low == high == never else f"{median} ({low}–{high})"
+    return f"{median} ({low}–{high})" if interval and low != never else median
