@@ -21,7 +21,7 @@ from lstm_attn import report, tasks, trained
 from lstm_attn.analysis import norms_of_trials, reach
 from lstm_attn.errors import UsageError, check_whole, unknown_name
 from lstm_attn.models import MODELS as MODEL_TABLE
-from lstm_attn.models import REFERENCE, ModelConfig, Params
+from lstm_attn.models import REFERENCE, ModelConfig
 from lstm_attn.report.gradient_reach import AFTER, BEFORE, MODELS, STARTS, reach_table
 from lstm_attn.runs import RunFolder
 from lstm_attn.training import TrainingConfig
@@ -113,15 +113,24 @@ def lines(config: GradientReachConfig, length: int) -> list[Line]:
     ]
 
 
-def initial_params(cell: Cell) -> Params:
-    """Those from which training starts, of all trials."""
-    return cell.make_program().start().params
-
-
-def measure(config: GradientReachConfig, cell: Cell, params: Params) -> dict[str, Any]:
-    """The reach of every gradient of the cell's model with these parameters of its trials."""
+def measure(
+    config: GradientReachConfig, cell: Cell, phase: str, folder: RunFolder
+) -> dict[str, Any]:
+    """The reach of every gradient of the cell's trials as they start, or as the folder has them."""
+    solved = None
+    if phase == AFTER:
+        loaded = trained.load(folder.path, cell.name)
+        params, solved = loaded.params, report.tables.count(loaded.record)
+    else:
+        params = cell.make_program().start().params
     norms = norms_of_trials(cell.build(), params, cell.task, sequences=config.sequences)
-    return {name: reach(of_one) for name, of_one in norms.items()}
+    return {
+        "cell": cell.name,
+        "phase": phase,
+        "length": cell.task.length,
+        "solved": solved,
+        "gradients": {name: reach(of_one) for name, of_one in norms.items()},
+    }
 
 
 def study(config: GradientReachConfig, folder: RunFolder, console: Console) -> None:
@@ -138,33 +147,21 @@ def study(config: GradientReachConfig, folder: RunFolder, console: Console) -> N
     every_line = list(dict.fromkeys([*untrained, *compared]))
     before = dict.fromkeys(line.cell for line in every_line)
     plan = [*((cell, BEFORE) for cell in before), *((cell, AFTER) for cell in grid)]
-    measured = []
-    for number, (cell, phase) in enumerate(plan, 1):
-        console.print(f"measuring {number} of {len(plan)}: {cell.name} {phase} training")
-        solved = None
-        if phase == AFTER:
-            loaded = trained.load(folder.path, cell.name)
-            params, solved = loaded.params, report.tables.count(loaded.record)
-        else:
-            params = initial_params(cell)
-        measured.append(
-            {
-                "cell": cell.name,
-                "phase": phase,
-                "length": cell.task.length,
-                "solved": solved,
-                "gradients": measure(config, cell, params),
-            }
-        )
-    found = {
+    earlier = folder.study(STUDY) or {"measured": []}
+    measured = {(entry["cell"], entry["phase"]): entry for entry in earlier["measured"]}
+    found: dict[str, Any] = {
         "task": config.task.name,
         "lines": [
             {"group": line.group, "label": line.label, "cell": line.cell.name}
             for line in every_line
         ],
-        "measured": measured,
     }
-    folder.write_study(STUDY, found)
+    for number, (cell, phase) in enumerate(plan, 1):
+        if (cell.name, phase) not in measured:
+            console.print(f"measuring {number} of {len(plan)}: {cell.name} {phase} training")
+            measured[cell.name, phase] = measure(config, cell, phase, folder)
+            folder.write_study(STUDY, {**found, "measured": list(measured.values())})
+    found = {**found, "measured": list(measured.values())}
     console.print(closing_table(found))
     console.print(f"report: {report.write(folder.path)}", soft_wrap=True)
 
