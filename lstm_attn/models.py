@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -37,6 +37,9 @@ class Model(NamedTuple):
       `length` steps: a carry, or an empty key-value cache with that much room.
     segment(params, state, inputs [B, T, D]): (state, outputs [B, T, O]) of the T steps after it.
     step(params, state, x_t [B, D]): (state, y_t [B, O]), the next step.
+    hidden(params, inputs [B, T, D], changes): (outputs [B, T, O], layer -> h [B, T, H]) with
+      changes, layer -> [B, T, H], added to the hidden states of its recurrent layers on their way,
+      {} for none (see `modules.with_hidden_states`); or None for a model that shows no such states.
 
     step and segment agree with apply. Past its room a key-value cache is a one-line error, or NaN
     outputs under `jax.jit`, where the number of steps is not known.
@@ -48,6 +51,7 @@ class Model(NamedTuple):
     initial_state: Callable[[int, int], State] = _no_state
     segment: Callable[[Params, State, Array], tuple[State, Array]] = _no_state
     step: Callable[[Params, State, Array], tuple[State, Array]] = _no_state
+    hidden: Callable[[Params, Array, Mapping[str, Array]], tuple[Array, dict]] | None = None
 
 
 class Network(nn.Module):
@@ -202,6 +206,12 @@ def _build(builder: Builder, task: Task, config: ModelConfig, features: int) -> 
     def apply_with_dropout(params: Params, inputs: Array, key: Array) -> Array:
         return apply(params, inputs, rngs={"dropout": key})[1]
 
+    def hidden(
+        params: Params, inputs: Array, changes: Mapping[str, Array]
+    ) -> tuple[Array, dict[str, Array]]:
+        (_, outputs), states = modules.with_hidden_states(network, params, inputs, changes)
+        return outputs, states
+
     return Model(
         init,
         apply=lambda params, inputs: apply(params, inputs)[1],
@@ -209,4 +219,5 @@ def _build(builder: Builder, task: Task, config: ModelConfig, features: int) -> 
         initial_state=initial_state,
         segment=lambda params, state, inputs: apply(params, inputs, carry=state),
         step=step,
+        hidden=hidden,
     )

@@ -8,35 +8,38 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import border
+from experiments import border, gradient_reach, horizon
 from experiments.grid import CompareConfig, grid_cells
-from experiments.horizon import HorizonConfig, probe_cell
 from lstm_attn import models, training
 
 FOLDER = Path(__file__).parent.parent.parent / "configs"
+# A config of another study than the comparison -> its settings, and the cells that it trains.
+STUDIES = {
+    "gradient_reach": (
+        gradient_reach.GradientReachConfig,
+        lambda config: [line.cell for line in gradient_reach.lines(config, config.task.length)],
+    ),
+    "horizon": (
+        horizon.HorizonConfig,
+        lambda config: [
+            horizon.probe_cell(config, task_name, model_name, length)
+            for task_name in config.task.names
+            for length in (config.task.shortest, config.task.longest)
+            for model_name in config.models
+        ],
+    ),
+}
 PATHS = [path for path in sorted(FOLDER.glob("*.py")) if path.name != "__init__.py"]
 
 
-# The settings of the studies that are not a comparison, by the name of their config.
-SETTINGS = {"horizon": HorizonConfig}
-
-
 def load(path):
-    settings = SETTINGS.get(path.stem, CompareConfig)
+    settings, _ = STUDIES.get(path.stem, (CompareConfig, grid_cells))
     return border.checked(settings, runpy.run_path(str(path))["get_config"]().to_dict())
 
 
-def cells_of(config):
-    """In rising order of length; of a search, those at its ends."""
-    if isinstance(config, CompareConfig):
-        return grid_cells(config)
-    lengths = config.task.lengths
-    return [
-        probe_cell(config, task_name, model_name, length)
-        for task_name in config.task.names
-        for length in (lengths[0], lengths[-1])
-        for model_name in config.models
-    ]
+def cells_of(path):
+    _, cells = STUDIES.get(path.stem, (CompareConfig, grid_cells))
+    return cells(load(path))
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -51,10 +54,9 @@ def test_a_config_is_a_lab_note(path):
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_parameters_are_near_equal_in_every_cell(path):
     """Oracle: the LSTM's count, within 10 %."""
-    config = load(path)
-    for cell in cells_of(config):
+    for cell in cells_of(path):
         budget, count = (
-            models.count_parameters(models.build(name, cell.task, config.model))
+            models.count_parameters(models.build(name, cell.task, cell.model))
             for name in ("lstm", cell.model_name)
         )
         assert abs(count / budget - 1) < 0.10, cell.name
@@ -68,9 +70,9 @@ def test_every_config_takes_one_step(path, model_name):
     one_step = dataclasses.replace(
         config.training, steps=1, evaluate_every=1, warmup_steps=0, seeds=1, evaluation_sequences=4
     )
-    shortest = {cell.task.name: cell.task for cell in reversed(cells_of(config))}
-    for task in shortest.values():
-        assert task.length == min(config.task.lengths)
+    cells = cells_of(path)
+    for name in {cell.task.name for cell in cells}:
+        task = min((cell.task for cell in cells if cell.task.name == name), key=lambda t: t.length)
         model = models.build(model_name, task, config.model)
         history = training.train(model, task, one_step).history
         assert history.steps.tolist() == [1]
