@@ -1,5 +1,19 @@
-"""What a grid cell's history says: statements with an error bar."""
+"""What a grid cell's history says and what a model shows: statements with an error bar."""
 
+from lstm_attn.analysis.cuts import crossing, cuts_of, metrics_when_cut
+from lstm_attn.analysis.inside import attention_distance, look, look_at_trials, time_scales
+from lstm_attn.analysis.medians import median_interval
 from lstm_attn.analysis.solving import summarise, wilson_interval
 
-__all__ = ["summarise", "wilson_interval"]
+__all__ = [
+    "attention_distance",
+    "crossing",
+    "cuts_of",
+    "look",
+    "look_at_trials",
+    "median_interval",
+    "metrics_when_cut",
+    "summarise",
+    "time_scales",
+    "wilson_interval",
+]
