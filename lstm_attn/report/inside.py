@@ -50,7 +50,7 @@ def _section(title: str, name: str, cells: Sequence[Cell], edges: Sequence[float
         pictures.append(Picture(f"distance-{name}", alt, figures.distances(cells, title)))
     for cell in cells:
         for layer in cell["gates"]:
-            whose = _whose(cell, layer["layer"])
+            whose = figures.whose(cell, layer["layer"])
             pictures += [
                 Picture(
                     f"time-scales-{cell['cell']}-{_slug(layer)}",
@@ -65,7 +65,7 @@ def _section(title: str, name: str, cells: Sequence[Cell], edges: Sequence[float
             ]
         for layer in cell["attention"]:
             for number, head in enumerate(layer["heads"], 1):
-                whose = f"{_whose(cell, layer['layer'])}, head {number}"
+                whose = f"{figures.whose(cell, layer['layer'])}, head {number}"
                 pictures.append(
                     Picture(
                         f"attention-{cell['cell']}-{_slug(layer)}-{number}",
@@ -82,11 +82,11 @@ def _tables(cells: Sequence[Cell]) -> list[Table]:
     for cell in cells:
         for layer in cell["gates"]:
             for kind, key in (("median", "median_unit"), ("slowest", "slowest_unit")):
-                row = [_whose(cell, layer["layer"]), kind]
+                row = [figures.whose(cell, layer["layer"]), kind]
                 units.append([*row, *(_steps(layer[stage][key]) for stage in STAGES)])
         for layer in cell["attention"]:
             for number, head in enumerate(layer["heads"], 1):
-                row = [_whose(cell, layer["layer"]), str(number)]
+                row = [figures.whose(cell, layer["layer"]), str(number)]
                 heads.append([*row, *(_steps(head[stage]) for stage in STAGES)])
         for entry in cell["cuts"]:
             accuracy = entry["accuracy"]
@@ -103,7 +103,7 @@ def _tables(cells: Sequence[Cell]) -> list[Table]:
 def in_words(cell: Cell) -> tuple[str, str, str]:
     """For a narrow table: time scale of the slowest unit and distance of the farthest head, each
     before and after training, and accuracy as each path is cut once."""
-    units = [layer for layer in cell["gates"] if layer]
+    units = cell["gates"]
     heads = [head for layer in cell["attention"] for head in layer["heads"]]
     scales = [
         max((u[stage]["slowest_unit"]["median"] for u in units), default=None) for stage in STAGES
@@ -128,10 +128,6 @@ def _steps(statistic: Mapping[str, Any]) -> str:
 def _between(statistic: Mapping[str, Any], form: str) -> str:
     median, low, high = (format(statistic[key], form) for key in ("median", "low", "high"))
     return f"{median} ({low} to {high})"
-
-
-def _whose(cell: Cell, layer: str) -> str:
-    return cell["model"] if layer == "body" else f"{cell['model']} {layer}"
 
 
 def _slug(layer: Mapping[str, Any]) -> str:

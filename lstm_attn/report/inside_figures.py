@@ -15,6 +15,7 @@ Cell = Mapping[str, Any]  # one of inside.json
 BEFORE, AFTER = STAGES
 # Light where a gate is shut or no weight lies; equal steps of lightness, in grey print too.
 SHADES = "cividis"
+LEAST_SHOWN = 100  # steps, so that histograms of several models mostly share an axis
 CUTS = (
     "nothing",
     *(
@@ -29,6 +30,15 @@ CUT_COLORS = {
     "attention": COLORS[1],
     "both": "#999999",
 }
+
+
+def whose(cell: Cell, layer: str) -> str:
+    """The model; and the layer, where the model has several of its kind."""
+    several = any(
+        layer in names and len(names) > 1
+        for names in ([entry["layer"] for entry in cell[kind]] for kind in ("gates", "attention"))
+    )
+    return f"{cell['model']} {layer}" if several else cell["model"]
 
 
 def from_percent(rows: Sequence[str]) -> np.ndarray:
@@ -53,6 +63,8 @@ def time_scales(layer: Mapping[str, Any], edges: Sequence[float], model: str, ti
         axes.set(
             xscale="log", xlabel="time scale 1 / (1 - f) of a unit (steps)", ylabel="share of units"
         )
+        used = np.flatnonzero(np.sum([layer[stage]["counts"] for stage in STAGES], axis=0))
+        axes.set_xlim(edges[0], max(LEAST_SHOWN, edges[used[-1] + 1]))
 
     return panel(title, draw)
 
@@ -74,8 +86,8 @@ def gates(layer: Mapping[str, Any], title: str) -> Figure:
         bottom = -(len(blocks) - 1) * (units + gap)
         axes.set(ylim=(bottom, units), xlim=(0.5, steps + 0.5), xlabel="step of the sequence")
         centres = [-number * (units + gap) + units / 2 for number in range(len(blocks))]
-        axes.set_yticks(centres, [f"{name} gate" for name in blocks], rotation=90, va="center")
-        axes.set_ylabel(f"{units} units, slow ones on top")
+        axes.set_yticks(centres, list(blocks), rotation=90, va="center")
+        axes.set_ylabel(f"gate: its {units} units, slow ones on top")
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False)
         axes.figure.colorbar(image, ax=axes, label="activation (0 shut, 1 open)")
@@ -94,6 +106,7 @@ def attention_map(head: Mapping[str, Any], title: str) -> Figure:
             extent=(0.5, steps + 0.5, steps + 0.5, 0.5),
         )  # fmt: skip
         axes.grid(visible=False)
+        axes.locator_params(integer=True)
         axes.set(xlabel="step looked at (key)", ylabel="step that looks (query)")
         axes.figure.colorbar(image, ax=axes, label="attention weight")
 
@@ -103,7 +116,7 @@ def attention_map(head: Mapping[str, Any], title: str) -> Figure:
 def distances(cells: Sequence[Cell], title: str) -> Figure:
     """Mean attention distance of every head: a dot a trial, and the median with its interval."""
     rows = [
-        (cell["model"], f"{cell['model']} {layer['layer']}\nhead {number}", head)
+        (cell["model"], f"{whose(cell, layer['layer'])}\nhead {number}", head)
         for cell in cells
         for layer in cell["attention"]
         for number, head in enumerate(layer["heads"], 1)

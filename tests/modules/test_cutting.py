@@ -16,7 +16,6 @@ TASK = tasks.adding(7)
 STEP = 3
 EVERYWHERE = {"resets": jnp.ones(7, bool), "mask": jnp.eye(7, dtype=bool)}
 BOTH_PATHS = Observations({"lstm": None}, {"attention": None})
-HYBRIDS = pytest.mark.parametrize("placement", ["over_states", "alternating"])
 
 
 def built(name, placement="over_states"):
@@ -63,11 +62,10 @@ def test_without_attention_each_step_attends_to_itself():
         np.testing.assert_allclose(outputs[:, t : t + 1], alone, atol=1e-6)
 
 
-@HYBRIDS
-def test_with_both_cut_always_no_step_knows_another(placement):
+def test_with_both_cut_always_no_step_knows_another():
     """By gradient: the Jacobian is diagonal; with one path cut it is not. Catches a layer that the
     cut misses."""
-    influence = influence_of(*built("lstm_attention", placement))
+    influence = influence_of(*built("lstm_attention", "alternating"))
     cuts = cuts_of(BOTH_PATHS, TASK.length)
     both = influence(cuts["both"])
     assert not (both - np.diag(np.diag(both))).any()
@@ -76,7 +74,7 @@ def test_with_both_cut_always_no_step_knows_another(placement):
         assert influence(cuts[part])[np.tril_indices(7, -1)].all(), part
 
 
-@HYBRIDS
+@pytest.mark.parametrize("placement", ["over_states", "alternating"])
 def test_with_both_cut_once_nothing_crosses_the_step(placement):
     """By gradient: later outputs do not see earlier inputs, all else is as before; by one path
     alone they do. Catches a line one step too early or late."""
