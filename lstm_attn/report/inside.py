@@ -14,7 +14,9 @@ TEXT = (
     "Distance of a head: how far back it looks, in steps, as weighted by its attention, over the "
     "queries whose answer is due. A path cut always: recurrence starts anew at every step; "
     "attention sees its own step alone. Cut once: nothing of that path passes from before step "
-    "{crossing} to after it, so what the model still remembers came by the other path. Medians "
+    "{crossing} to that step or a later one, so what the model still remembers came by the other "
+    "path. A path that only tells the time is missed as much as one that carries the answer, and a "
+    "cut model is where it was never trained: it may do worse than without memory. Medians "
     "over {trials} trials; the interval is of order statistics and holds the median of all trials "
     "with the confidence given. Dots are trials; pictures of gates and attention are of one "
     "trained trial and one sequence."
@@ -73,7 +75,7 @@ def _section(title: str, name: str, cells: Sequence[Cell], edges: Sequence[float
                         figures.attention_map(head, f"{whose}, {title}"),
                     )
                 )
-    text = TEXT.format(crossing=cells[0]["crossing"], trials=_range(cells, "trials"))
+    text = TEXT.format(crossing=cells[0]["crossing"] + 1, trials=_range(cells, "trials"))
     return Section(f"Inside the models: {title}", text, pictures, _tables(cells))
 
 
