@@ -1,5 +1,6 @@
 """What a grid cell's history says and what a model shows: statements with an error bar."""
 
+from lstm_attn.analysis import horizon
 from lstm_attn.analysis.cuts import crossing, cuts_of, metrics_when_cut
 from lstm_attn.analysis.inside import attention_distance, look, look_at_trials, time_scales
 from lstm_attn.analysis.medians import median_interval
@@ -9,6 +10,7 @@ __all__ = [
     "attention_distance",
     "crossing",
     "cuts_of",
+    "horizon",
     "look",
     "look_at_trials",
     "median_interval",

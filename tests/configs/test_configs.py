@@ -10,14 +10,33 @@ import pytest
 
 from experiments import border
 from experiments.grid import CompareConfig, grid_cells
+from experiments.horizon import HorizonConfig, probe_cell
 from lstm_attn import models, training
 
 FOLDER = Path(__file__).parent.parent.parent / "configs"
 PATHS = [path for path in sorted(FOLDER.glob("*.py")) if path.name != "__init__.py"]
 
 
+# The settings of the studies that are not a comparison, by the name of their config.
+SETTINGS = {"horizon": HorizonConfig}
+
+
 def load(path):
-    return border.checked(CompareConfig, runpy.run_path(str(path))["get_config"]().to_dict())
+    settings = SETTINGS.get(path.stem, CompareConfig)
+    return border.checked(settings, runpy.run_path(str(path))["get_config"]().to_dict())
+
+
+def cells_of(config):
+    """In rising order of length; of a search, those at its ends."""
+    if isinstance(config, CompareConfig):
+        return grid_cells(config)
+    lengths = config.task.lengths
+    return [
+        probe_cell(config, task_name, model_name, length)
+        for task_name in config.task.names
+        for length in (lengths[0], lengths[-1])
+        for model_name in config.models
+    ]
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -33,7 +52,7 @@ def test_a_config_is_a_lab_note(path):
 def test_parameters_are_near_equal_in_every_cell(path):
     """Oracle: the LSTM's count, within 10 %."""
     config = load(path)
-    for cell in grid_cells(config):
+    for cell in cells_of(config):
         budget, count = (
             models.count_parameters(models.build(name, cell.task, config.model))
             for name in ("lstm", cell.model_name)
@@ -49,7 +68,7 @@ def test_every_config_takes_one_step(path, model_name):
     one_step = dataclasses.replace(
         config.training, steps=1, evaluate_every=1, warmup_steps=0, seeds=1, evaluation_sequences=4
     )
-    shortest = {cell.task.name: cell.task for cell in reversed(grid_cells(config))}
+    shortest = {cell.task.name: cell.task for cell in reversed(cells_of(config))}
     for task in shortest.values():
         assert task.length == min(config.task.lengths)
         model = models.build(model_name, task, config.model)
