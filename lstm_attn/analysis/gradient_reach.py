@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array, lax
 
 from lstm_attn import ops
-from lstm_attn.analysis.intervals import median_interval
+from lstm_attn.analysis.medians import median_interval
 from lstm_attn.models import Model, Params
 from lstm_attn.tasks import Batch, Task
 
@@ -120,9 +120,10 @@ def _first(holds: np.ndarray) -> np.ndarray:
 def _statement(lags: np.ndarray) -> dict[str, Any]:
     if not len(lags):
         return {"median": None, "low": None, "high": None}
-    values = (np.median(lags), *median_interval(lags))
-    median, low, high = (float(value) if np.isfinite(value) else None for value in values)
-    return {"median": median, "low": low, "high": high}
+    found = median_interval(lags)._asdict()
+    return {
+        key: found[key] if np.isfinite(found[key]) else None for key in ("median", "low", "high")
+    }
 
 
 def _rounded(values: np.ndarray) -> Any:

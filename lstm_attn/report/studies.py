@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lstm_attn.report import gradient_reach, memory_horizon
+from lstm_attn.report import gradient_reach, inside, memory_horizon
 from lstm_attn.report.section import Section
 from lstm_attn.runs import RunFolder
 
@@ -12,6 +12,7 @@ Found = Mapping[str, Any]  # what a study wrote
 STUDIES: dict[str, Callable[[Found], Sequence[Section]]] = {
     "horizon": memory_horizon.sections,
     "gradient_reach": gradient_reach.sections,
+    "inside": inside.sections,
 }
 
 
