@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lstm_attn.report import gradient_reach
+from lstm_attn.report import gradient_reach, memory_horizon
 from lstm_attn.report.section import Section
 from lstm_attn.runs import RunFolder
 
@@ -11,6 +11,7 @@ Found = Mapping[str, Any]  # what a study wrote
 # A new study is one file here and one line: the name under which it wrote, and who draws it.
 STUDIES: dict[str, Callable[[Found], Sequence[Section]]] = {
     "gradient_reach": gradient_reach.sections,
+    "horizon": memory_horizon.sections,
 }
 
 

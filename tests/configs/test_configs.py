@@ -8,29 +8,38 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import border, gradient_reach
+from experiments import border
+from experiments.gradient_reach import GradientReachConfig, lines
 from experiments.grid import CompareConfig, grid_cells
+from experiments.horizon import HorizonConfig, probe_cell
 from lstm_attn import models, training
 
 FOLDER = Path(__file__).parent.parent.parent / "configs"
-# A config of another study than the comparison -> its settings, and the cells that it trains.
-STUDIES = {
-    "gradient_reach": (
-        gradient_reach.GradientReachConfig,
-        lambda config: [line.cell for line in gradient_reach.lines(config, config.task.length)],
-    ),
-}
 PATHS = [path for path in sorted(FOLDER.glob("*.py")) if path.name != "__init__.py"]
 
 
+# The settings of the studies that are not a comparison, by the name of their config.
+SETTINGS = {"gradient_reach": GradientReachConfig, "horizon": HorizonConfig}
+
+
 def load(path):
-    settings, _ = STUDIES.get(path.stem, (CompareConfig, grid_cells))
+    settings = SETTINGS.get(path.stem, CompareConfig)
     return border.checked(settings, runpy.run_path(str(path))["get_config"]().to_dict())
 
 
-def cells_of(path):
-    _, cells = STUDIES.get(path.stem, (CompareConfig, grid_cells))
-    return cells(load(path))
+def cells_of(config):
+    """In rising order of length; of a search, those at its ends."""
+    if isinstance(config, CompareConfig):
+        return grid_cells(config)
+    if isinstance(config, GradientReachConfig):
+        return [line.cell for line in lines(config, config.task.length)]
+    lengths = config.task.lengths
+    return [
+        probe_cell(config, task_name, model_name, length)
+        for task_name in config.task.names
+        for length in (lengths[0], lengths[-1])
+        for model_name in config.models
+    ]
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -45,7 +54,8 @@ def test_a_config_is_a_lab_note(path):
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_parameters_are_near_equal_in_every_cell(path):
     """Oracle: the LSTM's count, within 10 %."""
-    for cell in cells_of(path):
+    config = load(path)
+    for cell in cells_of(config):
         budget, count = (
             models.count_parameters(models.build(name, cell.task, cell.model))
             for name in ("lstm", cell.model_name)
@@ -61,7 +71,7 @@ def test_every_config_takes_one_step(path, model_name):
     one_step = dataclasses.replace(
         config.training, steps=1, evaluate_every=1, warmup_steps=0, seeds=1, evaluation_sequences=4
     )
-    cells = cells_of(path)
+    cells = cells_of(config)
     for name in {cell.task.name for cell in cells}:
         task = min((cell.task for cell in cells if cell.task.name == name), key=lambda t: t.length)
         model = models.build(model_name, task, config.model)
