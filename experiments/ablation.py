@@ -166,13 +166,13 @@ def closing_table(found: Mapping[str, Any]) -> Table:
     """One row a column of the ablation, narrow enough for a terminal of 80 columns."""
     table = Table(
         title=f"{found['model']} on {found['task']}, T = {found['length']}: one key changed a row",
-        caption="(..): 95 % interval of the paired difference to the reference; within noise "
-        "where it contains zero",
+        caption="difference: of the solve rate and of steps spent, from the reference's over the "
+        "same seeds; within noise where its 95 % interval contains zero",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
     table.add_column("changed")
-    for heading in ("solved", "solve rate -", "steps", "steps -"):
+    for heading in ("solved", "difference", "steps", "difference"):
         table.add_column(heading, justify="right")
     for column in found["columns"]:
         table.add_row(

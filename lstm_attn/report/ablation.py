@@ -18,7 +18,7 @@ def sections(found: Mapping[str, Any]) -> list[Section]:
     rates = [_rate_row(column) for column in found["columns"]]
     steps = [_steps_row(column) for column in changed]
     solve_rates = rows(
-        f"Solve rate by changed key: {where}",
+        f"Solve rate by what is changed: {where}",
         f"trials that solve, of {reference['trials']} seeds (95 % Wilson interval)",
         rates,
         color,
@@ -26,7 +26,7 @@ def sections(found: Mapping[str, Any]) -> list[Section]:
         (-0.03, 1.03),
     )
     spent = rows(
-        f"Steps spent, over the reference's: {where}",
+        f"Steps spent, minus the reference's: {where}",
         "median of paired differences, steps (95 % interval)",
         steps,
         color,
@@ -56,8 +56,8 @@ def sections(found: Mapping[str, Any]) -> list[Section]:
         for column in found["columns"]
     ]
     pictures = [
-        Picture("ablation-solve-rate", f"Solve rate by changed key: {where}", solve_rates),
-        Picture("ablation-steps", f"Steps spent over the reference's: {where}", spent),
+        Picture("ablation-solve-rate", f"Solve rate by what is changed: {where}", solve_rates),
+        Picture("ablation-steps", f"Steps spent, minus the reference's: {where}", spent),
     ]
     return [Section(f"Ablation: {where}", text, pictures, [Table(headings, body)])]
 

@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 
 from lstm_attn.report import tables
 from lstm_attn.report.colors import colors_of
-from lstm_attn.report.panel import panel
+from lstm_attn.report.panel import REFERENCE_COLOR, panel
 from lstm_attn.report.section import Picture, Section, Table
 
-SHIFT = 1.05  # factor between the points of two models at one rate
+SHIFT = 1.1  # factor between the points of two models at one rate
 RATE = "peak learning rate"
 
 
@@ -23,8 +23,8 @@ def sections(found: Mapping[str, Any]) -> list[Section]:
     rates = [one["learning_rate"] for one in models[0]["rates"]]
     text = (
         f"Trials that solve within {found['budget']:,} steps, of "
-        f"{models[0]['rates'][0]['trials']} seeds at each rate, with the 95 % Wilson interval as a "
-        f"band; points are shifted sideways a little. Solved: {found['criterion']}. Steps to solve "
+        f"{models[0]['rates'][0]['trials']} seeds at each rate, with the 95 % Wilson interval; "
+        f"points are shifted sideways a little. Solved: {found['criterion']}. Steps to solve "
         "are the median over the trials that solve; a dot is a trial."
     )
     pictures = [
@@ -36,7 +36,7 @@ def sections(found: Mapping[str, Any]) -> list[Section]:
         Picture(
             "learning-rate-steps",
             f"Steps to solve against learning rate: {where}",
-            steps_by_rate(models, f"Steps to solve: {where}"),
+            steps_by_rate(models, found["budget"], f"Steps to solve: {where}"),
         ),
     ]
     body = [
@@ -65,23 +65,27 @@ def sections(found: Mapping[str, Any]) -> list[Section]:
 
 
 def solve_rate_by_rate(models: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
-    """Solve rate against learning rate, a line and a band a model."""
+    """Solve rate against learning rate, a line a model, with Wilson intervals."""
 
     def draw(axes: Axes) -> None:
         for color, shift, model in _shifted(models):
             x = shift * _rates(model)
             low, middle, high = (
-                [one[f"solve_rate{end}"] for one in model["rates"]] for end in ("_low", "", "_high")
+                np.array([one[f"solve_rate{end}"] for one in model["rates"]])
+                for end in ("_low", "", "_high")
             )
-            axes.fill_between(x, low, high, color=color, alpha=0.1, linewidth=0)
-            axes.plot(x, middle, "o-", color=color, label=model["model"], markersize=4)
+            ends = np.maximum([middle - low, high - middle], 0)
+            axes.errorbar(
+                x, middle, ends, color=color, label=model["model"],
+                marker="o", markersize=4, linewidth=1.5, elinewidth=1, capsize=2,
+            )  # fmt: skip
         axes.set(ylim=(-0.03, 1.03), ylabel="trials that solve")
         _rate_axis(axes, models)
 
     return panel(title, draw)
 
 
-def steps_by_rate(models: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
+def steps_by_rate(models: Sequence[Mapping[str, Any]], budget: int, title: str = "") -> Figure:
     """Steps to solve against learning rate: the median of trials that solve, a dot for each."""
 
     def draw(axes: Axes) -> None:
@@ -93,6 +97,7 @@ def steps_by_rate(models: Sequence[Mapping[str, Any]], title: str = "") -> Figur
             for place, one in zip(x, model["rates"], strict=True):
                 dots = one["steps_to_solve"]
                 axes.plot([place] * len(dots), dots, "o", color=color, markersize=3.5, alpha=0.6)
+        axes.axhline(budget, color=REFERENCE_COLOR, linestyle="--", linewidth=1, label="budget")
         axes.set_ylim(bottom=0)
         axes.set_ylabel("steps to solve")
         _rate_axis(axes, models)

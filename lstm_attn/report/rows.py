@@ -1,5 +1,6 @@
 """A picture of rows: a value and its interval each, beside one line that all are held against."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 from lstm_attn.report.panel import REFERENCE_COLOR, panel
 
 WIDTH, ROW_HEIGHT, MARGINS = 6.0, 0.27, 1.25  # inches
+TITLE_LETTERS = 75  # of a line
 
 
 class Row(NamedTuple):
@@ -60,4 +62,10 @@ def rows(
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(xlabel)
 
-    return panel(title, draw, (WIDTH, MARGINS + ROW_HEIGHT * len(drawn)))
+    figure = panel("", draw, (WIDTH, MARGINS + ROW_HEIGHT * len(drawn)))
+    # Labels of rows are long, so the title begins where they do.
+    figure.suptitle(
+        textwrap.fill(title, TITLE_LETTERS), x=0.01, ha="left", fontsize=10, fontweight="bold",
+        parse_math=False,
+    )  # fmt: skip
+    return figure
