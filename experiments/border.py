@@ -73,7 +73,7 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
 def _check_config_flags(arguments: Sequence[str]) -> None:
     """Names what is wrong with --config or an override; config_flags would give a traceback."""
     given = {}
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
         # absl takes one dash or two, and a value after `=` or as the next argument.
         if argument.startswith("-"):
             name, equals, value = argument.lstrip("-").partition("=")

@@ -82,25 +82,32 @@ def _settings(first: report.Run, second: report.Run) -> list[dict[str, str]]:
     ]
 
 
-def main(arguments: Sequence[str]) -> int:
-    paths = [Path(argument) for argument in arguments]
+def draw(paths: Sequence[Path], output: str | None) -> Path:
+    """The page of the runs, at `output` or where it belongs without.
+
+    Raises:
+      UsageError: no folder, one given twice, missing or damaged, or a page that can't be written.
+    """
     if not paths:
         raise UsageError("expected at least one run folder, such as runs/quick")
     places = [path.resolve() for path in paths]
     for path, place in zip(paths, places, strict=True):
         if places.count(place) > 1:
             raise UsageError(f"{path} is given twice")
+    if len(paths) == 1 and output is None:
+        return report.write(paths[0])
+    runs, names = [report.read(path) for path in paths], report.labels(paths)
+    comparisons = [
+        compared(runs[0], run, (names[0], name))
+        for run, name in zip(runs[1:], names[1:], strict=True)
+    ]
+    return report.write_several(paths, output or PAGE, comparisons)
+
+
+def main(arguments: Sequence[str]) -> int:
     console = Console(highlight=False, markup=False)
-    with console.status(f"drawing {', '.join(map(str, paths))}"):
-        if len(paths) == 1 and OUTPUT.value is None:
-            page = report.write(paths[0])
-        else:
-            runs, names = [report.read(path) for path in paths], report.labels(paths)
-            comparisons = [
-                compared(runs[0], run, (names[0], name))
-                for run, name in zip(runs[1:], names[1:], strict=True)
-            ]
-            page = report.write_several(paths, OUTPUT.value or PAGE, comparisons)
+    with console.status(f"drawing {', '.join(arguments)}"):
+        page = draw([Path(argument) for argument in arguments], OUTPUT.value)
     console.print(f"report: {page}", soft_wrap=True)
     return 0
 
