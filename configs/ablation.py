@@ -1,4 +1,4 @@
-"""What each choice does for an LSTM of 32 features on adding, T = 50: one key changed a column.
+"""What each choice does for an LSTM of 32 features on adding, T = 100: one key changed a column.
 
     python -m experiments.ablation --config=configs/ablation.py --workdir=runs/ablation
 
@@ -18,10 +18,10 @@ def get_config() -> ConfigDict:
     return ConfigDict(
         {
             "model_name": "lstm",
-            "task": {"name": "adding", "variant": "arjovsky2016", "length": 50},
+            "task": {"name": "adding", "variant": "arjovsky2016", "length": 100},
             "model": dataclasses.asdict(ModelConfig(features=32)),
             "training": {
-                "steps": 3000,
+                "steps": 4000,
                 "batch_size": 32,
                 "seeds": 8,
                 "learning_rates": (1e-2,),
@@ -37,7 +37,7 @@ def get_config() -> ConfigDict:
             "changes": (
                 ("model.forget_bias", 0.0),
                 ("model.forget_bias", 3.0),
-                ("model.chrono_steps", (2.0, 50.0)),
+                ("model.chrono_steps", (2.0, 100.0)),
                 ("model.lstm_variant", "layer_norm"),
                 ("model.recurrent_kernel_init", "glorot"),
                 ("model.features", 16),
@@ -45,7 +45,6 @@ def get_config() -> ConfigDict:
                 ("training.learning_rates", (3e-3,)),
                 ("training.learning_rates", (3e-2,)),
                 ("training.clip_norm", 100.0),
-                ("training.schedule", "constant"),
             ),
         }
     )

@@ -173,7 +173,7 @@ def closing_table(found: Mapping[str, Any]) -> Table:
     )
     table.add_column("changed")
     for heading in ("solved", "difference", "steps", "difference"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for column in found["columns"]:
         table.add_row(
             column["name"],

@@ -34,12 +34,8 @@ def compared(first: report.Run, second: report.Run, names: Sequence[str]) -> dic
 
     def beside(key: tuple) -> dict[str, Any]:
         budget = min(_budget(first, here[key]), _budget(second, there[key]))
-        return {
-            "cell": here[key]["cell"],
-            "first": here[key],
-            "second": there[key],
-            "compared": compare_records(here[key], there[key], budget),
-        }
+        compared = compare_records(here[key], there[key], budget)
+        return {"cell": here[key]["cell"], "compared": compared}
 
     return {
         "first": names[0],

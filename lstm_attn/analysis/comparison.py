@@ -134,27 +134,41 @@ def compare_records(first: Record, second: Record, budget: int) -> dict[str, Any
       budget: steps within which a solution counts, and that a trial without one has spent.
 
     Returns:
-      paired: whether, and pairs: how many, or null. solve_rate and steps: each a value, low, high
-        (null for no bound) and within_noise; steps is null where unpaired.
+      first and second: how many solve within the budget, of how many trials, and the rate with its
+        Wilson interval. paired: whether. solve_rate and steps: each a value, low, high (null for
+        no bound) and within_noise; steps is null where unpaired.
     """
     trials = [_trials(record) for record in (first, second)]
+    solved = [_solves(ends.values(), budget) for ends in trials]
+    sides = {
+        side: _rate(int(solves.sum()), len(solves))
+        for side, solves in zip(("first", "second"), solved, strict=True)
+    }
     if trials[0].keys() != trials[1].keys():
-        rates = rate_difference(
-            tuple(int(_solves(ends.values(), budget).sum()) for ends in trials),
-            tuple(len(ends) for ends in trials),
-        )
-        return {"paired": False, "pairs": None, "solve_rate": _json(rates), "steps": None}
+        rates = rate_difference([int(s.sum()) for s in solved], [len(s) for s in solved])
+        return {**sides, "paired": False, "solve_rate": _json(rates), "steps": None}
     ends = [[of_record[key] for key in trials[0]] for of_record in trials]
-    solves = [_solves(one, budget) for one in ends]
+    solved = [_solves(one, budget) for one in ends]
     spent = [
-        np.where(solved, np.array(one, float), budget)
-        for solved, one in zip(solves, ends, strict=True)
+        np.where(solves, np.array(one, float), budget)
+        for solves, one in zip(solved, ends, strict=True)
     ]
     return {
+        **sides,
         "paired": True,
-        "pairs": len(trials[0]),
-        "solve_rate": _json(paired_rate_difference(*solves)),
+        "solve_rate": _json(paired_rate_difference(*solved)),
         "steps": _json(paired_median_difference(*spent)),
+    }
+
+
+def _rate(solved: int, trials: int) -> dict[str, Any]:
+    low, high = wilson_interval(solved, trials)
+    return {
+        "solved": solved,
+        "trials": trials,
+        "solve_rate": solved / trials,
+        "solve_rate_low": low,
+        "solve_rate_high": high,
     }
 
 

@@ -8,13 +8,15 @@ from lstm_attn.report.colors import COLORS
 from lstm_attn.report.rows import Row, rows
 from lstm_attn.report.section import Picture, Section, Table
 
+LISTED = 5  # cells of one run alone that are named
+
 
 def section(found: Mapping[str, Any]) -> Section:
     """The comparison of two runs.
 
     Args:
-      found: first and second, their names; cells, each with its name, the record of each run and
-        what `analysis.compare_records` found; left_out, the cells of one run alone; settings, each
+      found: first and second, their names; cells, each with its name and what
+        `analysis.compare_records` found; left_out, the cells of one run alone; settings, each
         key of the configs that differs, with both values.
     """
     first, second = found["first"], found["second"]
@@ -26,29 +28,31 @@ def section(found: Mapping[str, Any]) -> Section:
         summary = f"Beyond noise in {len(beyond)} of {len(cells)} cells: {', '.join(beyond)}."
     else:
         summary = f"All differences are within noise, in {len(cells)} of {len(cells)} cells."
+    title = f"{second} beside {first}"
+    if not cells:
+        return Section(title, summary)
     unpaired = [cell["cell"] for cell in cells if not cell["compared"]["paired"]]
-    text = " ".join(
-        part
-        for part in (
-            f"{summary} Differences are those of {second} minus {first}, cell by cell, of cells "
-            "that agree in task, variant, length, model and name.",
-            differences.NOISE_RULE,
-            differences.STEPS_RULE,
-            f"Other trials, so not paired: {', '.join(unpaired)}." if unpaired else "",
-            f"In one of the two alone: {', '.join(found['left_out'])}."
-            if found["left_out"]
-            else "",
-        )
-        if part
-    )
-    settings = Table(
-        ["config", first, second],
-        [[setting["key"], setting["first"], setting["second"]] for setting in found["settings"]],
-    )
-    shown = ([_cells_table(first, second, cells)] if cells else []) + (
-        [settings] if found["settings"] else []
-    )
-    return Section(f"{second} beside {first}", text, _pictures(first, second, cells), shown)
+    parts = [
+        f"{summary} Differences are those of {second} minus {first}, cell by cell, of cells that "
+        "agree in task, variant, length, model and name; a solution counts within the smaller "
+        "budget of the two.",
+        differences.NOISE_RULE,
+        differences.STEPS_RULE,
+    ]
+    if unpaired:
+        parts.append(f"Other trials, so not paired: {', '.join(unpaired)}.")
+    if found["left_out"]:
+        parts.append(f"In one of the two alone: {_some(found['left_out'])}.")
+    shown = [_cells_table(first, second, cells)]
+    if found["settings"]:
+        settings = [[one["key"], one["first"], one["second"]] for one in found["settings"]]
+        shown.append(Table(["config", first, second], settings))
+    return Section(title, " ".join(parts), [_picture(first, second, cells)], shown)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - LISTED
+    return ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _differs(compared: Mapping[str, Any]) -> bool:
@@ -65,8 +69,8 @@ def _cells_table(first: str, second: str, cells: Sequence[Mapping[str, Any]]) ->
         [
             cell["cell"],
             *(
-                f"{tables.count(cell[one])} ({tables.interval(cell[one])})"
-                for one in ("first", "second")
+                f"{tables.count(rate)} ({tables.interval(rate)})"
+                for rate in (cell["compared"]["first"], cell["compared"]["second"])
             ),
             differences.rate(cell["compared"]),
             differences.steps(cell["compared"]),
@@ -76,9 +80,7 @@ def _cells_table(first: str, second: str, cells: Sequence[Mapping[str, Any]]) ->
     return Table(headings, body)
 
 
-def _pictures(first: str, second: str, cells: Sequence[Mapping[str, Any]]) -> list[Picture]:
-    if not cells:
-        return []
+def _picture(first: str, second: str, cells: Sequence[Mapping[str, Any]]) -> Picture:
     drawn = [
         Row(
             cell["cell"],
@@ -100,4 +102,4 @@ def _pictures(first: str, second: str, cells: Sequence[Mapping[str, Any]]) -> li
         (0, "no difference"),
         (-1.03, 1.03),
     )
-    return [Picture("comparison", title, figure)]
+    return Picture("comparison", title, figure)

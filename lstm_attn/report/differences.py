@@ -34,7 +34,7 @@ def steps(compared: Compared | None) -> str:
 
 def _in_words(difference: Mapping[str, Any], form: str) -> str:
     value, low, high = (difference[name] for name in ("value", "low", "high"))
-    interval = "too few pairs" if low is None else f"{_signed(low, form)} to {_signed(high, form)}"
+    interval = "too few pairs" if low is None else f"{_signed(low, form)}, {_signed(high, form)}"
     return f"{_signed(value, form)} ({interval})\n{verdict(difference)}"
 
 

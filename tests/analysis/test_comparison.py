@@ -186,7 +186,7 @@ def test_records_are_paired_by_seed():
     second = record([None, 600, 500, 400, 300, 200], seeds=[5, 4, 3, 2, 1, 0])
     compared = compare_records(first, second, budget=900)
     assert compared["paired"]
-    assert compared["pairs"] == 6
+    assert compared["first"]["trials"] == 6
     assert compared["solve_rate"]["value"] == 0
     assert compared["steps"]["value"] == 100
     assert compared["steps"]["high"] == 100
@@ -199,6 +199,10 @@ def test_a_trial_without_solution_has_spent_the_budget():
     compared = compare_records(record([700, None] * 3), record([100] * 6), budget=500)
     assert compared["steps"]["value"] == -400
     assert compared["solve_rate"]["value"] == 1
+    assert (compared["first"]["solved"], compared["second"]["solved"]) == (0, 6)
+    low, high = wilson_interval(6, 6)
+    assert compared["second"]["solve_rate_low"] == low
+    assert compared["second"]["solve_rate_high"] == high
 
 
 def test_another_learning_rate_is_a_pair_only_where_it_is_the_one_rate():
@@ -207,7 +211,7 @@ def test_another_learning_rate_is_a_pair_only_where_it_is_the_one_rate():
     assert compare_records(slow, fast, 500)["paired"]
     two = record([100] * 6, seeds=[0, 1, 2] * 2, rates=[0.1] * 3 + [0.01] * 3)
     other = record([100] * 6, seeds=[0, 1, 2] * 2, rates=[0.2] * 3 + [0.01] * 3)
-    assert compare_records(two, two, 500)["pairs"] == 6
+    assert compare_records(two, two, 500)["paired"]
     assert not compare_records(two, other, 500)["paired"]
 
 
@@ -217,7 +221,6 @@ def test_other_seeds_are_compared_unpaired():
     compared = compare_records(first, record([100] * 5), budget=500)
     expected = rate_difference((2, 5), (4, 5))
     assert not compared["paired"]
-    assert compared["pairs"] is None
     assert compared["steps"] is None
     rates = compared["solve_rate"]
     assert (rates["value"], rates["low"], rates["high"]) == pytest.approx(expected)

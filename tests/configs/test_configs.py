@@ -8,16 +8,40 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import border
+from experiments import ablation, border, learning_rates
 from experiments.grid import CompareConfig, grid_cells
 from lstm_attn import models, training
 
 FOLDER = Path(__file__).parent.parent.parent / "configs"
 PATHS = [path for path in sorted(FOLDER.glob("*.py")) if path.name != "__init__.py"]
+# The configs of other studies than the comparison: their class, and the cells that they train.
+STUDIES = {
+    "ablation": (
+        ablation.AblationConfig,
+        lambda config: [column.cell for column in ablation.columns(config)],
+    ),
+    "learning_rates": (learning_rates.LearningRatesConfig, learning_rates.cells),
+}
+COMPARED = ("lstm", "gru", "transformer", "lstm_attention")
 
 
 def load(path):
-    return border.checked(CompareConfig, runpy.run_path(str(path))["get_config"]().to_dict())
+    settings, _ = STUDIES.get(path.stem, (CompareConfig, grid_cells))
+    return border.checked(settings, runpy.run_path(str(path))["get_config"]().to_dict())
+
+
+def cells_of(path):
+    _, cells = STUDIES.get(path.stem, (CompareConfig, grid_cells))
+    return cells(load(path))
+
+
+def models_of(path):
+    """Every model that a comparison may be given; of another study those that it trains."""
+    return (
+        dict.fromkeys(cell.model_name for cell in cells_of(path))
+        if path.stem in STUDIES
+        else COMPARED
+    )
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -32,26 +56,30 @@ def test_a_config_is_a_lab_note(path):
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_parameters_are_near_equal_in_every_cell(path):
     """Oracle: the LSTM's count, within 10 %."""
-    config = load(path)
-    for cell in grid_cells(config):
+    for cell in cells_of(path):
         budget, count = (
-            models.count_parameters(models.build(name, cell.task, config.model))
+            models.count_parameters(models.build(name, cell.task, cell.model))
             for name in ("lstm", cell.model_name)
         )
         assert abs(count / budget - 1) < 0.10, cell.name
 
 
-@pytest.mark.parametrize("model_name", ["lstm", "gru", "transformer", "lstm_attention"])
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    ("path", "model_name"),
+    [
+        pytest.param(path, name, id=f"{path.stem}-{name}")
+        for path in PATHS
+        for name in models_of(path)
+    ],
+)
 def test_every_config_takes_one_step(path, model_name):
     """At the shortest length of each task, whole batch. Catches a config that fails an hour in."""
     config = load(path)
     one_step = dataclasses.replace(
         config.training, steps=1, evaluate_every=1, warmup_steps=0, seeds=1, evaluation_sequences=4
     )
-    shortest = {cell.task.name: cell.task for cell in reversed(grid_cells(config))}
-    for task in shortest.values():
-        assert task.length == min(config.task.lengths)
+    lengths = sorted((cell.task for cell in cells_of(path)), key=lambda task: -task.length)
+    for task in {task.name: task for task in lengths}.values():
         model = models.build(model_name, task, config.model)
         history = training.train(model, task, one_step).history
         assert history.steps.tolist() == [1]

@@ -131,7 +131,7 @@ def test_the_study_holds_each_column_against_the_reference(tmp_path, make_record
     assert (reference["solved"], bias["solved"], rate["solved"]) == (5, 3, 5)
     assert bias["to_reference"]["solve_rate"]["value"] == pytest.approx(-2 / 6)
     assert bias["to_reference"]["steps"]["value"] == 2
-    assert bias["to_reference"]["pairs"] == 6
+    assert bias["to_reference"]["paired"]
     assert not bias["to_reference"]["steps"]["within_noise"]
     assert rate["to_reference"]["solve_rate"]["value"] == 0
     assert rate["to_reference"]["steps"]["within_noise"]

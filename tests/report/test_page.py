@@ -115,9 +115,13 @@ def hostile_path(run_path, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page_of_two(run_path, hostile_path, tmp_path_factory):
-    """Both runs, and a comparison of nothing but settings."""
+    """Both runs, and a comparison of one cell."""
+    rate = {"solved": 1, "trials": 2, "solve_rate_low": 0.1, "solve_rate_high": 0.9}
+    difference = {"value": 0.5, "low": -0.2, "high": 0.8, "within_noise": True}
+    cell = {"first": rate, "second": rate, "paired": False, "solve_rate": difference, "steps": None}
     compared = {
-        "first": "one", "second": HOSTILE, "cells": [], "left_out": [HOSTILE],
+        "first": "one", "second": HOSTILE, "left_out": [HOSTILE],
+        "cells": [{"cell": HOSTILE, "compared": cell}],
         "settings": [{"key": HOSTILE, "first": HOSTILE, "second": "1"}],
     }  # fmt: skip
     page = tmp_path_factory.mktemp("two") / "page.html"
@@ -129,9 +133,9 @@ def test_a_page_of_two_runs_in_a_real_browser(page_of_two, tmp_path, width):
     """Oracle: Chromium. Catches a part that draws the other run's, names from a folder that are
     not escaped, and a page wider than a phone."""
     assert probed_in_a_browser(page_of_two, tmp_path, width) == {
-        "tables": 2 * TABLES + 1,
+        "tables": 2 * TABLES + 2,
         "empty": 0,
-        "pictures": 2 * PICTURES,
+        "pictures": 2 * PICTURES + 1,
         "broken": 0,
         "heading": f"{HOSTILE} beside one",
         "overflow": 0,

@@ -74,13 +74,13 @@ def test_an_ablation_says_in_words_what_is_noise():
     rates.savefig("/dev/null", format="png")  # dollar signs are no formula
     body = section.tables[0].rows
     assert body[0][3] == body[0][5] == "–"
-    assert body[1][3] == "−0.75 (−0.93 to −0.31)\ndiffers"
-    assert body[2][5] == "−100 (−400 to +200)\nwithin noise"
+    assert body[1][3] == "−0.75 (−0.93, −0.31)\ndiffers"
+    assert body[2][5] == "−100 (−400, +200)\nwithin noise"
 
 
 def test_differences_in_words():
     """Oracle: by hand. Catches a sign on zero, and steps of trials that are not pairs."""
-    assert differences.rate(FEW) == "0.00 (−0.50 to +0.50)\nwithin noise"
+    assert differences.rate(FEW) == "0.00 (−0.50, +0.50)\nwithin noise"
     assert differences.steps(FEW) == "+300 (too few pairs)\nwithin noise"
     assert differences.rate(None) == "–"
     assert differences.steps({**CLEAR, "steps": None}) == "–"
@@ -143,16 +143,26 @@ def test_a_comparison_counts_what_is_beyond_noise(found, summary):
     """Oracle: by hand. Catches a difference of steps that the summary overlooks, and an empty
     picture."""
     cells = [
-        {"cell": name, "first": CELL, "second": CELL, "compared": verdicts}
+        {"cell": name, "compared": {"first": CELL, "second": CELL, **verdicts}}
         for name, verdicts in found
     ]
+    settings = [{"key": "model.forget_bias", "first": "1.0", "second": "0.0"}]
+    left_out = ["c (old)", *(f"d{place} (new)" for place in range(9))]
     section = comparison.section(
-        {"first": "old", "second": "new", "cells": cells, "left_out": ["c (old)"], "settings": []}
+        {
+            "first": "old",
+            "second": "new",
+            "cells": cells,
+            "left_out": left_out,
+            "settings": settings,
+        }
     )
     assert section.text.startswith(summary)
-    assert "In one of the two alone: c (old)." in section.text
-    assert len(section.pictures) == len(section.tables) == bool(cells)
+    assert (len(section.pictures), len(section.tables)) == ((1, 2) if cells else (0, 0))
+    listed = "In one of the two alone: c (old), d0 (new), d1 (new), d2 (new), d3 (new) and 5 more."
+    assert (listed in section.text) == bool(cells)
     if cells:
         assert [row[0] for row in section.tables[0].rows] == [name for name, _ in found]
         difference = [verdicts["solve_rate"]["value"] for _, verdicts in found]
+        assert section.tables[0].rows[0][1:3] == ["4/8 (0.20–0.80)"] * 2
         assert [x for x, _, _ in points(section.pictures[0].figure)] == difference
