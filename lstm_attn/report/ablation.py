@@ -39,14 +39,13 @@ def sections(found: Mapping[str, Any]) -> list[Section]:
         "grey: within noise."
     )
     headings = (
-        "changed", "solved", "interval", "solve rate − reference", "steps to solve",
+        "changed", "solved", "solve rate − reference", "steps to solve",
         "steps spent − reference", "parameters", "diverged",
     )  # fmt: skip
     body = [
         [
             column["name"],
-            tables.count(column),
-            tables.interval(column),
+            f"{tables.count(column)}\n{tables.interval(column)}",
             differences.rate(column["to_reference"]),
             tables.steps(column),
             differences.steps(column["to_reference"]),

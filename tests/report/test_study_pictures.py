@@ -73,9 +73,9 @@ def test_an_ablation_says_in_words_what_is_noise():
     assert labels[2] == "model.b = $2$"
     rates.savefig("/dev/null", format="png")  # dollar signs are no formula
     body = section.tables[0].rows
-    assert body[0][3] == body[0][5] == "–"
-    assert body[1][3] == "−0.75 (−0.93, −0.31)\ndiffers"
-    assert body[2][5] == "−100 (−400, +200)\nwithin noise"
+    assert body[0][2] == body[0][4] == "–"
+    assert body[1][2] == "−0.75 (−0.93, −0.31)\ndiffers"
+    assert body[2][4] == "−100 (−400, +200)\nwithin noise"
 
 
 def test_differences_in_words():
