@@ -43,7 +43,7 @@ def sections(found: Mapping[str, Any]) -> list[Section]:
         [
             model["model"],
             f"{model['parameters']:,}",
-            *(f"{tables.count(one)} ({tables.interval(one)})" for one in model["rates"]),
+            *(f"{tables.count(one)}\n{tables.interval(one)}" for one in model["rates"]),
         ]
         for model in models
     ]

@@ -124,7 +124,7 @@ def test_learning_rates_are_drawn_with_their_intervals():
     np.testing.assert_array_equal(medians["lstm"], [np.nan, 700])
     np.testing.assert_array_equal(medians["gru"], [100, np.nan])
     assert list(medians["budget"]) == [3000, 3000]
-    assert section.tables[0].rows[0][3] == "2/3 (0.33–0.83)"
+    assert section.tables[0].rows[0][3] == "2/3\n0.33–0.83"
 
 
 CELL = {"solved": 4, "trials": 8, "solve_rate_low": 0.2, "solve_rate_high": 0.8}
