@@ -28,11 +28,20 @@ def fail(message: object) -> NoReturn:
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Parses sys.argv and runs main; a UsageError becomes one line, any other error a traceback."""
 
-    def guarded(positional: list[str]) -> int | None:
-        if positional[1:]:
-            fail(f"unexpected argument {positional[1]!r}: everything is given as --flag=value")
+    def without_arguments(arguments: Sequence[str]) -> int | None:
+        if arguments:
+            fail(f"unexpected argument {arguments[0]!r}: everything is given as --flag=value")
+        return main()
+
+    run_on_arguments(without_arguments)
+
+
+def run_on_arguments(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
+    """As `run`, of a main that takes what is given without a flag."""
+
+    def guarded(arguments: list[str]) -> int | None:
         try:
-            status = main()
+            status = main(arguments[1:])
         except UsageError as error:
             fail(error)
         except KeyboardInterrupt:
@@ -64,7 +73,7 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
 def _check_config_flags(arguments: Sequence[str]) -> None:
     """Names what is wrong with --config or an override; config_flags would give a traceback."""
     given = {}
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
         # absl takes one dash or two, and a value after `=` or as the next argument.
         if argument.startswith("-"):
             name, equals, value = argument.lstrip("-").partition("=")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from rich.console import Console
 
 from experiments import profile
 from experiments.ahead import in_advance
@@ -41,6 +42,15 @@ class Cell:
     def compiled(self) -> Program:
         """The program, compiled now."""
         return self.make_program().compiled()
+
+
+def train_missing(cells: Sequence[Cell], folder: RunFolder, console: Console) -> None:
+    """Trains the cells of which the folder has no record yet."""
+    finished = {record["cell"] for record in folder.results}
+    waiting = [cell for cell in cells if cell.name not in finished]
+    console.print(f"{len(waiting)} of {len(cells)} cells to train")
+    with GridProgress(waiting) as progress:
+        train_cells(waiting, folder, progress)
 
 
 def train_cells(

@@ -7,6 +7,7 @@ from experiments.cells import Cell
 from lstm_attn import tasks
 from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.models import MODELS, ModelConfig
+from lstm_attn.tasks import Task
 from lstm_attn.training import TrainingConfig
 
 
@@ -17,6 +18,19 @@ class TaskConfig:
     names: tuple[str, ...]
     variant: str
     lengths: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class OneTaskConfig:
+    """name: in TASKS; variant: of it; length: its T, in steps."""
+
+    name: str
+    variant: str
+    length: int
+
+    def build(self) -> Task:
+        """Raises a ValueError as `tasks.build` does."""
+        return tasks.build(self.name, self.length, self.variant)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +49,7 @@ class CompareConfig:
             ("task.lengths", self.task.lengths),
         ):
             check_list(key, values)
-        for name in self.models:
-            if name not in MODELS:
-                raise unknown_name("model", name, MODELS)
+        check_models(self.models)
         grid_cells(self)
 
 
@@ -62,9 +74,16 @@ def grid_cells(config: CompareConfig) -> list[Cell]:
 
 
 def check_list(key: str, values: Sequence) -> None:
-    """Raises UsageError for an empty list, or one that holds a value twice."""
+    """Raises UsageError unless there is at least one value, and each of them once."""
     if not values:
         raise UsageError(f"{key}: expected at least one, got none")
     for value in values:
         if values.count(value) > 1:
             raise UsageError(f"{key}: {value!r} is given twice")
+
+
+def check_models(names: Sequence[str]) -> None:
+    """Raises UsageError for a name outside MODELS."""
+    for name in names:
+        if name not in MODELS:
+            raise unknown_name("model", name, MODELS)

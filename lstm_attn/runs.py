@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -157,7 +157,7 @@ class RunFolder:
         _write(self.path / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
 
     def _lines(self) -> Iterator[dict[str, Any]]:
-        with open(self.path / METRICS) as file:
+        with self._open_metrics() as file:
             for number, line in enumerate(file, 1):
                 # The last line is torn where the machine stopped while it was written.
                 if line.endswith("\n"):
@@ -167,6 +167,12 @@ class RunFolder:
                         raise UsageError(
                             f"{file.name}, line {number}: not JSON: {error}"
                         ) from error
+
+    def _open_metrics(self) -> TextIO:
+        try:
+            return open(self.path / METRICS)
+        except OSError as error:
+            raise UsageError(f"{self.path / METRICS} can't be read: {error.strerror}") from error
 
 
 def _nulls(metric: np.ndarray) -> Any:

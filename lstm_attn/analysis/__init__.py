@@ -1,14 +1,25 @@
 """What a grid cell's history says and what a model shows: statements with an error bar."""
 
 from lstm_attn.analysis import horizon
+from lstm_attn.analysis.comparison import (
+    Difference,
+    compare_records,
+    paired_median_difference,
+    paired_rate_difference,
+    rate_difference,
+)
 from lstm_attn.analysis.cuts import crossing, cuts_of, metrics_when_cut
 from lstm_attn.analysis.gradient_reach import gradient_norms, norms_of_trials, reach
 from lstm_attn.analysis.inside import attention_distance, look, look_at_trials, time_scales
+from lstm_attn.analysis.learning_rates import by_learning_rate
 from lstm_attn.analysis.medians import median_interval
 from lstm_attn.analysis.solving import summarise, wilson_interval
 
 __all__ = [
+    "Difference",
     "attention_distance",
+    "by_learning_rate",
+    "compare_records",
     "crossing",
     "cuts_of",
     "gradient_norms",
@@ -18,6 +29,9 @@ __all__ = [
     "median_interval",
     "metrics_when_cut",
     "norms_of_trials",
+    "paired_median_difference",
+    "paired_rate_difference",
+    "rate_difference",
     "reach",
     "summarise",
     "time_scales",

@@ -1,22 +1,30 @@
 """Run folders in; tables, figures and one HTML page out. No JAX."""
 
+from lstm_attn.report import differences, tables
 from lstm_attn.report.figures import (
     learning_curves,
     recall_by_position,
     solve_rates,
     steps_to_solve,
 )
-from lstm_attn.report.page import in_grid_order, write
+from lstm_attn.report.page import labels, write, write_several
+from lstm_attn.report.reading import Run, in_grid_order, read
 from lstm_attn.report.tables import horizon, markdown_table, verdict
 
 __all__ = [
+    "Run",
+    "differences",
     "horizon",
     "in_grid_order",
+    "labels",
     "learning_curves",
     "markdown_table",
+    "read",
     "recall_by_position",
     "solve_rates",
     "steps_to_solve",
+    "tables",
     "verdict",
     "write",
+    "write_several",
 ]

@@ -1,41 +1,69 @@
-"""A run folder drawn as PNG figures and one self-contained HTML page."""
+"""Run folders drawn as one self-contained HTML page, and as PNG figures beside it."""
 
 import base64
+import io
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 
-from lstm_attn.history import History, stack
-from lstm_attn.report import figures, studies, tables
+from lstm_attn.errors import UsageError
+from lstm_attn.history import History
+from lstm_attn.report import comparison, figures, studies, tables
 from lstm_attn.report.colors import colors_of
-from lstm_attn.report.section import Picture
-from lstm_attn.runs import RunFolder, flatten
+from lstm_attn.report.reading import Run, read
+from lstm_attn.report.section import Picture, Section
+from lstm_attn.runs import flatten
 
 PAGE = "report.html"
 
 
 def write(path: str | os.PathLike) -> Path:
-    """Draws the finished cells of the run folder; returns the path of its report.html."""
-    folder = RunFolder(path)
-    records = in_grid_order(folder) if is_grid(folder) else []
-    task_names = tables.names(records, "task")
-    histories = {record["cell"]: _history(folder, record) for record in records}
-    sections = {
-        "curves": _by_cell(records, "loss", histories, figures.learning_curves),
-        "rates": _by_task(records, "solve-rate", figures.solve_rates),
-        "recall": _by_cell(
-            [record for record in records if record["chance"] is not None],
-            "recall",
-            histories,
-            figures.recall_by_position,
-        ),
-        "steps": _by_task(records, "steps-to-solve", figures.steps_to_solve),
-        "times": _of_profile(folder.times),
-    }
+    """Draws the finished cells and studies of the run folder; returns the path of its report.html.
+
+    The pictures are left in the folder as PNG too.
+
+    Raises:
+      UsageError: no run folder, or a damaged one, on one line.
+    """
+    run = read(path)
+    folder = run.folder.path
+    return _written(folder / PAGE, [_part(run, folder.name, folder)], [])
+
+
+def write_several(
+    paths: Sequence[str | os.PathLike],
+    page: str | os.PathLike,
+    comparisons: Sequence[Mapping[str, Any]] = (),
+) -> Path:
+    """Draws one page of several run folders, a part each, and leaves the folders as they are.
+
+    Args:
+      page: where it goes.
+      comparisons: of two runs each, as `report.comparison.section` takes them; drawn first.
+
+    Raises:
+      UsageError: as `write`, or a page that can't be written.
+    """
+    names = labels(paths)
+    parts = [_part(read(path), name, None) for path, name in zip(paths, names, strict=True)]
+    compared = [_drawn_section(comparison.section(found), None) for found in comparisons]
+    return _written(Path(page), parts, compared)
+
+
+def labels(paths: Sequence[str | os.PathLike]) -> list[str]:
+    """A name for each folder: its last part, or the whole path where two would be the same."""
+    names = [Path(path).resolve().name for path in paths]
+    return [
+        name if names.count(name) == 1 else str(path)
+        for name, path in zip(names, paths, strict=True)
+    ]
+
+
+def _written(page: Path, parts: Sequence[dict], compared: Sequence[dict]) -> Path:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("lstm_attn.report", "."),
         autoescape=True,
@@ -43,65 +71,46 @@ def write(path: str | os.PathLike) -> Path:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    models = [model for part in parts for model in tables.names(part["records"], "model")]
     html = environment.get_template("page.html.jinja").render(
-        tables=tables,
-        records=records,
-        tasks=task_names,
-        colors=colors_of(tables.names(records, "model")),
-        pictures={
-            section: [_drawn(picture, folder.path) for picture in pictures]
+        tables=tables, runs=parts, comparisons=compared, colors=colors_of(models)
+    )
+    try:
+        page.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{page} can't be written: {error.strerror or error}") from error
+    return page
+
+
+def _part(run: Run, name: str, folder: Path | None) -> dict[str, Any]:
+    """What the page says of one run; its pictures are left in `folder`, None for nowhere."""
+    records = run.grid
+    recalled = [record for record in records if record["chance"] is not None]
+    sections = {
+        "curves": _by_cell(records, "loss", run.histories, figures.learning_curves),
+        "rates": _by_task(records, "solve-rate", figures.solve_rates),
+        "recall": _by_cell(recalled, "recall", run.histories, figures.recall_by_position),
+        "steps": _by_task(records, "steps-to-solve", figures.steps_to_solve),
+        "times": _of_profile(run.folder.times),
+    }
+    return {
+        "name": name,
+        "records": records,
+        "tasks": tables.names(records, "task"),
+        "pictures": {
+            section: [_drawn(picture, folder) for picture in pictures]
             for section, pictures in sections.items()
         },
-        diverged=[
+        "diverged": [
             {**trial, "cell": record["cell"]}
             for record in records
             for trial in record["per_trial"]
             if trial["diverged_by"] is not None
         ],
-        studies=[
-            {
-                "title": section.title,
-                "text": section.text,
-                "pictures": [_drawn(picture, folder.path) for picture in section.pictures],
-                "tables": section.tables,
-            }
-            for section in studies.sections(folder)
-        ],
-        config=flatten(folder.config),
-        environment=flatten(folder.environment),
-        folder=folder.path.name,
-    )
-    page = folder.path / PAGE
-    page.write_text(html, encoding="utf-8")
-    return page
-
-
-def is_grid(folder: RunFolder) -> bool:
-    """Whether the run is a grid of models x tasks x lengths."""
-    config = folder.config
-    return "models" in config and {"names", "lengths"} <= set(config.get("task", ()))
-
-
-def in_grid_order(folder: RunFolder) -> list[dict[str, Any]]:
-    """The run's records in the order of its config, whatever order they were finished in."""
-    config = folder.config
-    return sorted(
-        folder.results,
-        key=lambda record: (
-            config["task"]["names"].index(record["task"]),
-            config["task"]["lengths"].index(record["length"]),
-            config["models"].index(record["model"]),
-        ),
-    )
-
-
-def _history(folder: RunFolder, record: tables.Record) -> History:
-    trials = record["per_trial"]
-    return stack(
-        folder.evaluations(record["cell"]),
-        np.array([trial["seed"] for trial in trials]),
-        np.array([trial["learning_rate"] for trial in trials]),
-    )
+        "studies": [_drawn_section(section, folder) for section in studies.sections(run.folder)],
+        "config": flatten(run.config),
+        "environment": flatten(run.environment),
+    }
 
 
 def _by_cell(
@@ -139,9 +148,22 @@ def _of_profile(times: Sequence[dict]) -> list[Picture]:
     return [Picture("seconds-by-part", title, figure) for figure in drawn]
 
 
-def _drawn(picture: Picture, folder: Path) -> dict[str, str]:
-    """Writes the PNG; gives it as a data address, so that the page needs no other file."""
-    path = folder / f"{picture.name}.png"
-    picture.figure.savefig(path)
-    data = base64.b64encode(path.read_bytes()).decode()
+def _drawn_section(section: Section, folder: Path | None) -> dict[str, Any]:
+    return {
+        "title": section.title,
+        "text": section.text,
+        "pictures": [_drawn(picture, folder) for picture in section.pictures],
+        "tables": section.tables,
+    }
+
+
+def _drawn(picture: Picture, folder: Path | None) -> dict[str, str]:
+    """As a data address, so that the page needs no other file; and as a PNG in the folder."""
+    buffer = io.BytesIO()
+    picture.figure.savefig(buffer, format="png")
+    if folder is not None:
+        # A name comes from a run folder: it must not lead out of it.
+        name = re.sub(r"[^\w.=+-]", "-", picture.name)
+        (folder / f"{name}.png").write_bytes(buffer.getvalue())
+    data = base64.b64encode(buffer.getvalue()).decode()
     return {"alt": picture.alt, "data": f"data:image/png;base64,{data}"}

@@ -45,8 +45,13 @@ def panel(
         figure = Panel(figsize=inches, dpi=DPI, layout="constrained")
         axes = figure.add_subplot()
         draw(axes)
-        axes.set_title(title)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        # A name from a run folder is shown as it is, dollar signs and all.
+        axes.set_title(title, parse_math=False)
+        legend = figure.legend(
+            *axes.get_legend_handles_labels(), loc="outside lower center", ncols=3
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
     return figure
 
 

@@ -3,13 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lstm_attn.report import gradient_reach, inside, memory_horizon
+from lstm_attn.errors import UsageError
+from lstm_attn.report import ablation, gradient_reach, inside, learning_rates, memory_horizon
 from lstm_attn.report.section import Section
 from lstm_attn.runs import RunFolder
 
 Found = Mapping[str, Any]  # what a study wrote
 # A new study is one file here and one line: the name under which it wrote, and who draws it.
 STUDIES: dict[str, Callable[[Found], Sequence[Section]]] = {
+    "ablation": ablation.sections,
+    "learning_rates": learning_rates.sections,
     "horizon": memory_horizon.sections,
     "gradient_reach": gradient_reach.sections,
     "inside": inside.sections,
@@ -17,10 +20,19 @@ STUDIES: dict[str, Callable[[Found], Sequence[Section]]] = {
 
 
 def sections(folder: RunFolder) -> list[Section]:
-    """Those of every study that the run folder holds."""
+    """Those of every study that the run folder holds.
+
+    Raises:
+      UsageError: a file that is not what its study writes, on one line.
+    """
     drawn: list[Section] = []
     for name, draw in STUDIES.items():
         found = folder.study(name)
         if found is not None:
-            drawn += draw(found)
+            try:
+                drawn += draw(found)
+            except (KeyError, IndexError, TypeError) as error:
+                raise UsageError(
+                    f"{folder.path / name}.json is not what the study writes: {error!r}"
+                ) from error
     return drawn

@@ -8,13 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import border, gradient_reach, horizon
+from experiments import ablation, border, gradient_reach, horizon, learning_rates
 from experiments.grid import CompareConfig, grid_cells
 from lstm_attn import models, training
 
 FOLDER = Path(__file__).parent.parent.parent / "configs"
-# A config of another study than the comparison -> its settings, and the cells that it trains.
+PATHS = [path for path in sorted(FOLDER.glob("*.py")) if path.name != "__init__.py"]
+# The configs of other studies than the comparison: their class, and the cells that they train.
 STUDIES = {
+    "ablation": (
+        ablation.AblationConfig,
+        lambda config: [column.cell for column in ablation.columns(config)],
+    ),
     "gradient_reach": (
         gradient_reach.GradientReachConfig,
         lambda config: [line.cell for line in gradient_reach.lines(config, config.task.length)],
@@ -28,8 +33,9 @@ STUDIES = {
             for model_name in config.models
         ],
     ),
+    "learning_rates": (learning_rates.LearningRatesConfig, learning_rates.cells),
 }
-PATHS = [path for path in sorted(FOLDER.glob("*.py")) if path.name != "__init__.py"]
+COMPARED = ("lstm", "gru", "transformer", "lstm_attention")
 
 
 def load(path):
@@ -40,6 +46,15 @@ def load(path):
 def cells_of(path):
     _, cells = STUDIES.get(path.stem, (CompareConfig, grid_cells))
     return cells(load(path))
+
+
+def models_of(path):
+    """Every model that a comparison may be given; of another study those that it trains."""
+    return (
+        dict.fromkeys(cell.model_name for cell in cells_of(path))
+        if path.stem in STUDIES
+        else COMPARED
+    )
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -62,17 +77,22 @@ def test_parameters_are_near_equal_in_every_cell(path):
         assert abs(count / budget - 1) < 0.10, cell.name
 
 
-@pytest.mark.parametrize("model_name", ["lstm", "gru", "transformer", "lstm_attention"])
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    ("path", "model_name"),
+    [
+        pytest.param(path, name, id=f"{path.stem}-{name}")
+        for path in PATHS
+        for name in models_of(path)
+    ],
+)
 def test_every_config_takes_one_step(path, model_name):
     """At the shortest length of each task, whole batch. Catches a config that fails an hour in."""
     config = load(path)
     one_step = dataclasses.replace(
         config.training, steps=1, evaluate_every=1, warmup_steps=0, seeds=1, evaluation_sequences=4
     )
-    cells = cells_of(path)
-    for name in {cell.task.name for cell in cells}:
-        task = min((cell.task for cell in cells if cell.task.name == name), key=lambda t: t.length)
+    lengths = sorted((cell.task for cell in cells_of(path)), key=lambda task: -task.length)
+    for task in {task.name: task for task in lengths}.values():
         model = models.build(model_name, task, config.model)
         history = training.train(model, task, one_step).history
         assert history.steps.tolist() == [1]

@@ -1,5 +1,6 @@
 """The page: self-contained, escaped, and whole in a real browser."""
 
+import html
 import json
 import re
 import shutil
@@ -40,11 +41,11 @@ def page(run_path):
 
 def test_the_page_needs_no_network(page):
     """Catches an image, style or script that is fetched, and text that is not escaped."""
-    html = page.read_text()
-    assert not re.search(r"https?://|//cdn", html)
-    assert all(source.startswith("data:") for source in re.findall(r'(?:src|href)="([^"]*)"', html))
-    assert "<script" not in html
-    assert "&lt;script&gt;" in html  # the commit of the run made by hand
+    text = page.read_text()
+    assert not re.search(r"https?://|//cdn", text)
+    assert all(source.startswith("data:") for source in re.findall(r'(?:src|href)="([^"]*)"', text))
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text  # the commit of the run made by hand
 
 
 def test_the_folder_has_the_same_pictures_as_files(page):
@@ -57,14 +58,11 @@ def test_the_folder_has_the_same_pictures_as_files(page):
 
 def test_a_diverged_trial_is_named(page):
     """Catches a divergence that only a number hints at."""
-    html = page.read_text()
-    assert "copy-50-lstm, seed 3, learning rate 0.01: by step 200" in html
+    assert "copy-50-lstm, seed 3, learning rate 0.01: by step 200" in page.read_text()
 
 
-@pytest.mark.parametrize("width", [1280, PHONE_WIDTH])
-def test_the_page_in_a_real_browser(page, tmp_path, width):
-    """Oracle: Chromium. Catches a broken picture, an empty table, a console error, and a page
-    wider than a phone."""
+def probed_in_a_browser(page, tmp_path, width):
+    """What PROBE finds, and what the browser complains of."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine; .ci/run installs it")
     probed = tmp_path / "report.html"
@@ -81,8 +79,15 @@ def test_the_page_in_a_real_browser(page, tmp_path, width):
     )  # fmt: skip
     found = re.search(r'data-probe="([^"]*)"', result.stdout)
     assert found, result.stderr
-    probe = json.loads(found[1].replace("&quot;", '"'))
-    assert probe == {
+    assert "CONSOLE" not in result.stderr
+    return json.loads(html.unescape(found[1]))
+
+
+@pytest.mark.parametrize("width", [1280, PHONE_WIDTH])
+def test_the_page_in_a_real_browser(page, tmp_path, width):
+    """Oracle: Chromium. Catches a broken picture, an empty table, a console error, and a page
+    wider than a phone."""
+    assert probed_in_a_browser(page, tmp_path, width) == {
         "tables": TABLES,
         "empty": 0,
         "pictures": PICTURES,
@@ -91,7 +96,67 @@ def test_the_page_in_a_real_browser(page, tmp_path, width):
         "overflow": 0,
         "scripts": 1,
     }
-    assert "CONSOLE" not in result.stderr
+
+
+HOSTILE = '<script>alert("$x$")</script>'
+
+
+@pytest.fixture(scope="module")
+def hostile_path(run_path, tmp_path_factory):
+    """The run made by hand, with a model, a task and a setting whose names are HTML, mathematics
+    and a path out of the folder."""
+    folder = tmp_path_factory.mktemp(HOSTILE.replace("/", "")) / "made"
+    folder.mkdir()
+    for path in run_path.glob("*.json*"):
+        text = path.read_text().replace("transformer", HOSTILE.replace('"', '\\"'))
+        (folder / path.name).write_text(text.replace('"copy"', '"../copy"'))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page_of_two(run_path, hostile_path, tmp_path_factory):
+    """Both runs, and a comparison of one cell."""
+    rate = {"solved": 1, "trials": 2, "solve_rate_low": 0.1, "solve_rate_high": 0.9}
+    difference = {"value": 0.5, "low": -0.2, "high": 0.8, "within_noise": True}
+    cell = {"first": rate, "second": rate, "paired": False, "solve_rate": difference, "steps": None}
+    compared = {
+        "first": "one", "second": HOSTILE, "left_out": [HOSTILE],
+        "cells": [{"cell": HOSTILE, "compared": cell}],
+        "settings": [{"key": HOSTILE, "first": HOSTILE, "second": "1"}],
+    }  # fmt: skip
+    page = tmp_path_factory.mktemp("two") / "page.html"
+    return report.write_several([run_path, hostile_path], page, [compared])
+
+
+@pytest.mark.parametrize("width", [1280, PHONE_WIDTH])
+def test_a_page_of_two_runs_in_a_real_browser(page_of_two, tmp_path, width):
+    """Oracle: Chromium. Catches a part that draws the other run's, names from a folder that are
+    not escaped, and a page wider than a phone."""
+    assert probed_in_a_browser(page_of_two, tmp_path, width) == {
+        "tables": 2 * TABLES + 2,
+        "empty": 0,
+        "pictures": 2 * PICTURES + 1,
+        "broken": 0,
+        "heading": f"{HOSTILE} beside one",
+        "overflow": 0,
+        "scripts": 1,
+    }
+
+
+def test_runs_of_one_name_are_told_apart_by_their_paths(page_of_two, run_path, hostile_path):
+    """Catches two parts under one heading."""
+    text = page_of_two.read_text()
+    assert f'<a href="#run-1">{run_path}</a>' in text
+    assert f'<a href="#run-2">{html.escape(str(hostile_path), quote=False)}'.split('"$')[0] in text
+    assert report.labels([run_path, "a/b", "c/d"]) == ["made", "b", "d"]
+
+
+def test_pictures_stay_in_their_folder(hostile_path):
+    """Catches a name from a config that leads a picture out of the folder."""
+    before = set(hostile_path.parent.iterdir())
+    report.write(hostile_path)
+    assert (hostile_path / "loss-..-copy-10.png").exists()
+    assert set(hostile_path.parent.iterdir()) == before
 
 
 def test_a_run_without_copy_has_no_recall_section(run_path, tmp_path):

@@ -1,0 +1,40 @@
+"""Seven learning rates from .0001 to .1 for four models of about 4,500 parameters: adding, T = 50.
+
+    python -m experiments.learning_rates --config=configs/learning_rates.py \\
+        --workdir=runs/learning_rates
+
+Cost: counted from steps a second of the quick run, about 8 minutes on two cores; four seeds, so
+that two cores share the 28 trials of a model evenly.
+
+Seen 2026-11-23: not yet run.
+"""
+
+import dataclasses
+
+from ml_collections import ConfigDict
+
+from lstm_attn.models import ModelConfig
+
+
+def get_config() -> ConfigDict:
+    return ConfigDict(
+        {
+            "models": ("lstm", "gru", "transformer", "lstm_attention"),
+            "task": {"name": "adding", "variant": "arjovsky2016", "length": 50},
+            "model": dataclasses.asdict(ModelConfig(features=32, num_heads=2, num_layers=1)),
+            "training": {
+                "steps": 3000,
+                "batch_size": 32,
+                "seeds": 4,
+                "learning_rates": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
+                "schedule": "cosine",
+                "warmup_steps": 100,
+                "clip_norm": 1.0,
+                "weight_decay": 0.0,
+                "evaluate_every": 100,
+                "evaluation_sequences": 2000,
+                "stop_when_solved": True,
+                "trials_on_device": "auto",
+            },
+        }
+    )

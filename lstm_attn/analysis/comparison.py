@@ -1,0 +1,220 @@
+"""Two cells compared: by how much their solve rates and steps differ, and what is within noise.
+
+Within noise is defined here, once: a difference whose 95 % interval contains zero. Of twenty
+comparisons of equals about one falls outside by chance, so of many comparisons a single one that
+does so is a hint, not a finding.
+"""
+
+import functools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import binom
+
+from lstm_attn.analysis.solving import wilson_interval
+from lstm_attn.errors import UsageError
+
+LEVEL = 0.95
+Record = Mapping[str, Any]  # of results.json
+
+
+class Difference(NamedTuple):
+    """Second minus first, with its 95 % interval.
+
+    low, high: infinite where the pairs are too few for an interval.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def within_noise(self) -> bool:
+        """Whether the interval contains zero."""
+        return self.low <= 0 <= self.high
+
+
+def rate_difference(solved: Sequence[int], trials: Sequence[int]) -> Difference:
+    """Of two solve rates, of trials that have nothing in common.
+
+    With p the rates and (l, u) their Wilson intervals, the interval of p2 - p1 goes from
+
+        p2 - p1 - sqrt((p2 - l2)^2 + (u1 - p1)^2)  to  p2 - p1 + sqrt((u2 - p2)^2 + (p1 - l1)^2)
+
+    Args:
+      solved, trials: counts of the first and of the second.
+
+    Source: Newcombe 1998a (Statistics in Medicine 17:873), method 10.
+    """
+    return _square_and_add(solved, trials, correlation=0.0)
+
+
+def paired_rate_difference(first: np.ndarray, second: np.ndarray) -> Difference:
+    """Of two solve rates over the same R seeds.
+
+    As `rate_difference`, with the two squares joined by the term of correlated sides:
+
+        a^2 - 2 phi a b + b^2,  phi = (AD - BC) / sqrt((A + B)(C + D)(A + C)(B + D))
+
+    of the R seeds, A are solved by both, B by the first alone, C by the second alone, D by none.
+    Where AD > BC the numerator is max(AD - BC - R/2, 0); where a factor is 0, phi is.
+
+    Args:
+      first, second: bool [R], whether each seed's trial solved.
+
+    Raises:
+      UsageError: shapes that are not [R] both.
+
+    Source: Newcombe 1998b (Statistics in Medicine 17:2635), method 10.
+    """
+    first, second = _pairs("paired_rate_difference", first, second, bool)
+    both, first_alone = int((first & second).sum()), int((first & ~second).sum())
+    second_alone, none = int((~first & second).sum()), int((~first & ~second).sum())
+    count = len(first)
+    solved = (both + first_alone, both + second_alone)
+    numerator: float = both * none - first_alone * second_alone
+    if numerator > 0:
+        numerator = max(numerator - count / 2, 0)
+    squared = math.prod(number * (count - number) for number in solved)
+    correlation = numerator / math.sqrt(squared) if squared else 0.0
+    return _square_and_add(solved, (count, count), correlation)
+
+
+def paired_median_difference(first: np.ndarray, second: np.ndarray) -> Difference:
+    """The median of the differences over the same R seeds, and an interval free of distribution.
+
+    The interval is that of the sign test, between order statistics of the differences x: from
+    x_(d) to x_(R + 1 - d) it covers the median in 1 - 2 P(Bin(R, 1/2) < d) of draws. Between the
+    last d that covers 95 % and the next, which does not, both ends are interpolated. Below six
+    pairs no d covers 95 %: the interval is then unbounded.
+
+    Args:
+      first, second: [R], finite.
+
+    Raises:
+      UsageError: shapes that are not [R] both.
+
+    Source: Hettmansperger & Sheather 1986.
+    """
+    first, second = _pairs("paired_median_difference", first, second, float)
+    ordered = np.sort(second - first)
+    count, median = len(ordered), float(np.median(ordered))
+    rank, inward = _sign_test_rank(count)
+    if not rank:
+        return Difference(median, -math.inf, math.inf)
+    low = (1 - inward) * ordered[rank - 1] + inward * ordered[rank]
+    high = (1 - inward) * ordered[count - rank] + inward * ordered[count - rank - 1]
+    return Difference(median, float(low), float(high))
+
+
+@functools.cache
+def _sign_test_rank(count: int) -> tuple[int, float]:
+    """The last rank whose order statistics cover LEVEL, 0 for none, and how far to go inward."""
+
+    def covered(rank: int) -> float:
+        return 1 - 2 * float(binom.cdf(rank - 1, count, 0.5))
+
+    rank = max((rank for rank in range(1, count) if covered(rank) >= LEVEL), default=0)
+    if not rank:
+        return 0, 0.0
+    excess = (covered(rank) - LEVEL) / (covered(rank) - covered(rank + 1))
+    return rank, (count - rank) * excess / (rank + (count - 2 * rank) * excess)
+
+
+def compare_records(first: Record, second: Record, budget: int) -> dict[str, Any]:
+    """What two records of results.json have between them, as JSON values.
+
+    Trials are paired by seed, or by seed and learning rate where a record has several rates, if
+    both have the same ones; else the rates are compared as those of trials that have nothing in
+    common, and the steps are not. Steps are those spent: to the solution, or all of the budget.
+
+    Args:
+      budget: steps within which a solution counts, and that a trial without one has spent.
+
+    Returns:
+      first and second: how many solve within the budget, of how many trials, and the rate with its
+        Wilson interval. paired: whether. solve_rate and steps: each a value, low, high (null for
+        no bound) and within_noise; steps is null where unpaired.
+    """
+    trials = [_trials(record) for record in (first, second)]
+    solved = [_solves(ends.values(), budget) for ends in trials]
+    sides = {
+        side: _rate(int(solves.sum()), len(solves))
+        for side, solves in zip(("first", "second"), solved, strict=True)
+    }
+    if trials[0].keys() != trials[1].keys():
+        rates = rate_difference([int(s.sum()) for s in solved], [len(s) for s in solved])
+        return {**sides, "paired": False, "solve_rate": _json(rates), "steps": None}
+    ends = [[of_record[key] for key in trials[0]] for of_record in trials]
+    solved = [_solves(one, budget) for one in ends]
+    spent = [
+        np.where(solves, np.array(one, float), budget)
+        for solves, one in zip(solved, ends, strict=True)
+    ]
+    return {
+        **sides,
+        "paired": True,
+        "solve_rate": _json(paired_rate_difference(*solved)),
+        "steps": _json(paired_median_difference(*spent)),
+    }
+
+
+def _rate(solved: int, trials: int) -> dict[str, Any]:
+    low, high = wilson_interval(solved, trials)
+    return {
+        "solved": solved,
+        "trials": trials,
+        "solve_rate": solved / trials,
+        "solve_rate_low": low,
+        "solve_rate_high": high,
+    }
+
+
+def _solves(ends: Iterable[float | None], budget: int) -> np.ndarray:
+    return np.array([end is not None and end <= budget for end in ends])
+
+
+def _trials(record: Record) -> dict[Any, float | None]:
+    """What tells a trial from the others -> its steps to solve."""
+    trials = record["per_trial"]
+    several = len({trial["learning_rate"] for trial in trials}) > 1
+    return {
+        (trial["seed"], trial["learning_rate"] if several else None): trial["steps_to_solve"]
+        for trial in trials
+    }
+
+
+def _square_and_add(solved: Sequence[int], trials: Sequence[int], correlation: float) -> Difference:
+    rates = [count / total for count, total in zip(solved, trials, strict=True)]
+    intervals = [wilson_interval(*counts) for counts in zip(solved, trials, strict=True)]
+    below = [rate - low for rate, (low, _) in zip(rates, intervals, strict=True)]
+    above = [high - rate for rate, (_, high) in zip(rates, intervals, strict=True)]
+
+    def joined(one: float, other: float) -> float:
+        # Rounding may take an exact zero below itself.
+        return math.sqrt(max(one**2 - 2 * correlation * one * other + other**2, 0))
+
+    value = rates[1] - rates[0]
+    return Difference(value, value - joined(below[1], above[0]), value + joined(above[1], below[0]))
+
+
+def _pairs(
+    name: str, first: Sequence | np.ndarray, second: Sequence | np.ndarray, dtype: type
+) -> tuple[np.ndarray, np.ndarray]:
+    pair: tuple[np.ndarray, np.ndarray] = np.asarray(first, dtype), np.asarray(second, dtype)
+    if pair[0].ndim != 1 or pair[0].shape != pair[1].shape or not pair[0].size:
+        raise UsageError(
+            f"{name}: expected two arrays [R] of the same seeds, R >= 1, "
+            f"got shapes {pair[0].shape} and {pair[1].shape}"
+        )
+    return pair
+
+
+def _json(difference: Difference) -> dict[str, Any]:
+    bounds = {
+        name: bound if math.isfinite(bound) else None
+        for name, bound in (("low", difference.low), ("high", difference.high))
+    }
+    return {"value": difference.value, **bounds, "within_noise": difference.within_noise}
