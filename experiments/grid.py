@@ -34,7 +34,7 @@ class CompareConfig:
             ("task.names", self.task.names),
             ("task.lengths", self.task.lengths),
         ):
-            _check_list(key, values)
+            check_list(key, values)
         for name in self.models:
             if name not in MODELS:
                 raise unknown_name("model", name, MODELS)
@@ -61,7 +61,7 @@ def grid_cells(config: CompareConfig) -> list[Cell]:
     ]
 
 
-def _check_list(key: str, values: Sequence) -> None:
+def check_list(key: str, values: Sequence) -> None:
     if not values:
         raise UsageError(f"{key}: expected at least one, got none")
     for value in values:

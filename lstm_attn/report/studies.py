@@ -3,12 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from lstm_attn.report import length_generalisation
 from lstm_attn.report.section import Section
 from lstm_attn.runs import RunFolder
 
 Found = Mapping[str, Any]  # what a study wrote
 # A new study is one file here and one line: the name under which it wrote, and who draws it.
-STUDIES: dict[str, Callable[[Found], Sequence[Section]]] = {}
+STUDIES: dict[str, Callable[[Found], Sequence[Section]]] = {
+    "length_generalisation": length_generalisation.sections,
+}
 
 
 def sections(folder: RunFolder) -> list[Section]:
