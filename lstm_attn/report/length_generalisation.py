@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from lstm_attn.report.colors import colors_of
+from lstm_attn.report.colors import COLORS, colors_of
 from lstm_attn.report.panel import panel
 from lstm_attn.report.section import Picture, Section, Table
 from lstm_attn.report.tables import NONE, names
@@ -21,11 +21,12 @@ Entry = Mapping[str, Any]  # of one cell
 GAP = 0.3  # between models, of a row
 COLOR_MAP = colormaps["cividis"]  # one brightness scale, for all eyes
 DARK = 0.55  # below it, cells take white text
-OUTLINE: dict[str, Any] = {"fill": False, "edgecolor": "#D55E00", "linewidth": 2}
+OUTLINE: dict[str, Any] = {"fill": False, "edgecolor": COLORS[5], "linewidth": 2}
 TEXT = (
     "Trained on sequences of the outlined lengths, tested on each length beside them: the mean "
     "accuracy of {trials} trials, solved or not, and below it its 95 % interval over trials "
-    "(Wilson's score interval, of the mean accuracy). Each trial met {sequences:,} fresh sequences "
+    "(Wilson's score interval of the mean; it allows for trials that are wholly right or wrong, so "
+    "it stays wide where a few trials agree). Each trial met {sequences:,} fresh sequences "
     "at each length, in {programs}. Without memory, accuracy is {guess:.3f}. A model holds to "
     "the longest tested length up to which, from the trained one on, at least half of its trials "
     "solve the task: {criterion}. Rows of learned positions past the trained length are as at "
@@ -42,7 +43,7 @@ def sections(found: Mapping[str, Any]) -> list[Section]:
         picture = Picture(
             f"length-generalisation-{task}",
             f"Accuracy of each model on {task}, by trained and tested length",
-            accuracy_by_length(entries, f"{task}: accuracy by trained and tested length"),
+            accuracy_by_length(entries, f"{task}: accuracy by tested length"),
         )
         drawn.append(Section(title, _text(entries), [picture], [_table(entries)]))
     return drawn

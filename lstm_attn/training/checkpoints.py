@@ -49,8 +49,8 @@ def load_params(path: Path) -> dict[str, Any]:
     """The parameters of all trials, a leading axis R, without a program to place them by."""
     params: dict[str, Any] = {}
     for name, array in _load(path).items():
-        part, *inner, leaf = name.split(".")
-        if part == "params":
+        if name.startswith("params."):
+            _, *inner, leaf = name.split(".")
             place = params
             for key in inner:
                 place = place.setdefault(key, {})
