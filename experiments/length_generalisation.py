@@ -23,7 +23,7 @@ from experiments.cells import Cell
 from experiments.grid import check_list
 from experiments.progress import GridProgress
 from lstm_attn import report, tasks, trained
-from lstm_attn.analysis import Interval, length_generalisation
+from lstm_attn.analysis import Interval, length_generalisation, wilson_interval
 from lstm_attn.errors import UsageError, check_whole, unknown_name
 from lstm_attn.models import MODELS, ModelConfig
 from lstm_attn.modules import POSITIONS, continue_positions
@@ -54,7 +54,7 @@ class TrainedOn:
 
 
 @dataclasses.dataclass(frozen=True)
-class TestedOn:
+class MeasuredOn:
     """What they are tested on: for each task, these multiples of every trained length.
 
     factors: multiples of T.
@@ -87,7 +87,7 @@ class LengthConfig:
     models: tuple[str, ...]
     positions: tuple[str, ...]
     task: TrainedOn
-    test: TestedOn
+    test: MeasuredOn
     model: ModelConfig
     training: TrainingConfig
 
@@ -204,6 +204,8 @@ def test_cell(cell: Cell, config: LengthConfig, folder: RunFolder) -> dict[str, 
                 "length": length,
                 "baseline": cell.task.of_length(length).baseline,
                 "solved": int(found.solved[n].sum()),
+                "solve_rate": wilson_interval(int(found.solved[n].sum()), len(finished.seeds)),
+                "accuracies": found.accuracy[n].tolist(),
                 "accuracy": _as_json(found.accuracy_interval[n]),
                 "loss": _as_json(found.loss_interval[n]),
             }

@@ -21,8 +21,8 @@ class LengthGeneralisation(NamedTuple):
     lengths: [L], in steps.
     loss, accuracy: float64 [L, R], means over the sequences.
     solved: bool [L, R], whether the task's criterion holds.
-    loss_interval, accuracy_interval: [L], of the mean over trials; of one trial alone, of the mean
-      over its sequences. `mean_interval` and `share_interval`.
+    loss_interval, accuracy_interval: [L], of the mean over trials, by `mean_interval` and
+      `share_interval`; of one trial alone, over its sequences.
     sequences: S of each trial at each length.
     programs: how many were compiled.
     """
@@ -142,10 +142,7 @@ def _summary(
         for name in ("loss", "accuracy")
     }
     # Of one trial, what varies is the sequences.
-    over = {
-        name: [m[name][0] for m in measured.values()] if trials == 1 else list(means[name])
-        for name in means
-    }
+    losses = [m["loss"][0] for m in measured.values()] if trials == 1 else means["loss"]
     return LengthGeneralisation(
         lengths=list(measured),
         loss=means["loss"],
@@ -156,8 +153,8 @@ def _summary(
                 for n in range(len(measured))
             ]
         ),
-        loss_interval=[mean_interval(values) for values in over["loss"]],
-        accuracy_interval=[share_interval(values) for values in over["accuracy"]],
+        loss_interval=[mean_interval(values) for values in losses],
+        accuracy_interval=[share_interval(values, sequences) for values in means["accuracy"]],
         sequences=sequences,
         programs=programs,
     )

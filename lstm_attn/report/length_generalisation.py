@@ -24,13 +24,12 @@ DARK = 0.55  # below it, cells take white text
 OUTLINE: dict[str, Any] = {"fill": False, "edgecolor": COLORS[5], "linewidth": 2}
 TEXT = (
     "Trained on sequences of the outlined lengths, tested on each length beside them: the mean "
-    "accuracy of {trials} trials, solved or not, and below it its 95 % interval over trials "
-    "(Wilson's score interval of the mean; it allows for trials that are wholly right or wrong, so "
-    "it stays wide where a few trials agree). Each trial met {sequences:,} fresh sequences "
-    "at each length, in {programs}. Without memory, accuracy is {guess:.3f}. A model holds to "
-    "the longest tested length up to which, from the trained one on, at least half of its trials "
-    "solve the task: {criterion}. Rows of learned positions past the trained length are as at "
-    "initialisation, since training never reached them."
+    "accuracy of {trials} trials, solved or not, and below it the 95 % interval of the mean "
+    "(Student's, over trials; no narrower than chance makes it in the {all_sequences:,} fresh "
+    "sequences that they met at each length, in {programs}). Without memory, accuracy is "
+    "{guess:.3f}. A model holds to the longest tested length up to which, from the trained one on, "
+    "at least half of its trials solve the task: {criterion}. Rows of learned positions past the "
+    "trained length are as at initialisation, since training never reached them."
 )
 
 
@@ -45,7 +44,7 @@ def sections(found: Mapping[str, Any]) -> list[Section]:
             f"Accuracy of each model on {task}, by trained and tested length",
             accuracy_by_length(entries, f"{task}: accuracy by tested length"),
         )
-        drawn.append(Section(title, _text(entries), [picture], [_table(entries)]))
+        drawn.append(Section(title, _text(entries), [picture], _tables(entries)))
     return drawn
 
 
@@ -120,31 +119,35 @@ def _text(entries: Sequence[Entry]) -> str:
     first = entries[0]
     return TEXT.format(
         trials=first["trials"],
-        sequences=first["sequences"],
+        all_sequences=first["trials"] * first["sequences"],
         programs="one program" if first["programs"] == 1 else f"{first['programs']} programs",
         guess=first["accuracy_without_memory"],
         criterion=first["criterion"],
     )
 
 
-def _table(entries: Sequence[Entry]) -> Table:
-    """Accuracy with its interval, and trials that solve, at each length."""
+def _tables(entries: Sequence[Entry]) -> list[Table]:
+    """Accuracy, then the trials that solve, at each length and with their intervals."""
     lengths = [at["length"] for at in entries[0]["at"]]
-    headings = ["model", "trained on", "holds to", *(f"T = {length}" for length in lengths)]
-    rows = [
-        [
-            label(entry),
-            trained_on(entry),
-            reach(entry),
-            *(
-                f"{share(at['accuracy']['mean'])} ({interval(at['accuracy'])}) "
-                f"{at['solved']}/{entry['trials']}"
-                for at in entry["at"]
-            ),
-        ]
-        for entry in entries
+    return [
+        Table(
+            [f"{what}: model", "trained on", "holds to", *(f"T = {length}" for length in lengths)],
+            [
+                [label(entry), trained_on(entry), reach(entry), *(write(at) for at in entry["at"])]
+                for entry in entries
+            ],
+        )
+        for what, write in (("Accuracy", _accuracy), ("Solved", _solved))
     ]
-    return Table(headings, rows)
+
+
+def _accuracy(at: Entry) -> str:
+    return f"{share(at['accuracy']['mean'])} ({interval(at['accuracy'])})"
+
+
+def _solved(at: Entry) -> str:
+    low, high = at["solve_rate"]
+    return f"{at['solved']}/{len(at['accuracies'])} ({low:.2f}–{high:.2f})"
 
 
 def label(entry: Entry) -> str:

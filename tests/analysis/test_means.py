@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lstm_attn.analysis import mean_interval, share_interval, wilson_interval
+from lstm_attn.analysis import mean_interval, score_interval, share_interval, wilson_interval
 
 DRAWS = 4000
 
@@ -35,20 +35,27 @@ def test_a_mean_that_has_no_interval():
 @pytest.mark.parametrize(("ones", "count"), [(0, 4), (4, 4), (7, 10)])
 def test_score_interval_of_ones_and_zeros_is_wilsons(ones, count):
     """Oracle: `wilson_interval`, by scipy. Catches another level, and an interval that vanishes
-    where all shares are one."""
-    mean, low, high = share_interval(np.arange(count) < ones)
+    where all are one."""
+    mean, low, high = score_interval(ones / count, count)
     assert mean == ones / count
     assert (low, high) == pytest.approx(wilson_interval(ones, count), abs=1e-12)
 
 
-def test_score_interval_covers_shares():
-    """Oracle: simulation. Of counts of ten answers, averaged over rates since a score interval
-    oscillates, at least 95 %: shares vary less than ones and zeros, of which it covers 93 to 97."""
-    rng = np.random.default_rng(0)
-    coins, counts = [], []
-    for rate in np.linspace(0.05, 0.95, 19):
-        for group, out in ((1, coins), (10, counts)):
-            shares = rng.binomial(group, rate, (300, 12)) / group
-            out += [low <= rate <= high for _, low, high in map(share_interval, shares)]
-    assert 0.93 < np.mean(coins) < 0.97
-    assert np.mean(counts) > 0.95
+@pytest.mark.parametrize("spread", [0.0, 0.05])
+def test_share_interval_covers_the_share(spread):
+    """Oracle: simulation of six trials of 200 draws, whose own shares vary by `spread` about .5.
+    93 to 97 % of intervals cover it where trials vary; where they do not, no fewer."""
+    rng = np.random.default_rng(1)
+    rates = rng.normal(0.5, spread, (DRAWS, 6))
+    intervals = [share_interval(row, 200) for row in rng.binomial(200, rates) / 200]
+    covered = np.mean([low <= 0.5 <= high for _, low, high in intervals])
+    assert 0.93 < covered < (0.97 if spread else 1)
+
+
+def test_shares_that_agree_leave_the_draws_to_chance():
+    """Oracle: Wilson's interval of all draws. Catches an interval of no width, and ends outside
+    [0, 1]."""
+    assert share_interval(np.ones(4), 50) == pytest.approx((1, wilson_interval(200, 200)[0], 1))
+    assert share_interval(np.array([0.3]), 50)[1:] == pytest.approx(wilson_interval(15, 50))
+    assert share_interval(np.array([1, 1, 1, 0.1]), 50)[2] == 1
+    assert share_interval(np.array([0, 0, 0, 0.9]), 50)[1] == 0

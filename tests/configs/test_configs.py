@@ -8,16 +8,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import border
+from experiments import border, length_generalisation
 from experiments.grid import CompareConfig, grid_cells
 from lstm_attn import models, training
 
 FOLDER = Path(__file__).parent.parent.parent / "configs"
+# A config of another study than the comparison -> its settings, and the cells that it trains.
+STUDIES = {
+    "length_generalisation": (
+        length_generalisation.LengthConfig,
+        length_generalisation.grid_cells,
+    ),
+}
 PATHS = [path for path in sorted(FOLDER.glob("*.py")) if path.name != "__init__.py"]
 
 
 def load(path):
-    return border.checked(CompareConfig, runpy.run_path(str(path))["get_config"]().to_dict())
+    settings, _ = STUDIES.get(path.stem, (CompareConfig, grid_cells))
+    return border.checked(settings, runpy.run_path(str(path))["get_config"]().to_dict())
+
+
+def cells_of(path):
+    _, cells = STUDIES.get(path.stem, (CompareConfig, grid_cells))
+    return cells(load(path))
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -32,10 +45,9 @@ def test_a_config_is_a_lab_note(path):
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_parameters_are_near_equal_in_every_cell(path):
     """Oracle: the LSTM's count, within 10 %."""
-    config = load(path)
-    for cell in grid_cells(config):
+    for cell in cells_of(path):
         budget, count = (
-            models.count_parameters(models.build(name, cell.task, config.model))
+            models.count_parameters(models.build(name, cell.task, cell.model))
             for name in ("lstm", cell.model_name)
         )
         assert abs(count / budget - 1) < 0.10, cell.name
@@ -49,9 +61,9 @@ def test_every_config_takes_one_step(path, model_name):
     one_step = dataclasses.replace(
         config.training, steps=1, evaluate_every=1, warmup_steps=0, seeds=1, evaluation_sequences=4
     )
-    shortest = {cell.task.name: cell.task for cell in reversed(grid_cells(config))}
-    for task in shortest.values():
-        assert task.length == min(config.task.lengths)
+    cells = cells_of(path)
+    for name in {cell.task.name for cell in cells}:
+        task = min((cell.task for cell in cells if cell.task.name == name), key=lambda t: t.length)
         model = models.build(model_name, task, config.model)
         history = training.train(model, task, one_step).history
         assert history.steps.tolist() == [1]
