@@ -50,7 +50,7 @@ def sections(found: Mapping[str, Any]) -> list[Section]:
 
 def accuracy_by_length(entries: Sequence[Entry], title: str = "") -> Figure:
     """A heat map: a row for each model and range of trained lengths, a column a tested length."""
-    rows = [e for name in dict.fromkeys(map(label, entries)) for e in entries if label(e) == name]
+    rows = _by_model(entries)
     lengths = sorted({at["length"] for entry in entries for at in entry["at"]})
     tops = _tops(rows)
     colors = colors_of(names(rows, "model"))
@@ -62,7 +62,11 @@ def accuracy_by_length(entries: Sequence[Entry], title: str = "") -> Figure:
         for tick, entry in zip(axes.get_yticklabels(), rows, strict=True):
             tick.set_color(colors[entry["model"]])
         axes.set_xticks(np.arange(len(lengths)) + 0.5, [str(length) for length in lengths])
-        axes.set(xlim=(0, len(lengths)), ylim=(tops[-1] + 1, 0), xlabel="tested length T (steps)")
+        axes.set(xlim=(0, len(lengths)), ylim=(tops[-1] + 1, 0), ylabel="model, trained on")
+        axes.set_xlabel(
+            "tested length T (steps)\n"
+            f"mean of {rows[0]['trials']} trials, its 95 % interval below it"
+        )
         axes.tick_params(length=0)
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
@@ -70,6 +74,10 @@ def accuracy_by_length(entries: Sequence[Entry], title: str = "") -> Figure:
         _draw_scale(axes, rows[0]["accuracy_without_memory"])
 
     return panel(title, draw, (3.0 + 0.55 * len(lengths), 1.2 + 0.34 * (tops[-1] + 1)))
+
+
+def _by_model(entries: Sequence[Entry]) -> list[Entry]:
+    return [e for name in dict.fromkeys(map(label, entries)) for e in entries if label(e) == name]
 
 
 def _tops(rows: Sequence[Entry]) -> list[float]:
@@ -134,7 +142,7 @@ def _tables(entries: Sequence[Entry]) -> list[Table]:
             [f"{what}: model", "trained on", "holds to", *(f"T = {length}" for length in lengths)],
             [
                 [label(entry), trained_on(entry), reach(entry), *(write(at) for at in entry["at"])]
-                for entry in entries
+                for entry in _by_model(entries)
             ],
         )
         for what, write in (("Accuracy", _accuracy), ("Solved", _solved))

@@ -75,7 +75,7 @@ class Adding:
         """A batch as of `sample`, sequence b of lengths[b] steps; [B] integers of 2 to T."""
         check_lengths("adding", lengths, SHORTEST, self.length)
         value_key, first_key, second_key = jax.random.split(key, 3)
-        ends = lengths[:, None]
+        ends = lengths[:, None].astype(int)
         values = jax.random.uniform(value_key, (len(lengths), self.length), jnp.float32)
         first = jax.random.randint(first_key, ends.shape, 0, ends // 2)
         second = jax.random.randint(second_key, ends.shape, ends // 2, ends)

@@ -90,7 +90,7 @@ class Copy:
         symbols = jax.random.randint(key, (len(lengths), RECALLED), 1, SYMBOLS + 1)
         blanks = jnp.zeros((len(lengths), self.sequence_length), symbols.dtype)
         steps = jnp.arange(self.sequence_length)
-        recall = (lengths + RECALLED)[:, None]  # the first step at which a symbol is due
+        recall = lengths[:, None].astype(int) + RECALLED  # the first step at which a symbol is due
         real = steps < recall + RECALLED
         tokens = blanks.at[:, :RECALLED].set(symbols)
         tokens = jnp.where(steps == recall - 1, DELIMITER, tokens)

@@ -104,5 +104,5 @@ def test_a_section_a_task_with_its_counts():
         ".90 (.45–1)",
         ".40 (.20–.80)",
     ]
-    assert solved.rows[1][3:] == ["0/4 (0.10–0.90)", "4/4 (0.10–0.90)", "4/4 (0.10–0.90)"]
+    assert solved.rows[2][3:] == ["0/4 (0.10–0.90)", "4/4 (0.10–0.90)", "4/4 (0.10–0.90)"]
     assert len(solved.headings) == len(solved.rows[0])
