@@ -75,6 +75,7 @@ def train_cell(
     began = time.monotonic()
     progress.compiling(cell)
     program = prepared() if prepared else cell.make_program()
+    waited = time.monotonic() - began
     checkpoint = folder.checkpoint(cell.name)
     restored = training.checkpoints.restore(checkpoint, program) if checkpoint.exists() else None
     step = 0 if restored is None else int(restored.step[0])
@@ -104,7 +105,8 @@ def train_cell(
         if enough and enough(history):
             break
 
-    record = {**describe(cell), **summarise(stack(folder.evaluations(cell.name), *settings))}
+    measured = summarise(stack(folder.evaluations(cell.name), *settings))
+    record = {**describe(cell), **measured, "seconds_to_program": round(waited, 3)}
     folder.add_result(record)
     progress.finish(cell, in_words(record))
 

@@ -59,6 +59,15 @@ def closing_table(records: Sequence[dict]) -> Table:
     return table
 
 
+def in_all(records: Sequence[dict]) -> str:
+    """Seconds of the grid, and how much of them went by until there were programs to run."""
+    seconds, waited = (
+        sum(record.get(key, 0) for record in records)  # not noted before 2026-11-23
+        for key in ("seconds", "seconds_to_program")
+    )
+    return f"{seconds:.0f} s in all, {waited / seconds:.0%} of them spent waiting for compilation"
+
+
 def compare(config: CompareConfig, folder: RunFolder, console: Console) -> None:
     """Trains what the folder lacks, then prints the closing table and writes the report."""
     grid = grid_cells(config)
@@ -72,7 +81,9 @@ def compare(config: CompareConfig, folder: RunFolder, console: Console) -> None:
                 profiled(cell, folder, progress)
         else:
             cells.train_cells(waiting, folder, progress)
-    console.print(closing_table(report.in_grid_order(folder)))
+    records = report.in_grid_order(folder)
+    console.print(closing_table(records))
+    console.print(in_all(records))
     if PROFILE.value and folder.times:
         console.print(profile.times_table(folder.times))
     console.print(f"report: {report.write(folder.path)}", soft_wrap=True)

@@ -62,6 +62,7 @@ def grid_cells(config: CompareConfig) -> list[Cell]:
 
 
 def check_list(key: str, values: Sequence) -> None:
+    """Raises UsageError for an empty list, or one that holds a value twice."""
     if not values:
         raise UsageError(f"{key}: expected at least one, got none")
     for value in values:

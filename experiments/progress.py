@@ -32,9 +32,12 @@ class GridProgress:
 
     Time left is a guess: seconds a step and sequence position so far, times those that remain,
     and for each cell that waits the time that the others took to their first evaluation.
+
+    Cells that are not given beforehand may come too: a search does not know them. They are numbered
+    as they come, and time left is that of those that have come.
     """
 
-    def __init__(self, cells: Sequence[Trained]) -> None:
+    def __init__(self, cells: Sequence[Trained] = ()) -> None:
         self.console = Console(highlight=False, markup=False)
         self._left = {cell.name: _work(cell, 0) for cell in cells}
         self._work_seconds, self._work_done = 0.0, 0
@@ -43,6 +46,7 @@ class GridProgress:
         self._last_seen = time.monotonic()
         self._compiling = True
         self._numbers = {cell.name: number for number, cell in enumerate(cells, 1)}
+        self._of_all = f"/{len(cells)}" if cells else ""
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
@@ -69,7 +73,11 @@ class GridProgress:
     def compiling(self, cell: Trained) -> None:
         """A cell begins: its program is made, or waited for."""
         self._last_seen, self._compiling = time.monotonic(), True
-        self._waiting -= 1
+        if cell.name in self._numbers:
+            self._waiting -= 1
+        else:
+            self._numbers[cell.name] = len(self._numbers) + 1
+            self._left[cell.name] = _work(cell, 0)
         self._show(cell, 0, "compiling")
 
     def start(self, cell: Trained, step: int) -> None:
@@ -93,7 +101,7 @@ class GridProgress:
         self.console.print(f"{self._title(cell)}  {line}")
 
     def _title(self, cell: Trained) -> str:
-        return f"[{self._numbers[cell.name]}/{len(self._numbers)}] {cell.name}"
+        return f"[{self._numbers[cell.name]}{self._of_all}] {cell.name}"
 
     def _show(self, cell: Trained, step: int, status: str) -> None:
         self._bar.update(

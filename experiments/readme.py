@@ -45,7 +45,8 @@ def quick_section(folder: RunFolder) -> str:
     return (
         f"{verdicts}\n\n{pictures}\n\n{report.markdown_table(records)}\n\n"
         "Trials that solve the task, with the 95 % Wilson interval of the rate; the horizon is "
-        f"the longest length that most trials solve. {environment['started'][:10]}, "
+        "the longest length that at least half of the trials solve. "
+        f"{environment['started'][:10]}, "
         f"{minutes:.1f} minutes on {environment['device']['cores']} cores "
         f"({environment['device']['kind']}), jax {environment['versions']['jax']}."
     )

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -14,8 +14,10 @@ from lstm_attn import modules
 from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.model_config import ModelConfig
 from lstm_attn.modules.carries import continued
+from lstm_attn.modules.cutting import Cut, cutting
 from lstm_attn.modules.initializers import KERNEL_INITIALIZERS, every_gate, gru_bias, lstm_bias
 from lstm_attn.modules.lstm_variants import LSTM_VARIANTS
+from lstm_attn.modules.observing import COLLECTION, Observations, observations
 from lstm_attn.modules.precision import compute_dtype
 from lstm_attn.tasks import Task
 
@@ -25,6 +27,10 @@ State = Any  # likewise
 
 def _no_state(*_: Any) -> Any:
     raise UsageError("model: expected one with a step form, got one of init and apply alone")
+
+
+def _no_inside(*_: Any) -> Any:
+    raise UsageError("model: expected one that can be looked into, got one of init and apply alone")
 
 
 class Model(NamedTuple):
@@ -37,6 +43,11 @@ class Model(NamedTuple):
       `length` steps: a carry, or an empty key-value cache with that much room.
     segment(params, state, inputs [B, T, D]): (state, outputs [B, T, O]) of the T steps after it.
     step(params, state, x_t [B, D]): (state, y_t [B, O]), the next step.
+    hidden(params, inputs [B, T, D], changes): (outputs [B, T, O], layer -> h [B, T, H]) with
+      changes, layer -> [B, T, H], added to the hidden states of its recurrent layers on their way,
+      {} for none (see `modules.with_hidden_states`); or None for a model that shows no such states.
+    observe(params, inputs): (outputs, `Observations`), with the gates and attention of each layer.
+    apply_cut(params, inputs, cut): apply with a path through time closed, as the `Cut` says.
 
     step and segment agree with apply. Past its room a key-value cache is a one-line error, or NaN
     outputs under `jax.jit`, where the number of steps is not known.
@@ -48,6 +59,9 @@ class Model(NamedTuple):
     initial_state: Callable[[int, int], State] = _no_state
     segment: Callable[[Params, State, Array], tuple[State, Array]] = _no_state
     step: Callable[[Params, State, Array], tuple[State, Array]] = _no_state
+    hidden: Callable[[Params, Array, Mapping[str, Array]], tuple[Array, dict]] | None = None
+    observe: Callable[[Params, Array], tuple[Array, Observations]] = _no_inside
+    apply_cut: Callable[[Params, Array, Cut], Array] = _no_inside
 
 
 class Network(nn.Module):
@@ -202,6 +216,20 @@ def _build(builder: Builder, task: Task, config: ModelConfig, features: int) -> 
     def apply_with_dropout(params: Params, inputs: Array, key: Array) -> Array:
         return apply(params, inputs, rngs={"dropout": key})[1]
 
+    def hidden(
+        params: Params, inputs: Array, changes: Mapping[str, Array]
+    ) -> tuple[Array, dict[str, Array]]:
+        (_, outputs), states = modules.with_hidden_states(network, params, inputs, changes)
+        return outputs, states
+
+    def observe(params: Params, inputs: Array) -> tuple[Array, Observations]:
+        (_, outputs), sown = apply(params, inputs, mutable=COLLECTION)
+        return outputs, observations(sown.get(COLLECTION, {}))
+
+    def apply_cut(params: Params, inputs: Array, cut: Cut) -> Array:
+        with cutting(cut):
+            return apply(params, inputs)[1]
+
     return Model(
         init,
         apply=lambda params, inputs: apply(params, inputs)[1],
@@ -209,4 +237,7 @@ def _build(builder: Builder, task: Task, config: ModelConfig, features: int) -> 
         initial_state=initial_state,
         segment=lambda params, state, inputs: apply(params, inputs, carry=state),
         step=step,
+        hidden=hidden,
+        observe=observe,
+        apply_cut=apply_cut,
     )

@@ -38,6 +38,15 @@ def optax_may_promote():
     patch.undo()
 
 
+@pytest.fixture(scope="module")
+def compiled_quickly():
+    """For modules most of whose time is compilation: no number depends on how well it is done."""
+    usual = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", usual)
+
+
 @pytest.fixture
 def float64():
     """64-bit arrays for the length of a test: oracles and finite differences want them."""

@@ -8,6 +8,7 @@ score goes to results/mutants.json, from where `make readme` takes it.
 import json
 import os
 import queue
+import shlex
 import shutil
 import subprocess
 import sys
@@ -40,7 +41,16 @@ def copy_repository(folder: Path) -> Path:
 
 
 def run_tests(folder: Path, tests: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests.split()]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        *shlex.split(tests),
+    ]
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     return subprocess.run(
         command,

@@ -67,13 +67,7 @@ CASES = [(model, task) for task in TASKS for model in MODELS]
 each_case = pytest.mark.parametrize(("name", "task_name"), CASES)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def compiled_quickly():
-    """Most of the time here is compilation, and no number depends on how well it is done."""
-    usual = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", usual)
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 
 class Case:

@@ -1,16 +1,33 @@
-"""What a grid cell's history and its parameters say: statements with an error bar."""
+"""What a grid cell's history says and what a model shows: statements with an error bar."""
 
+from lstm_attn.analysis import horizon
+from lstm_attn.analysis.cuts import crossing, cuts_of, metrics_when_cut
+from lstm_attn.analysis.gradient_reach import gradient_norms, norms_of_trials, reach
+from lstm_attn.analysis.inside import attention_distance, look, look_at_trials, time_scales
 from lstm_attn.analysis.length_generalisation import LengthGeneralisation, length_generalisation
 from lstm_attn.analysis.means import Interval, mean_interval, score_interval, share_interval
+from lstm_attn.analysis.medians import median_interval
 from lstm_attn.analysis.solving import summarise, wilson_interval
 
 __all__ = [
     "Interval",
     "LengthGeneralisation",
+    "attention_distance",
+    "crossing",
+    "cuts_of",
+    "gradient_norms",
+    "horizon",
     "length_generalisation",
+    "look",
+    "look_at_trials",
     "mean_interval",
+    "median_interval",
+    "metrics_when_cut",
+    "norms_of_trials",
+    "reach",
     "score_interval",
     "share_interval",
     "summarise",
+    "time_scales",
     "wilson_interval",
 ]

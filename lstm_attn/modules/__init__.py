@@ -2,6 +2,7 @@
 
 from lstm_attn.modules.attention import AdditiveAttention, MultiHeadAttention
 from lstm_attn.modules.cells import GRUCell, LSTMCell
+from lstm_attn.modules.hidden_states import with_hidden_states
 from lstm_attn.modules.initializers import (
     chrono_coupled,
     chrono_gru,
@@ -39,4 +40,5 @@ __all__ = [
     "continue_positions",
     "every_gate",
     "per_gate",
+    "with_hidden_states",
 ]

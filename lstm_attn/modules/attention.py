@@ -10,6 +10,7 @@ from jax import Array
 from lstm_attn import ops
 from lstm_attn.errors import UsageError
 from lstm_attn.modules.carries import check_carry
+from lstm_attn.modules.observing import WEIGHTS, show
 from lstm_attn.modules.positions import find_positions
 from lstm_attn.modules.precision import Dtype, compute_dtype
 from lstm_attn.ops.axes import check_axes
@@ -111,6 +112,8 @@ class MultiHeadAttention(nn.Module):
         bias = None
         if scheme.bias is not None:
             bias = scheme.bias(self.num_heads, query_positions, key_positions)
+        limited: Any = {"is_causal": is_causal and initial_carry is None}
+        show(self, WEIGHTS, lambda: ops.dot_product_weights(query, key, bias, mask, **limited))
         attended = ops.dot_product_attention(
             query,
             key,

@@ -7,6 +7,7 @@ from flax import linen as nn
 from jax import Array
 
 from lstm_attn import ops
+from lstm_attn.modules.observing import GATES, show
 from lstm_attn.modules.parameters import GRUParameters, LSTMParameters
 
 
@@ -40,16 +41,17 @@ class LSTM(LSTMParameters):
         seq_lengths, resets and reverse as in `ops.lstm`. A carry is an `ops.LSTMState`, which has
         h first; flax.linen's is the pair (c, h).
         """
+        params, inputs = self.parameters(inputs.shape[-1]), self.computed(inputs)
+        limits: Any = {"seq_lengths": seq_lengths, "resets": resets, "reverse": reverse}
         outputs, carry = ops.lstm(
-            self.parameters(inputs.shape[-1]),
-            self.computed(inputs),
+            params,
+            inputs,
             initial_carry,
-            seq_lengths=seq_lengths,
-            resets=resets,
-            reverse=reverse,
+            **limits,
             implementation=self.implementation,
             segment=self.segment,
         )
+        show(self, GATES, lambda: ops.lstm_gates(params, inputs, initial_carry, **limits))
         return (carry, outputs) if return_carry else outputs
 
     def empty_carry(self, batch_size: int, length: int) -> ops.LSTMState:
@@ -81,17 +83,18 @@ class GRU(GRUParameters):
 
         seq_lengths, resets and reverse as in `ops.gru`.
         """
+        params, inputs = self.parameters(inputs.shape[-1]), self.computed(inputs)
+        limits: Any = {"seq_lengths": seq_lengths, "resets": resets, "reverse": reverse}
+        limits["reset_after"] = self.reset_after
         outputs, carry = ops.gru(
-            self.parameters(inputs.shape[-1]),
-            self.computed(inputs),
+            params,
+            inputs,
             initial_carry,
-            seq_lengths=seq_lengths,
-            resets=resets,
-            reverse=reverse,
-            reset_after=self.reset_after,
+            **limits,
             implementation=self.implementation,
             segment=self.segment,
         )
+        show(self, GATES, lambda: ops.gru_gates(params, inputs, initial_carry, **limits))
         return (carry, outputs) if return_carry else outputs
 
     def empty_carry(self, batch_size: int, length: int) -> Array:

@@ -10,7 +10,8 @@ from lstm_attn.errors import UsageError
 def main() -> int:
     """0 and the path and seconds, or 2 and the reason."""
     start = time.perf_counter()
-    print("native: compiling ...", end="\r", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print("native: compiling ...", end="\r", file=sys.stderr, flush=True)
     try:
         path = native.build()
     except UsageError as error:

@@ -13,7 +13,9 @@ from lstm_attn.ops.additive_attention import (
     empty_pooling_state,
 )
 from lstm_attn.ops.attention import dot_product_attention
+from lstm_attn.ops.attention_map import dot_product_weights
 from lstm_attn.ops.cache import KeyValueCache, append, empty_cache, within
+from lstm_attn.ops.gates import GRUGates, LSTMGates, gru_gates, lstm_gates
 from lstm_attn.ops.gru import gru
 from lstm_attn.ops.gru_step import GRUParams, gru_step
 from lstm_attn.ops.lstm import AnyLSTMParams, lstm
@@ -32,8 +34,10 @@ from lstm_attn.ops.precision import accumulator
 __all__ = [
     "AnyLSTMParams",
     "CoupledLSTMParams",
+    "GRUGates",
     "GRUParams",
     "KeyValueCache",
+    "LSTMGates",
     "LSTMParams",
     "LSTMState",
     "LayerNormLSTMParams",
@@ -46,12 +50,15 @@ __all__ = [
     "attention_pooling",
     "coupled_lstm_step",
     "dot_product_attention",
+    "dot_product_weights",
     "empty_cache",
     "empty_pooling_state",
     "gru",
+    "gru_gates",
     "gru_step",
     "layer_norm_lstm_step",
     "lstm",
+    "lstm_gates",
     "lstm_step",
     "peephole_lstm_step",
     "rotary",

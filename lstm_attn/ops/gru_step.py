@@ -68,11 +68,7 @@ def gru_step(
     if reset_after:
         _, z, n, _ = gates_after(params, state, inputs)
     else:
-        x_r, x_z, x_n = _from_inputs(params, inputs)
-        candidate = 2 * state.shape[-1]
-        h_r, h_z = jnp.split(_from_state(params, state, slice(candidate), compute), 2, axis=-1)
-        r, z = jax.nn.sigmoid(x_r + h_r), jax.nn.sigmoid(x_z + h_z)
-        n = jnp.tanh(x_n + _from_state(params, r * state, slice(candidate, None), compute))
+        _, z, n = gates_before(params, state, inputs)
     h = (1 - z) * n + z * state
     return h, h.astype(compute)
 
@@ -85,6 +81,16 @@ def gates_after(
     h_r, h_z, h_n = jnp.split(_from_state(params, state, slice(None), inputs.dtype), 3, axis=-1)
     r, z = jax.nn.sigmoid(x_r + h_r), jax.nn.sigmoid(x_z + h_z)
     return r, z, jnp.tanh(x_n + r * h_n), h_n
+
+
+def gates_before(params: GRUParams, state: Array, inputs: Array) -> tuple[Array, Array, Array]:
+    """r, z and n of a step whose reset gate acts before the product; each [B, H]."""
+    x_r, x_z, x_n = _from_inputs(params, inputs)
+    candidate, compute = 2 * state.shape[-1], inputs.dtype
+    h_r, h_z = jnp.split(_from_state(params, state, slice(candidate), compute), 2, axis=-1)
+    r, z = jax.nn.sigmoid(x_r + h_r), jax.nn.sigmoid(x_z + h_z)
+    n = jnp.tanh(x_n + _from_state(params, r * state, slice(candidate, None), compute))
+    return r, z, n
 
 
 def _from_inputs(params: GRUParams, inputs: Array) -> list[Array]:

@@ -114,22 +114,23 @@ def layer_norm_lstm_step(
     """
     check_step("layer_norm_lstm_step", params, LAYER_NORM_AXES, state, inputs)
     compute, carried = inputs.dtype, accumulator(inputs.dtype)
-    a_x, a_h, a_c, b_c, bias = (
-        array.astype(carried)
-        for array in (
-            params.kernel_scale,
-            params.recurrent_scale,
-            params.cell_scale,
-            params.cell_bias,
-            params.bias,
-        )
-    )
-    from_inputs = _normalise(product(inputs, params.kernel, compute, carried))
-    from_state = _normalise(product(state.h, params.recurrent_kernel, compute, carried))
-    i, f, g, o = jnp.split(a_x * from_inputs + a_h * from_state + bias, 4, axis=-1)
+    a_c, b_c = params.cell_scale.astype(carried), params.cell_bias.astype(carried)
+    i, f, g, o = jnp.split(layer_norm_sums(params, state, inputs), 4, axis=-1)
     c = jax.nn.sigmoid(f) * state.c.astype(carried) + jax.nn.sigmoid(i) * jnp.tanh(g)
     h = jax.nn.sigmoid(o) * jnp.tanh(a_c * _normalise(c) + b_c)
     return LSTMState(h, c), h.astype(compute)
+
+
+def layer_norm_sums(params: LayerNormLSTMParams, state: LSTMState, inputs: Array) -> Array:
+    """a_x * N(x W) + a_h * N(h U) + b, the four gates side by side."""
+    compute, carried = inputs.dtype, accumulator(inputs.dtype)
+    a_x, a_h, bias = (
+        array.astype(carried)
+        for array in (params.kernel_scale, params.recurrent_scale, params.bias)
+    )
+    from_inputs = _normalise(product(inputs, params.kernel, compute, carried))
+    from_state = _normalise(product(state.h, params.recurrent_kernel, compute, carried))
+    return a_x * from_inputs + a_h * from_state + bias
 
 
 def _normalise(array: Array) -> Array:

@@ -107,9 +107,9 @@ def _where(condition: Array, chosen: Any, other: Any) -> Any:
 
 def run_in_segments(
     function: str,
-    run: Callable[[State, Array, Limits], tuple[State, Array]],
+    run: Callable[[State, Slices, Limits], tuple[State, Array]],
     state: State,
-    inputs: Array,
+    inputs: Slices,
     limits: Limits,
     *,
     segment: int | None,
@@ -122,7 +122,7 @@ def run_in_segments(
 
     Args:
       run: (state, inputs [S, B, D], limits of those steps) -> (state, outputs [S, B, H]).
-      inputs: [T, B, D].
+      inputs: [T, B, D]; or several such arrays, of which run gets the segments.
       segment: how many steps; None for all at once. It need not divide T.
 
     Source: Chen et al. 2016, section 4.
@@ -130,7 +130,7 @@ def run_in_segments(
     if segment is None:
         return run(state, inputs, limits)
     check_whole(f"{function}: segment", segment)
-    length = inputs.shape[0]
+    length = limits.steps.shape[0]
     whole = length - length % segment
     # The steps that fill no segment are run last, whichever end that is.
     if reverse:
@@ -140,7 +140,7 @@ def run_in_segments(
     sequence = (inputs, limits.steps, limits.resets)
 
     @jax.checkpoint
-    def one(state: State, part: tuple[Array, Array, Array | None]) -> tuple[State, Array]:
+    def one(state: State, part: tuple[Slices, Array, Array | None]) -> tuple[State, Array]:
         x, steps, resets = part
         return run(state, x, Limits(steps, resets, limits.lengths))
 

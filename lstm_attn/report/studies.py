@@ -3,13 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lstm_attn.report import length_generalisation
+from lstm_attn.report import gradient_reach, inside, length_generalisation, memory_horizon
 from lstm_attn.report.section import Section
 from lstm_attn.runs import RunFolder
 
 Found = Mapping[str, Any]  # what a study wrote
 # A new study is one file here and one line: the name under which it wrote, and who draws it.
 STUDIES: dict[str, Callable[[Found], Sequence[Section]]] = {
+    "horizon": memory_horizon.sections,
+    "gradient_reach": gradient_reach.sections,
+    "inside": inside.sections,
     "length_generalisation": length_generalisation.sections,
 }
 

@@ -13,11 +13,11 @@ def names(records: Sequence[Record], key: str) -> list[Any]:
 
 
 def horizon(records: Sequence[Record], task: str, model: str) -> int | None:
-    """The longest length at which more than half of the trials solve the task; None if at none."""
+    """The longest length at which at least half of the trials solve the task; None if at none."""
     lengths = [
         record["length"]
         for record in records
-        if (record["task"], record["model"]) == (task, model) and record["solve_rate"] > 0.5
+        if (record["task"], record["model"]) == (task, model) and record["solve_rate"] >= 0.5
     ]
     return max(lengths, default=None)
 
@@ -33,7 +33,8 @@ def verdict(records: Sequence[Record], task: str) -> str:
         for length in sorted(reach, key=lambda length: -(length or 0))
     ]
     tried = ", ".join(str(length) for length in sorted(names(mine, "length")))
-    return f"Of the lengths tried ({tried}), most trials solve {task}: {'; '.join(parts)}."
+    reached = "; ".join(parts)
+    return f"Of the lengths tried ({tried}), at least half of the trials solve {task}: {reached}."
 
 
 def count(record: Record) -> str:

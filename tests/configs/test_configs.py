@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import border, length_generalisation
+from experiments import border, gradient_reach, horizon, length_generalisation
 from experiments.grid import CompareConfig, grid_cells
 from lstm_attn import models, training
 
@@ -18,6 +18,19 @@ STUDIES = {
     "length_generalisation": (
         length_generalisation.LengthConfig,
         length_generalisation.grid_cells,
+    ),
+    "gradient_reach": (
+        gradient_reach.GradientReachConfig,
+        lambda config: [line.cell for line in gradient_reach.lines(config, config.task.length)],
+    ),
+    "horizon": (
+        horizon.HorizonConfig,
+        lambda config: [
+            horizon.probe_cell(config, task_name, model_name, length)
+            for task_name in config.task.names
+            for length in (config.task.shortest, config.task.longest)
+            for model_name in config.models
+        ],
     ),
 }
 PATHS = [path for path in sorted(FOLDER.glob("*.py")) if path.name != "__init__.py"]

@@ -83,7 +83,9 @@ def test_a_wrong_size_is_an_error_and_no_crash():
     kernel, *others = map(jnp.asarray, case.arguments)
     shapes = [(3, 2, 5), (2, 5), (2, 5), (0,)]
     flags = jnp.zeros((0, 0), jnp.uint8)
-    with pytest.raises(jax.errors.JaxRuntimeError, match=r"kernel expected shape \(4,20,\)"):
+    with pytest.raises(
+        jax.errors.JaxRuntimeError, match=r"kernel expected shape \(4,20,\) got \(3,20,\)"
+    ):
         _call("lstm_attn_lstm_forward", [kernel[1:], *others, flags], shapes, reverse=False)
     wrong = [kernel.astype(jnp.int32), *others, flags]
     with pytest.raises(jax.errors.JaxRuntimeError, match=r"F32"):

@@ -83,6 +83,20 @@ def test_a_number_that_is_none_stays_in_its_row(value):
         assert np.isnan(hs[2:, 4]).all()
 
 
+def test_vanishing_gradients_become_zero(threads):
+    """Oracle: the smallest normal number. Catches threads that compute with denormal numbers, at ten
+    times the cost."""
+    threads(2)
+    case = cases.draw(32, 30, 10, 64)
+    d_hs, *d_state = case.gradients
+    tiny = (np.zeros_like(d_hs), *(np.float32(1e-36) * g for g in d_state))
+    gradients = cases.both(cases.Case(case.arguments, None, tiny))[3:]
+    sizes = np.concatenate([np.abs(np.ravel(g)) for g in gradients])
+    smallest = np.finfo(np.float32).tiny
+    assert ((sizes == 0) | (sizes >= smallest)).all()
+    assert (sizes == 0).any()
+
+
 @pytest.mark.parametrize("sizes", [(32, 30, 10, 64), (4, 20, 9, 260)], ids=["rows", "units"])
 def test_two_threads_give_the_same_bits_at_every_call(sizes, threads):
     """Oracle: the first call. Catches a race, and sums in the order in which threads arrive."""

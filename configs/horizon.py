@@ -1,0 +1,50 @@
+"""The memory horizon on adding, T from 15 to 240, models of about 10,000 parameters.
+
+    python -m experiments.horizon --config=configs/horizon.py --workdir=runs/horizon
+
+For each model the longest T that at least two of four trials solve within 1,500 steps, on a scale
+of two lengths to a doubling. The learning rate is constant after its warm-up, so that a smaller
+budget, read off the same histories, is what training under it would have given.
+
+Cost: 10 to 14 minutes on two cores (Intel Xeon, shared), counted from measured milliseconds a step
+and not yet run; half of it is the Transformer's lengths of 120 and more.
+
+Seen 2026-11-23: not yet run.
+"""
+
+import dataclasses
+
+from ml_collections import ConfigDict
+
+from lstm_attn.models import ModelConfig
+
+
+def get_config() -> ConfigDict:
+    return ConfigDict(
+        {
+            "models": ("lstm", "gru", "transformer", "lstm_attention", "attention_pooling"),
+            "task": {
+                "names": ("adding",),
+                "variant": "arjovsky2016",
+                "shortest": 15,
+                "longest": 240,
+                "lengths_per_doubling": 2,
+            },
+            "budget_seconds": 0.0,
+            "model": dataclasses.asdict(ModelConfig(features=48, num_heads=2, num_layers=1)),
+            "training": {
+                "steps": 1500,
+                "batch_size": 32,
+                "seeds": 4,
+                "learning_rates": (1e-2,),
+                "schedule": "constant",
+                "warmup_steps": 100,
+                "clip_norm": 1.0,
+                "weight_decay": 0.0,
+                "evaluate_every": 100,
+                "evaluation_sequences": 1000,
+                "stop_when_solved": True,
+                "trials_on_device": "auto",
+            },
+        }
+    )

@@ -1,0 +1,185 @@
+"""How far back do gradients travel, before training and after it, and why does chrono work?
+
+    python -m experiments.gradient_reach --config=configs/gradient_reach.py \\
+        --workdir=runs/gradient_reach
+
+The same command on an interrupted run folder goes on where it stopped. For parameters in memory or
+of another run folder, see `lstm_attn.analysis.norms_of_trials` and `lstm_attn.trained.load`.
+"""
+
+import dataclasses
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from experiments import cells, command
+from experiments.cells import Cell
+from experiments.progress import GridProgress
+from lstm_attn import report, tasks, trained
+from lstm_attn.analysis import norms_of_trials, reach
+from lstm_attn.errors import UsageError, check_whole, unknown_name
+from lstm_attn.models import MODELS as MODEL_TABLE
+from lstm_attn.models import REFERENCE, ModelConfig
+from lstm_attn.report.gradient_reach import AFTER, BEFORE, MODELS, STARTS, reach_table
+from lstm_attn.runs import RunFolder
+from lstm_attn.training import TrainingConfig
+
+STUDY = "gradient_reach"
+SHORTEST_TIME_SCALE = 2.0  # of chrono, in steps
+
+
+@dataclasses.dataclass(frozen=True)
+class ReachTask:
+    """name: in TASKS; variant: of it; length: T of training, and of what is measured before and
+    after it; untrained_length: T of what is measured at initialisation alone."""
+
+    name: str
+    variant: str
+    length: int
+    untrained_length: int
+
+
+@dataclasses.dataclass(frozen=True)
+class GradientReachConfig:
+    """models: names in MODELS; forget_biases: with which the LSTM starts, beside chrono over 2 to T
+    steps; sequences: fresh ones for each measurement; task, model, training: as their classes say.
+    """
+
+    models: tuple[str, ...]
+    forget_biases: tuple[float, ...]
+    task: ReachTask
+    model: ModelConfig
+    training: TrainingConfig
+    sequences: int
+
+    def __post_init__(self) -> None:
+        for name in self.models:
+            if name not in MODEL_TABLE:
+                raise unknown_name("model", name, MODEL_TABLE)
+        for key, values in (("models", self.models), ("forget_biases", self.forget_biases)):
+            if not values or len(set(values)) < len(values):
+                raise UsageError(f"{key}: expected at least one, each once, got {values}")
+        check_whole("sequences", self.sequences)
+        if self.model.chrono_steps:
+            raise UsageError(
+                f"model.chrono_steps: expected (), since the study sets it, "
+                f"got {self.model.chrono_steps}"
+            )
+        lines(self, self.task.length)
+        lines(self, self.task.untrained_length)
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """One line of a picture: which picture, how it is called, what it shows."""
+
+    group: str
+    label: str
+    cell: Cell
+
+
+def lines(config: GradientReachConfig, length: int) -> list[Line]:
+    """The models side by side, and the starts of the LSTM side by side.
+
+    Raises:
+      ValueError: an unknown task or variant, or a length too short for it, on one line.
+    """
+    task = tasks.build(config.task.name, length, config.task.variant)
+    stem = f"{task.name}-{length}"
+
+    def line(group: str, label: str, ending: str, model_name: str, model: ModelConfig) -> Line:
+        # The same start in two pictures is one cell.
+        if model_name == REFERENCE and model == config.model and REFERENCE in config.models:
+            ending = REFERENCE
+        cell = Cell(f"{stem}-{ending}", model_name, task, model, config.training)
+        return Line(group, label, cell)
+
+    chrono = dataclasses.replace(config.model, chrono_steps=(SHORTEST_TIME_SCALE, float(length)))
+    return [
+        *(line(MODELS, name, name, name, config.model) for name in config.models),
+        *(
+            line(
+                STARTS,
+                f"forget bias {bias:g}",
+                f"{REFERENCE}-forget-{bias:g}",
+                REFERENCE,
+                dataclasses.replace(config.model, forget_bias=bias),
+            )
+            for bias in config.forget_biases
+        ),
+        line(STARTS, "chrono", f"{REFERENCE}-chrono", REFERENCE, chrono),
+    ]
+
+
+def measure(
+    config: GradientReachConfig, cell: Cell, phase: str, folder: RunFolder
+) -> dict[str, Any]:
+    """The reach of every gradient of the cell's trials as they start, or as the folder has them."""
+    solved = None
+    if phase == AFTER:
+        loaded = trained.load(folder.path, cell.name)
+        params, solved = loaded.params, report.tables.count(loaded.record)
+    else:
+        params = cell.make_program().start().params
+    norms = norms_of_trials(cell.build(), params, cell.task, sequences=config.sequences)
+    return {
+        "cell": cell.name,
+        "phase": phase,
+        "length": cell.task.length,
+        "solved": solved,
+        "gradients": {name: reach(of_one) for name, of_one in norms.items()},
+    }
+
+
+def study(config: GradientReachConfig, folder: RunFolder, console: Console) -> None:
+    """Trains what the folder lacks, measures before and after, and reports."""
+    untrained = lines(config, config.task.untrained_length)
+    compared = lines(config, config.task.length)
+    grid = list(dict.fromkeys(line.cell for line in compared))
+    finished = {record["cell"] for record in folder.results}
+    waiting = [cell for cell in grid if cell.name not in finished]
+    console.print(f"{len(waiting)} of {len(grid)} cells to train")
+    with GridProgress(waiting) as progress:
+        cells.train_cells(waiting, folder, progress)
+
+    every_line = list(dict.fromkeys([*untrained, *compared]))
+    before = dict.fromkeys(line.cell for line in every_line)
+    plan = [*((cell, BEFORE) for cell in before), *((cell, AFTER) for cell in grid)]
+    earlier = folder.study(STUDY) or {"measured": []}
+    measured = {(entry["cell"], entry["phase"]): entry for entry in earlier["measured"]}
+    found: dict[str, Any] = {
+        "task": config.task.name,
+        "lines": [
+            {"group": line.group, "label": line.label, "cell": line.cell.name}
+            for line in every_line
+        ],
+    }
+    for number, (cell, phase) in enumerate(plan, 1):
+        if (cell.name, phase) not in measured:
+            console.print(f"measuring {number} of {len(plan)}: {cell.name} {phase} training")
+            measured[cell.name, phase] = measure(config, cell, phase, folder)
+            folder.write_study(STUDY, {**found, "measured": list(measured.values())})
+    found = {**found, "measured": list(measured.values())}
+    console.print(closing_table(found))
+    console.print(f"report: {report.write(folder.path)}", soft_wrap=True)
+
+
+def closing_table(found: dict[str, Any]) -> Table:
+    """Medians alone, narrow enough for a terminal of 80 columns; intervals stand in the report."""
+    table = Table(
+        title="First lag at which gradients have halved, and are under 1e-6 of the last step's",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    shown = reach_table(found, intervals=False)
+    for index, heading in enumerate(shown.headings):
+        table.add_column(heading, justify="left" if index == 0 else "right", no_wrap=True)
+    for row in shown.rows:
+        table.add_row(*row)
+    return table
+
+
+if __name__ == "__main__":
+    command.run(GradientReachConfig, study)

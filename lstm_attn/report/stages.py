@@ -1,0 +1,3 @@
+"""The two times at which a model is looked at."""
+
+STAGES = ("before", "after")  # training
