@@ -131,6 +131,7 @@ def describe(cell: Cell) -> dict:
         "task": cell.task.name,
         "variant": cell.task.variant,
         "length": cell.task.length,
+        "shortest": cell.task.shortest,
         "criterion": cell.task.criterion,
         "chance": cell.task.chance,
         "baseline": cell.task.baseline,

@@ -46,12 +46,12 @@ def load(path: str | os.PathLike, cell: str) -> TrainedCell:
     if cell not in records:
         raise unknown_name(f"cell of {folder.path}", cell, records)
     record = records[cell]
-    # Runs of before 2026-11-23 have one model config for all cells.
+    # Runs of before 2026-11-23 have one model config for all cells, and no ranges of lengths.
     config = record.get("model_config") or folder.config["model"]
     settings: dict[str, Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in config.items()
     }
-    task = tasks.build(record["task"], record["length"], record["variant"])
+    task = tasks.build(record["task"], record["length"], record["variant"], record.get("shortest"))
     trials = record["per_trial"]
     return TrainedCell(
         model=models.build(record["model"], task, ModelConfig(**settings)),

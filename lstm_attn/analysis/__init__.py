@@ -12,11 +12,15 @@ from lstm_attn.analysis.cuts import crossing, cuts_of, metrics_when_cut
 from lstm_attn.analysis.gradient_reach import gradient_norms, norms_of_trials, reach
 from lstm_attn.analysis.inside import attention_distance, look, look_at_trials, time_scales
 from lstm_attn.analysis.learning_rates import by_learning_rate
+from lstm_attn.analysis.length_generalisation import LengthGeneralisation, length_generalisation
+from lstm_attn.analysis.means import Interval, mean_interval, score_interval, share_interval
 from lstm_attn.analysis.medians import median_interval
 from lstm_attn.analysis.solving import summarise, wilson_interval
 
 __all__ = [
     "Difference",
+    "Interval",
+    "LengthGeneralisation",
     "attention_distance",
     "by_learning_rate",
     "compare_records",
@@ -24,8 +28,10 @@ __all__ = [
     "cuts_of",
     "gradient_norms",
     "horizon",
+    "length_generalisation",
     "look",
     "look_at_trials",
+    "mean_interval",
     "median_interval",
     "metrics_when_cut",
     "norms_of_trials",
@@ -33,6 +39,8 @@ __all__ = [
     "paired_rate_difference",
     "rate_difference",
     "reach",
+    "score_interval",
+    "share_interval",
     "summarise",
     "time_scales",
     "wilson_interval",

@@ -13,7 +13,7 @@ from lstm_attn.modules.initializers import (
 from lstm_attn.modules.lstm_attention import LSTMAttention, LSTMAttentionBlocks
 from lstm_attn.modules.lstm_variants import CoupledLSTM, LayerNormLSTM, PeepholeLSTM
 from lstm_attn.modules.pooling import AttentionPooling
-from lstm_attn.modules.positions import POSITIONS
+from lstm_attn.modules.positions import POSITIONS, continue_positions
 from lstm_attn.modules.recurrent import GRU, LSTM, Bidirectional
 from lstm_attn.modules.transformer import Transformer, TransformerBlock
 
@@ -37,6 +37,7 @@ __all__ = [
     "chrono_coupled",
     "chrono_gru",
     "chrono_lstm",
+    "continue_positions",
     "every_gate",
     "per_gate",
     "with_hidden_states",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from flax.linen import initializers
 from jax import Array
@@ -10,6 +11,7 @@ from jax import Array
 from lstm_attn import ops
 from lstm_attn.errors import UsageError, unknown_name
 
+LEARNED = "positions"  # the name of the table among a module's parameters
 LEARNED_INIT = initializers.normal(0.02)
 
 
@@ -33,10 +35,10 @@ def _learned(module: Any, positions: Array, longest: int, features: int, dtype: 
     Source: Gehring et al. 2017, section 3.1.
     """
     table: Array
-    if module.has_variable("params", "positions"):
-        table = module.get_variable("params", "positions")
+    if module.has_variable("params", LEARNED):
+        table = module.get_variable("params", LEARNED)
     else:
-        table = module.param("positions", LEARNED_INIT, (longest, features), module.param_dtype)
+        table = module.param(LEARNED, LEARNED_INIT, (longest, features), module.param_dtype)
     if longest > len(table):
         raise UsageError(
             f"learned positions: expected at most {len(table)} steps, as at initialisation, "
@@ -67,3 +69,25 @@ def find_positions(name: str) -> Positions:
     if name not in POSITIONS:
         raise unknown_name("positions", name, POSITIONS)
     return POSITIONS[name]
+
+
+def continue_positions(params: Any, steps: int, key: Array) -> Any:
+    """Parameters whose learned positions reach over `steps`: new rows are as at initialisation.
+
+    So would be the rows of a table that had been made so long from the start, since no loss reaches
+    a row whose step never came (weight decay alone would shrink it). What such a model does past
+    the trained length says what rows without training do. Other parameters are left as they are.
+
+    Args:
+      params: of a model; a table is [T, F], or [R, T, F] of R trials.
+    """
+
+    def longer(path: tuple[Any, ...], leaf: Array) -> Array:
+        *trials, rows, features = leaf.shape if path[-1:] == (name,) else (steps, 0)
+        if rows >= steps:
+            return leaf
+        new = LEARNED_INIT(key, (*trials, steps - rows, features), leaf.dtype)
+        return jnp.concatenate([leaf, new], axis=-2)
+
+    name = jax.tree_util.DictKey(LEARNED)
+    return jax.tree_util.tree_map_with_path(longer, params)

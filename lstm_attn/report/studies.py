@@ -4,7 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lstm_attn.errors import UsageError
-from lstm_attn.report import ablation, gradient_reach, inside, learning_rates, memory_horizon
+from lstm_attn.report import (
+    ablation,
+    gradient_reach,
+    inside,
+    learning_rates,
+    length_generalisation,
+    memory_horizon,
+)
 from lstm_attn.report.section import Section
 from lstm_attn.runs import RunFolder
 
@@ -16,6 +23,7 @@ STUDIES: dict[str, Callable[[Found], Sequence[Section]]] = {
     "horizon": memory_horizon.sections,
     "gradient_reach": gradient_reach.sections,
     "inside": inside.sections,
+    "length_generalisation": length_generalisation.sections,
 }
 
 

@@ -6,9 +6,11 @@ from lstm_attn.errors import unknown_name
 from lstm_attn.tasks.adding_problem import Adding
 from lstm_attn.tasks.base import Batch, Task
 from lstm_attn.tasks.copy_problem import Copy
+from lstm_attn.tasks.range_of_lengths import OverRange, each_alone
 
 adding = Adding
 copy = Copy
+over_range = OverRange
 
 TASKS: dict[str, Callable[..., Task]] = {
     "adding": adding,
@@ -16,15 +18,28 @@ TASKS: dict[str, Callable[..., Task]] = {
 }
 
 
-def build(name: str, length: int, variant: str) -> Task:
-    """The task of that name in TASKS.
+def build(name: str, length: int, variant: str, shortest: int | None = None) -> Task:
+    """The task of that name in TASKS; over a range of lengths where shortest is less than length.
 
     Raises:
       ValueError: an unknown name or variant, or a length too short for the task, on one line.
     """
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)
-    return TASKS[name](length=length, variant=variant)
+    task = TASKS[name](length=length, variant=variant)
+    return task if shortest in (None, length) else over_range(task, shortest)
 
 
-__all__ = ["TASKS", "Adding", "Batch", "Copy", "Task", "adding", "build", "copy"]
+__all__ = [
+    "TASKS",
+    "Adding",
+    "Batch",
+    "Copy",
+    "OverRange",
+    "Task",
+    "adding",
+    "build",
+    "copy",
+    "each_alone",
+    "over_range",
+]

@@ -6,10 +6,17 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lstm_attn.tasks.base import ACCURACY_SLACK, Batch, check_length, check_variant
+from lstm_attn.tasks.base import (
+    ACCURACY_SLACK,
+    Batch,
+    check_length,
+    check_lengths,
+    check_variant,
+)
 
 VARIANTS = ("arjovsky2016",)
 TOLERANCE = 0.04
+SHORTEST = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,23 +49,41 @@ class Adding:
 
     def __post_init__(self) -> None:
         check_variant("adding", self.variant, VARIANTS)
-        check_length("adding", self.length, 2)
+        check_length("adding", self.length, SHORTEST)
+
+    @property
+    def shortest(self) -> int:
+        return self.length
 
     @property
     def sequence_length(self) -> int:
         return self.length
 
+    @property
+    def accuracy_without_memory(self) -> float:
+        """P(|U + U - 1| < .04) = 1 - .96^2."""
+        return 1 - (1 - TOLERANCE) ** 2
+
+    def of_length(self, length: int) -> "Adding":
+        return dataclasses.replace(self, length=length)
+
     def sample(self, key: Array, batch_size: int) -> Batch:
         """A batch of fresh sequences: inputs float32 [B, T, 2], targets float32 [B, T]."""
+        return self.sample_within(key, jnp.full(batch_size, self.length))
+
+    def sample_within(self, key: Array, lengths: Array) -> Batch:
+        """A batch as of `sample`, sequence b of lengths[b] steps; [B] integers of 2 to T."""
+        check_lengths("adding", lengths, SHORTEST, self.length)
         value_key, first_key, second_key = jax.random.split(key, 3)
-        half = self.length // 2
-        values = jax.random.uniform(value_key, (batch_size, self.length), jnp.float32)
-        first = jax.random.randint(first_key, (batch_size, 1), 0, half)
-        second = jax.random.randint(second_key, (batch_size, 1), half, self.length)
+        ends = lengths[:, None].astype(int)
+        values = jax.random.uniform(value_key, (len(lengths), self.length), jnp.float32)
+        first = jax.random.randint(first_key, ends.shape, 0, ends // 2)
+        second = jax.random.randint(second_key, ends.shape, ends // 2, ends)
         steps = jnp.arange(self.length)
         marked = (steps == first) | (steps == second)
         total = jnp.sum(jnp.where(marked, values, 0), axis=1, keepdims=True)
-        due = jnp.broadcast_to(steps == self.length - 1, marked.shape)
+        due = steps == ends - 1
+        values = jnp.where(steps < ends, values, 0)
         inputs = jnp.stack([values, marked.astype(jnp.float32)], axis=-1)
         return Batch(inputs, jnp.where(due, total, 0), due)
 

@@ -8,13 +8,20 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from lstm_attn.tasks.base import ACCURACY_SLACK, Batch, check_length, check_variant
+from lstm_attn.tasks.base import (
+    ACCURACY_SLACK,
+    Batch,
+    check_length,
+    check_lengths,
+    check_variant,
+)
 
 VARIANTS = ("arjovsky2016",)
 SYMBOLS = 8
 RECALLED = 10
 BLANK = 0
 DELIMITER = SYMBOLS + 1
+SHORTEST = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,24 +54,51 @@ class Copy:
 
     def __post_init__(self) -> None:
         check_variant("copy", self.variant, VARIANTS)
-        check_length("copy", self.length, 1)
+        check_length("copy", self.length, SHORTEST)
+
+    @property
+    def shortest(self) -> int:
+        return self.length
 
     @property
     def sequence_length(self) -> int:
         return self.length + 2 * RECALLED
 
     @property
+    def accuracy_without_memory(self) -> float:
+        return self.chance
+
+    @property
     def baseline(self) -> float:
         return RECALLED * math.log(SYMBOLS) / self.sequence_length
 
+    def of_length(self, length: int) -> "Copy":
+        return dataclasses.replace(self, length=length)
+
     def sample(self, key: Array, batch_size: int) -> Batch:
         """A batch of fresh sequences: inputs float32 [B, T, 10], targets int32 [B, T]."""
-        symbols = jax.random.randint(key, (batch_size, RECALLED), 1, SYMBOLS + 1)
-        blanks = jnp.zeros((batch_size, self.sequence_length), symbols.dtype)
-        tokens = blanks.at[:, :RECALLED].set(symbols).at[:, -RECALLED - 1].set(DELIMITER)
-        targets = blanks.at[:, -RECALLED:].set(symbols)
-        inputs = jax.nn.one_hot(tokens, self.input_features, dtype=jnp.float32)
-        return Batch(inputs, targets, jnp.ones(targets.shape, bool))
+        inputs, targets, mask = self.sample_within(key, jnp.full(batch_size, self.length))
+        # A mask that the compiler knows: a loss divides by a constant, as it did before ranges.
+        return Batch(inputs, targets, jnp.ones_like(mask))
+
+    def sample_within(self, key: Array, lengths: Array) -> Batch:
+        """A batch as of `sample`, sequence b with a delay of lengths[b]; [B] integers of 1 to T.
+
+        Padding is no blank: its inputs are zeros.
+        """
+        check_lengths("copy", lengths, SHORTEST, self.length)
+        symbols = jax.random.randint(key, (len(lengths), RECALLED), 1, SYMBOLS + 1)
+        blanks = jnp.zeros((len(lengths), self.sequence_length), symbols.dtype)
+        steps = jnp.arange(self.sequence_length)
+        recall = lengths[:, None].astype(int) + RECALLED  # the first step at which a symbol is due
+        real = steps < recall + RECALLED
+        tokens = blanks.at[:, :RECALLED].set(symbols)
+        tokens = jnp.where(steps == recall - 1, DELIMITER, tokens)
+        due = jnp.take_along_axis(symbols, jnp.clip(steps - recall, 0, RECALLED - 1), axis=1)
+        targets = jnp.where(real & (steps >= recall), due, BLANK)
+        # One-hot of a number outside the symbols is all zeros.
+        inputs = jax.nn.one_hot(jnp.where(real, tokens, -1), self.input_features, dtype=jnp.float32)
+        return Batch(inputs, targets, real)
 
     def loss(self, outputs: Array, batch: Batch) -> Array:
         """Cross-entropy of logits [B, T, 9], in nats, averaged over the steps in the mask."""
@@ -73,7 +107,13 @@ class Copy:
 
     def metrics(self, outputs: Array, batch: Batch) -> dict[str, Array]:
         """loss; accuracy over the recalled symbols; accuracy_by_position [10], first to last."""
-        recalled = outputs[:, -RECALLED:].argmax(axis=-1) == batch.targets[:, -RECALLED:]
+        ends = batch.mask.sum(axis=1, keepdims=True)
+        last = ends - RECALLED + jnp.arange(RECALLED)  # [B, 10]
+        answers, due = (
+            jnp.take_along_axis(symbols, last, axis=1)
+            for symbols in (outputs.argmax(axis=-1), batch.targets)
+        )
+        recalled = answers == due
         by_position = recalled.mean(axis=0)
         return {
             "loss": self.loss(outputs, batch),

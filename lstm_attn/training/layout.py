@@ -82,10 +82,15 @@ class Layout:
 
 def choose_layout(config: TrainingConfig) -> Layout:
     """As many local devices as can be kept equally busy: trials first, then parts of the batch."""
-    devices = jax.local_devices()
-    trial_shards = _largest_divisor(config.trials, len(devices))
     both = math.gcd(config.batch_size, config.evaluation_batch)
-    batch_shards = _largest_divisor(both, len(devices) // trial_shards)
+    return lay_out(config.trials, batch_size=both, placed=config.trials_on_device)
+
+
+def lay_out(trials: int, batch_size: int = 1, placed: str = "auto") -> Layout:
+    """The same for R trials whose batches are multiples of a size; placed as `trials_on_device`."""
+    devices = jax.local_devices()
+    trial_shards = _largest_divisor(trials, len(devices))
+    batch_shards = _largest_divisor(batch_size, len(devices) // trial_shards)
     used = devices[: trial_shards * batch_shards]
     mesh = jax.make_mesh(
         (trial_shards, batch_shards),
@@ -94,12 +99,11 @@ def choose_layout(config: TrainingConfig) -> Layout:
         axis_types=(jax.sharding.AxisType.Auto,) * 2,
         devices=used,
     )
-    placed = config.trials_on_device
     if placed == "auto":
         # Measured (README, "How trials are run"): with a device a core, a batch of trials
         # gains the recurrent models little and more than doubles the time of the attention models.
         placed = "map" if jax.default_backend() == "cpu" else "vmap"
-    return Layout(mesh, placed, config.trials)
+    return Layout(mesh, placed, trials)
 
 
 def _largest_divisor(number: int, limit: int) -> int:

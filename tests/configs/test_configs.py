@@ -8,7 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import ablation, border, gradient_reach, horizon, learning_rates
+from experiments import (
+    ablation,
+    border,
+    gradient_reach,
+    horizon,
+    learning_rates,
+    length_generalisation,
+)
 from experiments.grid import CompareConfig, grid_cells
 from lstm_attn import models, training
 
@@ -19,6 +26,10 @@ STUDIES = {
     "ablation": (
         ablation.AblationConfig,
         lambda config: [column.cell for column in ablation.columns(config)],
+    ),
+    "length_generalisation": (
+        length_generalisation.LengthConfig,
+        length_generalisation.grid_cells,
     ),
     "gradient_reach": (
         gradient_reach.GradientReachConfig,

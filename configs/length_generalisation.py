@@ -1,0 +1,56 @@
+"""Trained at T = 20 or on 5 to 20, tested at T = 10 to 320: models of about 5,000 parameters.
+
+    python -m experiments.length_generalisation --config=configs/length_generalisation.py \\
+        --workdir=runs/length_generalisation
+
+Lengths of copy are delays. The Transformer is there with each scheme of positions. A learned table
+is as long as the training and is continued, for the test, with rows as at initialisation: those
+that a longer table would have kept, as no loss reached them. Every trial takes all its steps,
+whether or not it has solved, so that no model is measured at an earlier point of its schedule.
+
+Cost: not yet measured; about 10 minutes on two cores, counted from 200 steps of a cell of a kind.
+
+Seen 2026-11-23: not yet run.
+"""
+
+import dataclasses
+
+from ml_collections import ConfigDict
+
+from lstm_attn.models import ModelConfig
+
+
+def get_config() -> ConfigDict:
+    return ConfigDict(
+        {
+            "models": ("lstm", "gru", "lstm_attention", "transformer"),
+            "positions": ("none", "sinusoidal", "learned", "rotary", "alibi"),
+            "task": {
+                "names": ("adding", "copy"),
+                "variant": "arjovsky2016",
+                "trained_lengths": (20,),
+                "shortest": (1.0, 0.25),
+            },
+            "test": {
+                "factors": (0.5, 1.0, 2.0, 4.0, 8.0, 16.0),
+                "sequences": 500,
+                "batch_size": 100,
+                "most_padding": 4.0,
+            },
+            "model": dataclasses.asdict(ModelConfig(features=32, num_heads=2, num_layers=1)),
+            "training": {
+                "steps": 2000,
+                "batch_size": 32,
+                "seeds": 4,
+                "learning_rates": (1e-2,),
+                "schedule": "cosine",
+                "warmup_steps": 100,
+                "clip_norm": 1.0,
+                "weight_decay": 0.0,
+                "evaluate_every": 200,
+                "evaluation_sequences": 1000,
+                "stop_when_solved": False,
+                "trials_on_device": "auto",
+            },
+        }
+    )

@@ -1,0 +1,160 @@
+"""Length generalisation: does it hold at lengths that training did not have?"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from lstm_attn.analysis.means import Interval, mean_interval, share_interval
+from lstm_attn.errors import UsageError, check_whole
+from lstm_attn.models import Model, Params
+from lstm_attn.tasks import Task, each_alone
+from lstm_attn.training import lay_out, quickly_compiled
+
+
+class LengthGeneralisation(NamedTuple):
+    """What R trials of a model do at L lengths, each on S fresh sequences.
+
+    lengths: [L], in steps.
+    loss, accuracy: float64 [L, R], means over the sequences.
+    solved: bool [L, R], whether the task's criterion holds.
+    loss_interval, accuracy_interval: [L], of the mean over trials, by `mean_interval` and
+      `share_interval`; of one trial alone, over its sequences.
+    sequences: S of each trial at each length.
+    programs: how many were compiled.
+    """
+
+    lengths: list[int]
+    loss: np.ndarray
+    accuracy: np.ndarray
+    solved: np.ndarray
+    loss_interval: list[Interval]
+    accuracy_interval: list[Interval]
+    sequences: int
+    programs: int
+
+
+def length_generalisation(
+    model: Model,
+    params: Params,
+    task: Task,
+    lengths: Sequence[int],
+    key: Array,
+    *,
+    trials: int | None = None,
+    sequences: int = 1000,
+    batch_size: int = 100,
+    most_padding: float = 4.0,
+) -> LengthGeneralisation:
+    """Tests a model at several lengths, in few programs.
+
+    Lengths that fit into one room share a program: sequences are padded at the end to the room's
+    length, and the padding counts nothing. The model must be causal, so that no output depends on
+    what comes after it; those of MODELS are. Learned positions must reach over the longest
+    sequence, see `modules.continue_positions`.
+
+    Args:
+      params: of one trial; or of R trials, stacked on a leading axis.
+      task: at any length; `task.of_length` is tested.
+      lengths: in steps, each at least the task's shortest.
+      trials: R; None for parameters of one trial.
+      sequences: S, for each trial and length; a multiple of batch_size.
+      most_padding: how many times a sequence's own length its room may be. 1 is a program for each
+        length, infinity one for all, which makes short lengths as slow as the longest.
+
+    Raises:
+      ValueError: a length too short for the task, or a number out of range, on one line.
+    """
+    for name, number in (("sequences", sequences), ("batch_size", batch_size)):
+        check_whole(f"length_generalisation: {name}", number)
+    if sequences % batch_size:
+        raise UsageError(
+            "length_generalisation: sequences: expected a multiple of "
+            f"batch_size={batch_size}, got {sequences}"
+        )
+    for length in lengths:
+        task.of_length(length)  # raises where the task can't be posed
+    stacked = params if trials is not None else jax.tree.map(lambda leaf: leaf[None], params)
+    layout = lay_out(1 if trials is None else trials)
+    rooms = share_rooms(lengths, most_padding)
+    measured: dict[int, dict[str, np.ndarray]] = {}
+    for room, fitting in rooms.items():
+        keys = [jax.random.split(jax.random.fold_in(key, n), layout.trials) for n in fitting]
+        arguments = [
+            (stacked, keys_of_length, jnp.full(layout.trials, length))
+            for keys_of_length, length in zip(keys, fitting, strict=True)
+        ]
+        measure = _measure(model, task.of_length(room), sequences, batch_size)
+        on_mesh = jax.jit(layout.over_trials(measure), compiler_options=quickly_compiled(1))
+        program = on_mesh.lower(arguments[0]).compile()
+        for length, given in zip(fitting, arguments, strict=True):
+            measured[length] = {
+                name: np.asarray(values, np.float64).reshape(layout.trials, sequences)
+                for name, values in program(given).items()
+            }
+    return _summary(task, {n: measured[n] for n in lengths}, len(rooms))
+
+
+def share_rooms(lengths: Sequence[int], most_padding: float) -> dict[int, list[int]]:
+    """Room -> the lengths that are tested in it: as few rooms as most_padding allows."""
+    if not lengths or not most_padding >= 1:
+        raise UsageError(
+            "length_generalisation: expected at least one length and most_padding >= 1, "
+            f"got {list(lengths)} and {most_padding}"
+        )
+    rooms: dict[int, list[int]] = {}
+    room = max(lengths)
+    for length in sorted(set(lengths), reverse=True):
+        if room > most_padding * length:
+            room = length
+        rooms.setdefault(room, []).append(length)
+    return rooms
+
+
+def _measure(
+    model: Model, room: Task, sequences: int, batch_size: int
+) -> Callable[[tuple[Params, Array, Array]], dict[str, Array]]:
+    """(params, key, length) of one trial -> the loss and accuracy of each sequence, in batches."""
+
+    def measure(trial: tuple[Params, Array, Array]) -> dict[str, Array]:
+        params, key, length = trial
+
+        def of_batch(key: Array) -> dict[str, Array]:
+            batch = room.sample_within(key, jnp.full(batch_size, length))
+            metrics = each_alone(room.metrics, model.apply(params, batch.inputs), batch)
+            return {name: metrics[name] for name in ("loss", "accuracy")}
+
+        return lax.map(of_batch, jax.random.split(key, sequences // batch_size))
+
+    return measure
+
+
+def _summary(
+    task: Task, measured: dict[int, dict[str, np.ndarray]], programs: int
+) -> LengthGeneralisation:
+    """From length -> metric -> [R, S]."""
+    trials, sequences = next(iter(measured.values()))["loss"].shape
+    means = {
+        name: np.stack([metrics[name].mean(axis=1) for metrics in measured.values()])
+        for name in ("loss", "accuracy")
+    }
+    # Of one trial, what varies is the sequences.
+    losses = [m["loss"][0] for m in measured.values()] if trials == 1 else means["loss"]
+    return LengthGeneralisation(
+        lengths=list(measured),
+        loss=means["loss"],
+        accuracy=means["accuracy"],
+        solved=np.array(
+            [
+                [task.is_solved({name: means[name][n, r] for name in means}) for r in range(trials)]
+                for n in range(len(measured))
+            ]
+        ),
+        loss_interval=[mean_interval(values) for values in losses],
+        accuracy_interval=[share_interval(values, sequences) for values in means["accuracy"]],
+        sequences=sequences,
+        programs=programs,
+    )

@@ -1,0 +1,108 @@
+"""A task over a range of lengths, each sequence of its own."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+
+from lstm_attn.errors import UsageError
+from lstm_attn.tasks.base import Batch, Task
+
+
+@dataclasses.dataclass(frozen=True)
+class OverRange:
+    """The sequences of `longest`, each of a length uniform on shortest, ..., longest.length.
+
+    Each is padded to the room of the longest. Loss and metrics are the mean over sequences of what
+    they are of each alone, so a long one counts as much as a short one. Baseline: the mean over the
+    lengths. Solved: the task's criterion, on sequences of lengths so drawn.
+    """
+
+    longest: Task
+    shortest: int
+
+    def __post_init__(self) -> None:
+        self.of_length(self.shortest)  # raises for a length too short for the task
+        if self.shortest >= self.longest.length:
+            raise UsageError(
+                f"{self.name}: shortest: expected less than length={self.length}, "
+                f"got {self.shortest}"
+            )
+
+    @property
+    def name(self) -> str:
+        return self.longest.name
+
+    @property
+    def variant(self) -> str:
+        return self.longest.variant
+
+    @property
+    def length(self) -> int:
+        return self.longest.length
+
+    @property
+    def sequence_length(self) -> int:
+        return self.longest.sequence_length
+
+    @property
+    def input_features(self) -> int:
+        return self.longest.input_features
+
+    @property
+    def output_features(self) -> int:
+        return self.longest.output_features
+
+    @property
+    def baseline(self) -> float:
+        lengths = range(self.shortest, self.length + 1)
+        return float(np.mean([self.of_length(length).baseline for length in lengths]))
+
+    @property
+    def accuracy_without_memory(self) -> float:
+        return self.longest.accuracy_without_memory
+
+    @property
+    def chance(self) -> float | None:
+        return self.longest.chance
+
+    @property
+    def criterion(self) -> str:
+        return f"{self.longest.criterion}, lengths {self.shortest} to {self.length}"
+
+    def of_length(self, length: int) -> Task:
+        """The task with all sequences of one length."""
+        return self.longest.of_length(length)
+
+    def sample(self, key: Array, batch_size: int) -> Batch:
+        """A batch of fresh sequences of lengths drawn anew."""
+        length_key, key = jax.random.split(key)
+        lengths = jax.random.randint(length_key, (batch_size,), self.shortest, self.length + 1)
+        return self.sample_within(key, lengths)
+
+    def sample_within(self, key: Array, lengths: Array) -> Batch:
+        return self.longest.sample_within(key, lengths)
+
+    def loss(self, outputs: Array, batch: Batch) -> Array:
+        """The mean over sequences of the loss of each."""
+        return each_alone(self.longest.loss, outputs, batch).mean()
+
+    def metrics(self, outputs: Array, batch: Batch) -> dict[str, Array]:
+        """The mean over sequences of the metrics of each."""
+        alone = each_alone(self.longest.metrics, outputs, batch)
+        return {name: values.mean(axis=0) for name, values in alone.items()}
+
+    def is_solved(self, metrics: dict) -> bool:
+        return self.longest.is_solved(metrics)
+
+
+def each_alone(measure: Callable[[Array, Batch], Any], outputs: Array, batch: Batch) -> Any:
+    """Task.loss or Task.metrics of each sequence by itself: a leading axis B on what it gives."""
+
+    def alone(sequence: tuple[Array, Batch]) -> Any:
+        return measure(*jax.tree.map(lambda array: array[None], sequence))
+
+    return jax.vmap(alone)((outputs, batch))

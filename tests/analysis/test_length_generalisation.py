@@ -1,0 +1,141 @@
+"""Length generalisation on models written by hand: right at all lengths, and right up to T."""
+
+import logging
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lstm_attn import tasks
+from lstm_attn.analysis import length_generalisation, wilson_interval
+from lstm_attn.analysis.length_generalisation import share_rooms
+from lstm_attn.models import Model
+
+TRAINED = 4
+LENGTHS = (2, 4, 8, 16, 32, 64)
+
+
+def sums(params, inputs):
+    """Adding, right at every length: the sum so far. Past `reach` steps, and off by `error`."""
+    right = jnp.cumsum(inputs[..., 0] * inputs[..., 1], axis=1)
+    steps = jnp.arange(inputs.shape[1])
+    return jnp.where(steps < params["reach"], right, -9)[..., None] + params["error"]
+
+
+def recalls(params, inputs):
+    """Copy, right at every length: after the delimiter, the first ten inputs; logits."""
+    tokens = inputs.argmax(-1)
+    since = jnp.cumsum(jnp.cumsum(tokens == 9, axis=1), axis=1)  # 1 at the delimiter
+    place = jnp.clip(since - 2, 0, 9)
+    answers = jnp.where((since >= 2) & (since <= 11), jnp.take_along_axis(tokens, place, 1), 0)
+    answers = jnp.where(jnp.arange(inputs.shape[1]) < params["reach"], answers, 0)
+    return 50 * jax.nn.one_hot(answers, 9)
+
+
+def hand_written(task_name, reach=10**6, errors=0.0):
+    task = tasks.build(task_name, TRAINED, "arjovsky2016")
+    model = Model(init=lambda key: {}, apply=sums if task_name == "adding" else recalls)
+    errors = jnp.asarray(errors, jnp.float32)
+    return model, {"reach": jnp.full(errors.shape, reach), "error": errors}, task
+
+
+@pytest.mark.parametrize("task_name", ["adding", "copy"])
+@pytest.mark.parametrize("most_padding", [4, math.inf])
+def test_a_model_that_is_right_at_all_lengths(task_name, most_padding):
+    """Oracle: accuracy 1 and loss 0, however lengths share rooms. Catches answers read at the
+    room's end, and padding in the loss."""
+    model, params, task = hand_written(task_name)
+    found = length_generalisation(
+        model, params, task, LENGTHS, jax.random.key(0), sequences=20, batch_size=10,
+        most_padding=most_padding,
+    )  # fmt: skip
+    assert found.lengths == list(LENGTHS)
+    np.testing.assert_array_equal(found.accuracy, np.ones((6, 1)))
+    np.testing.assert_allclose(found.loss, 0, atol=1e-6)
+    assert found.solved.all()
+
+
+@pytest.mark.parametrize("task_name", ["adding", "copy"])
+def test_a_model_that_is_right_up_to_the_trained_length(task_name):
+    """Oracle: by hand. Adding: accuracy 1 to T and 0 after. Copy of reach T + 20, delay 8: of ten
+    symbols the first six lie within it; at 16 none. Catches tests of the room's length."""
+    extra = {"adding": 0, "copy": 20}[task_name]
+    model, params, task = hand_written(task_name, reach=TRAINED + extra)
+    found = length_generalisation(
+        model, params, task, LENGTHS, jax.random.key(0), sequences=20, batch_size=20
+    )
+    expected = {"adding": [1, 1, 0, 0, 0, 0], "copy": [1, 1, 0.6, 0, 0, 0]}[task_name]
+    np.testing.assert_allclose(found.accuracy[:, 0], expected, atol=1e-6)
+    assert found.solved[:, 0].tolist() == [True, True] + [False] * 4
+    assert found.loss[1, 0] < 1e-6 < found.loss[2, 0]
+
+
+def test_trials_each_have_their_own_parameters_and_the_interval_is_over_them():
+    """Oracle: by hand. Four trials with errors 0, .03, .05 and 1: two of four right at each length,
+    losses .0009 and so on. Catches trials exchanged, and an interval over the sequences."""
+    errors = np.array([0, 0.03, 0.05, 1.0])
+    model, params, task = hand_written("adding", errors=errors)
+    found = length_generalisation(
+        model, params, task, (4, 16), jax.random.key(0), trials=4, sequences=40, batch_size=20
+    )
+    for n in range(2):
+        np.testing.assert_array_equal(found.accuracy[n], [1, 1, 0, 0])
+        np.testing.assert_allclose(found.loss[n], errors**2, atol=1e-5)
+        assert found.accuracy_interval[n] == (0.5, 0, 1)  # .5 +- 3.18 * .577 / 2
+        half = 3.182446 * np.std(errors**2, ddof=1) / 2  # Student's, three degrees of freedom
+        mean, low, high = found.loss_interval[n]
+        assert (high - mean, mean - low) == pytest.approx((half, half), rel=1e-4)
+
+
+def test_the_interval_of_one_trial_is_over_its_sequences():
+    """Oracle: Wilson's, of the sequences that are right: a model that always says 1."""
+    model = Model(
+        init=lambda key: {}, apply=lambda params, inputs: jnp.ones((*inputs.shape[:2], 1))
+    )
+    task = tasks.adding(8)
+    found = length_generalisation(
+        model, {}, task, (8,), jax.random.key(1), sequences=4000, batch_size=1000
+    )
+    right = round(4000 * found.accuracy[0, 0])
+    assert found.accuracy_interval[0][1:] == pytest.approx(wilson_interval(right, 4000))
+    _, low, high = found.accuracy_interval[0]
+    assert low < task.accuracy_without_memory < high
+    _, low, high = found.loss_interval[0]
+    assert low < task.baseline < high
+    assert high - low == pytest.approx(2 * 1.96 * math.sqrt(7 / 180 / 4000), rel=0.05)
+
+
+@pytest.mark.parametrize(("most_padding", "programs"), [(1, 3), (4, 2), (math.inf, 1)])
+def test_programs_are_as_many_as_rooms(most_padding, programs, caplog):
+    """Oracle: JAX's own log of what it compiles. Catches a compilation a length."""
+    model, params, task = hand_written("adding")
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        found = length_generalisation(
+            model, params, task, (2, 8, 32), jax.random.key(0), sequences=10, batch_size=10,
+            most_padding=most_padding,
+        )  # fmt: skip
+    compiled = [message for message in caplog.messages if "Finished XLA compilation" in message]
+    # The name of what is mapped over trials.
+    assert sum("of_a_device" in message for message in compiled) == programs
+    assert found.programs == programs
+
+
+def test_rooms_are_as_few_as_the_padding_allows():
+    """Oracle: by hand. Catches a room that is too large for its shortest, and a length lost."""
+    assert share_rooms(LENGTHS, 4) == {64: [64, 32, 16], 8: [8, 4, 2]}
+    assert share_rooms((5, 20, 10, 20), 2) == {20: [20, 10], 5: [5]}
+    assert share_rooms((3, 10), 4) == {10: [10, 3]}
+
+
+def test_misuse_is_one_line():
+    """Catches a task posed at a length that it does not have, and sequences that are lost."""
+    model, params, task = hand_written("adding")
+    key = jax.random.key(0)
+    with pytest.raises(ValueError, match="^adding: length: expected at least 2, got 1$"):
+        length_generalisation(model, params, task, (1, 4), key)
+    with pytest.raises(ValueError, match="sequences: expected a multiple of batch_size=100, got 5"):
+        length_generalisation(model, params, task, (4,), key, sequences=5)
+    with pytest.raises(ValueError, match="expected at least one length and most_padding >= 1"):
+        length_generalisation(model, params, task, (), key)

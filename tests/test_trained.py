@@ -1,0 +1,38 @@
+"""What a run folder gives back of a cell that it trained."""
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from experiments.cells import Cell, train_cell
+from experiments.progress import GridProgress
+from lstm_attn import models, tasks, trained, training
+from lstm_attn.runs import RunFolder
+
+SMALL = training.TrainingConfig(
+    steps=4, evaluate_every=4, warmup_steps=1, seeds=2, evaluation_sequences=20
+)
+
+
+def test_a_cell_comes_back_as_it_was_trained(tmp_path):
+    """Identity with the states that training would go on from. Catches parameters of another cell,
+    a task that forgets its range, and a name of the file that is no parameter."""
+    task = tasks.over_range(tasks.adding(4), 2)
+    cell = Cell("one", "gru", task, models.ModelConfig(features=4), SMALL)
+    folder = RunFolder.open(tmp_path, {})
+    with GridProgress([cell]) as progress:
+        train_cell(cell, folder, progress)
+    found = trained.load(tmp_path, "one")
+    states = training.checkpoints.restore(folder.checkpoint("one"), cell.make_program())
+    assert found.task == task
+    chex.assert_trees_all_equal(found.params, states.params)
+    np.testing.assert_array_equal(found.seeds, states.seed)
+    inputs = task.sample(jax.random.key(0), 3).inputs
+    second = jax.tree.map(lambda leaf: leaf[1], states.params)
+    np.testing.assert_array_equal(
+        jax.jit(found.model.apply)(found.trial(1), inputs),
+        jax.jit(cell.build().apply)(second, inputs),
+    )
+    with pytest.raises(ValueError, match=r"unknown cell of .* 'two'"):
+        trained.load(tmp_path, "two")
