@@ -1,4 +1,4 @@
-"""The memory horizon on adding, T from 15 to 240, models of about 10,000 parameters.
+"""The memory horizon on adding, T from 15 to 170, models of about 10,000 parameters.
 
     python -m experiments.horizon --config=configs/horizon.py --workdir=runs/horizon
 
@@ -27,7 +27,7 @@ def get_config() -> ConfigDict:
                 "names": ("adding",),
                 "variant": "arjovsky2016",
                 "shortest": 15,
-                "longest": 240,
+                "longest": 170,
                 "lengths_per_doubling": 2,
             },
             "budget_seconds": 0.0,
