@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install native compare adding copy pooling test test-peers mutants golden lint bench bench-all whole-job layouts readme clean
+.PHONY: help install native compare adding copy pooling studies test test-peers mutants golden lint bench bench-all whole-job layouts readme clean
 
 help: ## List every target with one line each
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,11 @@ copy: $(VENV)/installed ## The full study of the copy problem: a night, or a GPU
 
 pooling: $(VENV)/installed ## Adding to T = 1,000 by attention alone: 11 minutes
 	$(RUN) -m experiments.compare --config=configs/pooling.py --workdir=runs/pooling
+
+studies: $(VENV)/installed ## Every study of the analysis: about an hour on two cores
+	for name in length_generalisation horizon gradient_reach inside ablation learning_rates; do \
+	  $(RUN) -m experiments.$$name --config=configs/$$name.py --workdir=runs/$$name || exit 1; \
+	done
 
 test: $(VENV)/test-installed ## Install what the tests need and run them all
 	$(RUN) -m pytest --numprocesses=2

@@ -15,6 +15,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 # What each example must leave behind, as an expression over its names.
 PROMISES = (
     "trained.history.steps_to_solve.shape == (8,)",
+    "norms['inputs'].shape == (2, 64, 10)",
     "outputs.shape == (2, 5, 4) and state.h.shape == output.shape == (2, 4) "
     "and attended.shape == (2, 5, 2, 2)",
     "outputs.shape == (2, 5, 8) and carry.c.shape == (2, 8) "
