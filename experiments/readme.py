@@ -6,6 +6,7 @@ python -m experiments.readme --run=runs/quick
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,24 @@ from absl import flags
 
 from experiments import border
 from experiments.benchmark_sections import SECTIONS
+from experiments.study_sections import studies_section
 from lstm_attn import report
 from lstm_attn.errors import UsageError
+from lstm_attn.report.studies import STUDIES
 from lstm_attn.runs import CONFIG, ENVIRONMENT, METRICS, RESULTS, RunFolder
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-KEPT = ROOT / "results" / "quick"
-LAYOUTS = ROOT / "results" / "trial_layouts.json"
-MUTANTS = ROOT / "results" / "mutants.json"
-BENCHMARKS = ROOT / "results" / "benchmarks"
+KEPT_RUNS = ROOT / "results"
+KEPT = KEPT_RUNS / "quick"
+LAYOUTS = KEPT_RUNS / "trial_layouts.json"
+MUTANTS = KEPT_RUNS / "mutants.json"
+BENCHMARKS = KEPT_RUNS / "benchmarks"
 FILES = (CONFIG, ENVIRONMENT, METRICS, RESULTS)
 
-RUN = flags.DEFINE_string("run", "runs/quick", "The run folder to show.")
+RUN = flags.DEFINE_string(
+    "run", "runs/quick", "The run folder to show; studies are those beside it."
+)
 
 
 def quick_section(folder: RunFolder) -> str:
@@ -94,6 +100,14 @@ def replaced(text: str, name: str, section: str) -> str:
     )
 
 
+def keep(run: Path, place: Path, names: Sequence[str]) -> None:
+    """Copies files of those names and all pictures of a run, in the place of what was there."""
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    for path in (*(run / name for name in names), *run.glob("*.png")):
+        shutil.copy(path, place)
+
+
 def main() -> int:
     run = Path(RUN.value)
     if not (run / RESULTS).exists() or run.resolve() == KEPT:
@@ -103,12 +117,12 @@ def main() -> int:
     text = replaced(text, "mutants", mutants_section(json.loads(MUTANTS.read_text())))
     for name, section in benchmark_sections(BENCHMARKS).items():
         text = replaced(text, name, section)
-    shutil.rmtree(KEPT, ignore_errors=True)
-    KEPT.mkdir(parents=True)
-    for path in (*(run / name for name in FILES), *run.glob("*.png")):
-        shutil.copy(path, KEPT)
-    README.write_text(text)
-    print(f"{README} shows {run}; its files are kept in {KEPT}")
+    keep(run, KEPT, FILES)
+    for name in STUDIES:
+        if (run.parent / name / f"{name}.json").exists():
+            keep(run.parent / name, KEPT_RUNS / name, (*FILES, f"{name}.json"))
+    README.write_text(replaced(text, "studies", studies_section(KEPT_RUNS)))
+    print(f"{README} shows {run} and the studies beside it; their files are kept in {KEPT_RUNS}")
     return 0
 
 

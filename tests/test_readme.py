@@ -52,6 +52,7 @@ def test_the_figures_are_those_of_the_committed_runs():
     assert readme.quick_section(RunFolder(readme.KEPT)) in TEXT
     assert readme.layouts_section(json.loads(readme.LAYOUTS.read_text())) in TEXT
     assert readme.mutants_section(json.loads(readme.MUTANTS.read_text())) in TEXT
+    assert readme.studies_section(readme.KEPT_RUNS) in TEXT
     for section in readme.benchmark_sections(readme.BENCHMARKS).values():
         assert section in TEXT
     for source in re.findall(r'src="([^"]+)"', TEXT):
