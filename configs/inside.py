@@ -2,9 +2,16 @@
 
     python -m experiments.inside --config=configs/inside.py --workdir=runs/inside
 
-Cost: expected 4 to 8 minutes on two cores (Intel Xeon, shared), from those of configs/quick.py.
+Cost: 6 minutes on two busy cores (Intel Xeon, shared).
 
-Seen 2026-11-23: not yet run.
+Seen 2026-11-23, six trials of each model; medians, with the range of the six where it is wide; files
+in results/inside:
+  adding: all 24 trials solve. The slowest unit of lstm goes from a time scale of 4.9 to 36.5 steps,
+    of gru from 2.5 to 11.9, of lstm_attention from 4.9 to 4.0: it leaves memory to attention. Cut
+    once at T / 2, its accuracy of .99 falls to .09 without attention and to .79 without recurrence.
+  copy: transformer solves 6/6, lstm_attention 5/6 (.44 to .97), lstm and gru none, at accuracies of
+    .20 and .36 (no memory .125). The hybrid needs both paths: .15 without recurrence, .13 without
+    attention. One of its heads looks back exactly 50 steps, to the symbol that is due.
 """
 
 from ml_collections import ConfigDict
