@@ -113,8 +113,19 @@ class LengthConfig:
                 raise UsageError(
                     f"task.shortest: expected shares of T, 0 < share <= 1, got {share_of_length}"
                 )
-        for cell in grid_cells(self):
+        for factor in self.test.factors:
+            if not math.isfinite(factor):
+                raise UsageError(f"test.factors: expected finite ones, got {factor}")
+        grid = grid_cells(self)
+        for cell in grid:
             tested_lengths(self, cell.task)
+        names = [cell.name for cell in grid]
+        for name in names:
+            if names.count(name) > 1:
+                raise UsageError(
+                    "task.shortest: expected shares that give different lengths, got "
+                    f"{self.task.shortest}, by which {name} is given twice"
+                )
 
 
 def grid_cells(config: LengthConfig) -> list[Cell]:
