@@ -109,6 +109,17 @@ def test_one_run_is_drawn_into_its_folder(quick, tmp_path):
             lambda run: write_records(run, [{**records_of(run)[0], "model": "other"}]),
             "model 'other' of cell",
         ),
+        (
+            lambda run: (run / "loss-adding-10.png").mkdir(),
+            "loss-adding-10.png can't be written: Is a directory",
+        ),
+        (
+            lambda run: (run / "horizon.json").write_text(
+                '{"searches": [{"task": "a"}], "budget": {"steps": "many", "seconds": 0}, '
+                '"lengths": [1], "trials": 1}'
+            ),
+            "horizon.json is not what the study writes",
+        ),
         (lambda run: (run / "metrics.jsonl").unlink(), "metrics.jsonl can't be read: No such file"),
         (
             lambda run: (run / "metrics.jsonl").write_text(""),
