@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -140,13 +141,15 @@ def findings(config: AblationConfig, records: Sequence[Mapping[str, Any]]) -> di
     def described(column: Column) -> dict[str, Any]:
         record = by_cell[column.cell.name]
         compared = compare_records(reference, record, budget)
+        ends = [trial["steps_to_solve"] for trial in record["per_trial"]]
+        within = [end for end in ends if end is not None and end <= budget]
         return {
             "name": column.name,
             "key": column.key,
             "cell": record["cell"],
             # Within the reference's budget, also where the column has another.
             **compared["second"],
-            "median_steps_to_solve": record["median_steps_to_solve"],
+            "median_steps_to_solve": float(np.median(within)) if within else None,
             "parameters": record["parameters"],
             "features": record["features"],
             "diverged": sum(trial["diverged_by"] is not None for trial in record["per_trial"]),

@@ -14,13 +14,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from experiments import cells, command
-from experiments.cells import Cell
-from experiments.progress import GridProgress
+from experiments import command
+from experiments.cells import Cell, train_missing
+from experiments.grid import check_list, check_models
 from lstm_attn import report, tasks, trained
 from lstm_attn.analysis import norms_of_trials, reach
-from lstm_attn.errors import UsageError, check_whole, unknown_name
-from lstm_attn.models import MODELS as MODEL_TABLE
+from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.models import REFERENCE, ModelConfig
 from lstm_attn.report.gradient_reach import AFTER, BEFORE, MODELS, STARTS, reach_table
 from lstm_attn.runs import RunFolder
@@ -55,12 +54,9 @@ class GradientReachConfig:
     sequences: int
 
     def __post_init__(self) -> None:
-        for name in self.models:
-            if name not in MODEL_TABLE:
-                raise unknown_name("model", name, MODEL_TABLE)
-        for key, values in (("models", self.models), ("forget_biases", self.forget_biases)):
-            if not values or len(set(values)) < len(values):
-                raise UsageError(f"{key}: expected at least one, each once, got {values}")
+        check_models(self.models)
+        check_list("models", self.models)
+        check_list("forget_biases", self.forget_biases)
         check_whole("sequences", self.sequences)
         if self.model.chrono_steps:
             raise UsageError(
@@ -138,11 +134,7 @@ def study(config: GradientReachConfig, folder: RunFolder, console: Console) -> N
     untrained = lines(config, config.task.untrained_length)
     compared = lines(config, config.task.length)
     grid = list(dict.fromkeys(line.cell for line in compared))
-    finished = {record["cell"] for record in folder.results}
-    waiting = [cell for cell in grid if cell.name not in finished]
-    console.print(f"{len(waiting)} of {len(grid)} cells to train")
-    with GridProgress(waiting) as progress:
-        cells.train_cells(waiting, folder, progress)
+    train_missing(grid, folder, console)
 
     every_line = list(dict.fromkeys([*untrained, *compared]))
     before = dict.fromkeys(line.cell for line in every_line)

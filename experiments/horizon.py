@@ -18,14 +18,14 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import cells, command
-from experiments.grid import check_list
+from experiments.grid import check_list, check_models
 from experiments.progress import GridProgress
 from lstm_attn import report, tasks, training
 from lstm_attn.analysis import horizon
 from lstm_attn.analysis.horizon import Budget, Probe
-from lstm_attn.errors import UsageError, check_whole, unknown_name
+from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.history import stack
-from lstm_attn.models import MODELS, ModelConfig
+from lstm_attn.models import ModelConfig
 from lstm_attn.report import memory_horizon
 from lstm_attn.runs import RunFolder
 from lstm_attn.training import TrainingConfig
@@ -74,9 +74,7 @@ class HorizonConfig:
     def __post_init__(self) -> None:
         check_list("models", self.models)
         check_list("task.names", self.task.names)
-        for name in self.models:
-            if name not in MODELS:
-                raise unknown_name("model", name, MODELS)
+        check_models(self.models)
         for name in self.task.names:
             tasks.build(name, self.task.shortest, self.task.variant)
         if not 0 <= self.budget_seconds < math.inf:

@@ -16,12 +16,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from experiments import cells, command
+from experiments import command
+from experiments.cells import train_missing
 from experiments.grid import CompareConfig, grid_cells
-from experiments.progress import GridProgress
 from lstm_attn import report, trained
 from lstm_attn.analysis import crossing, cuts_of, look_at_trials, median_interval, metrics_when_cut
-from lstm_attn.analysis.cuts import NOTHING, accuracy_without_memory
+from lstm_attn.analysis.cuts import NOTHING
 from lstm_attn.analysis.inside import Inside, answer_steps, uniform_distance
 from lstm_attn.errors import UsageError
 from lstm_attn.models import Model, Params
@@ -82,7 +82,7 @@ def look_inside(
         "uniform_distance": float(uniform_distance(due)),
         "due_distance": length - RECALLED if isinstance(task, Copy) else None,
         "crossing": step,
-        "accuracy_without_memory": accuracy_without_memory(task),
+        "accuracy_without_memory": task.accuracy_without_memory,
         "cuts": [_cut(name, measured[name]) for name in cuts],
     }
 
@@ -170,11 +170,7 @@ def study(config: CompareConfig, folder: RunFolder, console: Console) -> None:
         seen = layers_of(cell.build(), cell.task)
         if not seen.gates and not seen.weights:
             raise UsageError(f"models: expected gates or attention, {cell.model_name!r} has none")
-    finished = {record["cell"] for record in folder.results}
-    waiting = [cell for cell in grid if cell.name not in finished]
-    console.print(f"{len(waiting)} of {len(grid)} grid cells to train")
-    with GridProgress(waiting) as progress:
-        cells.train_cells(waiting, folder, progress)
+    train_missing(grid, folder, console)
 
     found = folder.study(STUDY) or {"edges": EDGES.tolist(), "sequences": MEASURED, "cells": []}
     looked_at = {cell["cell"] for cell in found["cells"]}

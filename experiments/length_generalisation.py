@@ -18,14 +18,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from experiments import cells, command
-from experiments.cells import Cell
-from experiments.grid import check_list
-from experiments.progress import GridProgress
+from experiments import command
+from experiments.cells import Cell, train_missing
+from experiments.grid import check_list, check_models
 from lstm_attn import report, tasks, trained
 from lstm_attn.analysis import Interval, length_generalisation, wilson_interval
 from lstm_attn.errors import UsageError, check_whole, unknown_name
-from lstm_attn.models import MODELS, ModelConfig
+from lstm_attn.models import ModelConfig
 from lstm_attn.modules import POSITIONS, continue_positions
 from lstm_attn.report.length_generalisation import label, reach, share, trained_on
 from lstm_attn.runs import RunFolder
@@ -100,9 +99,7 @@ class LengthConfig:
             ("test.factors", self.test.factors),
         ):
             check_list(key, values)
-        for name in self.models:
-            if name not in MODELS:
-                raise unknown_name("model", name, MODELS)
+        check_models(self.models)
         if WITH_POSITIONS in self.models:
             check_list("positions", self.positions)
         for name in self.positions:
@@ -113,8 +110,19 @@ class LengthConfig:
                 raise UsageError(
                     f"task.shortest: expected shares of T, 0 < share <= 1, got {share_of_length}"
                 )
-        for cell in grid_cells(self):
+        for factor in self.test.factors:
+            if not math.isfinite(factor):
+                raise UsageError(f"test.factors: expected finite ones, got {factor}")
+        grid = grid_cells(self)
+        for cell in grid:
             tested_lengths(self, cell.task)
+        names = [cell.name for cell in grid]
+        for name in names:
+            if names.count(name) > 1:
+                raise UsageError(
+                    "task.shortest: expected shares that give different lengths, got "
+                    f"{self.task.shortest}, by which {name} is given twice"
+                )
 
 
 def grid_cells(config: LengthConfig) -> list[Cell]:
@@ -242,11 +250,7 @@ def closing_table(entries: Sequence[dict[str, Any]]) -> Table:
 def study(config: LengthConfig, folder: RunFolder, console: Console) -> None:
     """Trains what the folder lacks, tests it, prints closing tables and writes the report."""
     grid = grid_cells(config)
-    finished = {record["cell"] for record in folder.results}
-    waiting = [cell for cell in grid if cell.name not in finished]
-    console.print(f"{len(waiting)} of {len(grid)} cells to train")
-    with GridProgress(waiting) as progress:
-        cells.train_cells(waiting, folder, progress)
+    train_missing(grid, folder, console)
     entries = list((folder.study(STUDY) or {"cells": []})["cells"])
     tested = {entry["cell"] for entry in entries}
     untested = [cell for cell in grid if cell.name not in tested]

@@ -1,7 +1,6 @@
 """Which path an answer comes by: accuracy with recurrence or attention cut."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +12,6 @@ from lstm_attn.models import Model, Params
 from lstm_attn.modules.cutting import Cut
 from lstm_attn.modules.observing import Observations
 from lstm_attn.tasks import Task
-from lstm_attn.tasks.adding_problem import TOLERANCE, Adding
 from lstm_attn.tasks.copy_problem import RECALLED, Copy
 
 NOTHING = "nothing"
@@ -83,13 +81,3 @@ def metrics_when_cut(
         each = [measured(one, cut) for one in unstacked(params)]
         found[name] = jax.tree.map(lambda *values: np.stack(values), *each)
     return found
-
-
-def accuracy_without_memory(task: Any) -> float:
-    """That of a guess at a symbol, or for adding that of always answering 1.
-
-    P(|U + U' - 1| < a) = 1 - (1 - a)^2    for U and U' uniform on [0, 1)
-    """
-    if isinstance(task, Adding):
-        return 1 - (1 - TOLERANCE) ** 2
-    return float(task.chance)

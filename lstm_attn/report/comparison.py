@@ -35,7 +35,7 @@ def section(found: Mapping[str, Any]) -> Section:
     parts = [
         f"{summary} Differences are those of {second} minus {first}, cell by cell, of cells that "
         "agree in task, variant, length, model and name; a solution counts within the smaller "
-        "budget of the two.",
+        "budget of the two, or within the steps that both ran where a cell ended with trials open.",
         differences.NOISE_RULE,
         differences.STEPS_RULE,
     ]

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lstm_attn.report import inside_figures as figures
+from lstm_attn.report import tables
 from lstm_attn.report.section import Picture, Section, Table
 from lstm_attn.report.stages import STAGES
 
 Cell = Mapping[str, Any]  # one of inside.json
-NONE = "–"
 TEXT = (
     "Time scale of a unit: 1 / (1 - f) steps, f its mean forget gate (of a GRU, its update gate). "
     "Distance of a head: how far back it looks, in steps, as weighted by its attention, over the "
@@ -18,8 +18,8 @@ TEXT = (
     "path. A path that only tells the time is missed as much as one that carries the answer, and a "
     "cut model is where it was never trained: it may do worse than without memory. Medians "
     "over {trials} trials; the interval is of order statistics and holds the median of all trials "
-    "with the confidence given. Dots are trials; pictures of gates and attention are of one "
-    "trained trial and one sequence."
+    "with the confidence given. Dots are trials, solved or not: {solved} solve the task. Pictures "
+    "of gates and attention are of one trained trial and one sequence: of {shown}."
 )
 
 
@@ -75,8 +75,19 @@ def _section(title: str, name: str, cells: Sequence[Cell], edges: Sequence[float
                         figures.attention_map(head, f"{whose}, {title}"),
                     )
                 )
-    text = TEXT.format(crossing=cells[0]["crossing"] + 1, trials=_range(cells, "trials"))
+    text = TEXT.format(
+        crossing=cells[0]["crossing"] + 1,
+        trials=_range(cells, "trials"),
+        solved=", ".join(f"{tables.count(cell)} of {cell['model']}" for cell in cells),
+        shown=", ".join(map(_shown, cells)),
+    )
     return Section(f"Inside the models: {title}", text, pictures, _tables(cells))
+
+
+def _shown(cell: Cell) -> str:
+    """Whose inside the pictures show, as an unsolved trial shows no solution."""
+    shown = cell["shown"]
+    return f"{cell['model']} seed {shown['seed']} ({'' if shown['solved'] else 'not '}solved)"
 
 
 def _tables(cells: Sequence[Cell]) -> list[Table]:
@@ -94,12 +105,12 @@ def _tables(cells: Sequence[Cell]) -> list[Table]:
             accuracy = entry["accuracy"]
             row = [cell["model"], entry["cut"], _between(accuracy, ".3f")]
             cut.append([*row, f"{accuracy['confidence']:.0%}", str(accuracy["trials"])])
-    tables = [Table(("model", "path cut", "accuracy", "confidence", "trials"), cut)]
+    shown = [Table(("model", "path cut", "accuracy", "confidence", "trials"), cut)]
     if units:
-        tables.append(Table(("layer", "unit", "time scale before", "after training"), units))
+        shown.append(Table(("layer", "unit", "time scale before", "after training"), units))
     if heads:
-        tables.append(Table(("layer", "head", "distance before", "after training"), heads))
-    return tables
+        shown.append(Table(("layer", "head", "distance before", "after training"), heads))
+    return shown
 
 
 def in_words(cell: Cell) -> tuple[str, str, str]:
@@ -120,7 +131,7 @@ def in_words(cell: Cell) -> tuple[str, str, str]:
 
 
 def _arrow(values: Sequence[float | None]) -> str:
-    return ", ".join(f"{value:.3g}" for value in values if value is not None) or NONE
+    return ", ".join(f"{value:.3g}" for value in values if value is not None) or tables.NONE
 
 
 def _steps(statistic: Mapping[str, Any]) -> str:

@@ -75,11 +75,15 @@ def _written(page: Path, parts: Sequence[dict], compared: Sequence[dict]) -> Pat
     html = environment.get_template("page.html.jinja").render(
         tables=tables, runs=parts, comparisons=compared, colors=colors_of(models)
     )
-    try:
-        page.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{page} can't be written: {error.strerror or error}") from error
+    _save(page, html.encode())
     return page
+
+
+def _save(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise UsageError(f"{path} can't be written: {error.strerror or error}") from error
 
 
 def _part(run: Run, name: str, folder: Path | None) -> dict[str, Any]:
@@ -164,6 +168,6 @@ def _drawn(picture: Picture, folder: Path | None) -> dict[str, str]:
     if folder is not None:
         # A name comes from a run folder: it must not lead out of it.
         name = re.sub(r"[^\w.=+-]", "-", picture.name)
-        (folder / f"{name}.png").write_bytes(buffer.getvalue())
+        _save(folder / f"{name}.png", buffer.getvalue())
     data = base64.b64encode(buffer.getvalue()).decode()
     return {"alt": picture.alt, "data": f"data:image/png;base64,{data}"}

@@ -39,7 +39,7 @@ def sections(folder: RunFolder) -> list[Section]:
         if found is not None:
             try:
                 drawn += draw(found)
-            except (KeyError, IndexError, TypeError) as error:
+            except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
                 raise UsageError(
                     f"{folder.path / name}.json is not what the study writes: {error!r}"
                 ) from error

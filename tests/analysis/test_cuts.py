@@ -7,7 +7,6 @@ import pytest
 
 from lstm_attn import models, tasks
 from lstm_attn.analysis import crossing, cuts_of, metrics_when_cut
-from lstm_attn.analysis.cuts import accuracy_without_memory
 from lstm_attn.models import Model
 from lstm_attn.modules.observing import Observations
 
@@ -80,12 +79,3 @@ def test_what_must_be_remembered_lies_before_the_crossing():
         markers = adding.sample(jax.random.key(0), 50).inputs[..., 1]
         assert (markers[:, : crossing(adding)].sum(1) == 1).all()
         assert markers[:, crossing(adding)].any()
-
-
-def test_accuracy_without_memory_of_adding_is_its_closed_form():
-    """Oracle: simulation. A constant answer of 1."""
-    adding = tasks.adding(10)
-    batch = adding.sample(jax.random.key(0), 40_000)
-    accuracy = adding.metrics(jnp.ones((40_000, 10, 1)), batch)["accuracy"]
-    assert abs(accuracy_without_memory(adding) - accuracy) < 0.004
-    assert accuracy_without_memory(TASK) == 1 / 8

@@ -7,11 +7,12 @@ import pytest
 from rich.console import Console
 
 from experiments import ablation as ablation_experiment
-from experiments.ablation import AblationConfig, columns
+from experiments.ablation import AblationConfig, columns, findings
 from experiments.grid import OneTaskConfig
 from lstm_attn.models import ModelConfig
 from lstm_attn.runs import RunFolder
 from lstm_attn.training import TrainingConfig
+from tests.experiments.conftest import record_of
 
 CONFIG = AblationConfig(
     "lstm",
@@ -144,3 +145,14 @@ def test_the_study_holds_each_column_against_the_reference(tmp_path, make_record
     assert sorted(path.name for path in folder.path.glob("*.png")) == [
         "ablation-solve-rate.png", "ablation-steps.png"
     ]  # fmt: skip
+
+
+def test_a_longer_column_is_measured_within_the_budget_of_the_reference():
+    """Oracle: by hand; a column of 8 steps beside a reference of 4. Catches steps to solve of
+    trials that the same row does not count as solved."""
+    config = with_changes(("training.steps", 8))
+    reference, longer = (column.cell for column in columns(config))
+    ends = {reference: [4] * 6, longer: [2, 4, 6, 8, 8, None]}
+    records = [record_of(cell, ends[cell]) for cell in (reference, longer)]
+    column = findings(config, records)["columns"][1]
+    assert (column["solved"], column["median_steps_to_solve"]) == (2, 3)

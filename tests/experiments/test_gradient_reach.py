@@ -114,8 +114,8 @@ def test_the_start_of_the_models_is_one_cell():
     ("changes", "message"),
     [
         ({"models": ("lstn",)}, "unknown model 'lstn': did you mean lstm"),
-        ({"models": ()}, "models: expected at least one, each once, got ()"),
-        ({"forget_biases": (1.0, 1.0)}, "forget_biases: expected at least one, each once"),
+        ({"models": ()}, "models: expected at least one, got none"),
+        ({"forget_biases": (1.0, 1.0)}, "forget_biases: 1.0 is given twice"),
         ({"sequences": 0}, "sequences: expected at least 1, got 0"),
         ({"model": ModelConfig(chrono_steps=(2.0, 9.0))}, "model.chrono_steps: expected ()"),
         ({"task": ReachTask("adding", "arjovsky2016", 6, 1)}, "adding: length: expected at least 2"),

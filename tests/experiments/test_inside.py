@@ -66,7 +66,7 @@ def test_what_was_looked_at_is_not_looked_at_again(looked_at, monkeypatch):
     monkeypatch.setattr(inside, "look_inside", None)
     console = Console(record=True, width=80)
     inside.study(CONFIG, folder, console)
-    assert "0 of 2 grid cells to train" in console.export_text()
+    assert "0 of 2 cells to train" in console.export_text()
     assert json.dumps(folder.study("inside")) == before
 
 

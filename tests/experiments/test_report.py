@@ -109,6 +109,17 @@ def test_one_run_is_drawn_into_its_folder(quick, tmp_path):
             lambda run: write_records(run, [{**records_of(run)[0], "model": "other"}]),
             "model 'other' of cell",
         ),
+        (
+            lambda run: (run / "loss-adding-10.png").mkdir(),
+            "loss-adding-10.png can't be written: Is a directory",
+        ),
+        (
+            lambda run: (run / "horizon.json").write_text(
+                '{"searches": [{"task": "a"}], "budget": {"steps": "many", "seconds": 0}, '
+                '"lengths": [1], "trials": 1}'
+            ),
+            "horizon.json is not what the study writes",
+        ),
         (lambda run: (run / "metrics.jsonl").unlink(), "metrics.jsonl can't be read: No such file"),
         (
             lambda run: (run / "metrics.jsonl").write_text(""),
@@ -178,6 +189,23 @@ def test_cells_are_matched_by_what_they_are(quick, tmp_path):
     changed = records[0]["cell"]
     assert found["left_out"] == [f"{changed} (old)", f"{changed} (new)", "adding-50-lstm (new)"]
     assert found["settings"] == [{"key": "training.steps", "first": "2000", "second": "1000"}]
+
+
+def test_a_cell_that_ended_with_trials_open_is_compared_by_the_steps_it_ran(quick):
+    """Oracle: by hand. A search for the horizon ended the second run's cell at step 300, by when
+    half of its trials had solved; the first solved all by 500. Catches an open trial that counts as
+    one that failed for the whole budget."""
+    runs = [report.read(quick), report.read(quick)]
+    for run, steps, ends in zip(
+        runs, (500, 300), ([200, 300, 400, 500], [200, 300, None, None]), strict=True
+    ):
+        record = next(record for record in run.records if record["cell"] == LSTM)
+        record["steps"] = steps
+        for trial, end in zip(record["per_trial"], ends, strict=True):
+            trial["steps_to_solve"] = end
+    cells = {cell["cell"]: cell["compared"] for cell in compared(*runs, ("old", "new"))["cells"]}
+    assert cells[LSTM]["first"]["solved"] == cells[LSTM]["second"]["solved"] == 2
+    assert cells[LSTM]["steps"]["value"] == 0
 
 
 def test_a_budget_that_no_config_gives_is_one_line(quick):

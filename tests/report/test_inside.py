@@ -5,6 +5,7 @@ import pytest
 
 from lstm_attn.report import inside
 from lstm_attn.report import inside_figures as figures
+from lstm_attn.report.tables import NONE
 
 
 def statistic(*values):
@@ -33,7 +34,7 @@ GATES = {
 HEAD = {"map": ["100 0", "40 60"], "before": statistic(1.0, 2.0, 3.0), "after": statistic(7.0)}
 HYBRID = {
     "cell": "copy-2-lstm_attention", "model": "lstm_attention", "task": "copy", "length": 2,
-    "solved": 1, "trials": 3, "uniform_distance": 4.5, "due_distance": 12, "crossing": 11,
+    "solved": 1, "trials": 3, "shown": {"seed": 2, "solved": True}, "uniform_distance": 4.5, "due_distance": 12, "crossing": 11,
     "accuracy_without_memory": 0.125, "gates": [GATES],
     "attention": [{"layer": "attention", "heads": [HEAD, HEAD]}],
     "cuts": [cut("nothing", 0.9), cut("recurrence, always", 0.3), cut("attention, once", 0.2)],
@@ -131,7 +132,7 @@ def test_in_words_is_what_the_terminal_shows():
     scales, distance, accuracy = inside.in_words(HYBRID)
     assert (scales, distance) == ("4, 60", "2, 7")
     assert accuracy == "nothing 0.90\nattention 0.20"
-    assert inside.in_words(LSTM)[1] == inside.NONE
+    assert inside.in_words(LSTM)[1] == NONE
 
 
 @pytest.mark.parametrize(("layers", "expected"), [(["a"], "lstm"), (["a", "b"], "lstm a")])
@@ -139,3 +140,11 @@ def test_a_layer_is_named_where_there_are_several(layers, expected):
     """Catches titles that two pictures share."""
     cell = {"model": "lstm", "gates": [{"layer": name} for name in layers], "attention": []}
     assert figures.whose(cell, "a") == expected
+
+
+def test_the_words_say_how_many_trials_solve_and_which_is_shown():
+    """Oracle: by hand. Catches a picture of a trial that failed, shown as a solution."""
+    failed = {**LSTM, "solved": 0, "shown": {"seed": 0, "solved": False}}
+    (section,) = inside.sections({"edges": EDGES, "cells": [HYBRID, failed]})
+    assert "1/3 of lstm_attention, 0/3 of lstm solve the task" in section.text
+    assert "lstm_attention seed 2 (solved), lstm seed 0 (not solved)" in section.text
