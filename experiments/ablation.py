@@ -11,7 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
+import jax
+import jax.numpy as jnp
+from jax import Array
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -19,10 +21,10 @@ from rich.table import Table
 from experiments import border, command
 from experiments.cells import Cell, train_missing
 from experiments.grid import OneTaskConfig, check_models
-from lstm_attn import report
-from lstm_attn.analysis import compare_records
+from lstm_attn import models, report
+from lstm_attn.analysis import compare_records, median_steps
 from lstm_attn.errors import UsageError, unknown_name
-from lstm_attn.models import ModelConfig
+from lstm_attn.models import ModelConfig, Params
 from lstm_attn.runs import RunFolder
 from lstm_attn.training import TrainingConfig
 
@@ -114,7 +116,26 @@ def _changed(config: AblationConfig, key: str, value: Any) -> Settings:
         raise UsageError(f"changes: {error}") from error
     if changed == Settings(config.model, config.training):
         raise UsageError(f"changes: {key} = {_in_words(value)} is what the reference has already")
+    if part == "model" and _traced(config, changed.model) == _traced(config, config.model):
+        raise UsageError(f"changes: {key} does not act on {config.model_name}")
     return changed
+
+
+def _traced(config: AblationConfig, settings: ModelConfig) -> str:
+    """What a model with these settings computes, to tell it from another; nothing is computed."""
+    task = config.task.build()
+    model = models.build(config.model_name, task, settings)
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    inputs = jax.ShapeDtypeStruct((1, task.sequence_length, task.input_features), jnp.float32)
+
+    def all_of_it(key: Array, params: Params, inputs: Array) -> tuple[Params, Array]:
+        if model.apply_with_dropout:
+            return model.init(key), model.apply_with_dropout(params, inputs, key)
+        return model.init(key), model.apply(params, inputs)
+
+    traced = jax.make_jaxpr(all_of_it)
+    # Functions are printed with their addresses, which differ from one tracing to the next.
+    return re.sub(r"0x[0-9a-f]+", "", str(traced(jax.random.key(0), params, inputs)))
 
 
 def _check_one_rate(key: str, training: TrainingConfig) -> None:
@@ -149,7 +170,7 @@ def findings(config: AblationConfig, records: Sequence[Mapping[str, Any]]) -> di
             "cell": record["cell"],
             # Within the reference's budget, also where the column has another.
             **compared["second"],
-            "median_steps_to_solve": float(np.median(within)) if within else None,
+            **median_steps(within),
             "parameters": record["parameters"],
             "features": record["features"],
             "diverged": sum(trial["diverged_by"] is not None for trial in record["per_trial"]),

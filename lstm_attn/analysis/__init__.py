@@ -15,7 +15,7 @@ from lstm_attn.analysis.learning_rates import by_learning_rate
 from lstm_attn.analysis.length_generalisation import LengthGeneralisation, length_generalisation
 from lstm_attn.analysis.means import Interval, mean_interval, score_interval, share_interval
 from lstm_attn.analysis.medians import median_interval
-from lstm_attn.analysis.solving import summarise, wilson_interval
+from lstm_attn.analysis.solving import median_steps, summarise, wilson_interval
 
 __all__ = [
     "Difference",
@@ -33,6 +33,7 @@ __all__ = [
     "look_at_trials",
     "mean_interval",
     "median_interval",
+    "median_steps",
     "metrics_when_cut",
     "norms_of_trials",
     "paired_median_difference",

@@ -3,16 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from lstm_attn.analysis.solving import wilson_interval
+from lstm_attn.analysis.solving import median_steps, wilson_interval
 
 
 def by_learning_rate(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The trials of one record of results.json, rate by rate from the least, as JSON values.
 
     Each with the solve rate and its 95 % Wilson interval, the median of steps to solve over the
-    trials that solve (null where none does), and how many diverged.
+    trials that solve with its interval (`median_steps`), and how many diverged.
     """
     found = []
     for rate in sorted({trial["learning_rate"] for trial in record["per_trial"]}):
@@ -27,7 +25,7 @@ def by_learning_rate(record: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "solve_rate": len(ends) / len(mine),
                 "solve_rate_low": low,
                 "solve_rate_high": high,
-                "median_steps_to_solve": float(np.median(ends)) if ends else None,
+                **median_steps(ends),
                 "steps_to_solve": ends,
                 "diverged": sum(trial["diverged_by"] is not None for trial in mine),
             }

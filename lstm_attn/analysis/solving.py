@@ -1,10 +1,12 @@
 """Solve rate, steps to solve and final loss of one grid cell."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
 
+from lstm_attn.analysis.medians import median_interval
 from lstm_attn.history import History
 
 
@@ -19,13 +21,25 @@ def wilson_interval(solved: int, trials: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
+def median_steps(ends: Sequence[float]) -> dict[str, float | None]:
+    """The median of steps to solve, over the trials that solve, as JSON values: null for none.
+
+    low and high are the ends of its `median_interval`, confidence is how often such an interval
+    holds the median: less than 95 % where fewer than six trials solve.
+    """
+    names = ("median_steps_to_solve", "median_steps_low", "median_steps_high", "median_confidence")
+    if not len(ends):
+        return dict.fromkeys(names)
+    return dict(zip(names, median_interval(np.asarray(ends, float))[:4], strict=True))
+
+
 def summarise(history: History) -> dict[str, Any]:
     """The measured part of a results.json record, as JSON values.
 
     solved counts the trials that met the task's criterion at some evaluation and did not diverge;
-    median_steps_to_solve is the median over those, null where there is none. final_loss is the
-    median over trials of the loss at the last evaluation, a diverged trial counting as infinite,
-    and null where the median itself is. per_trial tells the trials apart; its diverged_by is the
+    median_steps_to_solve is the median over those, with its interval (`median_steps`). final_loss
+    is the median over trials of the loss at the last evaluation, a diverged trial counting as
+    infinite, and null where the median itself is. per_trial tells the trials apart; its diverged_by is the
     step of the first evaluation after the loss became non-finite, null where it never did.
     """
     steps_to_solve = history.steps_to_solve
@@ -41,7 +55,7 @@ def summarise(history: History) -> dict[str, Any]:
         "solve_rate": float(solved.mean()),
         "solve_rate_low": low,
         "solve_rate_high": high,
-        "median_steps_to_solve": float(np.median(steps_to_solve[solved])) if solved.any() else None,
+        **median_steps(steps_to_solve[solved]),
         "final_loss": _finite(np.median(final)),
         "seconds": float(history.seconds[-1]),
         "steps": int(history.steps[-1]),

@@ -47,7 +47,7 @@ def sections(found: Mapping[str, Any]) -> list[Section]:
             column["name"],
             f"{tables.count(column)}\n{tables.interval(column)}",
             differences.rate(column["to_reference"]),
-            tables.steps(column),
+            f"{tables.steps(column)}\n{tables.steps_interval(column)}".strip(),
             differences.steps(column["to_reference"]),
             f"{column['parameters']:,}",
             str(column["diverged"] or tables.NONE),

@@ -49,7 +49,15 @@ def sections(found: Mapping[str, Any]) -> list[Section]:
     ]
     headings = ["model", "parameters", *(f"{rate:g}" for rate in rates)]
     steps = [
-        [model["model"], "", *(tables.steps(one) for one in model["rates"])] for model in models
+        [
+            model["model"],
+            "",
+            *(
+                f"{tables.steps(one)}\n{tables.steps_interval(one)}".strip()
+                for one in model["rates"]
+            ),
+        ]
+        for model in models
     ]
     return [
         Section(

@@ -19,6 +19,10 @@ FIELDS: dict[str, Any] = {
     "solve_rate_high": NUMBER, "median_steps_to_solve": NUMBER | None,
     "final_loss": NUMBER | None, "seconds": NUMBER, "steps": int, "per_trial": list,
 }  # fmt: skip
+# Those of records since 2026-11-23.
+LATER_FIELDS: dict[str, Any] = dict.fromkeys(
+    ("median_steps_low", "median_steps_high", "median_confidence"), NUMBER | None
+)
 TRIAL_FIELDS: dict[str, Any] = {
     "seed": int, "learning_rate": NUMBER, "steps_to_solve": NUMBER | None,
     "diverged_by": int | None,
@@ -73,6 +77,8 @@ def checked_results(folder: RunFolder) -> list[dict[str, Any]]:
         raise UsageError(f"{path}: expected a list, got {type(records).__name__}")
     for number, record in enumerate(records, 1):
         _check(record, FIELDS, f"{path}: record {number}")
+        if LATER_FIELDS.keys() & record.keys():
+            _check(record, LATER_FIELDS, f"{path}: record {number}")
         if not record["per_trial"]:
             raise UsageError(f"{path}: record {number}: expected trials, got none")
         for trial in record["per_trial"]:

@@ -50,6 +50,14 @@ def steps(record: Record) -> str:
     return NONE if median is None else f"{median:,.0f}"
 
 
+def steps_interval(record: Record) -> str:
+    """That of the median, with how often such an interval holds it; nothing in older records."""
+    if record.get("median_steps_low") is None or record["median_steps_high"] is None:
+        return ""
+    low, high = record["median_steps_low"], record["median_steps_high"]
+    return f"{low:,.0f}–{high:,.0f}, {record['median_confidence']:.0%}"
+
+
 def loss_over_baseline(record: Record) -> str:
     loss = record["final_loss"]
     return NONE if loss is None else f"{loss / record['baseline']:.3g}"

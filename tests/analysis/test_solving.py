@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_attn.analysis import summarise, wilson_interval
+from lstm_attn.analysis import median_steps, summarise, wilson_interval
 from lstm_attn.history import History
 
 
@@ -76,3 +76,16 @@ def test_nothing_solved_and_all_diverged_are_null():
     assert record["median_steps_to_solve"] is None
     assert record["final_loss"] is None
     assert record["solve_rate_low"] == pytest.approx(0, abs=1e-12)
+
+
+def test_the_median_of_steps_has_its_interval():
+    """Oracle: order statistics by hand, x_1 and x_6 of six, in 1 - 2 / 64. Catches an interval of the
+    mean, and trials that did not solve counted in."""
+    found = median_steps([600, 100, 300, 200, 500, 400])
+    assert found == {
+        "median_steps_to_solve": 350,
+        "median_steps_low": 100,
+        "median_steps_high": 600,
+        "median_confidence": 1 - 2 / 64,
+    }
+    assert set(median_steps([]).values()) == {None}

@@ -82,6 +82,7 @@ def test_every_cell_has_a_name_that_a_file_can_have():
             (("model.forget_bias", 1),),
             "changes: model.forget_bias = 1 is what the reference has already",
         ),
+        ((("model.positions", "rotary"),), "changes: model.positions does not act on lstm"),
         (
             (("model.forget_bias", 0), ("model.forget_bias", 0.0)),
             "changes: model.forget_bias = 0 is given twice",
