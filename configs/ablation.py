@@ -21,9 +21,9 @@ def get_config() -> ConfigDict:
             "task": {"name": "adding", "variant": "arjovsky2016", "length": 100},
             "model": dataclasses.asdict(ModelConfig(features=32)),
             "training": {
-                "steps": 4000,
+                "steps": 3000,
                 "batch_size": 32,
-                "seeds": 8,
+                "seeds": 6,
                 "learning_rates": (1e-2,),
                 "schedule": "cosine",
                 "warmup_steps": 100,

@@ -23,7 +23,7 @@ def get_config() -> ConfigDict:
             "task": {"name": "adding", "variant": "arjovsky2016", "length": 50},
             "model": dataclasses.asdict(ModelConfig(features=32, num_heads=2, num_layers=1)),
             "training": {
-                "steps": 2000,
+                "steps": 1500,
                 "batch_size": 32,
                 "seeds": 4,
                 "learning_rates": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1),

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from experiments import border, command
 from experiments.cells import Cell, train_missing
-from experiments.grid import OneTaskConfig, check_models
+from experiments.grid import OneTaskConfig, check_models, check_one_rate
 from lstm_attn import models, report
 from lstm_attn.analysis import compare_records, median_steps
 from lstm_attn.errors import UsageError, unknown_name
@@ -68,7 +68,7 @@ class AblationConfig:
 
     def __post_init__(self) -> None:
         check_models([self.model_name])
-        _check_one_rate("training", self.training)
+        check_one_rate("training", self.training)
         if not self.changes:
             raise UsageError("changes: expected at least one, got none")
         names = [column.name for column in columns(self)]
@@ -111,7 +111,7 @@ def _changed(config: AblationConfig, key: str, value: Any) -> Settings:
     part, _, field = key.partition(".")
     try:
         changed = border.checked(Settings, {**reference, part: {**reference[part], field: value}})
-        _check_one_rate(key, changed.training)
+        check_one_rate(key, changed.training)
     except UsageError as error:
         raise UsageError(f"changes: {error}") from error
     if changed == Settings(config.model, config.training):
@@ -136,14 +136,6 @@ def _traced(config: AblationConfig, settings: ModelConfig) -> str:
     traced = jax.make_jaxpr(all_of_it)
     # Functions are printed with their addresses, which differ from one tracing to the next.
     return re.sub(r"0x[0-9a-f]+", "", str(traced(jax.random.key(0), params, inputs)))
-
-
-def _check_one_rate(key: str, training: TrainingConfig) -> None:
-    if len(training.learning_rates) != 1:
-        raise UsageError(
-            f"{key}: expected one learning rate, so that a pair is a seed, "
-            f"got {training.learning_rates}"
-        )
 
 
 def _in_words(value: Any) -> str:

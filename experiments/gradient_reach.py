@@ -58,6 +58,9 @@ class GradientReachConfig:
         check_list("models", self.models)
         check_list("forget_biases", self.forget_biases)
         check_whole("sequences", self.sequences)
+        # Chrono's longest time scale is T, and it begins at two steps.
+        check_whole("task.length", self.task.length, 2)
+        check_whole("task.untrained_length", self.task.untrained_length, 2)
         if self.model.chrono_steps:
             raise UsageError(
                 f"model.chrono_steps: expected (), since the study sets it, "

@@ -87,3 +87,12 @@ def check_models(names: Sequence[str]) -> None:
     for name in names:
         if name not in MODELS:
             raise unknown_name("model", name, MODELS)
+
+
+def check_one_rate(key: str, training: TrainingConfig) -> None:
+    """Raises UsageError unless all trials of a cell have one learning rate."""
+    if len(training.learning_rates) != 1:
+        raise UsageError(
+            f"{key}: expected one learning rate, so that trials differ by their seed alone, "
+            f"got {training.learning_rates}"
+        )

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from experiments import command
 from experiments.cells import train_missing
-from experiments.grid import CompareConfig, grid_cells
+from experiments.grid import CompareConfig, check_one_rate, grid_cells
 from lstm_attn import report, trained
 from lstm_attn.analysis import crossing, cuts_of, look_at_trials, median_interval, metrics_when_cut
 from lstm_attn.analysis.cuts import NOTHING
@@ -165,11 +165,15 @@ def closing_table(found: Mapping[str, Any]) -> Table:
 
 def study(config: CompareConfig, folder: RunFolder, console: Console) -> None:
     """Trains what the folder lacks, looks at what was not looked at, and writes the report."""
+    check_one_rate("training", config.training)
     grid = grid_cells(config)
     for cell in grid:
         seen = layers_of(cell.build(), cell.task)
         if not seen.gates and not seen.weights:
-            raise UsageError(f"models: expected gates or attention, {cell.model_name!r} has none")
+            raise UsageError(
+                "models: expected ones with gates or MultiHeadAttention to look at, "
+                f"got {cell.model_name!r}"
+            )
     train_missing(grid, folder, console)
 
     found = folder.study(STUDY) or {"edges": EDGES.tolist(), "sequences": MEASURED, "cells": []}

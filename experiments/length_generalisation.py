@@ -111,8 +111,8 @@ class LengthConfig:
                     f"task.shortest: expected shares of T, 0 < share <= 1, got {share_of_length}"
                 )
         for factor in self.test.factors:
-            if not math.isfinite(factor):
-                raise UsageError(f"test.factors: expected finite ones, got {factor}")
+            if not 0 < factor < math.inf:
+                raise UsageError(f"test.factors: expected finite ones above 0, got {factor}")
         grid = grid_cells(self)
         for cell in grid:
             tested_lengths(self, cell.task)

@@ -39,8 +39,9 @@ def summarise(history: History) -> dict[str, Any]:
     solved counts the trials that met the task's criterion at some evaluation and did not diverge;
     median_steps_to_solve is the median over those, with its interval (`median_steps`). final_loss
     is the median over trials of the loss at the last evaluation, a diverged trial counting as
-    infinite, and null where the median itself is. per_trial tells the trials apart; its diverged_by is the
-    step of the first evaluation after the loss became non-finite, null where it never did.
+    infinite, and null where the median itself is. per_trial tells the trials apart; its
+    diverged_by is the step of the first evaluation after the loss became non-finite, null where it
+    never did.
     """
     steps_to_solve = history.steps_to_solve
     solved = np.isfinite(steps_to_solve)

@@ -118,7 +118,7 @@ def test_the_start_of_the_models_is_one_cell():
         ({"forget_biases": (1.0, 1.0)}, "forget_biases: 1.0 is given twice"),
         ({"sequences": 0}, "sequences: expected at least 1, got 0"),
         ({"model": ModelConfig(chrono_steps=(2.0, 9.0))}, "model.chrono_steps: expected ()"),
-        ({"task": ReachTask("adding", "arjovsky2016", 6, 1)}, "adding: length: expected at least 2"),
+        ({"task": ReachTask("adding", "arjovsky2016", 6, 1)}, "task.untrained_length: expected at least 2"),
     ],
 )  # fmt: skip
 def test_a_wrong_config_is_one_line(changes, message):

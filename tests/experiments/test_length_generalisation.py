@@ -125,7 +125,12 @@ def test_an_interrupted_test_goes_on(whole, tmp_path, monkeypatch):
         ("task", {"shortest": (0.0,)}, "task.shortest: expected shares of T, 0 < share <= 1, got"),
         ("task", {"trained_lengths": (4, 4)}, "task.trained_lengths: 4 is given twice"),
         ("task", {"shortest": (1.0, 0.9)}, "by which adding-4-gru is given twice"),
-        ("test", {"factors": (1.0, float("inf"))}, "test.factors: expected finite ones, got inf"),
+        ("test", {"factors": (1.0, -2.0)}, "test.factors: expected finite ones above 0, got -2.0"),
+        (
+            "test",
+            {"factors": (1.0, float("inf"))},
+            "test.factors: expected finite ones above 0, got inf",
+        ),
         ("task", {"shortest": (0.25,)}, "adding: length: expected at least 2, got 1"),
         ("test", {"factors": (0.25,)}, "adding: length: expected at least 2, got 1"),
         ("test", {"factors": (0.3,)}, "test.factors: expected whole numbers of steps, got 0.3 of"),
