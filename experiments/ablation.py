@@ -125,7 +125,9 @@ def _traced(config: AblationConfig, settings: ModelConfig) -> str:
     """What a model with these settings computes, to tell it from another; nothing is computed."""
     task = config.task.build()
     model = models.build(config.model_name, task, settings)
-    params = jax.eval_shape(model.init, jax.random.key(0))
+    # A shape, not a key: devices are laid out later, and JAX must not have computed before that.
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    params = jax.eval_shape(model.init, key)
     inputs = jax.ShapeDtypeStruct((1, task.sequence_length, task.input_features), jnp.float32)
 
     def all_of_it(key: Array, params: Params, inputs: Array) -> tuple[Params, Array]:
@@ -135,7 +137,7 @@ def _traced(config: AblationConfig, settings: ModelConfig) -> str:
 
     traced = jax.make_jaxpr(all_of_it)
     # Functions are printed with their addresses, which differ from one tracing to the next.
-    return re.sub(r"0x[0-9a-f]+", "", str(traced(jax.random.key(0), params, inputs)))
+    return re.sub(r"0x[0-9a-f]+", "", str(traced(key, params, inputs)))
 
 
 def _in_words(value: Any) -> str:

@@ -3,6 +3,8 @@
 import ast
 import dataclasses
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,8 @@ from experiments import (
 from experiments.grid import CompareConfig, grid_cells
 from lstm_attn import models, training
 
-FOLDER = Path(__file__).parent.parent.parent / "configs"
+ROOT = Path(__file__).parent.parent.parent
+FOLDER = ROOT / "configs"
 PATHS = [path for path in sorted(FOLDER.glob("*.py")) if path.name != "__init__.py"]
 # The configs of other studies than the comparison: their class, and the cells that they train.
 STUDIES = {
@@ -111,3 +114,15 @@ def test_every_config_takes_one_step(path, model_name):
         # Untrained, a model is near the baseline: within a factor of 20, not at zero.
         assert np.all(history.metrics["loss"] > 0.1 * task.baseline)
         assert np.all(history.metrics["train_loss"] < 60 * task.baseline)
+
+
+def test_a_config_is_checked_before_jax_computes():
+    """In a process of its own. Catches a check after which the devices can't be laid out."""
+    code = (
+        "from lstm_attn import training\n"
+        "from tests.configs import test_configs\n"
+        "for path in test_configs.PATHS: test_configs.load(path)\n"
+        "training.use_host_cores()"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
