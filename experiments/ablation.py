@@ -116,17 +116,26 @@ def _changed(config: AblationConfig, key: str, value: Any) -> Settings:
         raise UsageError(f"changes: {error}") from error
     if changed == Settings(config.model, config.training):
         raise UsageError(f"changes: {key} = {_in_words(value)} is what the reference has already")
-    if part == "model" and _traced(config, changed.model) == _traced(config, config.model):
-        raise UsageError(f"changes: {key} does not act on {config.model_name}")
     return changed
+
+
+def check_changes_act(config: AblationConfig) -> None:
+    """Raises UsageError for a key of the model that this model does not know.
+
+    Not a part of the config's checks: tracing starts JAX, whose devices are laid out after those.
+    """
+    reference, *changed = columns(config)
+    for column in changed:
+        of_model = str(column.key).startswith("model.")
+        if of_model and _traced(config, column.cell.model) == _traced(config, reference.cell.model):
+            raise UsageError(f"changes: {column.key} does not act on {config.model_name}")
 
 
 def _traced(config: AblationConfig, settings: ModelConfig) -> str:
     """What a model with these settings computes, to tell it from another; nothing is computed."""
     task = config.task.build()
     model = models.build(config.model_name, task, settings)
-    # A shape, not a key: devices are laid out later, and JAX must not have computed before that.
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    key = jax.random.key(0)
     params = jax.eval_shape(model.init, key)
     inputs = jax.ShapeDtypeStruct((1, task.sequence_length, task.input_features), jnp.float32)
 
@@ -207,6 +216,7 @@ def closing_table(found: Mapping[str, Any]) -> Table:
 
 def ablation(config: AblationConfig, folder: RunFolder, console: Console) -> None:
     """Trains what the folder lacks, notes the findings, and writes the report."""
+    check_changes_act(config)
     train_missing([column.cell for column in columns(config)], folder, console)
     found = findings(config, folder.results)
     folder.write_study(STUDY, found)
