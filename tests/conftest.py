@@ -38,6 +38,14 @@ def optax_may_promote():
     patch.undo()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def programs_are_let_go():
+    """A compiled program keeps maps of memory, of which Linux gives a process 65,530: with those of
+    all tests, the compiler dies of a segmentation fault."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="module")
 def compiled_quickly():
     """For modules most of whose time is compilation: no number depends on how well it is done."""
