@@ -4,10 +4,10 @@
 
 Cost: 8 minutes on two busy cores (Intel Xeon, shared).
 
-Seen 2026-11-23, six trials a column, 3,000 steps; files in results/ablation. The reference, forget
-bias 1 and learning rate .01, solves 1/6 (.03 to .56). Chrono over 2 to T and learning rate .03 solve
-6/6 (.61 to 1.00), differences of .83 (.28 to .97) over the same seeds, in 1,200 and 850 steps fewer.
-Layer normalisation solves 4/6, within noise as is every other change: 0 to 2 of 6.
+Seen 2026-11-23, six trials a column, 3,000 steps; files in results/ablation. The reference,
+forget bias 1 and learning rate .01, solves 1/6 (.03 to .56). Chrono over 2 to T and learning rate
+.03 solve 6/6 (.61 to 1.00), differences of .83 (.28 to .97) over the same seeds, in 1,200 and 850
+steps fewer. Layer normalisation solves 4/6, within noise as is every other change: 0 to 2 of 6.
 """
 
 import dataclasses
