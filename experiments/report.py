@@ -1,10 +1,10 @@
 """One page of one run folder or of several, and where these differ beyond noise.
 
-    python -m experiments.report RUN [RUN ...] [--output=PAGE.html]
+    python -m experiments.report RUN [RUN ...] [--page=PAGE.html]
 
 Of one run, the page is RUN/report.html, its pictures beside it. Of several, it is report.html where
 the command is given, and begins with each further run compared with the first; no folder is
-written to, and neither is it with --output.
+written to, and neither is it with --page.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ from lstm_attn.errors import UsageError
 from lstm_attn.report.page import PAGE
 from lstm_attn.runs import MISSING, flatten
 
-OUTPUT = flags.DEFINE_string(
-    "output", None, f"The page. Of one run RUN/{PAGE} if not given, of several {PAGE} here."
+PAGE_FLAG = flags.DEFINE_string(
+    "page", None, f"The page. Of one run RUN/{PAGE} if not given, of several {PAGE} here."
 )
 SAME = ("cell", "task", "variant", "length", "model")  # what two cells agree in that are compared
 
@@ -109,7 +109,7 @@ def draw(paths: Sequence[Path], output: str | None) -> Path:
 def main(arguments: Sequence[str]) -> int:
     console = Console(highlight=False, markup=False)
     with console.status(f"drawing {', '.join(arguments)}"):
-        page = draw([Path(argument) for argument in arguments], OUTPUT.value)
+        page = draw([Path(argument) for argument in arguments], PAGE_FLAG.value)
     console.print(f"report: {page}", soft_wrap=True)
     return 0
 

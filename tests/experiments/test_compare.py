@@ -26,7 +26,8 @@ FIELDS = {
 
 
 def without_seconds(lines):
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+    clocked = ("seconds", "seconds_to_program")
+    return [{key: value for key, value in line.items() if key not in clocked} for line in lines]
 
 
 def metrics_lines(workdir):

@@ -160,7 +160,7 @@ def test_a_mistake_is_one_line(paths, output, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("arguments", [(), ("nowhere", "--output=page.html")])
+@pytest.mark.parametrize("arguments", [(), ("nowhere", "--page=page.html")])
 def test_a_mistake_ends_with_status_2(arguments, tmp_path):
     """Catches a traceback at the border, with arguments and without."""
     done = command(*arguments, cwd=tmp_path)
