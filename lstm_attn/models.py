@@ -37,7 +37,7 @@ class Model(NamedTuple):
     """A network as pure functions. Training needs the first two.
 
     init(key): parameters.
-    apply(params, inputs [B, T, D]): outputs [B, T, O], all steps at once.
+    apply(params, inputs [B, T, D], or ids [B, T]): outputs [B, T, O], all steps at once.
     apply_with_dropout(params, inputs, key): the same in training, for a model that drops; or None.
     initial_state(batch_size, length): what the model remembers before the first of at most
       `length` steps: a carry, or an empty key-value cache with that much room.
@@ -66,13 +66,18 @@ class Model(NamedTuple):
 
 class Network(nn.Module):
     """A body that maps [B, T, D] to [B, T, H], and a linear readout to [B, T, O], never below
-    float32."""
+    float32. Inputs that are ids of tokens [B, T] are embedded first, each as a vector of
+    `embedding_features`; 0 for inputs that are features."""
 
     body: nn.Module
     output_features: int
+    embedding_features: int = 0
 
     @nn.compact
     def __call__(self, inputs: Array, carry: State = None) -> tuple[State, Array]:
+        if self.embedding_features:
+            embedding = nn.Embed(self.output_features, self.embedding_features, name="embedding")
+            inputs = embedding(inputs)
         carry, hidden = continued(self.body, inputs, carry)
         dtype = compute_dtype(hidden, None, jnp.float32)
         return carry, nn.Dense(self.output_features, dtype=dtype, name="readout")(hidden)
@@ -155,6 +160,13 @@ def build(name: str, task: Task, config: ModelConfig | None = None) -> Model:
     return _build(_builder(name), task, config, matched_features(name, task, config))
 
 
+def example_inputs(task: Task) -> Array:
+    """One sequence as the task gives it, of zeros."""
+    if task.input_features is None:
+        return jnp.zeros((1, task.sequence_length), jnp.int32)
+    return jnp.zeros((1, task.sequence_length, task.input_features), jnp.float32)
+
+
 def count_parameters(model: Model) -> int:
     """How many numbers the model learns; nothing is computed."""
     shapes = jax.eval_shape(model.init, jax.random.key(0))
@@ -191,12 +203,11 @@ def _builder(name: str) -> Builder:
 
 def _build(builder: Builder, task: Task, config: ModelConfig, features: int) -> Model:
     body = builder(features, config)
-    network = Network(body, task.output_features)
+    network = Network(body, task.output_features, features if task.input_features is None else 0)
 
     def init(key: Array) -> Params:
         # One sequence is enough: no parameter's shape depends on the batch.
-        inputs = jnp.zeros((1, task.sequence_length, task.input_features), jnp.float32)
-        return network.init(key, inputs)["params"]
+        return network.init(key, example_inputs(task))["params"]
 
     def apply(params: Params, inputs: Array, **options: Any) -> Any:
         return network.apply({"params": params}, inputs, **options)

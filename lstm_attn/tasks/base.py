@@ -46,7 +46,9 @@ class Task(Protocol):
         """Steps in a sequence: the T axis of a batch."""
 
     @property
-    def input_features(self) -> int: ...
+    def input_features(self) -> int | None:
+        """None where inputs are ids of tokens [B, T], of which there are `output_features`."""
+
     @property
     def output_features(self) -> int: ...
     @property

@@ -49,7 +49,7 @@ class OverRange:
         return self.longest.sequence_length
 
     @property
-    def input_features(self) -> int:
+    def input_features(self) -> int | None:
         return self.longest.input_features
 
     @property

@@ -1,0 +1,122 @@
+"""Where text comes from: a file, a folder of files, or the text that every Python has with it."""
+
+import codecs
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from lstm_attn.errors import UsageError
+
+BLOCK = 1 << 20
+# Bytes; in a longer line a text is cut anywhere.
+LONG_LINE = 4096
+
+
+class Piece(NamedTuple):
+    """Some bytes of the text, the file that they are from and where in it they begin."""
+
+    data: bytes
+    name: str
+    offset: int
+
+
+class Source:
+    """The bytes of a text in order, read block by block: it may be larger than memory.
+
+    A folder gives its files, and those of the folders in it, by name; hidden ones are left out.
+    """
+
+    def __init__(self, path: str = "") -> None:
+        """path: a file or a folder; "" for the help topics of Python, some 460 KB of English.
+
+        Raises:
+          UsageError: nothing there, nothing in it, or a file that can't be read.
+        """
+        self.name = path or "pydoc_data.topics"
+        self._files = _files(Path(path)) if path else []
+        self._topics = b"" if path else _topics()
+        self._sizes = [file.stat().st_size for file in self._files]
+        self.size = sum(self._sizes) + len(self._topics)
+        if not self.size:
+            raise UsageError(f"text {self.name}: expected some text, found none")
+
+    def bytes_between(self, start: int, end: int) -> Iterator[Piece]:
+        """The bytes from `start` up to `end`, counted over all files.
+
+        Raises:
+          UsageError: a zero byte, which text does not have, or a file that can't be read.
+        """
+        for piece in self._pieces(start, end):
+            zero = piece.data.find(0)
+            if zero >= 0:
+                raise UsageError(
+                    f"text {piece.name}: expected text, found a zero byte at offset "
+                    f"{piece.offset + zero}"
+                )
+            yield piece
+
+    def _pieces(self, start: int, end: int) -> Iterator[Piece]:
+        if self._topics:
+            yield Piece(self._topics[start:end], self.name, start)
+        begins = 0
+        for path, size in zip(self._files, self._sizes, strict=True):
+            offset, last = max(start - begins, 0), min(end - begins, size)
+            begins += size
+            try:
+                with open(path, "rb") as file:
+                    file.seek(offset)
+                    while offset < last and (data := file.read(min(BLOCK, last - offset))):
+                        yield Piece(data, str(path), offset)
+                        offset += len(data)
+            except OSError as error:
+                raise UsageError(f"text {path} can't be read: {error.strerror}") from error
+
+    def text_between(self, start: int, end: int) -> Iterator[str]:
+        """The same as UTF-8; a sign whose bytes lie in two blocks comes whole.
+
+        Raises:
+          UsageError: bytes that are not UTF-8, naming the file and the place.
+        """
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        for piece in self.bytes_between(start, end):
+            waiting = len(decoder.getstate()[0])
+            try:
+                yield decoder.decode(piece.data)
+            except UnicodeDecodeError as error:
+                raise UsageError(
+                    f"text {piece.name}: expected UTF-8, found {error.reason} at offset "
+                    f"{piece.offset + error.start - waiting}"
+                ) from error
+        try:
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            raise UsageError(f"text {self.name}: its last sign is cut off, not UTF-8") from error
+
+    def cut_near(self, position: int) -> int:
+        """Where the first line after a position begins, or where lines are long the first sign."""
+        near = b"".join(p.data for p in self.bytes_between(position, position + LONG_LINE))
+        end = near.find(b"\n")
+        if end >= 0:
+            return position + end + 1
+        first = (place for place, byte in enumerate(near) if byte & 0xC0 != 0x80)
+        return position + next(first, len(near))
+
+
+def _topics() -> bytes:
+    # Imported here: half a megabyte of strings that few programs want.
+    from pydoc_data.topics import topics
+
+    return "\n".join(topics[key].strip() + "\n" for key in sorted(topics)).encode()
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise UsageError(f"text {path}: expected a file or a folder, found none")
+    found = []
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(folder) / name for name in sorted(names) if not name.startswith(".")]
+    return [file for file in found if file.is_file()]

@@ -1,0 +1,136 @@
+"""A text in three parts: all of it, each byte once, and nothing of one part in another."""
+
+import numpy as np
+import pytest
+
+from lstm_attn.errors import UsageError
+from lstm_attn.text import LEVELS, PARTS, Source, encode_known, load, prepare, vocabulary
+from lstm_attn.text.vocabulary import BytePairs, Bytes, Characters
+
+LINES = [f"line {number} of the text, é €\n" for number in range(400)]
+
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / "text.txt").write_text("".join(LINES))
+    return tmp_path / "text.txt"
+
+
+def prepared(path, level, held_out=0.1):
+    return prepare(
+        path.parent / level, Source(str(path)), level, vocabulary_size=300, held_out=held_out
+    )
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_parts_are_the_text(path, level):
+    """Identity: decoded and joined they are the file, cut between two lines at 80 and 90 %. Catches
+    a byte in two parts or in none, and an order that is not that of the text."""
+    text = prepared(path, level)
+    parts = [text.vocabulary.decode(text.parts[name].tokens) for name in PARTS]
+    assert b"".join(parts) == path.read_bytes()
+    assert [text.parts[name].bytes for name in PARTS] == [len(part) for part in parts]
+    for part, share in zip(parts, (0.8, 0.1, 0.1), strict=True):
+        assert part.endswith(b"\n")
+        assert len(part) / path.stat().st_size == pytest.approx(share, abs=0.01)
+    assert all(part.unknown_bytes == 0 for part in text.parts.values())
+    assert max(part.tokens.max() for part in text.parts.values()) < text.vocabulary.size
+
+
+@pytest.mark.parametrize("level", ["character", "bpe"])
+def test_the_vocabulary_knows_nothing_of_the_held_out_parts(path, level):
+    """Identity: other text at the end, the same vocabulary. Catches a leak from test to training."""
+    before = prepared(path, level).vocabulary.to_json()
+    data = path.read_bytes()
+    cut = int(len(data) * 0.85)
+    path.write_bytes(data[:cut] + bytes(byte if byte == 10 else ord("q") for byte in data[cut:]))
+    assert prepared(path, level).vocabulary.to_json() == before
+
+
+def test_what_training_never_had_is_unknown_and_counted(tmp_path):
+    """Oracle: counted by hand, 80 % lie before line 92. Catches an index error, and bits per byte that leave bytes out."""
+    (tmp_path / "text").write_text("abc\n" * 92 + "a€c\n" * 6 + "abc\n" * 14)
+    text = prepare(
+        tmp_path / "parts",
+        Source(str(tmp_path / "text")),
+        "character",
+        vocabulary_size=0,
+        held_out=0.1,
+    )
+    assert text.vocabulary.to_json()["characters"] == "\nabc"
+    validation = text.parts["validation"]
+    assert validation.unknown_bytes == 3 * np.sum(validation.tokens == 0) > 0
+    assert text.parts["train"].unknown_bytes == text.parts["test"].unknown_bytes == 0
+
+
+def test_opened_again_it_is_the_same(path):
+    """Identity. Catches a vocabulary that JSON changes, and a type of integers that is forgotten."""
+    for level in LEVELS:
+        text = prepared(path, level)
+        again = load(path.parent / level)
+        assert again.vocabulary.to_json() == text.vocabulary.to_json()
+        for name in PARTS:
+            np.testing.assert_array_equal(again.parts[name].tokens, text.parts[name].tokens)
+            assert isinstance(again.parts[name].tokens, np.memmap)
+
+
+def test_ids_take_no_more_room_than_they_need(path):
+    """Oracle: the file's size. Catches eight bytes a character, and a part read into memory."""
+    text = prepared(path, "byte")
+    assert (path.parent / "byte" / "train.tokens").stat().st_size == text.parts["train"].bytes
+    assert prepared(path, "bpe").parts["train"].tokens.dtype == np.uint16
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("data", [b"a", b"ab\n", b"\n\n\n"])
+def test_a_text_too_small_to_cut_is_one_line(tmp_path, level, data):
+    """Catches an empty part, on which evaluation would divide by zero."""
+    (tmp_path / "text").write_bytes(data)
+    with pytest.raises(
+        UsageError, match=r"text: \d bytes are too few to cut off twice 5%"
+    ) as caught:
+        prepare(
+            tmp_path / "p",
+            Source(str(tmp_path / "text")),
+            level,
+            vocabulary_size=300,
+            held_out=0.05,
+        )
+    assert "\n" not in str(caught.value)
+
+
+def test_a_torn_part_is_one_line(path):
+    """Catches a traceback of numpy where the disk was full."""
+    prepared(path, "byte")
+    (path.parent / "byte" / "train.tokens").write_bytes(b"short")
+    with pytest.raises(UsageError, match="can't be read"):
+        load(path.parent / "byte")
+
+
+def test_byte_pairs_give_every_byte_back():
+    """Identity on all 256 bytes. Catches a sign of the byte alphabet that stands for another."""
+    pairs = BytePairs.learn(["aaa aaab"], 258)
+    data = bytes(range(1, 128)).decode() + "".join(chr(c) for c in range(128, 0x800, 7)) + "€😀"
+    assert pairs.decode(pairs.encode(data)) == data.encode()
+    assert len(pairs.encode("aaaaaa")) < 6
+
+
+def test_a_prompt_outside_the_vocabulary_is_one_line():
+    """Catches an unknown character that the model reads as another one."""
+    known = Characters("abc")
+    np.testing.assert_array_equal(encode_known(known, "cab"), [3, 1, 2])
+    with pytest.raises(UsageError, match=r"prompt: 'z' at place 2 is not among the 3 characters"):
+        encode_known(known, "abz")
+    assert len(encode_known(Bytes(), "z€")) == 4
+
+
+def test_an_unknown_level_is_named(tmp_path, path):
+    """Catches a silent default."""
+    with pytest.raises(UsageError, match="unknown data.level 'words'"):
+        prepared(path, "words")
+    with pytest.raises(UsageError, match="unknown data.level"):
+        vocabulary.from_json({"level": "word"})
+    with pytest.raises(
+        UsageError, match=r"data.held_out: expected a share between 0 and 1/2, got 0.5"
+    ):
+        prepared(path, "byte", held_out=0.5)

@@ -1,0 +1,92 @@
+"""Text is read block by block as it stands in its files."""
+
+from pathlib import Path
+
+import pytest
+
+from lstm_attn.errors import UsageError
+from lstm_attn.text import Source, source
+
+SIGNS = "aé€😀\n"  # one to four bytes
+
+
+@pytest.fixture(params=[1, 2, 3, 5, 1 << 20])
+def blocks(request, monkeypatch):
+    monkeypatch.setattr(source, "BLOCK", request.param)
+
+
+@pytest.mark.usefixtures("blocks")
+@pytest.mark.parametrize("start", range(0, 12))
+def test_bytes_between_are_a_slice_of_all_files(tmp_path, start):
+    """Oracle: the files' bytes joined and sliced by Python. Catches an offset that is counted from
+    the wrong file, and a block that is read twice."""
+    contents = {"b/2.txt": b"cdef", "a.txt": b"ab", "b/1.txt": b"", ".hidden": b"xx", "c": b"ghi\n"}
+    for name, data in contents.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    text = Source(str(tmp_path))
+    # Files of a folder before those of the folders in it.
+    whole = b"abghi\ncdef"
+    assert text.size == len(whole)
+    for end in range(start, len(whole) + 1):
+        pieces = list(text.bytes_between(start, end))
+        assert b"".join(piece.data for piece in pieces) == whole[start:end]
+        for piece in pieces:
+            there = Path(piece.name).read_bytes()
+            assert there[piece.offset : piece.offset + len(piece.data)] == piece.data
+
+
+@pytest.mark.usefixtures("blocks")
+def test_a_sign_that_lies_in_two_blocks_comes_whole(tmp_path):
+    """Oracle: Python's own decoder of the whole. Catches a decoder that begins anew at a block."""
+    (tmp_path / "text").write_text(SIGNS * 3)
+    text = Source(str(tmp_path / "text"))
+    assert "".join(text.text_between(0, text.size)) == SIGNS * 3
+
+
+@pytest.mark.usefixtures("blocks")
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"ab\xff\xfecd", "expected UTF-8, found invalid start byte at offset 2"),
+        (b"a\xe2\x82", "its last sign is cut off"),
+        (b"a\xe2\x82b", "found invalid continuation byte at offset 1"),
+        (b"abc\0def", "found a zero byte at offset 3"),
+    ],
+)
+def test_what_is_no_text_is_one_line_with_its_place(tmp_path, data, message):
+    """Oracle: the offset at which the byte was put. Catches a traceback of the decoder, and a place
+    counted from the block."""
+    (tmp_path / "text").write_bytes(data)
+    text = Source(str(tmp_path / "text"))
+    with pytest.raises(UsageError, match=message) as caught:
+        list(text.text_between(0, text.size))
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_there_and_nothing_in_it_are_one_line(tmp_path):
+    """Catches a run on an empty text."""
+    with pytest.raises(UsageError, match=r"nowhere: expected a file or a folder, found none"):
+        Source(str(tmp_path / "nowhere"))
+    (tmp_path / "empty").write_text("")
+    for path in (tmp_path, tmp_path / "empty"):
+        with pytest.raises(UsageError, match=r"expected some text, found none"):
+            Source(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "cut"),
+    [("ab\ncd\n", 0, 3), ("ab\ncd\n", 3, 6), ("x" * 9000, 10, 10), ("é" * 9000, 11, 12)],
+)
+def test_a_cut_is_at_a_line_or_else_at_a_sign(tmp_path, text, position, cut):
+    """Oracle: counted by hand. Catches a part that begins in the middle of a sign."""
+    (tmp_path / "text").write_text(text)
+    assert Source(str(tmp_path / "text")).cut_near(position) == cut
+
+
+def test_without_a_path_there_is_english_text():
+    """Oracle: what Python documents of `pydoc_data.topics`. Catches a machine without text."""
+    text = Source()
+    whole = b"".join(piece.data for piece in text.bytes_between(0, text.size))
+    assert text.size == len(whole) > 300_000
+    assert b"expression" in whole
