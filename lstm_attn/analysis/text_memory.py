@@ -1,0 +1,130 @@
+"""How far back a language model makes use of text: loss by position, by context, and induction."""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+import optax
+from jax import Array
+
+from lstm_attn.errors import UsageError, check_whole
+from lstm_attn.models import Model, Params
+
+LOG_2 = float(np.log(2))
+
+
+def token_losses(model: Model, params: Params, windows: np.ndarray, batch_size: int) -> np.ndarray:
+    """Each token's loss given those before it in its window, in bits: [W, T] from ids [W, T + 1].
+
+        -log2 p(x_t | x_0 ... x_{t-1}),  t = 1 ... T
+
+    Args:
+      windows: ids; nothing is carried from one to the next.
+      batch_size: windows at a time, for the sake of memory.
+    """
+
+    @jax.jit
+    def losses(params: Params, ids: Array) -> Array:
+        logits = model.apply(params, ids[:, :-1])
+        nats = optax.softmax_cross_entropy_with_integer_labels(logits, ids[:, 1:])
+        return nats / LOG_2
+
+    count = len(windows)
+    # The last batch is filled up, so that all of them are one program.
+    filled = np.resize(
+        np.asarray(windows, np.int32), (-(-count // batch_size) * batch_size, windows.shape[1])
+    )
+    batches = filled.reshape(-1, batch_size, windows.shape[1])
+    return np.concatenate([np.asarray(losses(params, batch)) for batch in batches])[:count]
+
+
+def windows_of(tokens: np.ndarray, length: int, count: int) -> np.ndarray:
+    """At most `count` windows [W, length], spread evenly over the tokens; none overlap.
+
+    Raises:
+      UsageError: fewer tokens than one window has.
+    """
+    check_whole("windows: length", length)
+    check_whole("windows: count", count)
+    fitting = len(tokens) // length
+    if not fitting:
+        raise UsageError(f"windows: expected at least {length} tokens, got {len(tokens)}")
+    starts = np.linspace(0, fitting - 1, min(count, fitting)).round().astype(int) * length
+    return np.stack([tokens[start : start + length] for start in starts])
+
+
+def losses_by_context(
+    model: Model, params: Params, windows: np.ndarray, contexts: Sequence[int], batch_size: int
+) -> dict[int, np.ndarray]:
+    """The loss of each window's last token given only so many tokens before it, in bits: [W] each.
+
+    The same tokens are predicted for every context, so that differences are those of memory.
+
+    Args:
+      windows: ids [W, S + 1], S at least the longest context.
+    """
+    return {
+        context: token_losses(model, params, windows[:, -context - 1 :], batch_size)[:, -1]
+        for context in contexts
+    }
+
+
+def repeated_passages(
+    tokens: np.ndarray, passage: int, distance: int, count: int, size: int, seed: int
+) -> np.ndarray:
+    """Texts in which a random passage comes twice: ids [count, distance + passage].
+
+        p_1 ... p_P   text   p_1 ... p_P        the second begins `distance` after the first
+
+    The passage's tokens are drawn one by one from those of the text, as often as they are there, so
+    nothing but the first occurrence tells what the second will be. Between them stands text.
+
+    Args:
+      tokens: of the text.
+      passage: P, tokens.
+      distance: from a token to its repetition, at least P.
+      size: of the vocabulary.
+      seed: of numpy's generator; it gives the same passages for every distance.
+
+    Raises:
+      UsageError: a distance that is too short, or too few tokens, on one line.
+
+    Source: the induction test of Olsson et al. 2022, with text in between.
+    """
+    if distance < passage:
+        raise UsageError(f"induction: distance expected at least passage={passage}, got {distance}")
+    rng = np.random.default_rng(seed)
+    counts = np.bincount(tokens, minlength=size)
+    passages = rng.choice(size, (count, passage), p=counts / counts.sum())
+    between = distance - passage
+    if between > len(tokens):
+        raise UsageError(f"induction: expected at least {between} tokens, got {len(tokens)}")
+    starts = rng.integers(0, len(tokens) - between + 1, count)
+    middle = np.stack([tokens[start : start + between] for start in starts])
+    return np.concatenate([passages, middle, passages], axis=1)
+
+
+def induction(
+    model: Model, params: Params, texts: np.ndarray, passage: int, batch_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean loss of the passage's tokens at its first and second occurrence, in bits: [W] each.
+
+    A passage's first token is left out: nothing before it says that the passage begins.
+
+    Args:
+      texts: of `repeated_passages`.
+    """
+    losses = token_losses(model, params, texts, batch_size)
+    return losses[:, : passage - 1].mean(axis=1), losses[:, -(passage - 1) :].mean(axis=1)
+
+
+def bits_per_byte(
+    losses: np.ndarray, tokens: int, text_bytes: int, unknown_bytes: int = 0
+) -> np.ndarray:
+    """Bits a byte of text, from losses in bits a token.
+
+        (mean loss * tokens + 8 * unknown bytes) / bytes
+
+    The characters that the vocabulary lacks must follow as they are the token that stands for them.
+    """
+    return (losses * tokens + 8 * unknown_bytes) / text_bytes
