@@ -70,7 +70,7 @@ def train_cell(
     waited = time.monotonic() - began
     checkpoint = folder.checkpoint(cell.name)
     restored = training.checkpoints.restore(checkpoint, program) if checkpoint.exists() else None
-    step = 0 if restored is None else int(restored.step[0])
+    step = 0 if restored is None else training.step_of(restored)
     folder.drop_evaluations_after(cell.name, step)
     evaluations = folder.evaluations(cell.name)
     every = cell.training.evaluate_every
