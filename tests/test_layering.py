@@ -18,6 +18,7 @@ HOUSE = (
     ("lstm_attn.runs",),
     ("lstm_attn.analysis",),
     ("lstm_attn.training",),
+    ("lstm_attn.generation",),
     ("lstm_attn.models",),
     ("lstm_attn.model_config",),
     ("lstm_attn.modules",),
@@ -25,6 +26,7 @@ HOUSE = (
     ("lstm_attn.tasks",),
     ("lstm_attn.ops",),
     ("lstm_attn.native",),
+    ("lstm_attn.text",),
     ("lstm_attn.history",),
     ("lstm_attn.errors",),
 )
@@ -35,6 +37,7 @@ WITHOUT_JAX = (
     "lstm_attn.report",
     "lstm_attn.runs",
     "lstm_attn.interop",
+    "lstm_attn.text",
     "lstm_attn.history",
     "lstm_attn.errors",
 )

@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 from lstm_attn.errors import unknown_name
 from lstm_attn.tasks.adding_problem import Adding
-from lstm_attn.tasks.base import Batch, Task
+from lstm_attn.tasks.base import Batch, ReadTask, Task
 from lstm_attn.tasks.copy_problem import Copy
 from lstm_attn.tasks.range_of_lengths import OverRange, each_alone
+from lstm_attn.tasks.text_prediction import TextPrediction
 
 adding = Adding
 copy = Copy
@@ -36,7 +37,9 @@ __all__ = [
     "Batch",
     "Copy",
     "OverRange",
+    "ReadTask",
     "Task",
+    "TextPrediction",
     "adding",
     "build",
     "copy",

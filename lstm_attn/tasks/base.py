@@ -1,9 +1,10 @@
 """What a task is: data made on the device, a loss, metrics, a baseline and a criterion."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from lstm_attn.errors import UsageError, check_whole, unknown_name
@@ -90,6 +91,24 @@ class Task(Protocol):
         """Means over the batch: `loss`, `accuracy`, and what else the task measures."""
 
     def is_solved(self, metrics: dict) -> bool: ...
+
+
+@runtime_checkable
+class ReadTask(Task, Protocol):
+    """A task whose data the host reads, block by block, since they don't fit on the device.
+
+    Its sequences go on from batch to batch: what a model remembers is carried from each to the
+    next. `sample` and `sample_within` raise UsageError.
+    """
+
+    def read(self, seeds: np.ndarray, first_step: int, steps: int, batch_size: int) -> np.ndarray:
+        """What the trials of these seeds are trained on from a step on: [R, steps, B, ...]."""
+
+    def held_out(self, sequences: int, batch_size: int) -> np.ndarray:
+        """What is never trained on: [sequences / B, B, ...], in B streams that go on."""
+
+    def batch(self, read: Array) -> Batch:
+        """The batch of what was read for one step, [B, ...]."""
 
 
 def check_variant(task: str, variant: str, known: tuple[str, ...]) -> None:

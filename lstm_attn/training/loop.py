@@ -61,7 +61,7 @@ def run(
     step = step_of(states)
     hosts.wait()
     while step < config.steps and not ended.all():
-        states, metrics = program.advance(states, ~ended)
+        states, metrics = program.advance(states, ~ended, program.read(step))
         host_metrics = _fetch({**metrics, "finite": states.finite})
         step += config.evaluate_every
         seconds = hosts.agreed(lambda: time.monotonic() - began)

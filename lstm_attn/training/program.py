@@ -1,5 +1,7 @@
 """All trials of a grid cell as one jitted program: a chunk of training steps and an evaluation."""
 
+import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -7,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.sharding import NamedSharding
+from jax.sharding import NamedSharding, PartitionSpec
 
 from lstm_attn.models import Model
-from lstm_attn.tasks import Task
+from lstm_attn.tasks import ReadTask, Task
 from lstm_attn.training import hosts
 from lstm_attn.training.config import TrainingConfig
 from lstm_attn.training.layout import BY_TRIAL, Layout, choose_layout
@@ -21,12 +23,15 @@ from lstm_attn.training.trial import TrialState, make_trial
 class Program(NamedTuple):
     """A grid cell as jitted functions.
 
-    start() gives the states of all trials, advance(states, active) the states and metrics after.
+    start() gives the states of all trials, advance(states, active, read(step)) the states and
+    metrics after.
 
     start_trial: a seed and a learning rate to the state of one trial before its first step.
     advance: one chunk of `evaluate_every` steps for every trial, then an evaluation on fresh data.
       A trial where `active`, bool [R], is False rests: only its step goes on, and its metrics are
       NaN. None for all active. The states given are donated: their buffers are reused.
+    read: what the host reads for the chunk that begins at a step; () for data that are made on the
+      device.
     settings: of the R trials, as `trial_settings` gives them.
     shapes: those of the states, and where they lie.
     layout: where the trials lie.
@@ -34,6 +39,7 @@ class Program(NamedTuple):
 
     start_trial: jax.stages.Wrapped | jax.stages.Compiled
     advance: jax.stages.Wrapped | jax.stages.Compiled
+    read: Callable[[int], Any]
     settings: tuple[np.ndarray, np.ndarray]
     shapes: TrialState
     layout: Layout
@@ -58,7 +64,7 @@ class Program(NamedTuple):
         active = np.ones(len(self.settings[0]), bool)
         return self._replace(
             start_trial=self.start_trial.lower(*setting).compile(),
-            advance=self.advance.lower(self.shapes, active).compile(),
+            advance=self.advance.lower(self.shapes, active, self.read(0)).compile(),
         )
 
 
@@ -81,32 +87,34 @@ def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
     start_trial = jax.jit(trial.start, compiler_options=compiler_options(0, config))
     one = start_trial.eval_shape(*(column[0] for column in settings))
     in_parts = layout.batch_shards if config.parameters == "sharded" else 1
-    state_specs = specs(one, in_parts)
+    state_specs = specs(one, in_parts)._replace(
+        carried=jax.tree.map(lambda _: PartitionSpec("trial", "batch"), one.carried)
+    )
+    read = _reader(task, config, settings[0])
 
     # Jitted for its cache alone: `rest` asks for its shapes without tracing it once more.
     @jax.jit
-    def go_on(state: TrialState) -> tuple[TrialState, dict[str, Array]]:
-        state, losses = lax.scan(
-            lambda state, _: trial.train_step(state), state, length=config.evaluate_every
-        )
-        return state, {"train_loss": losses.mean(), **trial.evaluate(state)}
+    def go_on(state: TrialState, read: Any) -> tuple[TrialState, dict[str, Array]]:
+        trained_on, held_out = read or ((), ())
+        state, losses = lax.scan(trial.train_step, state, trained_on, length=config.evaluate_every)
+        return state, {"train_loss": losses.mean(), **trial.evaluate(state, held_out)}
 
-    def rest(state: TrialState) -> tuple[TrialState, dict[str, Array]]:
-        shapes = go_on.eval_shape(state)[1]
+    def rest(state: TrialState, read: Any) -> tuple[TrialState, dict[str, Array]]:
+        shapes = go_on.eval_shape(state, read)[1]
         metrics = jax.tree.map(lambda like: jnp.full(like.shape, jnp.nan, like.dtype), shapes)
         return state._replace(step=state.step + config.evaluate_every), metrics
 
     def advance(
-        states: TrialState, active: Array | None = None
+        states: TrialState, active: Array | None = None, read: Any = ()
     ) -> tuple[TrialState, dict[str, Array]]:
         if active is None:
             active = jnp.ones(config.trials, bool)
         step_or_rest = layout.over_trials(
-            lambda one: lax.cond(one[1], go_on, rest, one[0]),
-            (state_specs, BY_TRIAL),
+            lambda one: lax.cond(one[1], go_on, rest, one[0], one[2]),
+            (state_specs, BY_TRIAL, PartitionSpec("trial", None, "batch")),
             (state_specs, BY_TRIAL),
         )
-        return step_or_rest((states, active))
+        return step_or_rest((states, active, read))
 
     shardings = jax.tree.map(partial(NamedSharding, layout.mesh), state_specs)
     shapes = jax.tree.map(
@@ -124,10 +132,26 @@ def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
             out_shardings=(shardings, layout.by_trial),
             compiler_options=compiler_options(1, config),
         ),
+        read=read,
         settings=settings,
         shapes=shapes,
         layout=layout,
     )
+
+
+def _reader(task: Task, config: TrainingConfig, seeds: np.ndarray) -> Callable[[int], Any]:
+    """`Program.read`: of each trial, steps and segments first, then the batch."""
+    if not isinstance(task, ReadTask):
+        return lambda step: ()
+    # As many streams as are trained on, or the mesh could not cut them alike.
+    streams = math.gcd(config.evaluation_sequences, config.batch_size)
+    held_out = task.held_out(config.evaluation_sequences, streams)
+    of_all = np.broadcast_to(held_out, (len(seeds), *held_out.shape))
+
+    def read(step: int) -> tuple[np.ndarray, np.ndarray]:
+        return task.read(seeds, step, config.evaluate_every, config.batch_size), of_all
+
+    return read
 
 
 def quickly_compiled(level: int) -> dict[str, Any] | None:

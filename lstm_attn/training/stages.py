@@ -39,14 +39,14 @@ def stage_seconds(
     states = program.start()
 
     def data(state: TrialState) -> tuple[TrialState, Array]:
-        return _stepped(state), _sum(trial.batch(state))
+        return _stepped(state), _sum(trial.batch(state, ()))
 
     def forward(state: TrialState) -> tuple[TrialState, Array]:
-        return _stepped(state), trial.loss(trial.params(state), state, trial.batch(state))
+        return _stepped(state), trial.loss(trial.params(state), state, trial.batch(state, ()))
 
     def backward(state: TrialState) -> tuple[TrialState, Array]:
         return _stepped(state), _sum(
-            trial.loss_and_gradients(trial.params(state), state, trial.batch(state))
+            trial.loss_and_gradients(trial.params(state), state, trial.batch(state, ()))
         )
 
     def of_steps(step: Callable[[TrialState], tuple[TrialState, Array]]) -> Callable:
@@ -65,9 +65,15 @@ def stage_seconds(
         )
         return partial(on_mesh.lower(states).compile(), states)
 
-    prefixes = (data, forward, backward, trial.train_step)
+    def whole(state: TrialState) -> tuple[TrialState, Array]:
+        return trial.train_step(state, ())
+
+    def evaluation(state: TrialState) -> dict[str, Array]:
+        return trial.evaluate(state, ())
+
+    prefixes = (data, forward, backward, whole)
     shortest = _shortest_seconds(
-        [compiled(function) for function in (*map(of_steps, prefixes), trial.evaluate)]
+        [compiled(function) for function in (*map(of_steps, prefixes), evaluation)]
     )
     until = [0.0, *(seconds * config.evaluate_every / steps for seconds in shortest[:-1])]
     parts = [after - before for before, after in itertools.pairwise(until)]

@@ -9,7 +9,8 @@ import optax
 from jax import Array, lax
 
 from lstm_attn.models import Model, Params
-from lstm_attn.tasks import Batch, Task
+from lstm_attn.ops.cache import KeyValueCache
+from lstm_attn.tasks import Batch, ReadTask, Task
 from lstm_attn.training.config import TrainingConfig
 from lstm_attn.training.optimizer import make_optimizer
 from lstm_attn.training.parts import Parts, mean
@@ -19,7 +20,11 @@ INIT_STREAM, TRAIN_STREAM, EVALUATION_STREAM, DROPOUT_STREAM = range(4)
 
 
 class TrialState(NamedTuple):
-    """One trial in training; a grid cell holds R of them stacked on a leading axis."""
+    """One trial in training; a grid cell holds R of them stacked on a leading axis.
+
+    carried: what the model remembers of the segments so far, leaves [B, ...], where the task's
+      sequences go on from batch to batch and the model has a carry for it; () elsewhere.
+    """
 
     seed: Array
     learning_rate: Array
@@ -27,6 +32,7 @@ class TrialState(NamedTuple):
     params: Params
     optimizer_state: optax.OptState
     finite: Array
+    carried: Any = ()
 
 
 class Trial(NamedTuple):
@@ -34,20 +40,24 @@ class Trial(NamedTuple):
 
     start(seed, learning_rate): the state before the first step, whole.
     params(state): whole, where the state holds this device's part of them.
-    batch(state): the data of the next step, as much as lies on this device.
+    batch(state, read): the data of the next step, as much as lies on this device.
     loss(params, state, batch): of that part of the data.
-    loss_and_gradients(params, state, batch): the same in `accumulation_steps` microbatches.
-    train_step(state): the state after the next step, and the loss on all of its batch.
-    evaluate(state): the task's metrics on fresh data.
+    loss_and_gradients(params, state, batch): (loss, gradients), in `accumulation_steps`
+      microbatches, and what is carried on.
+    train_step(state, read): the state after the next step, and the loss on all of its batch.
+    evaluate(state, read): the task's metrics on fresh data.
+
+    read: of a `ReadTask` what the host has read for the step or the evaluation, this device's part
+      of it; () for data that are made on the device.
     """
 
     start: Callable[[Array, Array], TrialState]
     params: Callable[[TrialState], Params]
-    batch: Callable[[TrialState], Batch]
+    batch: Callable[[TrialState, Any], Batch]
     loss: Callable[[Params, TrialState, Batch], Array]
-    loss_and_gradients: Callable[[Params, TrialState, Batch], tuple[Array, Params]]
-    train_step: Callable[[TrialState], tuple[TrialState, Array]]
-    evaluate: Callable[[TrialState], dict[str, Array]]
+    loss_and_gradients: Callable[[Params, TrialState, Batch], tuple[tuple[Array, Params], Any]]
+    train_step: Callable[[TrialState, Any], tuple[TrialState, Array]]
+    evaluate: Callable[[TrialState, Any], dict[str, Array]]
 
 
 def make_trial(model: Model, task: Task, config: TrainingConfig, batch_shards: int) -> Trial:
@@ -72,73 +82,114 @@ def make_trial(model: Model, task: Task, config: TrainingConfig, batch_shards: i
 
         return jax.tree.map(part, batch) if batch_shards > 1 else batch
 
+    def empty_carry(batch_size: int) -> Any:
+        """Of a model whose memory is of one size, where there is something to carry; or ()."""
+        if not isinstance(task, ReadTask):
+            return ()
+        state = model.initial_state(batch_size, task.length)
+        nodes = jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, KeyValueCache))
+        return () if any(isinstance(part, KeyValueCache) for part in nodes) else state
+
+    def outputs_of(params: Params, carried: Any, inputs: Array) -> tuple[Array, Any]:
+        if not jax.tree.leaves(carried):
+            return model.apply(params, inputs), ()
+        carried, outputs = model.segment(params, carried, inputs)
+        return outputs, carried
+
     def start(seed: Array, learning_rate: Array) -> TrialState:
         params = model.init(stream(seed, INIT_STREAM))
         optimizer_state = optimizer_of(learning_rate).init(params)
-        return TrialState(
-            seed, learning_rate, jnp.int32(0), params, optimizer_state, jnp.bool_(True)
-        )
+        step, finite = jnp.int32(0), jnp.bool_(True)
+        carried = empty_carry(config.batch_size)
+        return TrialState(seed, learning_rate, step, params, optimizer_state, finite, carried)
 
     def whole_params(state: TrialState) -> Params:
         return parts.gather(state.params)
 
-    def next_batch(state: TrialState) -> Batch:
+    def next_batch(state: TrialState, read: Any) -> Batch:
+        if isinstance(task, ReadTask):
+            return task.batch(read)
         return shard(task.sample(stream(state.seed, TRAIN_STREAM, state.step), config.batch_size))
 
     def loss_of(
-        params: Params, state: TrialState, batch: Batch, microbatch: Array | int = 0
-    ) -> Array:
-        if model.apply_with_dropout is None:
-            return task.loss(model.apply(params, batch.inputs), batch)
+        params: Params,
+        state: TrialState,
+        batch: Batch,
+        carried: Any,
+        microbatch: Array | int = 0,
+    ) -> tuple[Array, Any]:
+        if model.apply_with_dropout is None or jax.tree.leaves(carried):
+            outputs, carried = outputs_of(params, carried, batch.inputs)
+            return task.loss(outputs, batch), carried
         key = stream(state.seed, DROPOUT_STREAM, state.step)
         if batch_shards > 1:
             key = jax.random.fold_in(key, lax.axis_index("batch"))
         if config.accumulation_steps > 1:
             key = jax.random.fold_in(key, microbatch)
-        return task.loss(model.apply_with_dropout(params, batch.inputs, key), batch)
+        return task.loss(model.apply_with_dropout(params, batch.inputs, key), batch), ()
 
-    def loss_and_gradients(params: Params, state: TrialState, batch: Batch) -> tuple[Array, Params]:
+    def loss_and_gradients(
+        params: Params, state: TrialState, batch: Batch
+    ) -> tuple[tuple[Array, Params], Any]:
         count = config.accumulation_steps
-        of_microbatch = jax.value_and_grad(loss_of)
+        # Differentiated by params alone: no gradient passes into what is carried.
+        of_microbatch = jax.value_and_grad(loss_of, has_aux=True)
         if count == 1:
-            return of_microbatch(params, state, batch)
+            (loss, carried), gradients = of_microbatch(params, state, batch, state.carried)
+            return (loss, gradients), carried
 
-        def add(total: Any, one: tuple[Array, Batch]) -> tuple[Any, None]:
-            index, microbatch = one
-            found = of_microbatch(params, state, microbatch, index)
-            return jax.tree.map(jnp.add, total, found), None
+        def add(total: Any, one: tuple[Array, Batch, Any]) -> tuple[Any, Any]:
+            index, microbatch, before = one
+            (loss, after), gradients = of_microbatch(params, state, microbatch, before, index)
+            return jax.tree.map(jnp.add, total, (loss, gradients)), after
 
-        cut = jax.tree.map(lambda array: array.reshape(count, -1, *array.shape[1:]), batch)
-        first = jax.tree.map(lambda array: array[0], cut)
-        shapes = jax.eval_shape(of_microbatch, params, state, first)
-        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-        total, _ = lax.scan(add, zeros, (jnp.arange(count), cut))
-        return jax.tree.map(lambda leaf: leaf / count, total)
-
-    def train_step(state: TrialState) -> tuple[TrialState, Array]:
-        # Parts of a batch are equally large, so the mean of their means is the batch's mean.
-        loss, gradients = parts.reduce(
-            *loss_and_gradients(whole_params(state), state, next_batch(state))
+        cut, before = jax.tree.map(
+            lambda array: array.reshape(count, -1, *array.shape[1:]), (batch, state.carried)
         )
+        first = jax.tree.map(lambda array: array[0], (cut, before))
+        (loss, _), gradients = jax.eval_shape(of_microbatch, params, state, *first)
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (loss, gradients))
+        total, carried = lax.scan(add, zeros, (jnp.arange(count), cut, before))
+        carried = jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), carried)
+        return jax.tree.map(lambda leaf: leaf / count, total), carried
+
+    def train_step(state: TrialState, read: Any) -> tuple[TrialState, Array]:
+        found, carried = loss_and_gradients(whole_params(state), state, next_batch(state, read))
+        # Parts of a batch are equally large, so the mean of their means is the batch's mean.
+        loss, gradients = parts.reduce(*found)
         optimizer = optimizer_of(state.learning_rate)
         updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.params)
         params = optax.apply_updates(state.params, updates)
         finite = state.finite & jnp.isfinite(loss) & parts.all_finite(params)
-        advanced = state._replace(params=params, optimizer_state=optimizer_state)
+        advanced = state._replace(params=params, optimizer_state=optimizer_state, carried=carried)
         # A diverged trial keeps its last finite parameters; only its step goes on.
         kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), advanced, state)
         return kept._replace(step=state.step + 1, finite=finite), loss
 
-    def evaluate(state: TrialState) -> dict[str, Array]:
-        key = stream(state.seed, EVALUATION_STREAM, state.step)
+    def evaluate(state: TrialState, read: Any) -> dict[str, Array]:
         params = whole_params(state)
+        key = stream(state.seed, EVALUATION_STREAM, state.step)
 
-        def evaluate_batch(index: Array) -> dict[str, Array]:
-            batch = shard(task.sample(jax.random.fold_in(key, index), config.evaluation_batch))
-            return task.metrics(model.apply(params, batch.inputs), batch)
+        def evaluate_batch(carried: Any, index_or_read: Any) -> tuple[Any, dict[str, Array]]:
+            if isinstance(task, ReadTask):
+                batch = task.batch(index_or_read)
+            else:
+                one = jax.random.fold_in(key, index_or_read)
+                batch = shard(task.sample(one, config.evaluation_batch))
+            outputs, carried = outputs_of(params, carried, batch.inputs)
+            return carried, task.metrics(outputs, batch)
 
-        batches = jnp.arange(config.evaluation_sequences // config.evaluation_batch)
-        means = jax.tree.map(lambda m: m.mean(axis=0), lax.map(evaluate_batch, batches))
-        return mean(means, batch_shards)
+        if isinstance(task, ReadTask):
+            batches, carried = read, empty_carry(read.shape[1])
+        else:
+            batches, carried = (
+                jnp.arange(config.evaluation_sequences // config.evaluation_batch),
+                (),
+            )
+        _, metrics = lax.scan(evaluate_batch, carried, batches)
+        return mean(jax.tree.map(lambda m: m.mean(axis=0), metrics), batch_shards)
 
-    return Trial(start, whole_params, next_batch, loss_of, loss_and_gradients, train_step, evaluate)
+    def loss(params: Params, state: TrialState, batch: Batch) -> Array:
+        return loss_of(params, state, batch, state.carried)[0]
+
+    return Trial(start, whole_params, next_batch, loss, loss_and_gradients, train_step, evaluate)

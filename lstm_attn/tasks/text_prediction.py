@@ -1,0 +1,128 @@
+"""Language modelling: of every token of a text, which one comes next."""
+
+import dataclasses
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from lstm_attn.errors import UsageError, check_whole
+from lstm_attn.tasks.base import Batch
+from lstm_attn.text import Text
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TextPrediction:
+    """Segments of `length` tokens, each to be predicted from those before it.
+
+    A batch is B places of the text, N / B tokens apart, N those of the training part; the next
+    batch goes on where they end, and past the end of the part at its beginning. A trial's seed
+    says at which token it begins. Inputs are ids [B, T], targets the ids one later.
+
+    Loss: cross-entropy in nats a token. Baseline: of the tokens' frequencies in training, one more
+    of each, on the validation part. There is no criterion, so no trial solves it.
+    """
+
+    text: Text
+    length: int
+    name: str = dataclasses.field(default="text", init=False)
+    criterion: str = dataclasses.field(default="none", init=False)
+    input_features: None = dataclasses.field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        check_whole("text: length", self.length)
+        for name, part in self.text.parts.items():
+            if len(part.tokens) <= self.length:
+                raise UsageError(
+                    f"text {self.text.source}: the {name} part has {len(part.tokens)} tokens, "
+                    f"expected more than length={self.length}"
+                )
+
+    @property
+    def variant(self) -> str:
+        return self.text.vocabulary.to_json()["level"]
+
+    @property
+    def shortest(self) -> int:
+        return self.length
+
+    @property
+    def sequence_length(self) -> int:
+        return self.length
+
+    @property
+    def output_features(self) -> int:
+        return self.text.vocabulary.size
+
+    @property
+    def chance(self) -> float:
+        return 1 / self.output_features
+
+    @functools.cached_property
+    def _log_frequencies(self) -> np.ndarray:
+        counts = np.bincount(self.text.parts["train"].tokens, minlength=self.output_features) + 1
+        return np.log(counts / counts.sum())
+
+    @functools.cached_property
+    def baseline(self) -> float:
+        return float(-self._log_frequencies[self.text.parts["validation"].tokens].mean())
+
+    @functools.cached_property
+    def accuracy_without_memory(self) -> float:
+        likeliest = self._log_frequencies.argmax()
+        return float((self.text.parts["validation"].tokens == likeliest).mean())
+
+    def of_length(self, length: int) -> "TextPrediction":
+        return dataclasses.replace(self, length=length)
+
+    def sample(self, key: Array, batch_size: int) -> Batch:
+        """Raises UsageError: see `read`."""
+        raise UsageError("text: expected a task whose data are drawn, got one whose data are read")
+
+    def sample_within(self, key: Array, lengths: Array) -> Batch:
+        """Raises UsageError, as `sample`."""
+        return self.sample(key, lengths.shape[0])
+
+    def read(self, seeds: np.ndarray, first_step: int, steps: int, batch_size: int) -> np.ndarray:
+        """Ids [R, steps, B, T + 1]; the last of a segment is the first input of the next."""
+        tokens = self.text.parts["train"].tokens
+        begins = np.array([np.random.default_rng(int(s)).integers(len(tokens)) for s in seeds])
+        places = begins[:, None] + np.arange(batch_size) * (len(tokens) // batch_size)
+        segments = (first_step + np.arange(steps)) * self.length
+        within = segments[:, None, None] + np.arange(self.length + 1)
+        at = places[:, None, :, None] + within[None]
+        return tokens[at % len(tokens)].astype(np.int32)
+
+    def held_out(self, sequences: int, batch_size: int) -> np.ndarray:
+        """Ids [sequences / B, B, T + 1] of the validation part, spread over all of it.
+
+        Raises:
+          UsageError: a part with fewer tokens than that.
+        """
+        tokens = self.text.parts["validation"].tokens
+        count = sequences // batch_size
+        apart = (len(tokens) - 1) // batch_size
+        if apart < count * self.length:
+            raise UsageError(
+                f"training.evaluation_sequences: {sequences} of length={self.length} expected "
+                f"more than {sequences * self.length} tokens, the validation part has {len(tokens)}"
+            )
+        begins = np.arange(count)[:, None, None] * self.length
+        at = begins + np.arange(batch_size)[:, None] * apart + np.arange(self.length + 1)
+        return tokens[at].astype(np.int32)
+
+    def batch(self, read: Array) -> Batch:
+        return Batch(read[:, :-1], read[:, 1:], jnp.ones_like(read[:, 1:], jnp.bool_))
+
+    def loss(self, outputs: Array, batch: Batch) -> Array:
+        return optax.softmax_cross_entropy_with_integer_labels(outputs, batch.targets).mean()
+
+    def metrics(self, outputs: Array, batch: Batch) -> dict[str, Array]:
+        """`loss`, in nats a token, and `accuracy` of the likeliest token."""
+        right = jnp.argmax(outputs, axis=-1) == batch.targets
+        return {"loss": self.loss(outputs, batch), "accuracy": right.mean(dtype=jnp.float32)}
+
+    def is_solved(self, metrics: dict) -> bool:
+        return False
