@@ -1,6 +1,5 @@
-"""A grid cell: one model on one task, all its trials one program; trained into a run folder."""
+"""Grid cells, trained into a run folder."""
 
-import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -9,61 +8,43 @@ from rich.console import Console
 
 from experiments import profile
 from experiments.ahead import in_advance
+from experiments.cell import Cell
 from experiments.progress import GridProgress
 from lstm_attn import models, training
 from lstm_attn.analysis import summarise
 from lstm_attn.errors import UsageError
 from lstm_attn.history import Evaluation, History, stack
-from lstm_attn.models import Model, ModelConfig
 from lstm_attn.runs import METRICS, RunFolder
-from lstm_attn.tasks import Task
-from lstm_attn.training import Program, TrainingConfig, TrialState
+from lstm_attn.training import Program, TrialState
 
 # Heads that are many for the width leave few widths to choose from.
 NEAR_EQUAL = 0.1
 
 
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """What is trained, and under which name it stands in the run folder."""
-
-    name: str
-    model_name: str
-    task: Task
-    model: ModelConfig
-    training: TrainingConfig
-
-    def build(self) -> Model:
-        return models.build(self.model_name, self.task, self.model)
-
-    def make_program(self) -> Program:
-        return training.make_program(self.build(), self.task, self.training)
-
-    def compiled(self) -> Program:
-        """The program, compiled now."""
-        return self.make_program().compiled()
+def train_cells(cells: Sequence[Cell], folder: RunFolder, progress: GridProgress) -> None:
+    """Trains one cell after the other; the next one is compiled meanwhile."""
+    programs = in_advance(Cell.compiled, cells)
+    for cell, prepared in zip(cells, programs, strict=True):
+        train_cell(cell, folder, progress, prepared=prepared)
 
 
-def train_missing(cells: Sequence[Cell], folder: RunFolder, console: Console) -> None:
-    """Trains the cells of which the folder has no record yet."""
+def train_missing(
+    cells: Sequence[Cell],
+    folder: RunFolder,
+    console: Console,
+    *,
+    train: Callable[[Sequence[Cell], RunFolder, GridProgress], None] = train_cells,
+) -> None:
+    """Trains the cells of which the folder has no record yet.
+
+    Args:
+      train: what trains those that wait, in their order.
+    """
     finished = {record["cell"] for record in folder.results}
     waiting = [cell for cell in cells if cell.name not in finished]
     console.print(f"{len(waiting)} of {len(cells)} cells to train")
     with GridProgress(waiting) as progress:
-        train_cells(waiting, folder, progress)
-
-
-def train_cells(
-    cells: Sequence[Cell],
-    folder: RunFolder,
-    progress: GridProgress,
-    *,
-    enough: Callable[[History], bool] | None = None,
-) -> None:
-    """Trains one cell after the other; the next one is compiled meanwhile."""
-    programs = in_advance(Cell.compiled, cells)
-    for cell, prepared in zip(cells, programs, strict=True):
-        train_cell(cell, folder, progress, prepared=prepared, enough=enough)
+        train(waiting, folder, progress)
 
 
 def train_cell(
@@ -95,14 +76,13 @@ def train_cell(
     if evaluations and enough and enough(stack(evaluations, *settings)):
         chunks = iter(())
     checkpoint, log = folder.checkpoint(cell.name), folder.path / METRICS
-    trained_for = purpose(cell)
     ever_solved = np.zeros(cell.training.trials, bool)
     for evaluation in evaluations:
         ever_solved |= evaluation.solved
     for evaluation, states in clocked(chunks):
         # In this order: a line without its checkpoint is dropped on resuming, and done again.
         folder.add_evaluation(cell.name, evaluation)
-        training.checkpoints.save(checkpoint, states, trained_for, log)
+        training.checkpoints.save(checkpoint, states, cell.purpose, log)
         ever_solved |= evaluation.solved
         progress.evaluated(cell, evaluation, int((ever_solved & ~evaluation.diverged).sum()))
         if enough:  # else they would pile up, of a long run
@@ -125,7 +105,7 @@ def restore(
       UsageError: checkpoints of which none is intact, or evaluations that are missing.
     """
     checkpoint = folder.checkpoint(cell.name)
-    states, notes = training.checkpoints.resume(checkpoint, program, purpose(cell))
+    states, notes = training.checkpoints.resume(checkpoint, program, cell.purpose)
     for note in notes:
         progress.console.print(f"note: {note}", soft_wrap=True)
     step = 0 if states is None else int(states.step[0])
@@ -140,26 +120,13 @@ def restore(
     return states, evaluations
 
 
-def purpose(cell: Cell) -> dict:
-    """What a checkpoint of the cell is for: it serves no other. These keys are in a record too."""
-    return {
-        "model": cell.model_name,
-        "task": cell.task.name,
-        "variant": cell.task.variant,
-        "length": cell.task.length,
-        "shortest": cell.task.shortest,
-        "model_config": dataclasses.asdict(cell.model),
-        "training_config": dataclasses.asdict(cell.training),
-    }
-
-
 def describe(cell: Cell) -> dict:
     """The part of a record that is known before training."""
     reference = models.build(models.REFERENCE, cell.task, cell.model)
     parameters, budget = map(models.count_parameters, (cell.build(), reference))
     return {
         "cell": cell.name,
-        **purpose(cell),
+        **cell.purpose,
         "criterion": cell.task.criterion,
         "chance": cell.task.chance,
         "baseline": cell.task.baseline,
