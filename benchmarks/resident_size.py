@@ -3,7 +3,7 @@
     python -m benchmarks.resident_size --minutes=60 --output=results/benchmarks/resident_size.json
 
 One cell a model, adding at T = 20, each for its share of the time, trained into a run folder as the
-comparison does, in short chunks with a checkpoint and a line of metrics after each. The system
+comparison does, with a checkpoint and a line of metrics after each chunk. The system
 refuses the process more private memory than --limit_gib, so a leak would end it. Growth of a cell
 is the median size over the last tenth of its time less that over the second tenth. Linux only.
 """
@@ -43,7 +43,7 @@ from lstm_attn.report.panel import REFERENCE_COLOR, STYLE
 from lstm_attn.runs import RunFolder
 
 LENGTH, FEATURES, TRIALS = 20, 16, 2
-CHUNK_STEPS = 10
+CHUNK_STEPS = 100
 ENDLESS = CHUNK_STEPS * 10**7
 SAMPLES = 1000  # over the whole run, about
 
