@@ -28,6 +28,8 @@ HOUSE = (
     ("lstm_attn.native",),
     ("lstm_attn.text",),
     ("lstm_attn.history",),
+    ("lstm_attn.lock",),
+    ("lstm_attn.files", "lstm_attn.flat"),
     ("lstm_attn.errors",),
 )
 LEVELS = {name: level for level, names in enumerate(HOUSE) for name in names}
@@ -39,6 +41,9 @@ WITHOUT_JAX = (
     "lstm_attn.interop",
     "lstm_attn.text",
     "lstm_attn.history",
+    "lstm_attn.lock",
+    "lstm_attn.files",
+    "lstm_attn.flat",
     "lstm_attn.errors",
 )
 FILES = [
