@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lstm_attn import models, tasks
+from lstm_attn import models, tasks, text
 from lstm_attn.errors import unknown_name
 from lstm_attn.models import Model, ModelConfig, Params
 from lstm_attn.runs import RunFolder
@@ -16,6 +16,9 @@ from lstm_attn.training import checkpoints
 PURPOSE = (
     "model", "task", "variant", "length", "shortest", "model_config", "training_config"
 )  # fmt: skip
+
+# Where a run folder keeps the text that its models were trained on.
+TEXT = "text"
 
 
 class TrainedCell(NamedTuple):
@@ -57,7 +60,12 @@ def load(path: str | os.PathLike, cell: str) -> TrainedCell:
     }
     # A record names what its checkpoint is for; an old one doesn't, nor does its checkpoint.
     purpose = {key: record.get(key) for key in PURPOSE}
-    task = tasks.build(record["task"], record["length"], record["variant"], record.get("shortest"))
+    task: Task
+    if record["task"] == "text":
+        task = tasks.TextPrediction(text.load(folder.path / TEXT), record["length"])
+    else:
+        shortest = record.get("shortest")
+        task = tasks.build(record["task"], record["length"], record["variant"], shortest)
     trials = record["per_trial"]
     return TrainedCell(
         model=models.build(record["model"], task, ModelConfig(**settings)),

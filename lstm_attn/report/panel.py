@@ -1,7 +1,7 @@
 """The look of every picture: one set of axes, its title, its legend below."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,19 @@ def panel(
         )
         for text in legend.get_texts():
             text.set_parse_math(False)
+    return figure
+
+
+def panels(parts: Sequence[tuple[str, Callable[[Axes], None]]]) -> Figure:
+    """A figure of several sets of axes side by side: the title of each, and what draws on it."""
+    with rc_context(STYLE):
+        inches = (3.4 * len(parts), 2.9)
+        figure = Panel(figsize=inches, dpi=DPI, layout="constrained")
+        for axes, (title, draw) in zip(
+            np.ravel(figure.subplots(1, len(parts))), parts, strict=True
+        ):
+            draw(axes)
+            axes.set_title(title, parse_math=False)
     return figure
 
 

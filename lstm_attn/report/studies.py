@@ -8,6 +8,7 @@ from lstm_attn.report import (
     ablation,
     gradient_reach,
     inside,
+    language_model,
     learning_rates,
     length_generalisation,
     memory_horizon,
@@ -23,6 +24,7 @@ STUDIES: dict[str, Callable[[Found], Sequence[Section]]] = {
     "horizon": memory_horizon.sections,
     "gradient_reach": gradient_reach.sections,
     "inside": inside.sections,
+    "language_model": language_model.sections,
     "length_generalisation": length_generalisation.sections,
 }
 

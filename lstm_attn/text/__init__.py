@@ -1,10 +1,11 @@
 """Text as token ids: where it comes from, what the ids mean, and its three parts. numpy only."""
 
-from lstm_attn.text.parts import PARTS, Part, Text, load, prepare
+from lstm_attn.text.parts import DESCRIPTION, PARTS, Part, Text, load, prepare
 from lstm_attn.text.source import Source
 from lstm_attn.text.vocabulary import LEVELS, Vocabulary, encode_known
 
 __all__ = [
+    "DESCRIPTION",
     "LEVELS",
     "PARTS",
     "Part",

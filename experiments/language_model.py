@@ -1,0 +1,180 @@
+"""The same models on text: bits a byte, how far back they make use of it, and what they write.
+
+    python -m experiments.language_model --config=configs/language_model.py \
+        --workdir=runs/language_model
+
+The same command on an interrupted run folder goes on where it stopped. `experiments.generate` lets
+what was trained write on.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from experiments import command
+from experiments.cell import TEST_SEED, Cell
+from experiments.cells import train_missing
+from experiments.closing import close
+from experiments.grid import check_lists, check_models, check_one_rate
+from experiments.look_at_text import look_at
+from lstm_attn import text, trained
+from lstm_attn.errors import UsageError, check_whole, unknown_name
+from lstm_attn.models import ModelConfig
+from lstm_attn.runs import RunFolder
+from lstm_attn.tasks import TextPrediction
+from lstm_attn.training import TrainingConfig
+
+STUDY = "language_model"
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """path: a text file or a folder of them; "" for the help topics of Python.
+
+    level: what a token is, "byte", "character" or "bpe"; vocabulary_size: tokens of "bpe".
+    held_out: share of the text for validation, and as much again for the test.
+    """
+
+    path: str = ""
+    level: str = "character"
+    vocabulary_size: int = 1000
+    held_out: float = 0.05
+
+    def __post_init__(self) -> None:
+        check_whole("data.vocabulary_size", self.vocabulary_size, 257)
+        if self.level not in text.LEVELS:
+            raise unknown_name("data.level", self.level, text.LEVELS)
+        if not 0 < self.held_out < 0.5:
+            raise UsageError(
+                f"data.held_out: expected a share between 0 and 1/2, got {self.held_out}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class MemoryConfig:
+    """How far back a trained model is asked; all in tokens.
+
+    contexts: what it may look back at when one token is predicted. tokens: how many are predicted.
+    passage: length of a random passage that comes twice; distances: from one to the next.
+    passages: how many at each distance.
+    """
+
+    contexts: tuple[int, ...] = (16, 64, 256, 1024)
+    tokens: int = 500
+    passage: int = 16
+    distances: tuple[int, ...] = (16, 64, 256, 1024)
+    passages: int = 100
+
+    def __post_init__(self) -> None:
+        for field in ("tokens", "passage", "passages"):
+            check_whole(f"memory.{field}", getattr(self, field), 2)
+        for field, least in (("contexts", 1), ("distances", self.passage)):
+            values = getattr(self, field)
+            for value in values:
+                check_whole(f"memory.{field}", value, least)
+            if list(values) != sorted(values):
+                raise UsageError(f"memory.{field}: expected them to rise, got {values}")
+
+
+@dataclasses.dataclass(frozen=True)
+class LanguageModelConfig:
+    """models: names in MODELS; length: tokens of a segment, through which gradients pass; data,
+    memory, model, training: as their classes say."""
+
+    models: tuple[str, ...]
+    length: int
+    data: DataConfig
+    memory: MemoryConfig
+    model: ModelConfig
+    training: TrainingConfig
+
+    def __post_init__(self) -> None:
+        check_lists(self, "models", "memory.contexts", "memory.distances")
+        check_models(self.models)
+        check_whole("length", self.length, 2)
+        check_one_rate("training.learning_rates", self.training)
+        if self.training.stop_when_solved:
+            raise UsageError("training.stop_when_solved: expected False, since text has no end")
+
+
+def prepared(config: LanguageModelConfig, folder: RunFolder) -> TextPrediction:
+    """The text that the run folder holds, put there if it is not, as a task."""
+    place = folder.path / trained.TEXT
+    if not (place / text.DESCRIPTION).exists():
+        data = config.data
+        text.prepare(
+            place,
+            text.Source(data.path),
+            data.level,
+            vocabulary_size=data.vocabulary_size,
+            held_out=data.held_out,
+        )
+    return TextPrediction(text.load(place), config.length)
+
+
+def cells(config: LanguageModelConfig, task: TextPrediction) -> list[Cell]:
+    """One a model."""
+    return [
+        Cell(f"text-{config.length}-{name}", name, task, config.model, config.training)
+        for name in config.models
+    ]
+
+
+def closing_table(found: Mapping[str, Any]) -> Table:
+    """One row a model, narrow enough for a terminal of 80 columns."""
+    table = Table(
+        title="Test part: bits a byte, and by how much less with more context",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for heading in ("model", "parameters", "bits a byte", "interval", "seconds"):
+        table.add_column(heading, justify="left" if heading == "model" else "right")
+    for one in found["models"]:
+        bits = one["bits_per_byte"]
+        table.add_row(
+            one["model"],
+            f"{one['parameters']:,}",
+            f"{bits['mean']:.3f}",
+            f"{bits['low']:.3f}-{bits['high']:.3f}",
+            f"{one['seconds']:.0f}",
+        )
+    return table
+
+
+def language_model(config: LanguageModelConfig, folder: RunFolder, console: Console) -> None:
+    """Trains what the folder lacks, looks at each model on the test part, writes the report."""
+    task = prepared(config, folder)
+    train_part = task.text.parts["train"]
+    step_tokens = config.training.batch_size * config.length
+    console.print(
+        f"{task.text.source}: {len(train_part.tokens):,} {task.variant} tokens to train on, "
+        f"{task.output_features} of them different; {step_tokens:,} a step",
+        soft_wrap=True,
+    )
+    train_missing(cells(config, task), folder, console)
+    found: dict[str, Any] = {
+        "source": task.text.source,
+        "level": task.variant,
+        "vocabulary": task.output_features,
+        "length": config.length,
+        "tokens_a_step": step_tokens,
+        "baseline_bits": task.baseline / float(np.log(2)),
+        "passage": config.memory.passage,
+        "models": [],
+    }
+    for cell in cells(config, task):
+        console.print(f"looking at {cell.name}")
+        one = look_at(trained.load(folder.path, cell.name), config.memory, TEST_SEED)
+        found["models"].append(one)
+        folder.write_study(STUDY, found)
+        console.print(one["sample"], style="dim", soft_wrap=True)
+    close(folder, console, closing_table(found))
+
+
+if __name__ == "__main__":
+    command.run(LanguageModelConfig, language_model)

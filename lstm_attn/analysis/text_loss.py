@@ -1,0 +1,84 @@
+"""Bits a byte of held-out text, with an interval over its blocks."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from lstm_attn.analysis.means import Interval, mean_interval
+from lstm_attn.analysis.text_memory import LOG_2, bits_per_byte, token_losses
+from lstm_attn.models import Model, Params
+from lstm_attn.ops.cache import KeyValueCache
+from lstm_attn.text import Part
+
+BLOCKS = 20
+
+
+def carries(model: Model, length: int) -> bool:
+    """Whether what the model remembers is of one size, so that it can go on for ever."""
+    state = jax.eval_shape(lambda: model.initial_state(1, length))
+    nodes = jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, KeyValueCache))
+    return not any(isinstance(part, KeyValueCache) for part in nodes)
+
+
+def part_losses(
+    model: Model, params: Params, tokens: np.ndarray, length: int, batch_size: int
+) -> np.ndarray:
+    """The loss of every token of a text but the first, in bits: [n - 1].
+
+    A model with a carry reads the text in segments of `length` from its first token to its last.
+    One with a cache sees from `length` / 2 to `length` tokens back, but at the beginning: windows
+    of `length` overlap by half, and of each its later half counts.
+
+    Args:
+      tokens: ids [n].
+      batch_size: windows at a time.
+    """
+    if carries(model, length):
+        return _streamed(model, params, tokens, length)
+    half = max(length // 2, 1)
+    last = len(tokens) - 1 - length
+    starts = np.arange(0, last, half)
+    # The last window ends with the text, and counts what no other has counted.
+    starts = np.append(starts, max(last, 0))
+    windows = np.stack([tokens[start : start + length + 1] for start in starts])
+    losses = token_losses(model, params, windows, batch_size)
+    found = np.full(len(tokens) - 1, np.nan)
+    found[:half] = losses[0, :half]
+    for start, window in zip(starts, losses, strict=True):
+        fresh = np.arange(half, window.size) + start
+        found[fresh] = np.where(np.isnan(found[fresh]), window[half:], found[fresh])
+    return found
+
+
+def _streamed(model: Model, params: Params, tokens: np.ndarray, length: int) -> np.ndarray:
+    @jax.jit
+    def advance(params: Params, state: object, ids: Array) -> tuple[object, Array]:
+        state, logits = model.segment(params, state, ids[:, :-1])
+        nats = optax.softmax_cross_entropy_with_integer_labels(logits, ids[:, 1:])
+        return state, nats / LOG_2
+
+    state, losses = model.initial_state(1, length), []
+    for start in range(0, len(tokens) - 1, length):
+        ids = np.asarray(tokens[start : start + length + 1], np.int32)[None]
+        # The last segment is filled up; what is in its filling counts nothing.
+        filled = np.pad(ids, ((0, 0), (0, length + 1 - ids.shape[1])))
+        state, found = advance(params, state, jnp.asarray(filled))
+        losses.append(np.asarray(found)[0, : ids.shape[1] - 1])
+    return np.concatenate(losses)
+
+
+def block_interval(losses: np.ndarray, part: Part, blocks: int = BLOCKS) -> Interval:
+    """Bits a byte of a part, with Student's interval over equally long blocks of it.
+
+    Blocks are pieces of one text and taken as independent; neighbours resemble each other, so the
+    interval says how the figure would move with other text of the kind, not with another author.
+
+    Args:
+      losses: of its tokens, in bits [n - 1].
+    """
+    of_blocks = [block.mean() for block in np.array_split(losses, min(blocks, len(losses)))]
+    return mean_interval(
+        bits_per_byte(np.array(of_blocks), len(part.tokens), part.bytes, part.unknown_bytes)
+    )
