@@ -62,9 +62,7 @@ def look_at(cell: TrainedCell, asked: Asked, seed: int) -> dict[str, Any]:
         "bits_per_byte": text_loss.block_interval(losses, part)._asdict(),
         "by_context": by_context(model, trials, part.tokens, asked),
         "by_position": by_position(model, trials, part.tokens, asked),
-        "induction": by_distance(
-            cell.model, trials, part.tokens, task.output_features, asked, seed
-        ),
+        "induction": by_distance(model, trials, part.tokens, size, asked, seed),
         "sample": sample_of(cell, seed),
     }
 

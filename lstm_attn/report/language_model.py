@@ -1,4 +1,4 @@
-"""What language models make of text: bits a byte, and how far back they use it, a figure a model."""
+"""What language models make of text: bits a byte, and how far back they look, a figure a model."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,8 +35,8 @@ def sections(found: Mapping[str, Any]) -> list[Section]:
         f"Held-out text of {found['source']}: {found['vocabulary']} different {found['level']} "
         f"tokens, segments of {found['length']}, {found['tokens_a_step']:,} tokens a step. Bits a "
         "byte are those of the whole test part, their interval is over blocks of it; models with a "
-        f"carry read it through, others see at most {found['length']} tokens back. By context: bits "
-        "a token of the same tokens, given only so many before them."
+        f"carry read it through, others see at most {found['length']} tokens back. By context: "
+        "bits a token of the same tokens, given only so many before them."
     )
     several = Picture(
         "text-by-context",
