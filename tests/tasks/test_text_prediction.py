@@ -1,0 +1,90 @@
+"""What is read of a text for training and evaluation."""
+
+import numpy as np
+import pytest
+
+from lstm_attn.errors import UsageError
+from lstm_attn.tasks import ReadTask, Task, TextPrediction
+from lstm_attn.text import Part, Text
+from lstm_attn.text.vocabulary import Bytes
+
+N, T, B = 1000, 7, 4
+
+
+def counting(length=T, train=N, validation=200):
+    """A text whose tokens are their own places, modulo 256."""
+    parts = {
+        name: Part(np.arange(size) % 256, size, 0)
+        for name, size in (("train", train), ("validation", validation), ("test", 50))
+    }
+    return TextPrediction(Text(Bytes(), parts, "counted"), length)
+
+
+def test_it_is_a_task_that_is_read():
+    """Catches a protocol that has moved away from it, so that training would ask it to sample."""
+    assert isinstance(counting(), ReadTask)
+    task: Task = counting()
+    assert not isinstance(Task, ReadTask)
+    with pytest.raises(UsageError, match="text: expected a task whose data are drawn"):
+        task.sample(None, 1)
+
+
+def test_each_place_goes_on_through_the_text():
+    """Oracle: tokens that are their own places. Catches a segment that begins one token late, so that
+    a target is never seen as an input, batches that begin anew, and an end that is not passed."""
+    read = counting().read(np.array([0, 1]), 3, 200, B)
+    assert read.shape == (2, 200, B, T + 1)
+    steps = (np.diff(read, axis=-1)) % N
+    # Past the end of the part, place 999, comes place 0.
+    assert set(np.unique(steps)) <= {1, (0 - 999 % 256) % N}
+    np.testing.assert_array_equal(read[:, 1:, :, 0], read[:, :-1, :, -1])
+
+
+def test_all_of_the_part_is_read_by_each_trial():
+    """Identity: an epoch's inputs are the part, each token once. Catches places that overlap, and a
+    remainder that is never seen."""
+    task = counting(length=5, train=1000)
+    read = task.read(np.array([7]), 0, 50, B)[0, :, :, :-1]
+    np.testing.assert_array_equal(np.bincount(read.ravel()), np.bincount(np.arange(1000) % 256))
+
+
+def test_what_is_read_depends_on_the_step_and_seed_alone():
+    """Identity. Catches data that hang on where a run was resumed, and trials that read alike."""
+    task = counting()
+    seeds = np.array([3, 4])
+    whole = task.read(seeds, 0, 20, B)
+    np.testing.assert_array_equal(task.read(seeds, 12, 8, B), whole[:, 12:])
+    np.testing.assert_array_equal(task.read(seeds[1:], 0, 20, B)[0], whole[1])
+    assert not np.array_equal(whole[0], whole[1])
+
+
+def test_held_out_streams_go_on_and_are_of_the_validation_part():
+    """Oracle: places. Catches windows that overlap, and a leak from the training part."""
+    task = counting(validation=4 * 3 * T + 1)
+    held_out = task.held_out(12, 4)
+    assert held_out.shape == (3, 4, T + 1)
+    np.testing.assert_array_equal(held_out[1:, :, 0], held_out[:-1, :, -1])
+    assert len(np.unique(held_out[..., :-1])) == 4 * 3 * T
+    with pytest.raises(UsageError, match=r"training.evaluation_sequences: 12 of length=7 expected"):
+        counting(validation=4 * 3 * T).held_out(12, 4)
+
+
+def test_the_baseline_is_that_of_frequencies():
+    """By hand: three tokens seen 1, 2 and 5 times of 8, one more of each of 256. Catches the entropy
+    of the held-out part, which knows what it measures."""
+    parts = {
+        "train": Part(np.array([0, 1, 1, 2, 2, 2, 2, 2]), 8, 0),
+        "validation": Part(np.array([0, 2, 2, 9]), 4, 0),
+        "test": Part(np.arange(9), 9, 0),
+    }
+    task = TextPrediction(Text(Bytes(), parts, "small"), 2)
+    total = 8 + 256
+    expected = -np.mean(np.log(np.array([2, 6, 6, 1]) / total))
+    assert task.baseline == pytest.approx(expected)
+    assert task.accuracy_without_memory == 0.5
+
+
+def test_a_part_shorter_than_a_segment_is_one_line():
+    """Catches an index error in the middle of a run."""
+    with pytest.raises(UsageError, match=r"text counted: the test part has 50 tokens, expected more than length=50"):
+        counting(length=50)
