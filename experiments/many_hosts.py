@@ -89,7 +89,7 @@ def work_together(path: str, config: dict[str, Any], work: Callable[[RunFolder],
             status = border.USAGE_STATUS
             if hosts.leads() or path in str(error):
                 _say(error)
-        except jax.errors.JaxRuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             if not hosts.is_loss(error):
                 raise
             status = LOST_STATUS

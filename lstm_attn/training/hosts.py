@@ -180,8 +180,8 @@ def placed(tree: Any, shardings: Any) -> Any:
     return jax.tree.map(place, tree, shardings)
 
 
-def is_loss(error: jax.errors.JaxRuntimeError) -> bool:
-    """Whether a collective failed since another process is gone."""
+def is_loss(error: Exception) -> bool:
+    """Whether a collective failed since another process is gone; JAX raises it as several types."""
     message = str(error).lower()
     return several() and any(sign in message for sign in ("gloo", "nccl", "coordination"))
 
