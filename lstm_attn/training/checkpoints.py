@@ -45,7 +45,7 @@ def restore(path: Path, program: Program) -> TrialState:
             )
         leaves.append(found)
     states = jax.tree.unflatten(jax.tree.structure(program.shapes), leaves)
-    return hosts.placed(states, jax.tree.map(lambda leaf: leaf.sharding, program.shapes))
+    return hosts.placed(states, program.shardings)
 
 
 def load_params(path: Path) -> dict[str, Any]:
