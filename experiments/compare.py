@@ -19,7 +19,9 @@ from experiments.closing import close
 from experiments.grid import CompareConfig, grid_cells
 from experiments.progress import GridProgress
 from lstm_attn import report
+from lstm_attn.errors import UsageError
 from lstm_attn.runs import RunFolder
+from lstm_attn.training import hosts
 
 PROFILE = flags.DEFINE_bool(
     "profile",
@@ -77,6 +79,8 @@ def in_all(records: Sequence[dict]) -> str:
 
 def compare(config: CompareConfig, folder: RunFolder, console: Console) -> None:
     """Trains what the folder lacks, then prints the closing table and writes the report."""
+    if PROFILE.value and hosts.several():
+        raise UsageError("--profile: expected a run in one process, got several")
     train = train_profiled if PROFILE.value else train_cells
     train_missing(grid_cells(config), folder, console, train=train)
     records = report.in_grid_order(folder)
