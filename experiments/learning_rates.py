@@ -17,8 +17,8 @@ from rich.table import Table
 
 from experiments import command
 from experiments.cell import Cell
-from experiments.cells import train_missing
 from experiments.closing import close
+from experiments.missing import train_missing
 from experiments.grid import OneTaskConfig, check_list, check_models
 from lstm_attn import report
 from lstm_attn.analysis import by_learning_rate
