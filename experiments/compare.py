@@ -16,8 +16,8 @@ from experiments import command, launchers, profile
 from experiments.cell import Cell
 from experiments.cells import train_cell
 from experiments.closing import close
-from experiments.missing import train_missing
 from experiments.grid import CompareConfig, grid_cells
+from experiments.missing import train_missing
 from experiments.progress import GridProgress
 from lstm_attn import report
 from lstm_attn.runs import RunFolder

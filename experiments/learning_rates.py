@@ -18,8 +18,8 @@ from rich.table import Table
 from experiments import command
 from experiments.cell import Cell
 from experiments.closing import close
-from experiments.missing import train_missing
 from experiments.grid import OneTaskConfig, check_list, check_models
+from experiments.missing import train_missing
 from lstm_attn import report
 from lstm_attn.analysis import by_learning_rate
 from lstm_attn.errors import UsageError

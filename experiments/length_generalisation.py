@@ -21,8 +21,8 @@ from rich.table import Table
 from experiments import command
 from experiments.cell import Cell
 from experiments.closing import close
-from experiments.missing import train_missing
 from experiments.grid import check_list, check_models
+from experiments.missing import train_missing
 from lstm_attn import tasks, trained
 from lstm_attn.analysis import Interval, length_generalisation, wilson_interval
 from lstm_attn.errors import UsageError, check_whole, unknown_name

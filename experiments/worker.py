@@ -49,9 +49,7 @@ def train(path: str, cores: int, cache: str | None) -> None:
         if note:
             progress.console.print(f"note: {note}")
         if changed:
-            progress.console.print(
-                f"note: not as when this cell was begun: {', '.join(changed)}"
-            )
+            progress.console.print(f"note: not as when this cell was begun: {', '.join(changed)}")
         train_cell(cell, folder, progress)
 
 

@@ -13,11 +13,14 @@ from typing import Any
 
 from experiments import border
 from experiments.cell import Cell
-from lstm_attn import tasks
+from lstm_attn import lock, tasks
 from lstm_attn.errors import UsageError
+from lstm_attn.files import PARTIAL, force, writing
+from lstm_attn.history import Evaluation
 from lstm_attn.models import ModelConfig
 from lstm_attn.runs import RunFolder
 from lstm_attn.training import TrainingConfig
+from lstm_attn.training.checkpoints import previous
 
 CELLS = "cells"
 
@@ -144,8 +147,11 @@ def _copy(cell: Cell, source: RunFolder, target: RunFolder) -> None:
     target.drop_evaluations_after(cell.name, 0)
     for evaluation in source.evaluations(cell.name):
         target.add_evaluation(cell.name, evaluation)
-    checkpoint = source.checkpoint(cell.name)
-    if checkpoint.exists():
-        partial = target.checkpoint(cell.name).with_suffix(".partial")
-        shutil.copyfile(checkpoint, partial)
-        os.replace(partial, target.checkpoint(cell.name))
+    here, there = source.checkpoint(cell.name), target.checkpoint(cell.name)
+    for checkpoint, copy in ((previous(here), previous(there)), (here, there)):
+        if checkpoint.exists():
+            with writing(copy):
+                partial = copy.with_name(copy.name + PARTIAL)
+                shutil.copyfile(checkpoint, partial)
+                force(partial)
+                os.replace(partial, copy)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import ray
 from ray.exceptions import RayError, RayTaskError
 
