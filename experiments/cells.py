@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+
 from experiments import profile
 from experiments.ahead import in_advance
 from experiments.cell import Cell

@@ -17,7 +17,7 @@ from rich.table import Table
 from experiments import command
 from experiments.cell import Cell
 from experiments.closing import close
-from experiments.grid import check_list, check_models
+from experiments.grid import check_lists, check_models
 from experiments.missing import train_missing
 from lstm_attn import report, tasks, trained
 from lstm_attn.analysis import norms_of_trials, reach
@@ -57,8 +57,7 @@ class GradientReachConfig:
 
     def __post_init__(self) -> None:
         check_models(self.models)
-        check_list("models", self.models)
-        check_list("forget_biases", self.forget_biases)
+        check_lists(self, "models", "forget_biases")
         check_whole("sequences", self.sequences)
         # Chrono's longest time scale is T, and it begins at two steps.
         check_whole("task.length", self.task.length, 2)

@@ -20,7 +20,7 @@ from rich.table import Table
 from experiments import cells, command, launchers
 from experiments.cell import Cell
 from experiments.closing import close
-from experiments.grid import check_list, check_models
+from experiments.grid import check_lists, check_models
 from experiments.progress import GridProgress
 from lstm_attn import tasks, training
 from lstm_attn.analysis import horizon
@@ -74,8 +74,7 @@ class HorizonConfig:
     training: TrainingConfig
 
     def __post_init__(self) -> None:
-        check_list("models", self.models)
-        check_list("task.names", self.task.names)
+        check_lists(self, "models", "task.names")
         check_models(self.models)
         for name in self.task.names:
             tasks.build(name, self.task.shortest, self.task.variant)

@@ -18,7 +18,7 @@ from rich.table import Table
 from experiments import command
 from experiments.cell import Cell
 from experiments.closing import close
-from experiments.grid import OneTaskConfig, check_list, check_models
+from experiments.grid import OneTaskConfig, check_lists, check_models
 from experiments.missing import train_missing
 from lstm_attn import report
 from lstm_attn.analysis import by_learning_rate
@@ -41,7 +41,7 @@ class LearningRatesConfig:
     training: TrainingConfig
 
     def __post_init__(self) -> None:
-        check_list("models", self.models)
+        check_lists(self, "models")
         check_models(self.models)
         rates = self.training.learning_rates
         if len(rates) < 2:

@@ -19,9 +19,9 @@ from rich.progress import track
 from rich.table import Table
 
 from experiments import command
-from experiments.cell import Cell
+from experiments.cell import TEST_SEED, Cell
 from experiments.closing import close
-from experiments.grid import check_list, check_models
+from experiments.grid import check_lists, check_models
 from experiments.missing import train_missing
 from lstm_attn import tasks, trained
 from lstm_attn.analysis import Interval, length_generalisation, wilson_interval
@@ -35,8 +35,6 @@ from lstm_attn.training import TrainingConfig
 
 STUDY = "length_generalisation"
 WITH_POSITIONS = "transformer"
-# Of the test's data: no trial has this seed. All models meet the same sequences.
-TEST_SEED = 1_000_003
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,17 +91,12 @@ class LengthConfig:
     training: TrainingConfig
 
     def __post_init__(self) -> None:
-        for key, values in (
-            ("models", self.models),
-            ("task.names", self.task.names),
-            ("task.trained_lengths", self.task.trained_lengths),
-            ("task.shortest", self.task.shortest),
-            ("test.factors", self.test.factors),
-        ):
-            check_list(key, values)
+        check_lists(
+            self, "models", "task.names", "task.trained_lengths", "task.shortest", "test.factors"
+        )
         check_models(self.models)
         if WITH_POSITIONS in self.models:
-            check_list("positions", self.positions)
+            check_lists(self, "positions")
         for name in self.positions:
             if name not in POSITIONS:
                 raise unknown_name("positions", name, POSITIONS)
