@@ -17,10 +17,11 @@ from experiments.launchers.work import Launcher, Options
 from lstm_attn.errors import UsageError, check_whole, unknown_name
 
 LOCAL = "local"
-# Where each one is, and the flags that it reads.
-LAUNCHERS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "ray": ("ray_tasks", ("cell_cores", "cell_gpus", "ray_address")),
-    "slurm": ("slurm_jobs", ("cell_cores", "cell_gpus", "slurm", "slurm_folder")),
+# Module and class of each, and the flags that it reads. A module wants a library, an extra of the
+# launcher's name.
+LAUNCHERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "ray": ("ray_tasks", "RayTasks", ("cell_cores", "cell_gpus", "ray_address")),
+    "slurm": ("slurm_jobs", "SlurmJobs", ("cell_cores", "cell_gpus", "slurm", "slurm_folder")),
 }
 LAUNCHER = flags.DEFINE_string(
     "launcher",
@@ -61,11 +62,11 @@ def chosen(workdir: Path) -> Launcher | None:
     name = LAUNCHER.value
     if name != LOCAL and name not in LAUNCHERS:
         raise unknown_name("--launcher", name, (LOCAL, *LAUNCHERS))
-    module, read = LAUNCHERS.get(name, ("", ()))
-    for launcher, (_, names) in LAUNCHERS.items():
-        for flag in names:
-            if flag not in read and flags.FLAGS[flag].present:
-                raise UsageError(f"--{flag}: wants --launcher={launcher}, got {name}")
+    module, maker, read = LAUNCHERS.get(name, ("", "", ()))
+    for flag in sorted({flag for _, _, names in LAUNCHERS.values() for flag in names}):
+        if flag not in read and flags.FLAGS[flag].present:
+            users = " or ".join(user for user, (_, _, names) in LAUNCHERS.items() if flag in names)
+            raise UsageError(f"--{flag}: wants --launcher={users}, got {name}")
     if not module:
         return None
     check_whole("--cell_cores", CORES.value)
@@ -78,11 +79,12 @@ def chosen(workdir: Path) -> Launcher | None:
         slurm_folder=Path(SLURM_FOLDER.value or f"{workdir}-submitit"),
     )
     try:
-        return importlib.import_module(f"{__name__}.{module}").make(options)
+        made = getattr(importlib.import_module(f"{__name__}.{module}"), maker)
     except ModuleNotFoundError as error:
         raise UsageError(
             f"--launcher={name} wants `pip install 'lstm_attn[{name}]'`: {error.msg}"
         ) from error
+    return made(options)
 
 
 def check_local(why: str) -> None:

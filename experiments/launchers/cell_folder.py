@@ -8,6 +8,7 @@ goes. Each step can be stopped anywhere and done again.
 import dataclasses
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def in_use(path: Path) -> str | None:
     return None
 
 
-def locked_at(path: Path) -> float:
+def locked_at(path: Path) -> int:
     """When a process last began to work in the folder, by the clock of its file system."""
     try:
         return (path / lock.LOCK).stat().st_mtime_ns
@@ -139,6 +140,8 @@ def take_in(cell: Cell, folder: RunFolder) -> list[str]:
     shutil.rmtree(removed, ignore_errors=True)
     os.replace(path, removed)
     shutil.rmtree(removed, ignore_errors=True)
+    with suppress(OSError):  # others are still there
+        path.parent.rmdir()
     return changed
 
 

@@ -41,14 +41,15 @@ class Place:
     work: its worker, None while there is none.
     lock: when its folder was last locked, as known before the worker was started.
     losses: workers lost since the step at which one was lost first.
-    ended: when its worker said that all is well.
+    ended: when its worker was first seen to have said that all is well.
+    in_use: what was said of another process at work in its folder.
     """
 
     cell: Cell
     path: Path
     outcome: str | None = None
     work: Work | None = None
-    lock: float = 0.0
+    lock: int = 0
     losses: int = 0
     lost_at: int = -1
     ended: float | None = None

@@ -1,7 +1,8 @@
-"""Cells as tasks of Ray, each in a process of its own."""
+"""Cells as tasks of Ray, each in a process of its own: a killed worker takes no other with it."""
 
 import logging
 import os
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,7 @@ from lstm_attn.errors import UsageError
 
 # Nothing but a path and an answer goes through it; this is about the least that Ray accepts.
 OBJECT_STORE_BYTES = 100_000_000
-
-
-def make(options: Options) -> "RayTasks":
-    return RayTasks(options)
+CONNECT_SECONDS = 20
 
 
 class RayTask:
@@ -55,29 +53,35 @@ class RayTasks:
         # Read when Ray starts: nothing is reported to anyone.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         address = self._options.ray_address or os.environ.get("RAY_ADDRESS") or "local"
-        quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+        of_its_own: dict[str, Any] = {
+            "include_dashboard": False,
+            "object_store_memory": OBJECT_STORE_BYTES,
+        }
         try:
-            if address == "local":
-                ray.init(
-                    address,
-                    include_dashboard=False,
-                    object_store_memory=OBJECT_STORE_BYTES,
-                    **quiet,
-                )
-            else:
-                ray.init(address, **quiet)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+            _reach(address)
+            ray.init(
+                address,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **(of_its_own if address == "local" else {}),
+            )
+        except (OSError, ValueError, RuntimeError) as error:
             line = str(error).partition("\n")[0]
             raise UsageError(f"--ray_address: no cluster at {address}: {line}") from error
-        for resource, wanted in (("CPU", self._options.cores), ("GPU", self._options.gpus)):
-            most = max(node["Resources"].get(resource, 0) for node in ray.nodes() if node["Alive"])
-            if wanted > most:
-                ray.shutdown()
-                raise UsageError(
-                    f"--cell_{resource.lower()}: "
-                    f"{wanted} {resource}s a cell, but the largest machine has {most:.0f}"
-                )
+        try:
+            self._check_room("--cell_cores", "CPU", self._options.cores)
+            self._check_room("--cell_gpus", "GPU", self._options.gpus)
+        except UsageError:
+            ray.shutdown()
+            raise
         return self
+
+    def _check_room(self, flag: str, resource: str, wanted: int) -> None:
+        """Else Ray would wait, without a word, for a machine that is large enough."""
+        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        most = max(resources.get(resource, 0) for resources in alive)
+        if wanted > most:
+            raise UsageError(f"{flag}: {wanted} wanted, but no machine has more than {most:.0f}")
 
     def __exit__(self, *_: object) -> None:
         ray.shutdown()
@@ -95,3 +99,10 @@ class RayTasks:
             RayTask(task.remote(str(folder.resolve()), self._options.cores, cache))
             for folder in folders
         ]
+
+
+def _reach(address: str) -> None:
+    """Raises OSError where nobody answers at HOST:PORT; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()

@@ -26,10 +26,6 @@ WORDS = (
 )  # fmt: skip
 
 
-def make(options: Options) -> "SlurmJobs":
-    return SlurmJobs(options)
-
-
 class Attempt(Checkpointable):
     """`worker.attempt`; a job told to stop is queued again with the same arguments."""
 
