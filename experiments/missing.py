@@ -29,6 +29,7 @@ def train_missing(
       CellsFailed: some could not be trained by the workers of a launcher; the others were.
     """
     launcher = None if train else launchers.chosen(folder.path)
+    cell_folder.sweep(folder)
     for cell in cells:
         own = cell_folder.place(cell, folder)
         # A launcher's workers go on in their folders; this process goes on in its own.

@@ -84,7 +84,6 @@ def hand_out(cell: Cell, folder: RunFolder) -> Path:
         return path
     # It appears whole or not at all: half of it would look like a cell that has not been begun.
     partial = path.with_name(f".{cell.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     _copy(cell, folder, RunFolder.open(partial, config_of(cell)))
     os.replace(partial, path)
     return path
@@ -136,13 +135,17 @@ def take_in(cell: Cell, folder: RunFolder) -> list[str]:
         for record in own.results:
             folder.add_result(record)
     # Renamed first, so that what is half removed is not taken for a cell's folder.
-    removed = path.with_name(f".{cell.name}.removed")
-    shutil.rmtree(removed, ignore_errors=True)
-    os.replace(path, removed)
-    shutil.rmtree(removed, ignore_errors=True)
-    with suppress(OSError):  # others are still there
-        path.parent.rmdir()
+    os.replace(path, path.with_name(f".{cell.name}.removed"))
+    sweep(folder)
     return changed
+
+
+def sweep(folder: RunFolder) -> None:
+    """Removes what `hand_out` and `take_in` have left where they were stopped."""
+    for left in (folder.path / CELLS).glob(".*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with suppress(OSError):  # none, or cells are there
+        (folder.path / CELLS).rmdir()
 
 
 def _copy(cell: Cell, source: RunFolder, target: RunFolder) -> None:
