@@ -20,7 +20,7 @@ def train_missing(
 ) -> None:
     """Trains the cells of which the folder has no record yet.
 
-    What workers of an earlier run left in folders of their own is taken in first.
+    What workers of an earlier run have left is taken up.
 
     Args:
       train: what trains those that wait, in their order; None for what --launcher says.
@@ -31,14 +31,18 @@ def train_missing(
     launcher = None if train else launchers.chosen(folder.path)
     cell_folder.sweep(folder)
     for cell in cells:
-        own = cell_folder.place(cell, folder)
-        # A launcher's workers go on in their folders; this process goes on in its own.
-        if own.exists() and (launcher is None or cell_folder.finished(own)):
+        # A launcher goes on with the others where they are, and takes them in in their order.
+        if cell_folder.place(cell, folder).exists() and (
+            launcher is None or cell.name in _finished(folder)
+        ):
             cell_folder.take_in(cell, folder)
-    finished = {record["cell"] for record in folder.results}
-    waiting = [cell for cell in cells if cell.name not in finished]
+    waiting = [cell for cell in cells if cell.name not in _finished(folder)]
     console.print(f"{len(waiting)} of {len(cells)} cells to train")
     if train is None:
         train = functools.partial(gather.train, launcher=launcher) if launcher else train_cells
     with GridProgress(waiting) as progress:
         train(waiting, folder, progress)
+
+
+def _finished(folder: RunFolder) -> set[str]:
+    return {record["cell"] for record in folder.results}

@@ -123,9 +123,12 @@ def take_in(cell: Cell, folder: RunFolder) -> list[str]:
 
     Returns:
       The keys of the environment in which it differs from that of the run, see `RunFolder.begin`.
+
+    Raises:
+      InUse: a worker is still there.
     """
     path = place(cell, folder)
-    own = RunFolder(path)
+    own = RunFolder.open(path, RunFolder(path).config)
     changed = []
     if cell.name not in {record["cell"] for record in folder.results}:
         _copy(cell, own, folder)

@@ -11,6 +11,7 @@ from experiments.cells import in_words
 from experiments.launchers import cell_folder
 from experiments.launchers.work import Launcher, Lost, Work
 from experiments.progress import GridProgress
+from lstm_attn import lock
 from lstm_attn.runs import RunFolder
 
 POLL_SECONDS = 0.2
@@ -87,7 +88,7 @@ class Gathering:
 
     def run(self) -> None:
         try:
-            while any(place.outcome is None for place in self._places):
+            while any(place.outcome in (None, "finished") for place in self._places):
                 self._launch()
                 time.sleep(POLL_SECONDS)
                 for place in self._places:
@@ -112,7 +113,7 @@ class Gathering:
                 if user and user != place.in_use:  # by a worker of a driver that is no more
                     self._say(f"{place.cell.name}: {user}; waiting for it")
                 place.in_use = user
-                if cell_folder.finished(place.path):
+                if not user and cell_folder.finished(place.path):
                     self._finish(place)
                 elif not user:
                     ready.append(place)
@@ -170,10 +171,14 @@ class Gathering:
             if place.outcome is None:
                 return
             if place.outcome == "finished":
-                changed = set(cell_folder.take_in(place.cell, self._folder)) - self._differences
+                try:
+                    changed = set(cell_folder.take_in(place.cell, self._folder))
+                except lock.InUse:  # by a worker on its way out
+                    return
                 place.outcome = "taken in"
-                if changed:
-                    self._say(f"note: not as when this run was begun: {', '.join(sorted(changed))}")
+                if changed - self._differences:
+                    names = ", ".join(sorted(changed - self._differences))
+                    self._say(f"note: not as when this run was begun: {names}")
                     self._differences |= changed
 
     def _show(self) -> None:

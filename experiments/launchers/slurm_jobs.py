@@ -104,7 +104,7 @@ class SlurmJobs:
                     )
                     for folder in folders
                 ]
-        except FailedSubmissionError as error:
+        except (FailedJobError, FailedSubmissionError) as error:
             raise UsageError(f"--slurm: sbatch refused: {' '.join(str(error).split())}") from error
         return [SlurmJob(job) for job in jobs]
 
