@@ -88,7 +88,7 @@ def restore(
     states, notes = training.checkpoints.resume(checkpoint, program, cell.purpose)
     for note in notes:
         progress.console.print(f"note: {note}", soft_wrap=True)
-    step = 0 if states is None else int(states.step[0])
+    step = 0 if states is None else training.step_of(states)
     folder.drop_evaluations_after(cell.name, step)
     evaluations = folder.evaluations(cell.name)
     every = cell.training.evaluate_every

@@ -10,7 +10,7 @@ from absl import flags
 from ml_collections import config_flags
 from rich.console import Console
 
-from experiments import border, compilation_cache, environment, launchers
+from experiments import border, compilation_cache, environment, launchers, many_hosts
 from experiments.launchers.gather import CellsFailed
 from lstm_attn import training
 from lstm_attn.errors import UsageError
@@ -45,27 +45,36 @@ def run(settings: type, study: Callable[[Any, RunFolder, Console], None]) -> NoR
         # Before anything is begun, though it is the training that wants it.
         launcher = launchers.chosen(Path(WORKDIR.value))
         config: Any = border.checked(settings, CONFIG.value.to_dict())
-        folder = RunFolder.open(WORKDIR.value, dataclasses.asdict(config))
-        console = Console(highlight=False, markup=False)
-        try:
-            if launcher:
-                prepare(console)
-            else:
-                begin(folder, config.training, console)
-            study(config, folder, console)
-        except KeyboardInterrupt:
-            print(f"interrupted; the same command goes on from {folder.path}")
-            return border.INTERRUPTED_STATUS
-        except CellsFailed as error:
-            print(f"error: {error}", file=sys.stderr)
-            return FAILED_STATUS
-        return 0
+        if launcher and many_hosts.asked_for():
+            raise UsageError(
+                "--launcher: each cell is trained by one process; expected no --distributed"
+            )
+        training.use_host_cores()
+        many_hosts.start()
+
+        def work(folder: RunFolder) -> int:
+            console = Console(highlight=False, markup=False)
+            try:
+                if launcher:
+                    prepare(console)
+                else:
+                    begin(folder, config.training, console)
+                study(config, folder, console)
+            except KeyboardInterrupt:
+                print(f"interrupted; the same command goes on from {folder.path}")
+                return border.INTERRUPTED_STATUS
+            except CellsFailed as error:
+                print(f"error: {error}", file=sys.stderr)
+                return FAILED_STATUS
+            return 0
+
+        return many_hosts.work_together(WORKDIR.value, dataclasses.asdict(config), work)
 
     border.run(main)
 
 
 def begin(folder: RunFolder, config: TrainingConfig, console: Console) -> None:
-    """Devices, the compilation cache, and what the folder notes of the machine."""
+    """The compilation cache, and what the folder notes of the machine."""
     prepare(console)
     layout = training.choose_layout(config)
     changed = folder.begin(environment.describe(layout))
@@ -75,11 +84,10 @@ def begin(folder: RunFolder, config: TrainingConfig, console: Console) -> None:
 
 
 def prepare(console: Console) -> None:
-    """What comes before the first use of a device, which is all where workers train the cells.
+    """The compilation cache; it is all where workers train the cells.
 
-    Devices are left to them, and the folder notes the machines on which they worked.
+    The folder then notes the machines on which they worked, and they have the devices of this one.
     """
-    training.use_host_cores()
     note = compilation_cache.use(COMPILATION_CACHE.value)
     if note:
         console.print(f"note: {note}", soft_wrap=True)

@@ -23,7 +23,8 @@ from lstm_attn import report, tasks, trained
 from lstm_attn.analysis import norms_of_trials, reach
 from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.models import REFERENCE, ModelConfig
-from lstm_attn.report.gradient_reach import AFTER, BEFORE, MODELS, STARTS, reach_table
+from lstm_attn.report.gradient_reach import MODELS, STARTS, reach_table
+from lstm_attn.report.stages import AFTER, BEFORE
 from lstm_attn.runs import RunFolder
 from lstm_attn.training import TrainingConfig
 

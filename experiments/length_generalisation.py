@@ -25,6 +25,7 @@ from experiments.grid import check_lists, check_models
 from experiments.missing import train_missing
 from lstm_attn import tasks, trained
 from lstm_attn.analysis import Interval, length_generalisation, wilson_interval
+from lstm_attn.analysis.json_values import or_null
 from lstm_attn.errors import UsageError, check_whole, unknown_name
 from lstm_attn.models import ModelConfig
 from lstm_attn.modules import POSITIONS, continue_positions
@@ -218,9 +219,7 @@ def test_cell(cell: Cell, config: LengthConfig, folder: RunFolder) -> dict[str, 
 
 
 def _as_json(interval: Interval) -> dict[str, float | None]:
-    return {
-        name: value if math.isfinite(value) else None for name, value in interval._asdict().items()
-    }
+    return {name: or_null(value) for name, value in interval._asdict().items()}
 
 
 def closing_table(entries: Sequence[dict[str, Any]]) -> Table:

@@ -195,14 +195,16 @@ class RunFolder:
 
     def drop_evaluations_after(self, cell: str, step: int) -> None:
         """Forgets what was measured of the cell after the checkpoint from which it goes on."""
-        lines = list(self._lines())
-        kept = [line for line in lines if line["cell"] != cell or line["step"] <= step]
-        if len(kept) < len(lines):
-            text = "".join(json.dumps(line) + "\n" for line in kept)
-            write_whole(self.path / METRICS, text.encode())
-        else:
+
+        def is_kept(line: dict[str, Any]) -> bool:
+            return line["cell"] != cell or line["step"] <= step
+
+        if all(map(is_kept, self._lines())):
             with writing(self.path / METRICS):
                 cut_torn_line(self.path / METRICS)
+        else:
+            text = "".join(json.dumps(line) + "\n" for line in self._lines() if is_kept(line))
+            write_whole(self.path / METRICS, text.encode())
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         with self._open_metrics() as file:
