@@ -80,13 +80,13 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/test-installed: $(VENV)/installed
-	$(INSTALL) --editable '.[test]'
+	$(INSTALL) --editable '.[test,ray,slurm]'
 	@touch $@
 
 $(VENV)/peers-installed: $(VENV)/test-installed
-	$(INSTALL) --editable '.[test,peers]'
+	$(INSTALL) --editable '.[test,ray,slurm,peers]'
 	@touch $@
 
 $(VENV)/lint-installed: $(VENV)/test-installed
-	$(INSTALL) --editable '.[test,lint]'
+	$(INSTALL) --editable '.[test,ray,slurm,lint]'
 	@touch $@

@@ -16,9 +16,9 @@ from rich.table import Table
 
 from experiments import command
 from experiments.cell import Cell
-from experiments.cells import train_missing
 from experiments.closing import close
 from experiments.grid import check_lists, check_models
+from experiments.missing import train_missing
 from lstm_attn import report, tasks, trained
 from lstm_attn.analysis import norms_of_trials, reach
 from lstm_attn.errors import UsageError, check_whole

@@ -65,6 +65,16 @@ def compare(compilation_cache):
     return start
 
 
+@pytest.fixture(scope="session")
+def whole(compare, tmp_path_factory):
+    """A run that nothing interrupted, and what it printed."""
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    process = compare(workdir, *TINY)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return workdir, out
+
+
 @pytest.fixture
 def make_records(monkeypatch):
     """Exchanges the training of an experiment for records of known ends.
