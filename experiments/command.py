@@ -38,7 +38,7 @@ def run(settings: type, study: Callable[[Any, RunFolder, Console], None]) -> NoR
     def main() -> int:
         if not WORKDIR.value:
             raise UsageError("--workdir: expected a folder, got an empty name")
-        config: Any = border.checked(settings, CONFIG.value.to_dict())
+        config: Any = border.checked(settings, CONFIG.value)
         folder = RunFolder.open(WORKDIR.value, dataclasses.asdict(config))
         console = Console(highlight=False, markup=False)
         try:

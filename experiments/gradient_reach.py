@@ -8,6 +8,7 @@ of another run folder, see `lstm_attn.analysis.norms_of_trials` and `lstm_attn.t
 """
 
 import dataclasses
+import math
 from typing import Any
 
 from rich import box
@@ -56,7 +57,10 @@ class GradientReachConfig:
     def __post_init__(self) -> None:
         check_models(self.models)
         check_list("models", self.models)
-        check_list("forget_biases", self.forget_biases)
+        # As they stand in the names of cells, in which two may look alike.
+        check_list("forget_biases", [f"{bias:g}" for bias in self.forget_biases])
+        if not all(map(math.isfinite, self.forget_biases)):
+            raise UsageError(f"forget_biases: expected finite ones, got {self.forget_biases}")
         check_whole("sequences", self.sequences)
         # Chrono's longest time scale is T, and it begins at two steps.
         check_whole("task.length", self.task.length, 2)

@@ -31,6 +31,7 @@ from lstm_attn.runs import RunFolder
 from lstm_attn.training import TrainingConfig
 
 STUDY = "horizon"
+FINEST = 100  # lengths from T to 2 T; a step of 0.7 %
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,11 @@ class SearchedTask:
         check_whole("task.shortest", self.shortest)
         check_whole("task.longest", self.longest, self.shortest)
         check_whole("task.lengths_per_doubling", self.lengths_per_doubling)
+        if self.lengths_per_doubling > FINEST:
+            raise UsageError(
+                f"task.lengths_per_doubling: expected at most {FINEST}, "
+                f"got {self.lengths_per_doubling}"
+            )
 
     @property
     def lengths(self) -> tuple[int, ...]:

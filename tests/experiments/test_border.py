@@ -1,5 +1,7 @@
 """What a user can get wrong: one clear line, status 2, no traceback."""
 
+import runpy
+
 import pytest
 
 from experiments import border
@@ -55,7 +57,7 @@ def test_an_empty_workdir_is_one_line(compare):
 
 
 def config_with(**training):
-    config = border._load_config(str(FOLDER / "quick.py"))
+    config = runpy.run_path(str(FOLDER / "quick.py"))["get_config"]().to_dict()
     config["training"] |= training
     return config
 
