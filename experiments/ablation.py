@@ -19,7 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import border, command
-from experiments.cells import Cell, train_missing
+from experiments.cell import Cell
+from experiments.cells import train_missing
+from experiments.closing import close
 from experiments.grid import OneTaskConfig, check_models, check_one_rate
 from lstm_attn import models, report
 from lstm_attn.analysis import compare_records, median_steps
@@ -220,8 +222,7 @@ def ablation(config: AblationConfig, folder: RunFolder, console: Console) -> Non
     train_missing([column.cell for column in columns(config)], folder, console)
     found = findings(config, folder.results)
     folder.write_study(STUDY, found)
-    console.print(closing_table(found))
-    console.print(f"report: {report.write(folder.path)}", soft_wrap=True)
+    close(folder, console, closing_table(found))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import command
-from experiments.cells import Cell, train_missing
+from experiments.cell import Cell
+from experiments.cells import train_missing
+from experiments.closing import close
 from experiments.grid import check_list, check_models
 from lstm_attn import report, tasks, trained
 from lstm_attn.analysis import norms_of_trials, reach
@@ -161,8 +163,7 @@ def study(config: GradientReachConfig, folder: RunFolder, console: Console) -> N
             measured[cell.name, phase] = measure(config, cell, phase, folder)
             folder.write_study(STUDY, {**found, "measured": list(measured.values())})
     found = {**found, "measured": list(measured.values())}
-    console.print(closing_table(found))
-    console.print(f"report: {report.write(folder.path)}", soft_wrap=True)
+    close(folder, console, closing_table(found))
 
 
 def closing_table(found: dict[str, Any]) -> Table:

@@ -18,8 +18,9 @@ from rich.table import Table
 
 from experiments import command
 from experiments.cells import train_missing
+from experiments.closing import close
 from experiments.grid import CompareConfig, check_one_rate, grid_cells
-from lstm_attn import report, trained
+from lstm_attn import trained
 from lstm_attn.analysis import crossing, cuts_of, look_at_trials, median_interval, metrics_when_cut
 from lstm_attn.analysis.cuts import NOTHING
 from lstm_attn.analysis.inside import Inside, answer_steps, uniform_distance
@@ -195,8 +196,7 @@ def study(config: CompareConfig, folder: RunFolder, console: Console) -> None:
         }
         found["cells"].append({**head, **inside})
         folder.write_study(STUDY, found)
-    console.print(closing_table(found))
-    console.print(f"report: {report.write(folder.path)}", soft_wrap=True)
+    close(folder, console, closing_table(found))
 
 
 if __name__ == "__main__":

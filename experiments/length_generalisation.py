@@ -19,9 +19,11 @@ from rich.progress import track
 from rich.table import Table
 
 from experiments import command
-from experiments.cells import Cell, train_missing
+from experiments.cell import Cell
+from experiments.cells import train_missing
+from experiments.closing import close
 from experiments.grid import check_list, check_models
-from lstm_attn import report, tasks, trained
+from lstm_attn import tasks, trained
 from lstm_attn.analysis import Interval, length_generalisation, wilson_interval
 from lstm_attn.errors import UsageError, check_whole, unknown_name
 from lstm_attn.models import ModelConfig
@@ -261,9 +263,11 @@ def study(config: LengthConfig, folder: RunFolder, console: Console) -> None:
         entries.append(entry)
         folder.write_study(STUDY, {"cells": entries})
         console.print(f"tested {cell.name}: holds to {reach(entry)}, {entry['seconds']:.0f} s")
-    for name in config.task.names:
-        console.print(closing_table([entry for entry in entries if entry["task"] == name]))
-    console.print(f"report: {report.write(folder.path)}", soft_wrap=True)
+    tables = (
+        closing_table([entry for entry in entries if entry["task"] == name])
+        for name in config.task.names
+    )
+    close(folder, console, *tables)
 
 
 if __name__ == "__main__":
