@@ -88,6 +88,8 @@ def _check_config_flags(arguments: Sequence[str]) -> None:
     if len(configs) > 1:
         raise UsageError(f"--config: expected one file, got {' and '.join(configs)}")
     if not configs:
+        if overrides and "config" in flags.FLAGS:
+            raise UsageError(f"--config: expected a Python file, got --config.{overrides[0]} alone")
         return
     config = _load_config(configs[0])
     known = list(config)

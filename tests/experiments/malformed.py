@@ -19,7 +19,6 @@ from experiments.length_generalisation import LengthConfig
 from tests.configs.test_configs import FOLDER
 
 
-
 class Code(str):
     """What stands in a config's file as it is, where a value's repr would not do."""
 
@@ -115,7 +114,20 @@ NO_TEXT_OF: dict[type, tuple[str, ...]] = {
     float: ("", "x", "None", "(1.0,)", "1,5", "1e", "--1", "\x1b[31m"),
     bool: ("", "maybe", "None", "2", "yes", "()"),
     str: ("", "nan", "1e400", "('lstm',)", "{{7*7}}", "\n", "é" * 3000),
-    tuple: ("", "(", "((", "(1,,)", "{", "lambda: 1", "None", "({},)", "(()", "nan", "(1e400,)", "é"),
+    tuple: (
+        "",
+        "(",
+        "((",
+        "(1,,)",
+        "{",
+        "lambda: 1",
+        "None",
+        "({},)",
+        "(()",
+        "nan",
+        "(1e400,)",
+        "é",
+    ),
 }
 PLACEHOLDERS = tuple(map(Code, (
     "placeholder(int)", "required_placeholder(int)", "placeholder(str)",
@@ -178,7 +190,9 @@ CONFIGS = {study: config_of(study) for study in STUDIES}
 def leaves(tree: dict, prefix: str = "") -> dict[str, Any]:
     found = {}
     for key, value in tree.items():
-        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        found |= (
+            leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
     return found
 
 
@@ -243,7 +257,9 @@ def commands(draw: st.DrawFn) -> Malformed:
         return in_file(changed(config, key, wrong), f"{key} is out of range: {wrong!r}")
     if way == 4:
         # Those whose classes have no default.
-        key = draw(st.sampled_from(["model", "training", "task", *(k for k in keys if "task" in k)]))
+        key = draw(
+            st.sampled_from(["model", "training", "task", *(k for k in keys if "task" in k)])
+        )
         return in_file(without(config, key), f"{key} is not there")
     if way == 5:
         branch = draw(st.sampled_from(["", "task.", "model.", "training."]))
@@ -252,7 +268,9 @@ def commands(draw: st.DrawFn) -> Malformed:
         tree = changed(config, branch + "zz", None)
         (parent := tree[branch[:-1]] if branch else tree).pop("zz")
         parent[name] = value
-        return in_file(tree, f"{branch}{name!r} is no key", "unknown config key", "raises ValueError")
+        return in_file(
+            tree, f"{branch}{name!r} is no key", "unknown config key", "raises ValueError"
+        )
     if way == 6:
         branch = draw(st.sampled_from(["task", "model", "training"]))
         value = draw(st.sampled_from([3, None, "adding", (), {}, [config[branch]], True]))
@@ -265,9 +283,8 @@ def commands(draw: st.DrawFn) -> Malformed:
     if way == 8:
         code, said = draw(st.sampled_from(NO_CONFIGS))
         return Malformed(study, HEADER + code, (), (said,), "the file gives no config")
-    if kind is bool:
-        text = draw(not_of_type(kind))
-    else:
-        text = draw(not_of_type(kind))
+    text = draw(not_of_type(kind))
     dashes = draw(st.sampled_from(["-", "--"]))
-    return Malformed(study, None, (f"{dashes}config.{key}={text}",), says(key), f"{text!r} is no {kind}")
+    return Malformed(
+        study, None, (f"{dashes}config.{key}={text}",), says(key), f"{text!r} is no {kind}"
+    )
