@@ -127,9 +127,10 @@ def check_changes_act(config: AblationConfig) -> None:
     Not a part of the config's checks: tracing starts JAX, whose devices are laid out after those.
     """
     reference, *changed = columns(config)
+    unchanged = _traced(config, reference.cell.model)
     for column in changed:
         of_model = str(column.key).startswith("model.")
-        if of_model and _traced(config, column.cell.model) == _traced(config, reference.cell.model):
+        if of_model and _traced(config, column.cell.model) == unchanged:
             raise UsageError(f"changes: {column.key} does not act on {config.model_name}")
 
 

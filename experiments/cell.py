@@ -7,6 +7,9 @@ from lstm_attn.models import Model, ModelConfig
 from lstm_attn.tasks import Task
 from lstm_attn.training import Program, TrainingConfig
 
+# Of data that a trained model meets: no trial has it, and all models meet the same sequences.
+TEST_SEED = 1_000_003
+
 
 @dataclasses.dataclass(frozen=True)
 class Cell:

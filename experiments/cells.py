@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from rich.console import Console
 
-from experiments import profile
+from experiments import memory, profile
 from experiments.ahead import in_advance
 from experiments.cell import Cell
 from experiments.progress import GridProgress
@@ -44,6 +44,7 @@ def train_missing(
     finished = {record["cell"] for record in folder.results}
     waiting = [cell for cell in cells if cell.name not in finished]
     console.print(f"{len(waiting)} of {len(cells)} cells to train")
+    memory.check_fits(waiting)
     with GridProgress(waiting) as progress:
         train(waiting, folder, progress)
 

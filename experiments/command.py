@@ -4,11 +4,12 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+import jax
 from absl import flags
 from ml_collections import config_flags
 from rich.console import Console
 
-from experiments import border, compilation_cache, environment
+from experiments import border, compilation_cache, environment, memory
 from lstm_attn import training
 from lstm_attn.errors import UsageError
 from lstm_attn.runs import RunFolder
@@ -47,6 +48,11 @@ def run(settings: type, study: Callable[[Any, RunFolder, Console], None]) -> NoR
         except KeyboardInterrupt:
             print(f"interrupted; the same command goes on from {folder.path}")
             return border.INTERRUPTED_STATUS
+        except (MemoryError, jax.errors.JaxRuntimeError) as error:
+            short = memory.out_of_memory(error)
+            if short is None:
+                raise
+            raise short from error
         return 0
 
     border.run(main)

@@ -19,12 +19,13 @@ from experiments import command
 from experiments.cell import Cell
 from experiments.cells import train_missing
 from experiments.closing import close
-from experiments.grid import check_list, check_models
+from experiments.grid import check_lists, check_models
 from lstm_attn import report, tasks, trained
 from lstm_attn.analysis import norms_of_trials, reach
 from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.models import REFERENCE, ModelConfig
-from lstm_attn.report.gradient_reach import AFTER, BEFORE, MODELS, STARTS, reach_table
+from lstm_attn.report.gradient_reach import MODELS, STARTS, reach_table
+from lstm_attn.report.stages import AFTER, BEFORE
 from lstm_attn.runs import RunFolder
 from lstm_attn.training import TrainingConfig
 
@@ -58,9 +59,13 @@ class GradientReachConfig:
 
     def __post_init__(self) -> None:
         check_models(self.models)
-        check_list("models", self.models)
-        # As they stand in the names of cells, in which two may look alike.
-        check_list("forget_biases", [f"{bias:g}" for bias in self.forget_biases])
+        check_lists(self, "models", "forget_biases")
+        # As they stand in the names of cells.
+        if len({f"{bias:g}" for bias in self.forget_biases}) < len(self.forget_biases):
+            raise UsageError(
+                "forget_biases: expected ones that differ in their first six digits, got "
+                f"{self.forget_biases}"
+            )
         if not all(map(math.isfinite, self.forget_biases)):
             raise UsageError(f"forget_biases: expected finite ones, got {self.forget_biases}")
         check_whole("sequences", self.sequences)

@@ -17,10 +17,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from experiments import cells, command
+from experiments import cells, command, memory
 from experiments.cell import Cell
 from experiments.closing import close
-from experiments.grid import check_list, check_models
+from experiments.grid import check_lists, check_models
 from experiments.progress import GridProgress
 from lstm_attn import tasks, training
 from lstm_attn.analysis import horizon
@@ -80,8 +80,7 @@ class HorizonConfig:
     training: TrainingConfig
 
     def __post_init__(self) -> None:
-        check_list("models", self.models)
-        check_list("task.names", self.task.names)
+        check_lists(self, "models", "task.names")
         check_models(self.models)
         for name in self.task.names:
             tasks.build(name, self.task.shortest, self.task.variant)
@@ -129,6 +128,7 @@ def search(
     def solves(length: int) -> bool:
         cell = probe_cell(config, task_name, model_name, length)
         if cell.name not in {record["cell"] for record in folder.results}:
+            memory.check_fits([cell])
             cells.train_cell(cell, folder, progress, enough=settled)
             folder.write_study(STUDY, found(config, folder))
         verdict = probe(config, folder, cell.name).verdict

@@ -17,6 +17,7 @@ from rich.progress import track
 from rich.table import Table
 
 from experiments import command
+from experiments.cell import TEST_SEED
 from experiments.cells import train_missing
 from experiments.closing import close
 from experiments.grid import CompareConfig, check_one_rate, grid_cells
@@ -36,7 +37,6 @@ from lstm_attn.tasks.copy_problem import RECALLED, Copy
 STUDY = "inside"
 # Sequences that are looked at, and those by which accuracy is measured.
 LOOKED_AT, MEASURED = 100, 1000
-DATA_SEED = 1_000_003  # trials have the seeds 0, 1, 2, ...
 # Bins of time scales, in steps; what is beyond counts in the last one.
 EDGES = 10 ** np.linspace(0, 4, 33)
 GATE_NAMES = {
@@ -62,7 +62,7 @@ def look_inside(
       before, after: parameters stacked on a leading axis [R].
       shown: the trial of which a sample is kept.
     """
-    key = jax.random.key(DATA_SEED)
+    key = jax.random.key(TEST_SEED)
     stages = {
         stage: look_at_trials(model, task, params, key, LOOKED_AT)
         for stage, params in zip(STAGES, (before, after), strict=True)

@@ -19,7 +19,7 @@ from experiments import command
 from experiments.cell import Cell
 from experiments.cells import train_missing
 from experiments.closing import close
-from experiments.grid import OneTaskConfig, check_list, check_models
+from experiments.grid import OneTaskConfig, check_lists, check_models
 from lstm_attn import report
 from lstm_attn.analysis import by_learning_rate
 from lstm_attn.errors import UsageError
@@ -41,7 +41,7 @@ class LearningRatesConfig:
     training: TrainingConfig
 
     def __post_init__(self) -> None:
-        check_list("models", self.models)
+        check_lists(self, "models")
         check_models(self.models)
         rates = self.training.learning_rates
         if len(rates) < 2:

@@ -42,7 +42,7 @@ def restore(path: Path, program: Program) -> TrialState:
             )
         leaves.append(found)
     states = jax.tree.unflatten(jax.tree.structure(program.shapes), leaves)
-    return jax.device_put(states, program.layout.by_trial)
+    return jax.device_put(states, program.shardings)
 
 
 def load_params(path: Path) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from jax import lax
 
 from lstm_attn.training.config import TrainingConfig
 
+BY_TRIAL = jax.sharding.PartitionSpec("trial")
+
 
 def use_host_cores() -> None:
     """Makes one JAX device of every CPU core this process may use. Call it before JAX computes.
@@ -48,10 +50,19 @@ class Layout:
     @property
     def by_trial(self) -> jax.sharding.NamedSharding:
         """The sharding of arrays whose first axis is the trial."""
-        return jax.sharding.NamedSharding(self.mesh, jax.sharding.PartitionSpec("trial"))
+        return jax.sharding.NamedSharding(self.mesh, BY_TRIAL)
 
-    def over_trials(self, function: Callable) -> Callable:
-        """The function of one trial, made a function of the stack of all of them, on the mesh."""
+    def over_trials(
+        self,
+        function: Callable,
+        inputs: Any = BY_TRIAL,
+        outputs: Any = BY_TRIAL,
+    ) -> Callable:
+        """The function of one trial, made a function of the stack of all of them, on the mesh.
+
+        Args:
+          inputs, outputs: where its one argument and what it gives lie, a prefix of each as a tree.
+        """
 
         def of_a_device(stacked: Any) -> Any:
             return (
@@ -63,8 +74,8 @@ class Layout:
         return jax.shard_map(
             of_a_device,
             mesh=self.mesh,
-            in_specs=jax.sharding.PartitionSpec("trial"),
-            out_specs=jax.sharding.PartitionSpec("trial"),
+            in_specs=(inputs,),
+            out_specs=outputs,
             check_vma=False,
         )
 
@@ -82,7 +93,8 @@ class Layout:
 
 def choose_layout(config: TrainingConfig) -> Layout:
     """As many local devices as can be kept equally busy: trials first, then parts of the batch."""
-    both = math.gcd(config.batch_size, config.evaluation_batch)
+    at_once = config.batch_size // config.accumulation_steps
+    both = math.gcd(at_once, config.evaluation_batch)
     return lay_out(config.trials, batch_size=both, placed=config.trials_on_device)
 
 

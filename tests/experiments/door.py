@@ -39,7 +39,7 @@ def knock(settings: type, arguments: list[str]) -> Outcome:
         # Overrides are flags that the parsing defines; the saver takes them away again.
         flagsaver.flagsaver(),
         mock.patch.object(sys, "argv", ["study", *arguments]),
-        mock.patch.object(command, "begin", lambda *_: None),
+        mock.patch.object(command, "begin"),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):

@@ -8,7 +8,6 @@ from math import inf, nan
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
-from ml_collections import ConfigDict
 
 from experiments.ablation import AblationConfig
 from experiments.gradient_reach import GradientReachConfig
@@ -107,6 +106,8 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "training.evaluate_every": (0, -1, 7, 10**9),
     "training.evaluation_sequences": (0, -1, 1009, 2**31),
     "training.trials_on_device": ("pmap",),
+    "training.accumulation_steps": (0, -1, 7, 2**31),
+    "training.parameters": ("shared",),
 }  # fmt: skip
 # Text that is no value of the type, as an override; hypothesis adds more.
 NO_TEXT_OF: dict[type, tuple[str, ...]] = {

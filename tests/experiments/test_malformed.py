@@ -42,9 +42,11 @@ def check_refused(outcome, says, why):
     assert outcome.settings is None, f"accepted, though {why}"
     assert outcome.status == 2
     assert outcome.out == ""
-    assert outcome.err.startswith("error: ") and outcome.err.endswith("\n")
+    assert outcome.err.startswith("error: ")
+    assert outcome.err.endswith("\n")
     line = outcome.err[len("error: ") : -1]
-    assert line.isprintable() and 5 < len(line) < 3000
+    assert line.isprintable()
+    assert 5 < len(line) < 3000
     assert "Traceback" not in line
     assert any(word in line for word in says), f"{why}: {line}"
 
