@@ -41,10 +41,10 @@ def machine_bytes() -> int | None:
             return None
         here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     else:
-        limits = [(device.memory_stats() or {}).get("bytes_limit") for device in devices]
-        if None in limits:
+        stats = [device.memory_stats() or {} for device in devices]
+        if not all("bytes_limit" in of_device for of_device in stats):
             return None
-        here = sum(limits)
+        here = sum(of_device["bytes_limit"] for of_device in stats)
     return here * jax.process_count()
 
 
