@@ -6,6 +6,7 @@
     memory          what long sequences need
     decoding        tokens a second, one step at a time
     trial_layouts   how trials lie on devices
+    resident_size   whether a long run keeps its size
 
 Every contender lives in a process of its own and is checked to compute the same values; then all
 take turns, so that the machine's noise hits them alike.
