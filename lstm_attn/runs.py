@@ -33,6 +33,7 @@ FORMAT, FORMAT_FILE = 2, "format.json"
 CONFIG, ENVIRONMENT = "config.json", "environment.json"
 METRICS, RESULTS = "metrics.jsonl", "results.json"
 PROFILE = "profile"
+CHANCE_OF_COPY = 1 / 8  # of a guess at one of its eight symbols
 LONGEST = 200  # letters of a string; nothing that a run writes has as many
 
 
@@ -117,7 +118,10 @@ class RunFolder:
     def results(self) -> list[dict[str, Any]]:
         """The records of the cells that are finished, in the order in which they ended."""
         path = self.path / RESULTS
-        return _read_json(path) if path.exists() else []
+        records = _read_json(path) if path.exists() else []
+        if isinstance(records, list):
+            return [_named(record) if isinstance(record, dict) else record for record in records]
+        return records
 
     def begin(self, environment: dict[str, Any]) -> list[str]:
         """Notes the environment, or compares it with that in which the run was begun.
@@ -162,9 +166,10 @@ class RunFolder:
 
     def checkpoint(self, cell: str) -> Path:
         """Raises UsageError for a name, from a folder that anyone may have made, that leads out."""
-        if Path(f"{cell}.").name != f"{cell}.":
+        name = f"{cell}.safetensors"
+        if Path(name).name != name or "\0" in name:
             raise UsageError(f"{self.path}: expected the name of a cell, got {cell!r}")
-        return self.path / "checkpoints" / f"{cell}.safetensors"
+        return self.path / "checkpoints" / name
 
     def add_evaluation(self, cell: str, evaluation: Evaluation) -> None:
         line = json.dumps(
@@ -244,6 +249,14 @@ def harmless(value: Any) -> Any:
     if isinstance(value, dict):
         return {harmless(key): harmless(entry) for key, entry in value.items()}
     return list(map(harmless, value)) if isinstance(value, list) else value
+
+
+def _named(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with what those of lstm_attn's first day did not say: it follows from the others."""
+    if "cell" in record or not {"task", "length", "model"} <= record.keys():
+        return record
+    cell = f"{record['task']}-{record['length']}-{record['model']}"
+    return {"cell": cell, "chance": CHANCE_OF_COPY if record["task"] == "copy" else None, **record}
 
 
 def _read_json(path: Path) -> Any:
