@@ -17,6 +17,7 @@ from experiments.benchmark_sections import SECTIONS
 from experiments.study_sections import studies_section
 from lstm_attn import report
 from lstm_attn.errors import UsageError
+from lstm_attn.report import tables
 from lstm_attn.report.studies import STUDIES
 from lstm_attn.runs import CONFIG, ENVIRONMENT, METRICS, RESULTS, RunFolder
 
@@ -42,19 +43,21 @@ def quick_section(folder: RunFolder) -> str:
     pictures = " ".join(
         f'<img src="results/quick/loss-{task}-{longest}.png" width="49%" '
         f'alt="Learning curves: {task}, T = {longest}">'
-        for task in folder.config["task"]["names"]
+        for task in map(tables.as_markdown, folder.config["task"]["names"])
     )
     verdicts = " ".join(
-        report.verdict(records, task) for task in report.tables.names(records, "task")
+        tables.as_markdown(report.verdict(records, task)) for task in tables.names(records, "task")
     )
     minutes = sum(record["seconds"] for record in records) / 60
     return (
         f"{verdicts}\n\n{pictures}\n\n{report.markdown_table(records)}\n\n"
         "Trials that solve the task, with the 95 % Wilson interval of the rate; the horizon is "
         "the longest length that at least half of the trials solve. "
-        f"{environment['started'][:10]}, "
-        f"{minutes:.1f} minutes on {environment['device']['cores']} cores "
-        f"({environment['device']['kind']}), jax {environment['versions']['jax']}."
+        + tables.as_markdown(
+            f"{environment['started'][:10]}, "
+            f"{minutes:.1f} minutes on {environment['device']['cores']} cores "
+            f"({environment['device']['kind']}), jax {environment['versions']['jax']}."
+        )
     )
 
 
