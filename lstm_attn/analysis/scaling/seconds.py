@@ -1,5 +1,6 @@
 """Seconds of a training step: a roofline an operation, launches, and collectives on a mesh."""
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -86,17 +87,19 @@ def all_gather_seconds(size: float, devices: int, links: tuple[Link, ...]) -> fl
 
     Source: Thakur, Rabenseifner & Gropp 2005, sections 4.1 and 4.3.
     """
-    if devices == 1:
-        return 0.0
-    if not links:
-        raise UsageError(f"devices: expected as many as the links join, {devices} times too many")
-    inner, *outer = links
-    here = min(devices, inner.devices)
-    if devices % here:
-        raise UsageError(f"devices: expected a multiple of {inner.devices}, got {devices}")
-    seconds = (here - 1) / here * size / inner.bytes_per_second
-    seconds += inner.hops(here) * inner.hop_seconds
-    return seconds + all_gather_seconds(size / here, devices // here, tuple(outer))
+    joined = math.prod(link.devices for link in links)
+    if devices > joined:
+        raise UsageError(f"devices: expected at most {joined}, as the links join, got {devices}")
+    seconds = 0.0
+    for link in links:
+        here = min(devices, link.devices)
+        if devices % here:
+            raise UsageError(f"devices: expected a multiple of {here}, got {devices}")
+        if here > 1:
+            seconds += (here - 1) / here * size / link.bytes_per_second
+            seconds += link.hops(here) * link.hop_seconds
+        size, devices = size / here, devices // here
+    return seconds
 
 
 def all_reduce_seconds(size: float, devices: int, links: tuple[Link, ...]) -> float:
