@@ -29,7 +29,6 @@ class Job:
     clip_norm: float = 1.0
     evaluate_every: int = 100
     evaluation_sequences: int = 2000
-    until_solved: bool = True
 
     def __post_init__(self) -> None:
         self.task()
@@ -53,7 +52,7 @@ class Job:
             clip_norm=self.clip_norm,
             evaluate_every=self.evaluate_every,
             evaluation_sequences=self.evaluation_sequences,
-            stop_when_solved=self.until_solved,
+            stop_when_solved=True,
         )
 
 

@@ -4,13 +4,9 @@ from benchmarks.job import Evaluated, Job, Report
 from lstm_attn import models, training
 
 
-def configure() -> None:
-    """Called before JAX computes."""
-    training.use_host_cores()
-
-
 def run(job: Job, report: Report) -> None:
     """Trains all trials."""
+    training.use_host_cores()
     task, config = job.task(), job.training()
     program = training.make_program(models.build("lstm", task, job.model()), task, config)
     ended: set[int] = set()
@@ -20,5 +16,5 @@ def run(job: Job, report: Report) -> None:
                 continue
             accuracy = float(evaluation.metrics["accuracy"][trial])
             report(Evaluated(trial, evaluation.step, accuracy, bool(solved)))
-            if job.until_solved and (solved or evaluation.diverged[trial]):
+            if solved or evaluation.diverged[trial]:
                 ended.add(trial)

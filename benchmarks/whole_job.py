@@ -1,13 +1,10 @@
 """How long does a whole study take: eight trials of adding, T = 200, each trained to `solved`?
 
     python -m benchmarks.whole_job --output=results/benchmarks/whole_job.json
-    python -m benchmarks.whole_job --short
 
 Ours (`benchmarks.our_loop`): all trials in one program. The peer (`benchmarks.flax_loop`): the
 usual Flax loop. Same model, optimiser, batches, schedule, criterion and evaluations
-(`benchmarks.job`), each side in a process of its own, one after the other. --short gives every
-trial a fixed number of steps and compares steps a second, in turns; the peer, whose trials follow
-each other, then trains fewer.
+(`benchmarks.job`), each side in a process of its own, one after the other.
 """
 
 import dataclasses
@@ -40,14 +37,12 @@ from lstm_attn.report.panel import STYLE
 DPI = 160
 OURS, PEER = "ours", "flax"
 SIDES = {OURS: "benchmarks.our_loop", PEER: "benchmarks.flax_loop"}
-SHORT_STEPS, SHORT_PEER_TRIALS, SHORT_ROUNDS = 300, 2, 3
 
-SHORT = flags.DEFINE_bool("short", False, "Steps a second, not the time to solve.")
 OUTPUT = flags.DEFINE_string("output", None, "Where the figures go, NAME.json; NAME.png beside it.")
 TRIALS = flags.DEFINE_integer("trials", Job.trials, "How many.", lower_bound=1)
 LENGTH = flags.DEFINE_integer("length", Job.length, "T of the adding problem.", lower_bound=2)
 FEATURES = flags.DEFINE_integer("features", Job.features, "H of the LSTM.", lower_bound=1)
-STEPS = flags.DEFINE_integer("steps", None, "At most so many a trial.", lower_bound=1)
+STEPS = flags.DEFINE_integer("steps", Job.steps, "At most so many a trial.", lower_bound=1)
 SIDE = flags.DEFINE_enum("side", None, list(SIDES), "In a child: whose loop.")
 JOB = flags.DEFINE_string("job", None, "In a child: the job, as JSON.")
 
@@ -61,7 +56,6 @@ def work(side: str, job: Job) -> None:
     # Compilation is part of the job: none may come from an earlier run.
     jax.config.update("jax_enable_compilation_cache", False)
     loop = importlib.import_module(SIDES[side])
-    loop.configure()
     began = time.monotonic()
 
     def tell(**values: Any) -> None:
@@ -112,44 +106,10 @@ def _show(
         f"trial {told['trial']} step {told['step']} accuracy {told['accuracy']:.3f}, "
         f"{solved} of {job.trials} solved, {told['seconds']:.0f} s"
     )
-    ended = told["step"] == job.steps or (told["solved"] and job.until_solved)
-    if ended and job.until_solved:
+    if told["solved"] or told["step"] == job.steps:
         verdict = "solved" if told["solved"] else "not solved"
         steps, seconds = told["step"], told["seconds"]
         progress.say(f"trial {told['trial']} {verdict} after {steps} steps, at {seconds:.0f} s")
-
-
-def rates_in_turns(job: Job) -> dict[str, list[dict[str, Any]]]:
-    """Side -> what SHORT_ROUNDS runs of a few steps took, the sides in turns."""
-    fixed = dataclasses.replace(job, until_solved=False)
-    fewer = dataclasses.replace(fixed, trials=min(job.trials, SHORT_PEER_TRIALS))
-    with Progress(SHORT_ROUNDS * len(SIDES)) as progress:
-        rounds = [
-            {side: do(side, fixed if side == OURS else fewer, progress) for side in SIDES}
-            for _ in range(SHORT_ROUNDS)
-        ]
-    return {side: [done[side] for done in rounds] for side in SIDES}
-
-
-def rates_table(runs: dict[str, list[dict[str, Any]]], job: Job) -> Table:
-    """Steps a second and seconds of compilation, medians over the runs."""
-    medians = {
-        side: {
-            key: statistics.median(run[key] for run in mine)
-            for key in ("steps_per_second", "compile_seconds")
-        }
-        for side, mine in runs.items()
-    }
-    speed = medians[OURS]["steps_per_second"] / medians[PEER]["steps_per_second"]
-    table = Table(
-        title=f"Adding, T = {job.length}: ours takes {speed:.2f} times as many steps a second",
-        box=box.SIMPLE_HEAD,
-    )
-    for heading in ("side", "steps/s", "compiling, s"):
-        table.add_column(heading, justify="left" if heading == "side" else "right")
-    for side, row in medians.items():
-        table.add_row(side, f"{row['steps_per_second']:.1f}", f"{row['compile_seconds']:.1f}")
-    return table
 
 
 def make_record(job: Job, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -220,18 +180,12 @@ def main() -> int:
         work(SIDE.value, Job(**json.loads(JOB.value)))
         return 0
     output = Path(OUTPUT.value) if OUTPUT.value else None
-    if output and (SHORT.value or output.suffix != ".json"):
-        expected = "none with --short" if SHORT.value else "NAME.json"
-        raise UsageError(f"--output: expected {expected}, got {OUTPUT.value!r}")
-    steps = STEPS.value or (SHORT_STEPS if SHORT.value else Job.steps)
-    job = Job(trials=TRIALS.value, length=LENGTH.value, features=FEATURES.value, steps=steps)
-    console = Console(highlight=False, markup=False)
-    if SHORT.value:
-        console.print(rates_table(rates_in_turns(job), job))
-        return 0
+    if output and output.suffix != ".json":
+        raise UsageError(f"--output: expected NAME.json, got {OUTPUT.value!r}")
+    job = Job(trials=TRIALS.value, length=LENGTH.value, features=FEATURES.value, steps=STEPS.value)
     with Progress(len(SIDES)) as progress:
         record = make_record(job, {side: do(side, job, progress) for side in SIDES})
-    console.print(job_table(record))
+    Console(highlight=False, markup=False).print(job_table(record))
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(record, indent=1) + "\n")

@@ -15,6 +15,7 @@ import dataclasses
 from ml_collections import ConfigDict
 
 from lstm_attn.models import ModelConfig
+from lstm_attn.training import TrainingConfig
 
 
 def get_config() -> ConfigDict:
@@ -23,20 +24,9 @@ def get_config() -> ConfigDict:
             "model_name": "lstm",
             "task": {"name": "adding", "variant": "arjovsky2016", "length": 100},
             "model": dataclasses.asdict(ModelConfig(features=32)),
-            "training": {
-                "steps": 3000,
-                "batch_size": 32,
-                "seeds": 6,
-                "learning_rates": (1e-2,),
-                "schedule": "cosine",
-                "warmup_steps": 100,
-                "clip_norm": 1.0,
-                "weight_decay": 0.0,
-                "evaluate_every": 100,
-                "evaluation_sequences": 2000,
-                "stop_when_solved": True,
-                "trials_on_device": "auto",
-            },
+            "training": dataclasses.asdict(
+                TrainingConfig(steps=3000, seeds=6, learning_rates=(1e-2,), stop_when_solved=True)
+            ),
             "changes": (
                 ("model.forget_bias", 0.0),
                 ("model.forget_bias", 3.0),

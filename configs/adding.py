@@ -21,6 +21,7 @@ import dataclasses
 from ml_collections import ConfigDict
 
 from lstm_attn.models import ModelConfig
+from lstm_attn.training import TrainingConfig
 
 
 def get_config() -> ConfigDict:
@@ -33,19 +34,10 @@ def get_config() -> ConfigDict:
                 "lengths": (100, 200, 400, 750),
             },
             "model": dataclasses.asdict(ModelConfig(features=64, num_heads=2, num_layers=2)),
-            "training": {
-                "steps": 4000,
-                "batch_size": 32,
-                "seeds": 3,
-                "learning_rates": (3e-3, 1e-2),
-                "schedule": "cosine",
-                "warmup_steps": 100,
-                "clip_norm": 1.0,
-                "weight_decay": 0.0,
-                "evaluate_every": 100,
-                "evaluation_sequences": 2000,
-                "stop_when_solved": True,
-                "trials_on_device": "auto",
-            },
+            "training": dataclasses.asdict(
+                TrainingConfig(
+                    steps=4000, seeds=3, learning_rates=(3e-3, 1e-2), stop_when_solved=True
+                )
+            ),
         }
     )

@@ -18,6 +18,7 @@ import dataclasses
 from ml_collections import ConfigDict
 
 from lstm_attn.models import ModelConfig
+from lstm_attn.training import TrainingConfig
 
 
 def get_config() -> ConfigDict:
@@ -33,19 +34,15 @@ def get_config() -> ConfigDict:
             },
             "budget_seconds": 0.0,
             "model": dataclasses.asdict(ModelConfig(features=48, num_heads=2, num_layers=1)),
-            "training": {
-                "steps": 1500,
-                "batch_size": 32,
-                "seeds": 4,
-                "learning_rates": (1e-2,),
-                "schedule": "constant",
-                "warmup_steps": 100,
-                "clip_norm": 1.0,
-                "weight_decay": 0.0,
-                "evaluate_every": 100,
-                "evaluation_sequences": 1000,
-                "stop_when_solved": True,
-                "trials_on_device": "auto",
-            },
+            "training": dataclasses.asdict(
+                TrainingConfig(
+                    steps=1500,
+                    seeds=4,
+                    learning_rates=(1e-2,),
+                    schedule="constant",
+                    evaluation_sequences=1000,
+                    stop_when_solved=True,
+                )
+            ),
         }
     )

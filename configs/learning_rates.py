@@ -17,6 +17,7 @@ import dataclasses
 from ml_collections import ConfigDict
 
 from lstm_attn.models import ModelConfig
+from lstm_attn.training import TrainingConfig
 
 
 def get_config() -> ConfigDict:
@@ -25,19 +26,13 @@ def get_config() -> ConfigDict:
             "models": ("lstm", "gru", "transformer", "lstm_attention"),
             "task": {"name": "adding", "variant": "arjovsky2016", "length": 50},
             "model": dataclasses.asdict(ModelConfig(features=32, num_heads=2, num_layers=1)),
-            "training": {
-                "steps": 1500,
-                "batch_size": 32,
-                "seeds": 4,
-                "learning_rates": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
-                "schedule": "cosine",
-                "warmup_steps": 100,
-                "clip_norm": 1.0,
-                "weight_decay": 0.0,
-                "evaluate_every": 100,
-                "evaluation_sequences": 2000,
-                "stop_when_solved": True,
-                "trials_on_device": "auto",
-            },
+            "training": dataclasses.asdict(
+                TrainingConfig(
+                    steps=1500,
+                    seeds=4,
+                    learning_rates=(1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
+                    stop_when_solved=True,
+                )
+            ),
         }
     )

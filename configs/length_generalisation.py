@@ -25,6 +25,7 @@ import dataclasses
 from ml_collections import ConfigDict
 
 from lstm_attn.models import ModelConfig
+from lstm_attn.training import TrainingConfig
 
 
 def get_config() -> ConfigDict:
@@ -45,19 +46,14 @@ def get_config() -> ConfigDict:
                 "most_padding": 4.0,
             },
             "model": dataclasses.asdict(ModelConfig(features=32, num_heads=2, num_layers=1)),
-            "training": {
-                "steps": 2000,
-                "batch_size": 32,
-                "seeds": 4,
-                "learning_rates": (1e-2,),
-                "schedule": "cosine",
-                "warmup_steps": 100,
-                "clip_norm": 1.0,
-                "weight_decay": 0.0,
-                "evaluate_every": 200,
-                "evaluation_sequences": 1000,
-                "stop_when_solved": False,
-                "trials_on_device": "auto",
-            },
+            "training": dataclasses.asdict(
+                TrainingConfig(
+                    steps=2000,
+                    seeds=4,
+                    learning_rates=(1e-2,),
+                    evaluate_every=200,
+                    evaluation_sequences=1000,
+                )
+            ),
         }
     )

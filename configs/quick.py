@@ -21,6 +21,7 @@ import dataclasses
 from ml_collections import ConfigDict
 
 from lstm_attn.models import ModelConfig
+from lstm_attn.training import TrainingConfig
 
 
 def get_config() -> ConfigDict:
@@ -33,19 +34,8 @@ def get_config() -> ConfigDict:
                 "lengths": (10, 50),
             },
             "model": dataclasses.asdict(ModelConfig(features=32, num_heads=2, num_layers=1)),
-            "training": {
-                "steps": 2000,
-                "batch_size": 32,
-                "seeds": 4,
-                "learning_rates": (1e-2,),
-                "schedule": "cosine",
-                "warmup_steps": 100,
-                "clip_norm": 1.0,
-                "weight_decay": 0.0,
-                "evaluate_every": 100,
-                "evaluation_sequences": 2000,
-                "stop_when_solved": True,
-                "trials_on_device": "auto",
-            },
+            "training": dataclasses.asdict(
+                TrainingConfig(steps=2000, seeds=4, learning_rates=(1e-2,), stop_when_solved=True)
+            ),
         }
     )

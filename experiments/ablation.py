@@ -19,7 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import border, command
-from experiments.cells import Cell, train_missing
+from experiments.cell import Cell
+from experiments.cells import train_missing
+from experiments.closing import close
 from experiments.grid import OneTaskConfig, check_models, check_one_rate
 from lstm_attn import models, report
 from lstm_attn.analysis import compare_records, median_steps
@@ -125,9 +127,10 @@ def check_changes_act(config: AblationConfig) -> None:
     Not a part of the config's checks: tracing starts JAX, whose devices are laid out after those.
     """
     reference, *changed = columns(config)
+    unchanged = _traced(config, reference.cell.model)
     for column in changed:
         of_model = str(column.key).startswith("model.")
-        if of_model and _traced(config, column.cell.model) == _traced(config, reference.cell.model):
+        if of_model and _traced(config, column.cell.model) == unchanged:
             raise UsageError(f"changes: {column.key} does not act on {config.model_name}")
 
 
@@ -220,8 +223,7 @@ def ablation(config: AblationConfig, folder: RunFolder, console: Console) -> Non
     train_missing([column.cell for column in columns(config)], folder, console)
     found = findings(config, folder.results)
     folder.write_study(STUDY, found)
-    console.print(closing_table(found))
-    console.print(f"report: {report.write(folder.path)}", soft_wrap=True)
+    close(folder, console, closing_table(found))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from experiments.benchmark_record import Row, by_case, fastest, speed_over_peers
+from lstm_attn.report.tables import markdown
 
 Record = dict[str, Any]
 NOTHING = "–"
@@ -44,7 +45,7 @@ def training_section(record: Record) -> str:
     headings = ["cell, B, T, D, H", "ms a step", "ours", "ms a step", "fastest peer", "speed",
                 "time over floor", "compile, s"]  # fmt: skip
     return _joined(
-        _table(headings, lines, left=(0, 2, 4)),
+        markdown(headings, lines, left=(0, 2, 4)),
         _speeds(record["rows"], f" (target {SPEED_TARGET})"),
         "Milliseconds are medians with their quartiles. Targets stand in brackets; that of "
         "compiling is the quicker of the linen cells in one program.",
@@ -75,7 +76,7 @@ def recurrent_section(record: Record) -> str:
     headings = ["layer", "B, T, D, H", "ms", "ours", "ms", "fastest peer", "speed",
                 "time over floor"]  # fmt: skip
     return _joined(
-        _table(headings, lines, left=(0, 1, 3, 5)),
+        markdown(headings, lines, left=(0, 1, 3, 5)),
         _picture(record, "Time over the floor by library, layer and shape"),
         _left_out(record),
         _circumstances(record),
@@ -112,7 +113,7 @@ def attention_section(record: Record) -> str:
     headings = ["attention", "B, T", "ms", "ours", "jax.nn, ms", "ours / jax.nn", "torch, ms",
                 "time over floor"]  # fmt: skip
     return _joined(
-        _table(headings, lines, left=(0, 1, 3)),
+        markdown(headings, lines, left=(0, 1, 3)),
         _picture(record, "Milliseconds of attention against length"),
         _left_out(record),
         _circumstances(record),
@@ -150,7 +151,7 @@ def memory_section(record: Record) -> str:
         )
     headings = ["case", "contender", "peak, MiB", "XLA's account, MiB", "ms"]
     return _joined(
-        _table(headings, lines, left=(0, 1)),
+        markdown(headings, lines, left=(0, 1)),
         sentence,
         _picture(record, "Memory and time of long sequences"),
         _left_out(record),
@@ -168,7 +169,7 @@ def decoding_section(record: Record) -> str:
         tokens = [f"{batch / row['median_seconds']:,.0f}" if row else NOTHING for row in mine]
         lines.append([name, str(batch), *tokens])
     return _joined(
-        _table(["model", "B", *(f"{room:,}" for room in rooms)], lines, left=(0,)),
+        markdown(["model", "B", *(f"{room:,}" for room in rooms)], lines),
         "Tokens a second, by the positions that there is room for.",
         _picture(record, "Tokens a second against positions"),
         _left_out(record),
@@ -185,7 +186,7 @@ def whole_job_section(record: Record) -> str:
         lines.append([side, f"{row['seconds']:.0f}", solved])
     speed = _with_target(record["speed"], JOB_TARGET, "≥", 1)
     return _joined(
-        _table(["side", "seconds", "solved"], lines, left=(0,)),
+        markdown(["side", "seconds", "solved"], lines),
         f"Adding, T = {record['length']:,}, an LSTM of H = {record['features']}, at most "
         f"{record['steps']:,} steps a trial, compilation included: ours is {speed} times as fast.",
         '<img src="results/benchmarks/whole_job.png" alt="Solved trials against seconds">',
@@ -257,11 +258,6 @@ def _with_target(value: float | None, target: float | None, sign: str, digits: i
     return f"{value:,.{digits}f}" + (
         f" ({sign} {target:,.{digits}f})" if target is not None else ""
     )
-
-
-def _table(headings: Sequence[str], lines: Sequence[Sequence[str]], left: Sequence[int]) -> str:
-    rule = ["---" if index in left else "---:" for index in range(len(headings))]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (headings, rule, *lines))
 
 
 def _picture(record: Record, text: str) -> str:

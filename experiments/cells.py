@@ -1,4 +1,4 @@
-"""A grid cell: one model on one task, all its trials one program; trained into a run folder."""
+"""Grid cells, trained into a run folder."""
 
 import dataclasses
 import time
@@ -9,61 +9,43 @@ from rich.console import Console
 
 from experiments import profile
 from experiments.ahead import in_advance
+from experiments.cell import Cell
 from experiments.progress import GridProgress
 from lstm_attn import models, training
 from lstm_attn.analysis import summarise
 from lstm_attn.errors import UsageError
 from lstm_attn.history import History, stack
-from lstm_attn.models import Model, ModelConfig
 from lstm_attn.runs import METRICS, RunFolder
-from lstm_attn.tasks import Task
-from lstm_attn.training import Program, TrainingConfig
+from lstm_attn.training import Program
 
 # Heads that are many for the width leave few widths to choose from.
 NEAR_EQUAL = 0.1
 
 
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """What is trained, and under which name it stands in the run folder."""
-
-    name: str
-    model_name: str
-    task: Task
-    model: ModelConfig
-    training: TrainingConfig
-
-    def build(self) -> Model:
-        return models.build(self.model_name, self.task, self.model)
-
-    def make_program(self) -> Program:
-        return training.make_program(self.build(), self.task, self.training)
-
-    def compiled(self) -> Program:
-        """The program, compiled now."""
-        return self.make_program().compiled()
+def train_cells(cells: Sequence[Cell], folder: RunFolder, progress: GridProgress) -> None:
+    """Trains one cell after the other; the next one is compiled meanwhile."""
+    programs = in_advance(Cell.compiled, cells)
+    for cell, prepared in zip(cells, programs, strict=True):
+        train_cell(cell, folder, progress, prepared=prepared)
 
 
-def train_missing(cells: Sequence[Cell], folder: RunFolder, console: Console) -> None:
-    """Trains the cells of which the folder has no record yet."""
+def train_missing(
+    cells: Sequence[Cell],
+    folder: RunFolder,
+    console: Console,
+    *,
+    train: Callable[[Sequence[Cell], RunFolder, GridProgress], None] = train_cells,
+) -> None:
+    """Trains the cells of which the folder has no record yet.
+
+    Args:
+      train: what trains those that wait, in their order.
+    """
     finished = {record["cell"] for record in folder.results}
     waiting = [cell for cell in cells if cell.name not in finished]
     console.print(f"{len(waiting)} of {len(cells)} cells to train")
     with GridProgress(waiting) as progress:
-        train_cells(waiting, folder, progress)
-
-
-def train_cells(
-    cells: Sequence[Cell],
-    folder: RunFolder,
-    progress: GridProgress,
-    *,
-    enough: Callable[[History], bool] | None = None,
-) -> None:
-    """Trains one cell after the other; the next one is compiled meanwhile."""
-    programs = in_advance(Cell.compiled, cells)
-    for cell, prepared in zip(cells, programs, strict=True):
-        train_cell(cell, folder, progress, prepared=prepared, enough=enough)
+        train(waiting, folder, progress)
 
 
 def train_cell(
@@ -88,7 +70,7 @@ def train_cell(
     waited = time.monotonic() - began
     checkpoint = folder.checkpoint(cell.name)
     restored = training.checkpoints.restore(checkpoint, program) if checkpoint.exists() else None
-    step = 0 if restored is None else int(restored.step[0])
+    step = 0 if restored is None else training.step_of(restored)
     folder.drop_evaluations_after(cell.name, step)
     evaluations = folder.evaluations(cell.name)
     every = cell.training.evaluate_every

@@ -8,7 +8,7 @@ from absl import flags
 from ml_collections import config_flags
 from rich.console import Console
 
-from experiments import border, compilation_cache, environment
+from experiments import border, compilation_cache, environment, many_hosts
 from lstm_attn import training
 from lstm_attn.errors import UsageError
 from lstm_attn.runs import RunFolder
@@ -39,22 +39,26 @@ def run(settings: type, study: Callable[[Any, RunFolder, Console], None]) -> NoR
         if not WORKDIR.value:
             raise UsageError("--workdir: expected a folder, got an empty name")
         config: Any = border.checked(settings, CONFIG.value.to_dict())
-        folder = RunFolder.open(WORKDIR.value, dataclasses.asdict(config))
-        console = Console(highlight=False, markup=False)
-        try:
-            begin(folder, config.training, console)
-            study(config, folder, console)
-        except KeyboardInterrupt:
-            print(f"interrupted; the same command goes on from {folder.path}")
-            return border.INTERRUPTED_STATUS
-        return 0
+        training.use_host_cores()
+        many_hosts.start()
+
+        def work(folder: RunFolder) -> int:
+            console = Console(highlight=False, markup=False)
+            try:
+                begin(folder, config.training, console)
+                study(config, folder, console)
+            except KeyboardInterrupt:
+                print(f"interrupted; the same command goes on from {folder.path}")
+                return border.INTERRUPTED_STATUS
+            return 0
+
+        return many_hosts.work_together(WORKDIR.value, dataclasses.asdict(config), work)
 
     border.run(main)
 
 
 def begin(folder: RunFolder, config: TrainingConfig, console: Console) -> None:
-    """Devices, the compilation cache, and what the folder notes of the machine."""
-    training.use_host_cores()
+    """The compilation cache, and what the folder notes of the machine."""
     layout = training.choose_layout(config)
     note = compilation_cache.use(COMPILATION_CACHE.value)
     if note:

@@ -12,7 +12,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from experiments import cells, command, profile
+from experiments import command, profile
+from experiments.cell import Cell
+from experiments.cells import train_cell, train_cells, train_missing
+from experiments.closing import close
 from experiments.grid import CompareConfig, grid_cells
 from experiments.progress import GridProgress
 from lstm_attn import report
@@ -26,12 +29,16 @@ PROFILE = flags.DEFINE_bool(
 )
 
 
-def profiled(cell: cells.Cell, folder: RunFolder, progress: GridProgress) -> None:
-    """Trains one cell as `train_cell` does, then finds out where its time went."""
-    with profile.CellClock() as clock:
-        cells.train_cell(cell, folder, progress, clocked=clock.waits)
-    progress.console.print(f"profiling {cell.name}: a trace and five programs to time")
-    profile.profile_cell(cell.build(), cell, clock, folder)
+def train_profiled(cells: Sequence[Cell], folder: RunFolder, progress: GridProgress) -> None:
+    """Trains each cell as `train_cell` does, then finds out where its time went.
+
+    One cell after the other, so that each second has one cause.
+    """
+    for cell in cells:
+        with profile.CellClock() as clock:
+            train_cell(cell, folder, progress, clocked=clock.waits)
+        progress.console.print(f"profiling {cell.name}: a trace and five programs to time")
+        profile.profile_cell(cell, clock, folder)
 
 
 def closing_table(records: Sequence[dict]) -> Table:
@@ -70,23 +77,11 @@ def in_all(records: Sequence[dict]) -> str:
 
 def compare(config: CompareConfig, folder: RunFolder, console: Console) -> None:
     """Trains what the folder lacks, then prints the closing table and writes the report."""
-    grid = grid_cells(config)
-    finished = {record["cell"] for record in folder.results}
-    waiting = [cell for cell in grid if cell.name not in finished]
-    console.print(f"{len(waiting)} of {len(grid)} grid cells to train")
-    with GridProgress(waiting) as progress:
-        if PROFILE.value:
-            # One cell after the other, so that each second has one cause.
-            for cell in waiting:
-                profiled(cell, folder, progress)
-        else:
-            cells.train_cells(waiting, folder, progress)
+    train = train_profiled if PROFILE.value else train_cells
+    train_missing(grid_cells(config), folder, console, train=train)
     records = report.in_grid_order(folder)
-    console.print(closing_table(records))
-    console.print(in_all(records))
-    if PROFILE.value and folder.times:
-        console.print(profile.times_table(folder.times))
-    console.print(f"report: {report.write(folder.path)}", soft_wrap=True)
+    times = [profile.times_table(folder.times)] if PROFILE.value and folder.times else []
+    close(folder, console, closing_table(records), in_all(records), *times)
 
 
 if __name__ == "__main__":

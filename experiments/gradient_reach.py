@@ -15,13 +15,16 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import command
-from experiments.cells import Cell, train_missing
-from experiments.grid import check_list, check_models
+from experiments.cell import Cell
+from experiments.cells import train_missing
+from experiments.closing import close
+from experiments.grid import check_lists, check_models
 from lstm_attn import report, tasks, trained
 from lstm_attn.analysis import norms_of_trials, reach
 from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.models import REFERENCE, ModelConfig
-from lstm_attn.report.gradient_reach import AFTER, BEFORE, MODELS, STARTS, reach_table
+from lstm_attn.report.gradient_reach import MODELS, STARTS, reach_table
+from lstm_attn.report.stages import AFTER, BEFORE
 from lstm_attn.runs import RunFolder
 from lstm_attn.training import TrainingConfig
 
@@ -55,8 +58,7 @@ class GradientReachConfig:
 
     def __post_init__(self) -> None:
         check_models(self.models)
-        check_list("models", self.models)
-        check_list("forget_biases", self.forget_biases)
+        check_lists(self, "models", "forget_biases")
         check_whole("sequences", self.sequences)
         # Chrono's longest time scale is T, and it begins at two steps.
         check_whole("task.length", self.task.length, 2)
@@ -157,8 +159,7 @@ def study(config: GradientReachConfig, folder: RunFolder, console: Console) -> N
             measured[cell.name, phase] = measure(config, cell, phase, folder)
             folder.write_study(STUDY, {**found, "measured": list(measured.values())})
     found = {**found, "measured": list(measured.values())}
-    console.print(closing_table(found))
-    console.print(f"report: {report.write(folder.path)}", soft_wrap=True)
+    close(folder, console, closing_table(found))
 
 
 def closing_table(found: dict[str, Any]) -> Table:

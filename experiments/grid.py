@@ -1,9 +1,10 @@
 """The grid of a comparison: models x tasks x lengths, from a checked config."""
 
 import dataclasses
+import operator
 from collections.abc import Sequence
 
-from experiments.cells import Cell
+from experiments.cell import Cell
 from lstm_attn import tasks
 from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.models import MODELS, ModelConfig
@@ -43,12 +44,7 @@ class CompareConfig:
     training: TrainingConfig
 
     def __post_init__(self) -> None:
-        for key, values in (
-            ("models", self.models),
-            ("task.names", self.task.names),
-            ("task.lengths", self.task.lengths),
-        ):
-            check_list(key, values)
+        check_lists(self, "models", "task.names", "task.lengths")
         check_models(self.models)
         grid_cells(self)
 
@@ -73,13 +69,15 @@ def grid_cells(config: CompareConfig) -> list[Cell]:
     ]
 
 
-def check_list(key: str, values: Sequence) -> None:
-    """Raises UsageError unless there is at least one value, and each of them once."""
-    if not values:
-        raise UsageError(f"{key}: expected at least one, got none")
-    for value in values:
-        if values.count(value) > 1:
-            raise UsageError(f"{key}: {value!r} is given twice")
+def check_lists(config: object, *keys: str) -> None:
+    """Raises UsageError unless the list at each key holds at least one value, each of them once."""
+    for key in keys:
+        values = operator.attrgetter(key)(config)
+        if not values:
+            raise UsageError(f"{key}: expected at least one, got none")
+        for value in values:
+            if values.count(value) > 1:
+                raise UsageError(f"{key}: {value!r} is given twice")
 
 
 def check_models(names: Sequence[str]) -> None:

@@ -18,9 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import cells, command
-from experiments.grid import check_list, check_models
+from experiments.cell import Cell
+from experiments.closing import close
+from experiments.grid import check_lists, check_models
 from experiments.progress import GridProgress
-from lstm_attn import report, tasks, training
+from lstm_attn import tasks, training
 from lstm_attn.analysis import horizon
 from lstm_attn.analysis.horizon import Budget, Probe
 from lstm_attn.errors import UsageError, check_whole
@@ -72,8 +74,7 @@ class HorizonConfig:
     training: TrainingConfig
 
     def __post_init__(self) -> None:
-        check_list("models", self.models)
-        check_list("task.names", self.task.names)
+        check_lists(self, "models", "task.names")
         check_models(self.models)
         for name in self.task.names:
             tasks.build(name, self.task.shortest, self.task.variant)
@@ -90,8 +91,8 @@ class HorizonConfig:
         return Budget(self.training.steps, self.budget_seconds or math.inf)
 
 
-def probe_cell(config: HorizonConfig, task_name: str, model_name: str, length: int) -> cells.Cell:
-    return cells.Cell(
+def probe_cell(config: HorizonConfig, task_name: str, model_name: str, length: int) -> Cell:
+    return Cell(
         f"{task_name}-{length}-{model_name}",
         model_name,
         tasks.build(task_name, length, config.task.variant),
@@ -212,8 +213,7 @@ def study(config: HorizonConfig, folder: RunFolder, console: Console) -> None:
             search(config, folder, progress, task_name, model_name)
     result = found(config, folder)
     folder.write_study(STUDY, result)
-    console.print(closing_table(result))
-    console.print(f"report: {report.write(folder.path)}", soft_wrap=True)
+    close(folder, console, closing_table(result))
 
 
 if __name__ == "__main__":

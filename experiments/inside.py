@@ -17,9 +17,11 @@ from rich.progress import track
 from rich.table import Table
 
 from experiments import command
+from experiments.cell import TEST_SEED
 from experiments.cells import train_missing
+from experiments.closing import close
 from experiments.grid import CompareConfig, check_one_rate, grid_cells
-from lstm_attn import report, trained
+from lstm_attn import trained
 from lstm_attn.analysis import crossing, cuts_of, look_at_trials, median_interval, metrics_when_cut
 from lstm_attn.analysis.cuts import NOTHING
 from lstm_attn.analysis.inside import Inside, answer_steps, uniform_distance
@@ -35,7 +37,6 @@ from lstm_attn.tasks.copy_problem import RECALLED, Copy
 STUDY = "inside"
 # Sequences that are looked at, and those by which accuracy is measured.
 LOOKED_AT, MEASURED = 100, 1000
-DATA_SEED = 1_000_003  # trials have the seeds 0, 1, 2, ...
 # Bins of time scales, in steps; what is beyond counts in the last one.
 EDGES = 10 ** np.linspace(0, 4, 33)
 GATE_NAMES = {
@@ -61,7 +62,7 @@ def look_inside(
       before, after: parameters stacked on a leading axis [R].
       shown: the trial of which a sample is kept.
     """
-    key = jax.random.key(DATA_SEED)
+    key = jax.random.key(TEST_SEED)
     stages = {
         stage: look_at_trials(model, task, params, key, LOOKED_AT)
         for stage, params in zip(STAGES, (before, after), strict=True)
@@ -195,8 +196,7 @@ def study(config: CompareConfig, folder: RunFolder, console: Console) -> None:
         }
         found["cells"].append({**head, **inside})
         folder.write_study(STUDY, found)
-    console.print(closing_table(found))
-    console.print(f"report: {report.write(folder.path)}", soft_wrap=True)
+    close(folder, console, closing_table(found))
 
 
 if __name__ == "__main__":

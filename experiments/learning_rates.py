@@ -16,8 +16,10 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import command
-from experiments.cells import Cell, train_missing
-from experiments.grid import OneTaskConfig, check_list, check_models
+from experiments.cell import Cell
+from experiments.cells import train_missing
+from experiments.closing import close
+from experiments.grid import OneTaskConfig, check_lists, check_models
 from lstm_attn import report
 from lstm_attn.analysis import by_learning_rate
 from lstm_attn.errors import UsageError
@@ -39,7 +41,7 @@ class LearningRatesConfig:
     training: TrainingConfig
 
     def __post_init__(self) -> None:
-        check_list("models", self.models)
+        check_lists(self, "models")
         check_models(self.models)
         rates = self.training.learning_rates
         if len(rates) < 2:
@@ -101,8 +103,7 @@ def learning_rates(config: LearningRatesConfig, folder: RunFolder, console: Cons
     train_missing(cells(config), folder, console)
     found = findings(config, folder.results)
     folder.write_study(STUDY, found)
-    console.print(closing_table(found))
-    console.print(f"report: {report.write(folder.path)}", soft_wrap=True)
+    close(folder, console, closing_table(found))
 
 
 if __name__ == "__main__":

@@ -19,10 +19,13 @@ from rich.progress import track
 from rich.table import Table
 
 from experiments import command
-from experiments.cells import Cell, train_missing
-from experiments.grid import check_list, check_models
-from lstm_attn import report, tasks, trained
+from experiments.cell import TEST_SEED, Cell
+from experiments.cells import train_missing
+from experiments.closing import close
+from experiments.grid import check_lists, check_models
+from lstm_attn import tasks, trained
 from lstm_attn.analysis import Interval, length_generalisation, wilson_interval
+from lstm_attn.analysis.json_values import or_null
 from lstm_attn.errors import UsageError, check_whole, unknown_name
 from lstm_attn.models import ModelConfig
 from lstm_attn.modules import POSITIONS, continue_positions
@@ -33,8 +36,6 @@ from lstm_attn.training import TrainingConfig
 
 STUDY = "length_generalisation"
 WITH_POSITIONS = "transformer"
-# Of the test's data: no trial has this seed. All models meet the same sequences.
-TEST_SEED = 1_000_003
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,17 +92,12 @@ class LengthConfig:
     training: TrainingConfig
 
     def __post_init__(self) -> None:
-        for key, values in (
-            ("models", self.models),
-            ("task.names", self.task.names),
-            ("task.trained_lengths", self.task.trained_lengths),
-            ("task.shortest", self.task.shortest),
-            ("test.factors", self.test.factors),
-        ):
-            check_list(key, values)
+        check_lists(
+            self, "models", "task.names", "task.trained_lengths", "task.shortest", "test.factors"
+        )
         check_models(self.models)
         if WITH_POSITIONS in self.models:
-            check_list("positions", self.positions)
+            check_lists(self, "positions")
         for name in self.positions:
             if name not in POSITIONS:
                 raise unknown_name("positions", name, POSITIONS)
@@ -223,9 +219,7 @@ def test_cell(cell: Cell, config: LengthConfig, folder: RunFolder) -> dict[str, 
 
 
 def _as_json(interval: Interval) -> dict[str, float | None]:
-    return {
-        name: value if math.isfinite(value) else None for name, value in interval._asdict().items()
-    }
+    return {name: or_null(value) for name, value in interval._asdict().items()}
 
 
 def closing_table(entries: Sequence[dict[str, Any]]) -> Table:
@@ -259,9 +253,11 @@ def study(config: LengthConfig, folder: RunFolder, console: Console) -> None:
         entries.append(entry)
         folder.write_study(STUDY, {"cells": entries})
         console.print(f"tested {cell.name}: holds to {reach(entry)}, {entry['seconds']:.0f} s")
-    for name in config.task.names:
-        console.print(closing_table([entry for entry in entries if entry["task"] == name]))
-    console.print(f"report: {report.write(folder.path)}", soft_wrap=True)
+    tables = (
+        closing_table([entry for entry in entries if entry["task"] == name])
+        for name in config.task.names
+    )
+    close(folder, console, *tables)
 
 
 if __name__ == "__main__":

@@ -16,10 +16,9 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from experiments.progress import Trained
+from experiments.cell import Cell
 from lstm_attn import training
 from lstm_attn.history import Evaluation
-from lstm_attn.models import Model
 from lstm_attn.runs import PROFILE, RunFolder
 from lstm_attn.training import Layout, TrialState
 
@@ -111,7 +110,7 @@ def whole_chunks(evaluations: Sequence[Evaluation], layout: Layout, *, resting: 
     return work
 
 
-def profile_cell(model: Model, cell: Trained, clock: CellClock, folder: RunFolder) -> None:
+def profile_cell(cell: Cell, clock: CellClock, folder: RunFolder) -> None:
     """Divides the clocked time of a trained cell, notes it in the folder, and writes a trace."""
     seconds = clock.seconds()
     chunks = seconds.pop("chunks")
@@ -122,7 +121,7 @@ def profile_cell(model: Model, cell: Trained, clock: CellClock, folder: RunFolde
     if work:
         a_step = chunks / work / settings.evaluate_every
         steps = int(np.clip(PREFIX_SECONDS / a_step, 1, settings.evaluate_every))
-    stages = training.stage_seconds(model, cell.task, settings, steps=steps)
+    stages = training.stage_seconds(cell.build(), cell.task, settings, steps=steps)
     explained = {stage: work * value for stage, value in stages.items()}
     host = seconds.pop("host")
     parts = {
@@ -132,10 +131,10 @@ def profile_cell(model: Model, cell: Trained, clock: CellClock, folder: RunFolde
         "host": host,
     }
     folder.add_times({"cell": cell.name, "seconds": parts})
-    _write_trace(model, cell, folder)
+    _write_trace(cell, folder)
 
 
-def _write_trace(model: Model, cell: Trained, folder: RunFolder) -> None:
+def _write_trace(cell: Cell, folder: RunFolder) -> None:
     """TRACED_STEPS steps and one batch of evaluation, for TensorBoard or Perfetto."""
     few = dataclasses.replace(
         cell.training,
@@ -144,7 +143,7 @@ def _write_trace(model: Model, cell: Trained, folder: RunFolder) -> None:
         warmup_steps=0,
         evaluation_sequences=cell.training.evaluation_batch,
     )
-    program = training.make_program(model, cell.task, few)
+    program = training.make_program(cell.build(), cell.task, few)
     jax.block_until_ready(program.advance(program.start()))
     states = program.start()
     options = jax.profiler.ProfileOptions()

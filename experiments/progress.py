@@ -3,28 +3,15 @@
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Protocol
 
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from experiments.cell import Cell
 from lstm_attn.history import Evaluation
-from lstm_attn.tasks import Task
-from lstm_attn.training import TrainingConfig
 
 UNKNOWN = "--:--"
-
-
-class Trained(Protocol):
-    """What progress asks of a cell."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def task(self) -> Task: ...
-    @property
-    def training(self) -> TrainingConfig: ...
 
 
 class GridProgress:
@@ -37,7 +24,7 @@ class GridProgress:
     as they come, and time left is that of those that have come.
     """
 
-    def __init__(self, cells: Sequence[Trained] = ()) -> None:
+    def __init__(self, cells: Sequence[Cell] = ()) -> None:
         self.console = Console(highlight=False, markup=False)
         self._left = {cell.name: _work(cell, 0) for cell in cells}
         self._work_seconds, self._work_done = 0.0, 0
@@ -70,7 +57,7 @@ class GridProgress:
     ) -> None:
         self._live.stop()
 
-    def compiling(self, cell: Trained) -> None:
+    def compiling(self, cell: Cell) -> None:
         """A cell begins: its program is made, or waited for."""
         self._last_seen, self._compiling = time.monotonic(), True
         if cell.name in self._numbers:
@@ -80,11 +67,11 @@ class GridProgress:
             self._left[cell.name] = _work(cell, 0)
         self._show(cell, 0, "compiling")
 
-    def start(self, cell: Trained, step: int) -> None:
+    def start(self, cell: Cell, step: int) -> None:
         """It trains from this step on; steps done in an earlier run need no more time."""
         self._left[cell.name] = _work(cell, step)
 
-    def evaluated(self, cell: Trained, evaluation: Evaluation, ever_solved: int) -> None:
+    def evaluated(self, cell: Cell, evaluation: Evaluation, ever_solved: int) -> None:
         left = _work(cell, evaluation.step)
         self._measure(self._left[cell.name] - left)
         self._left[cell.name] = left
@@ -95,15 +82,15 @@ class GridProgress:
         )
         self._show(cell, evaluation.step, status)
 
-    def finish(self, cell: Trained, line: str) -> None:
+    def finish(self, cell: Cell, line: str) -> None:
         """A cell has ended; its line stays on the screen."""
         self._left[cell.name] = 0
         self.console.print(f"{self._title(cell)}  {line}")
 
-    def _title(self, cell: Trained) -> str:
+    def _title(self, cell: Cell) -> str:
         return f"[{self._numbers[cell.name]}{self._of_all}] {cell.name}"
 
-    def _show(self, cell: Trained, step: int, status: str) -> None:
+    def _show(self, cell: Cell, step: int, status: str) -> None:
         self._bar.update(
             self._row,
             description=self._title(cell),
@@ -133,6 +120,6 @@ class GridProgress:
         return f"{seconds // 60}:{seconds % 60:02d}"
 
 
-def _work(cell: Trained, step: int) -> int:
+def _work(cell: Cell, step: int) -> int:
     """Steps of sequences that a cell still has to do."""
     return cell.task.sequence_length * (cell.training.steps - step)

@@ -61,15 +61,17 @@ def quick_section(folder: RunFolder) -> str:
 def layouts_section(record: dict[str, Any]) -> str:
     """The README's table of trial layouts."""
     names = list(record["rows"][0]["milliseconds"])
-    lines = [
-        f"| host devices | trials of a device | {' | '.join(names)} |",
-        f"| ---: | --- | {' | '.join('---:' for _ in names)} |",
-    ]
     how = {"map": "one after another", "vmap": "one batched program"}
-    for row in record["rows"]:
-        times = " | ".join(f"{row['milliseconds'][name]:.2f}" for name in names)
-        lines.append(f"| {row['devices']} | {how[row['placed']]} | {times} |")
-    return "\n".join(lines)
+    rows = [
+        [
+            str(row["devices"]),
+            how[row["placed"]],
+            *(f"{row['milliseconds'][name]:.2f}" for name in names),
+        ]
+        for row in record["rows"]
+    ]
+    headings = ["host devices", "trials of a device", *names]
+    return report.tables.markdown(headings, rows, left=(1,))
 
 
 def mutants_section(score: dict[str, Any]) -> str:

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from lstm_attn.report import studies
+from lstm_attn.report import studies, tables
 from lstm_attn.report.memory_horizon import budget_in_words, horizon_table
-from lstm_attn.report.section import Table
 from lstm_attn.runs import RunFolder
 
 # Study -> the picture of it that stands in the README.
@@ -29,11 +28,6 @@ def studies_section(results: Path) -> str:
         parts += [
             f"The memory horizon within {budget}, {found['trials']} trials a length "
             f"({found['lengths'][0]} to {found['lengths'][-1]}):",
-            _markdown(horizon_table(found["searches"], with_task=True)),
+            tables.markdown(*horizon_table(found["searches"], with_task=True)),
         ]
     return "\n\n".join(parts)
-
-
-def _markdown(table: Table) -> str:
-    rule = ["---", *("---:" for _ in table.headings[1:])]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (table.headings, rule, *table.rows))

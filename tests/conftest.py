@@ -19,9 +19,9 @@ hypothesis.settings.register_profile("jit", deadline=None, derandomize=True, max
 hypothesis.settings.load_profile("jit")
 
 
-def make_lenient_optimizer(config, learning_rate):
+def make_lenient_optimizer(config, learning_rate, global_norm=None):
     """Ours, with promotion allowed: optax's Adam raises a float to an integer count."""
-    strict = optimizer.make_optimizer(config, learning_rate)
+    strict = optimizer.make_optimizer(config, learning_rate, global_norm)
 
     def update(*arguments):
         with jax.numpy_dtype_promotion("standard"):

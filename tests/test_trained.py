@@ -5,7 +5,8 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.cells import Cell, train_cell
+from experiments.cell import Cell
+from experiments.cells import train_cell
 from experiments.progress import GridProgress
 from lstm_attn import models, tasks, trained, training
 from lstm_attn.runs import RunFolder

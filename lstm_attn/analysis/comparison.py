@@ -5,18 +5,18 @@ comparisons of equals about one falls outside by chance, so of many comparisons 
 does so is a hint, not a finding.
 """
 
-import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import binom
 
-from lstm_attn.analysis.solving import wilson_interval
+from lstm_attn.analysis.json_values import or_null
+from lstm_attn.analysis.means import LEVEL
+from lstm_attn.analysis.medians import confidence, sign_test_rank
+from lstm_attn.analysis.solving import solve_rate, wilson_interval
 from lstm_attn.errors import UsageError
 
-LEVEL = 0.95
 Record = Mapping[str, Any]  # of results.json
 
 
@@ -101,26 +101,20 @@ def paired_median_difference(first: np.ndarray, second: np.ndarray) -> Differenc
     first, second = _pairs("paired_median_difference", first, second, float)
     ordered = np.sort(second - first)
     count, median = len(ordered), float(np.median(ordered))
-    rank, inward = _sign_test_rank(count)
+    rank = sign_test_rank(count)
     if not rank:
         return Difference(median, -math.inf, math.inf)
+    inward = _inward(rank, count)
     low = (1 - inward) * ordered[rank - 1] + inward * ordered[rank]
     high = (1 - inward) * ordered[count - rank] + inward * ordered[count - rank - 1]
     return Difference(median, float(low), float(high))
 
 
-@functools.cache
-def _sign_test_rank(count: int) -> tuple[int, float]:
-    """The last rank whose order statistics cover LEVEL, 0 for none, and how far to go inward."""
-
-    def covered(rank: int) -> float:
-        return 1 - 2 * float(binom.cdf(rank - 1, count, 0.5))
-
-    rank = max((rank for rank in range(1, count) if covered(rank) >= LEVEL), default=0)
-    if not rank:
-        return 0, 0.0
-    excess = (covered(rank) - LEVEL) / (covered(rank) - covered(rank + 1))
-    return rank, (count - rank) * excess / (rank + (count - 2 * rank) * excess)
+def _inward(rank: int, count: int) -> float:
+    """How far from the order statistics of a rank to those of the next the ends of LEVEL lie."""
+    covered, too_little = confidence(rank, count), confidence(rank + 1, count)
+    excess = (covered - LEVEL) / (covered - too_little)
+    return (count - rank) * excess / (rank + (count - 2 * rank) * excess)
 
 
 def compare_records(first: Record, second: Record, budget: int) -> dict[str, Any]:
@@ -141,7 +135,7 @@ def compare_records(first: Record, second: Record, budget: int) -> dict[str, Any
     trials = [_trials(record) for record in (first, second)]
     solved = [_solves(ends.values(), budget) for ends in trials]
     sides = {
-        side: _rate(int(solves.sum()), len(solves))
+        side: solve_rate(int(solves.sum()), len(solves))
         for side, solves in zip(("first", "second"), solved, strict=True)
     }
     if trials[0].keys() != trials[1].keys():
@@ -158,17 +152,6 @@ def compare_records(first: Record, second: Record, budget: int) -> dict[str, Any
         "paired": True,
         "solve_rate": _json(paired_rate_difference(*solved)),
         "steps": _json(paired_median_difference(*spent)),
-    }
-
-
-def _rate(solved: int, trials: int) -> dict[str, Any]:
-    low, high = wilson_interval(solved, trials)
-    return {
-        "solved": solved,
-        "trials": trials,
-        "solve_rate": solved / trials,
-        "solve_rate_low": low,
-        "solve_rate_high": high,
     }
 
 
@@ -213,8 +196,9 @@ def _pairs(
 
 
 def _json(difference: Difference) -> dict[str, Any]:
-    bounds = {
-        name: bound if math.isfinite(bound) else None
-        for name, bound in (("low", difference.low), ("high", difference.high))
+    return {
+        "value": difference.value,
+        "low": or_null(difference.low),
+        "high": or_null(difference.high),
+        "within_noise": difference.within_noise,
     }
-    return {"value": difference.value, **bounds, "within_noise": difference.within_noise}

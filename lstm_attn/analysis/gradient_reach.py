@@ -8,6 +8,7 @@ import numpy as np
 from jax import Array, lax
 
 from lstm_attn import ops
+from lstm_attn.analysis.json_values import or_null
 from lstm_attn.analysis.medians import median_interval
 from lstm_attn.models import Model, Params
 from lstm_attn.tasks import Batch, Task
@@ -121,9 +122,7 @@ def _statement(lags: np.ndarray) -> dict[str, Any]:
     if not len(lags):
         return {"median": None, "low": None, "high": None}
     found = median_interval(lags)._asdict()
-    return {
-        key: found[key] if np.isfinite(found[key]) else None for key in ("median", "low", "high")
-    }
+    return {key: or_null(found[key]) for key in ("median", "low", "high")}
 
 
 def _rounded(values: np.ndarray) -> Any:

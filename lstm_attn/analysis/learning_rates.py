@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lstm_attn.analysis.solving import median_steps, wilson_interval
+from lstm_attn.analysis.solving import median_steps, solve_rate
 
 
 def by_learning_rate(record: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -16,15 +16,10 @@ def by_learning_rate(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     for rate in sorted({trial["learning_rate"] for trial in record["per_trial"]}):
         mine = [trial for trial in record["per_trial"] if trial["learning_rate"] == rate]
         ends = [t["steps_to_solve"] for t in mine if t["steps_to_solve"] is not None]
-        low, high = wilson_interval(len(ends), len(mine))
         found.append(
             {
                 "learning_rate": rate,
-                "trials": len(mine),
-                "solved": len(ends),
-                "solve_rate": len(ends) / len(mine),
-                "solve_rate_low": low,
-                "solve_rate_high": high,
+                **solve_rate(len(ends), len(mine)),
                 **median_steps(ends),
                 "steps_to_solve": ends,
                 "diverged": sum(trial["diverged_by"] is not None for trial in mine),

@@ -1,13 +1,13 @@
 """A median over a few trials, with an interval that assumes nothing of how they are spread."""
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import binom
 
+from lstm_attn.analysis.means import LEVEL
 from lstm_attn.errors import UsageError
-
-WANTED = 0.95
 
 
 class Median(NamedTuple):
@@ -40,16 +40,23 @@ def median_interval(values: np.ndarray) -> Median:
     if values.ndim != 1 or not len(values) or np.isnan(values).any():
         raise UsageError(f"median_interval: expected values [R] without NaN, got {values}")
     trials = len(values)
-    inner = [k for k in range(1, trials // 2 + 1) if _confidence(k, trials) >= WANTED]
-    rank = max(inner, default=1)
+    rank = sign_test_rank(trials) or 1
     return Median(
         float(np.median(values)),
         float(values[rank - 1]),
         float(values[trials - rank]),
-        float(max(_confidence(rank, trials), 0.0)),
+        float(max(confidence(rank, trials), 0.0)),
         trials,
     )
 
 
-def _confidence(rank: int, trials: int) -> float:
+@functools.cache
+def sign_test_rank(trials: int) -> int:
+    """The last rank k of which x_(k) to x_(R+1-k) hold the median at LEVEL; 0 where none does."""
+    ranks = range(1, trials // 2 + 1)
+    return max((rank for rank in ranks if confidence(rank, trials) >= LEVEL), default=0)
+
+
+def confidence(rank: int, trials: int) -> float:
+    """How often x_(rank) to x_(R+1-rank) of R trials hold the median, as in `median_interval`."""
     return float(1 - 2 * binom.cdf(rank - 1, trials, 0.5))

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
+from lstm_attn.analysis.json_values import or_null
+from lstm_attn.analysis.means import LEVEL
 from lstm_attn.analysis.medians import median_interval
 from lstm_attn.history import History
 
@@ -17,8 +19,20 @@ def wilson_interval(solved: int, trials: int) -> tuple[float, float]:
 
     Source: Wilson 1927; computed by scipy.
     """
-    interval = binomtest(solved, trials).proportion_ci(0.95, method="wilson")
+    interval = binomtest(solved, trials).proportion_ci(LEVEL, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def solve_rate(solved: int, trials: int) -> dict[str, float]:
+    """How many of how many trials solve, and the rate with its Wilson interval, as JSON values."""
+    low, high = wilson_interval(solved, trials)
+    return {
+        "trials": trials,
+        "solved": solved,
+        "solve_rate": solved / trials,
+        "solve_rate_low": low,
+        "solve_rate_high": high,
+    }
 
 
 def median_steps(ends: Sequence[float]) -> dict[str, float | None]:
@@ -45,36 +59,27 @@ def summarise(history: History) -> dict[str, Any]:
     """
     steps_to_solve = history.steps_to_solve
     solved = np.isfinite(steps_to_solve)
-    low, high = wilson_interval(int(solved.sum()), len(solved))
     diverged = history.diverged[-1]
     final = history.metrics["loss"][-1]
     final = np.where(diverged | np.isnan(final), np.inf, final)
     diverged_by = history.steps[history.diverged.argmax(axis=0)]
     return {
-        "trials": len(solved),
-        "solved": int(solved.sum()),
-        "solve_rate": float(solved.mean()),
-        "solve_rate_low": low,
-        "solve_rate_high": high,
+        **solve_rate(int(solved.sum()), len(solved)),
         **median_steps(steps_to_solve[solved]),
-        "final_loss": _finite(np.median(final)),
+        "final_loss": or_null(np.median(final)),
         "seconds": float(history.seconds[-1]),
         "steps": int(history.steps[-1]),
         "per_trial": [
             {
                 "seed": int(history.seeds[trial]),
                 "learning_rate": _shortest(history.learning_rates[trial]),
-                "steps_to_solve": _finite(steps_to_solve[trial]),
-                "final_loss": _finite(final[trial]),
+                "steps_to_solve": or_null(steps_to_solve[trial]),
+                "final_loss": or_null(final[trial]),
                 "diverged_by": int(diverged_by[trial]) if diverged[trial] else None,
             }
             for trial in range(len(solved))
         ],
     }
-
-
-def _finite(value: float | np.floating) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _shortest(value: np.floating) -> float:

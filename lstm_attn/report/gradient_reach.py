@@ -12,12 +12,12 @@ from matplotlib.ticker import MaxNLocator
 from lstm_attn.report.colors import MODEL_COLORS, colors_of
 from lstm_attn.report.panel import REFERENCE_COLOR, line_with_band, panel
 from lstm_attn.report.section import Picture, Section, Table
+from lstm_attn.report.stages import AFTER, BEFORE
 from lstm_attn.report.tables import NONE
 
 Found = Mapping[str, Any]
-# Which picture a line stands in, and when it was measured.
+# Which picture a line stands in.
 MODELS, STARTS = "models", "starts"
-BEFORE, AFTER = "before", "after"
 INPUTS = "inputs"
 FLOOR = 1e-8  # of the pictures
 # All starts are LSTMs: shades of its colour, as many as there are.

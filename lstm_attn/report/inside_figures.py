@@ -9,10 +9,9 @@ from matplotlib.figure import Figure
 
 from lstm_attn.report.colors import COLORS, colors_of
 from lstm_attn.report.panel import REFERENCE_COLOR, line_with_band, panel
-from lstm_attn.report.stages import STAGES
+from lstm_attn.report.stages import AFTER, BEFORE, STAGES
 
 Cell = Mapping[str, Any]  # one of inside.json
-BEFORE, AFTER = STAGES
 # Light where a gate is shut or no weight lies; equal steps of lightness, in grey print too.
 SHADES = "cividis"
 LEAST_SHOWN = 100  # steps, so that histograms of several models mostly share an axis
@@ -137,21 +136,13 @@ def distances(cells: Sequence[Cell], title: str) -> Figure:
                 _interval(axes, head[stage], place + shift, color, horizontal=True)
         for stage, color in ((BEFORE, REFERENCE_COLOR), (AFTER, "black")):
             axes.plot([], [], "o-", color=color, markersize=4, label=f"{stage} training")
-        axes.axvline(
-            cell["uniform_distance"],
-            color=REFERENCE_COLOR,
-            linestyle="--",
-            linewidth=1,
-            label="all steps alike",
-        )
-        if cell["due_distance"] is not None:
-            axes.axvline(
-                cell["due_distance"],
-                color=REFERENCE_COLOR,
-                linestyle=":",
-                linewidth=1.3,
-                label="the symbol due",
-            )
+        for distance, linestyle, linewidth, label in (
+            ("uniform_distance", "--", 1.0, "all steps alike"),
+            ("due_distance", ":", 1.3, "the symbol due"),
+        ):
+            if cell[distance] is not None:
+                look: Any = {"linestyle": linestyle, "linewidth": linewidth, "label": label}
+                axes.axvline(cell[distance], color=REFERENCE_COLOR, **look)
         axes.set_yticks(range(len(rows)), [label for _, label, _ in rows])
         axes.invert_yaxis()
         axes.set_xlim(left=0)

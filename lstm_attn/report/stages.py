@@ -1,3 +1,3 @@
 """The two times at which a model is looked at."""
 
-STAGES = ("before", "after")  # training
+BEFORE, AFTER = STAGES = ("before", "after")  # training

@@ -1,6 +1,6 @@
 """What the records of results.json say, in words and tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 Record = Mapping[str, Any]  # of results.json
@@ -63,13 +63,19 @@ def loss_over_baseline(record: Record) -> str:
     return NONE if loss is None else f"{loss / record['baseline']:.3g}"
 
 
+def markdown(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int] = (0,)
+) -> str:
+    """A table as Markdown; columns of these indices to the left, the others to the right."""
+    rule = ["---" if index in left else "---:" for index in range(len(headings))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (headings, rule, *rows))
+
+
 def markdown_table(records: Sequence[Record]) -> str:
     """The verdict table of a run as Markdown: a row for each task and model, a column a length."""
     lengths = sorted(names(records, "length"))
-    rows = [
-        ["task", "model", "parameters", *(f"T = {length}" for length in lengths), "horizon"],
-        ["---", "---", "---:", *("---:" for _ in lengths), "---:"],
-    ]
+    headings = ["task", "model", "parameters", *(f"T = {length}" for length in lengths), "horizon"]
+    rows = []
     for task in names(records, "task"):
         for model in names(records, "model"):
             found = {
@@ -83,7 +89,7 @@ def markdown_table(records: Sequence[Record]) -> str:
             sizes = sorted({record["parameters"] for record in found.values()})
             reach = horizon(records, task, model)
             rows.append([task, model, _range(sizes), *cells, NONE if reach is None else str(reach)])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown(headings, rows, left=(0, 1))
 
 
 def _range(sizes: Sequence[int]) -> str:

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from lstm_attn.errors import UsageError
+from lstm_attn.training import hosts
 from lstm_attn.training.program import Program
 from lstm_attn.training.trial import TrialState
 
@@ -19,7 +20,9 @@ def save(path: Path, states: TrialState) -> None:
 
     The file appears whole or not at all: it is written beside its place, then renamed.
     """
-    arrays = {name: np.ascontiguousarray(leaf) for name, leaf in _named(states).items()}
+    arrays = {
+        name: np.ascontiguousarray(leaf) for name, leaf in _named(hosts.whole(states)).items()
+    }
     partial = path.with_suffix(".partial")
     save_file(arrays, partial)
     os.replace(partial, path)
@@ -42,7 +45,7 @@ def restore(path: Path, program: Program) -> TrialState:
             )
         leaves.append(found)
     states = jax.tree.unflatten(jax.tree.structure(program.shapes), leaves)
-    return jax.device_put(states, program.layout.by_trial)
+    return hosts.placed(states, program.shardings)
 
 
 def load_params(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from lstm_attn.errors import UsageError, check_whole, unknown_name
 
 SCHEDULES = ("constant", "cosine")
 PLACEMENTS = ("auto", "map", "vmap")
+PARAMETERS = ("replicated", "sharded")
 # Evaluation goes in batches of this many, whatever the mesh, so that its data do not depend on it.
 EVALUATION_BATCH = 200
 
@@ -31,6 +32,14 @@ class TrainingConfig:
       of its trials.
     trials_on_device: trials of one device in one batched program ("vmap") or one after another
       ("map"); "auto" takes what was measured as faster on the backend.
+    accumulation_steps: parts of a batch, equally large, that each device computes one after
+      another before the optimiser's step; memory falls with the part. A divisor of batch_size.
+    parameters: "replicated" on every device that shares a trial's batch, or "sharded" over them
+      with Adam's moments (ZeRO-3), gathered for each step: for widths that do not fit. Each array
+      is split along the largest axis that the devices divide; one without such an axis is whole on
+      each. Trials are spread over devices first: where they take all, nothing is left to shard.
+    deterministic: on a GPU, only operations that give the same bits every time, and no choice of
+      kernels by a stopwatch, which costs speed. A CPU gives the same bits as it is.
     """
 
     steps: int = 2000
@@ -45,9 +54,19 @@ class TrainingConfig:
     evaluation_sequences: int = 2000
     stop_when_solved: bool = False
     trials_on_device: str = "auto"
+    accumulation_steps: int = 1
+    parameters: str = "replicated"
+    deterministic: bool = False
 
     def __post_init__(self) -> None:
-        for field in ("steps", "batch_size", "seeds", "evaluate_every", "evaluation_sequences"):
+        for field in (
+            "steps",
+            "batch_size",
+            "seeds",
+            "evaluate_every",
+            "evaluation_sequences",
+            "accumulation_steps",
+        ):
             check_whole(f"training.{field}", getattr(self, field))
         check_whole("training.warmup_steps", self.warmup_steps, 0)
         if not isinstance(self.learning_rates, tuple | list) or not self.learning_rates:
@@ -75,6 +94,17 @@ class TrainingConfig:
             raise unknown_name("training.schedule", self.schedule, SCHEDULES)
         if self.trials_on_device not in PLACEMENTS:
             raise unknown_name("training.trials_on_device", self.trials_on_device, PLACEMENTS)
+        if self.parameters not in PARAMETERS:
+            raise unknown_name("training.parameters", self.parameters, PARAMETERS)
+        if not isinstance(self.deterministic, bool):
+            raise UsageError(
+                f"training.deterministic: expected True or False, got {self.deterministic!r}"
+            )
+        if self.batch_size % self.accumulation_steps:
+            raise UsageError(
+                "training.accumulation_steps: expected a divisor of "
+                f"batch_size={self.batch_size}, got {self.accumulation_steps}"
+            )
         if self.warmup_steps >= self.steps:
             raise UsageError(
                 f"training.warmup_steps: expected less than steps={self.steps}, "

@@ -7,11 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.sharding import NamedSharding
 
 from lstm_attn.models import Model
 from lstm_attn.tasks import Task
+from lstm_attn.training import hosts
 from lstm_attn.training.config import TrainingConfig
-from lstm_attn.training.layout import Layout, choose_layout
+from lstm_attn.training.layout import BY_TRIAL, Layout, choose_layout
+from lstm_attn.training.parts import specs
 from lstm_attn.training.trial import TrialState, make_trial
 
 
@@ -40,7 +43,12 @@ class Program(NamedTuple):
         # One trial at a time: a smaller program than that of all, which runs only here.
         states = [self.start_trial(*setting) for setting in zip(*self.settings, strict=True)]
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *states)
-        return jax.device_put(stacked, self.layout.by_trial)
+        return hosts.placed(stacked, self.shardings)
+
+    @property
+    def shardings(self) -> TrialState:
+        """Where each array of the states lies."""
+        return jax.tree.map(lambda leaf: leaf.sharding, self.shapes)
 
     def compiled(self) -> "Program":
         """The same, compiled now and not when it is first called; `active` must then be given."""
@@ -54,6 +62,11 @@ class Program(NamedTuple):
         )
 
 
+def step_of(states: TrialState) -> int:
+    """The step at which the trials are: all of them are at the same one."""
+    return int(states.step.addressable_data(0)[0])
+
+
 def trial_settings(config: TrainingConfig) -> tuple[np.ndarray, np.ndarray]:
     """Seeds and learning rates of the R trials: every seed with every rate, seeds fastest."""
     seeds = np.tile(np.arange(config.seeds, dtype=np.uint32), len(config.learning_rates))
@@ -65,7 +78,10 @@ def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
     layout = choose_layout(config)
     trial = make_trial(model, task, config, layout.batch_shards)
     settings = trial_settings(config)
-    start_trial = jax.jit(trial.start, compiler_options=quickly_compiled(0))
+    start_trial = jax.jit(trial.start, compiler_options=compiler_options(0, config))
+    one = start_trial.eval_shape(*(column[0] for column in settings))
+    in_parts = layout.batch_shards if config.parameters == "sharded" else 1
+    state_specs = specs(one, in_parts)
 
     # Jitted for its cache alone: `rest` asks for its shapes without tracing it once more.
     @jax.jit
@@ -85,21 +101,31 @@ def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
     ) -> tuple[TrialState, dict[str, Array]]:
         if active is None:
             active = jnp.ones(config.trials, bool)
-        step_or_rest = layout.over_trials(lambda one: lax.cond(one[1], go_on, rest, one[0]))
+        step_or_rest = layout.over_trials(
+            lambda one: lax.cond(one[1], go_on, rest, one[0]),
+            (state_specs, BY_TRIAL),
+            (state_specs, BY_TRIAL),
+        )
         return step_or_rest((states, active))
 
-    one = start_trial.eval_shape(*(column[0] for column in settings))
-    stacked = partial(jax.ShapeDtypeStruct, sharding=layout.by_trial)
+    shardings = jax.tree.map(partial(NamedSharding, layout.mesh), state_specs)
+    shapes = jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(
+            (config.trials, *leaf.shape), leaf.dtype, sharding=sharding
+        ),
+        one,
+        shardings,
+    )
     return Program(
         start_trial=start_trial,
         advance=jax.jit(
             advance,
             donate_argnums=0,
-            out_shardings=layout.by_trial,
-            compiler_options=quickly_compiled(1),
+            out_shardings=(shardings, layout.by_trial),
+            compiler_options=compiler_options(1, config),
         ),
         settings=settings,
-        shapes=jax.tree.map(lambda leaf: stacked((config.trials, *leaf.shape), leaf.dtype), one),
+        shapes=shapes,
         layout=layout,
     )
 
@@ -111,3 +137,14 @@ def quickly_compiled(level: int) -> dict[str, Any] | None:
     took half of it and gave code several times slower, which serves what runs once.
     """
     return {"xla_backend_optimization_level": level} if jax.default_backend() == "cpu" else None
+
+
+def compiler_options(level: int, config: TrainingConfig) -> dict[str, Any] | None:
+    """`quickly_compiled` on a CPU; on a GPU what `config.deterministic` asks for.
+
+    XLA's flag shuts out operations whose sums come in any order, and autotuning, whose choice of
+    kernels, hence of roundings, may differ from one compilation to the next.
+    """
+    if config.deterministic and jax.default_backend() == "gpu":
+        return {"xla_gpu_deterministic_ops": True}
+    return quickly_compiled(level)

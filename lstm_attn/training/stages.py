@@ -13,7 +13,7 @@ from jax import Array, lax
 from lstm_attn.models import Model
 from lstm_attn.tasks import Task
 from lstm_attn.training.config import TrainingConfig
-from lstm_attn.training.program import make_program, quickly_compiled
+from lstm_attn.training.program import compiler_options, make_program
 from lstm_attn.training.trial import TrialState, make_trial
 
 STAGES = ("data", "forward", "backward", "optimiser", "evaluation")
@@ -42,11 +42,11 @@ def stage_seconds(
         return _stepped(state), _sum(trial.batch(state))
 
     def forward(state: TrialState) -> tuple[TrialState, Array]:
-        return _stepped(state), trial.loss(state.params, state, trial.batch(state))
+        return _stepped(state), trial.loss(trial.params(state), state, trial.batch(state))
 
     def backward(state: TrialState) -> tuple[TrialState, Array]:
         return _stepped(state), _sum(
-            jax.value_and_grad(trial.loss)(state.params, state, trial.batch(state))
+            trial.loss_and_gradients(trial.params(state), state, trial.batch(state))
         )
 
     def of_steps(step: Callable[[TrialState], tuple[TrialState, Array]]) -> Callable:
@@ -54,11 +54,14 @@ def stage_seconds(
             # As far as the compiler sees, parameters change from step to step in each prefix.
             return step(lax.optimization_barrier(state))
 
-        return lambda state: lax.scan(one_step, state, length=steps)
+        return lambda state: lax.scan(one_step, state, length=steps)[1]
+
+    specs = jax.tree.map(lambda sharding: sharding.spec, program.shardings)
 
     def compiled(function: Callable[[TrialState], Any]) -> Callable[[], object]:
         on_mesh = jax.jit(
-            program.layout.over_trials(function), compiler_options=quickly_compiled(1)
+            program.layout.over_trials(function, specs),
+            compiler_options=compiler_options(1, config),
         )
         return partial(on_mesh.lower(states).compile(), states)
 

@@ -2,8 +2,8 @@
 
 from rich.console import Console
 
-from experiments import cells
-from experiments.cells import Cell, train_missing
+from experiments.cell import Cell
+from experiments.cells import train_missing
 from lstm_attn import tasks
 from lstm_attn.models import ModelConfig
 from lstm_attn.runs import RunFolder
@@ -11,7 +11,7 @@ from lstm_attn.training import TrainingConfig
 from tests.experiments.conftest import record_of
 
 
-def test_what_is_finished_is_not_trained_again(tmp_path, monkeypatch):
+def test_what_is_finished_is_not_trained_again(tmp_path):
     """Oracle: by hand. Catches a finished cell trained once more, and a waiting one left out."""
     training = TrainingConfig(steps=100, warmup_steps=1, seeds=2, evaluation_sequences=20)
     grid = [
@@ -20,8 +20,7 @@ def test_what_is_finished_is_not_trained_again(tmp_path, monkeypatch):
     folder = RunFolder.open(tmp_path / "run", {})
     folder.add_result(record_of(grid[1], [1, None]))
     trained = []
-    monkeypatch.setattr(cells, "train_cells", lambda waiting, *_: trained.extend(waiting))
     console = Console(record=True)
-    train_missing(grid, folder, console)
+    train_missing(grid, folder, console, train=lambda waiting, *_: trained.extend(waiting))
     assert trained == [grid[0], grid[2]]
     assert "2 of 3 cells to train" in console.export_text()

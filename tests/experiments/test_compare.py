@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from experiments.cells import Cell, train_cell
+from experiments.cell import Cell
+from experiments.cells import train_cell
 from experiments.progress import GridProgress
 from lstm_attn import tasks, training
 from lstm_attn.runs import RunFolder
@@ -96,7 +97,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(compare, whole, tmp_path):
     process = compare(workdir, *TINY)
     out, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
-    assert "1 of 2 grid cells to train" in out
+    assert "1 of 2 cells to train" in out
     reference, _ = whole
     results = [json.loads((path / "results.json").read_text()) for path in (workdir, reference)]
     assert without_seconds(results[0]) == without_seconds(results[1])

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from experiments import cells
-from experiments.cells import Cell
+from experiments.cell import Cell
 from experiments.gradient_reach import GradientReachConfig, ReachTask, lines, study
 from lstm_attn import trained
 from lstm_attn.analysis import norms_of_trials, reach

@@ -59,7 +59,7 @@ def trainer(monkeypatch):
     chunks = []
     programs = {}  # by model; parameters of adding are the same for every T
     trains = []
-    make_program = horizon.cells.Cell.make_program
+    make_program = horizon.Cell.make_program
 
     def noted(cell):
         trains.append(cell.model_name)
@@ -79,7 +79,7 @@ def trainer(monkeypatch):
             if solved.all():
                 return
 
-    monkeypatch.setattr(horizon.cells.Cell, "make_program", noted)
+    monkeypatch.setattr(horizon.Cell, "make_program", noted)
     monkeypatch.setattr(training, "run", run)
     return chunks
 

@@ -31,6 +31,13 @@ from lstm_attn.training import TrainingConfig
         ({"weight_decay": -0.1}, "weight_decay: expected finite and >= 0, got -0.1"),
         ({"schedule": "cosin"}, "did you mean cosine"),
         ({"trials_on_device": "pmap"}, "unknown training.trials_on_device 'pmap'"),
+        ({"accumulation_steps": 0}, "training.accumulation_steps: expected at least 1, got 0"),
+        (
+            {"accumulation_steps": 5},
+            "training.accumulation_steps: expected a divisor of batch_size=32, got 5",
+        ),
+        ({"parameters": "shard"}, "unknown training.parameters 'shard': did you mean sharded"),
+        ({"deterministic": 1}, "training.deterministic: expected True or False, got 1"),
         ({"warmup_steps": 2000}, "warmup_steps: expected less than steps=2000, got 2000"),
         ({"evaluate_every": 300}, "evaluate_every: expected a divisor of steps=2000, got 300"),
     ],

@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from lstm_attn import models
 from lstm_attn.models import Model, ModelConfig
@@ -45,12 +46,15 @@ def showing_draws(task):
     return Model(lambda key: {"weight": jnp.zeros(())}, apply, apply_with_dropout), Ones()
 
 
-def test_every_step_and_every_device_draws_for_itself(task):
+@pytest.mark.parametrize(("microbatches", "devices"), [(1, 4), (4, 1)])
+def test_every_step_device_and_microbatch_draws_for_itself(task, microbatches, devices):
     """Oracle: the mean of four uniform numbers is .5 with a standard deviation of .144 from step to
-    step; it is 0 if all steps draw alike, and .289 if the four devices that share a batch do."""
+    step; it is 0 if all steps draw alike, and .289 if the four devices that share a batch do, or
+    its four microbatches."""
     model, ones = showing_draws(task)
-    program = make_program(model, ones, CONFIG)
-    assert program.layout.batch_shards == 4
+    config = dataclasses.replace(CONFIG, accumulation_steps=microbatches)
+    program = make_program(model, ones, config)
+    assert program.layout.batch_shards == devices
     states, moments = program.start(), [0.0]
     for _ in range(CONFIG.steps):
         states, _ = program.advance(states)

@@ -1,0 +1,32 @@
+"""A grid cell: one model on one task, all its trials one program."""
+
+import dataclasses
+
+from lstm_attn import models, training
+from lstm_attn.models import Model, ModelConfig
+from lstm_attn.tasks import Task
+from lstm_attn.training import Program, TrainingConfig
+
+# Of data that a trained model meets: no trial has it, and all models meet the same sequences.
+TEST_SEED = 1_000_003
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """What is trained, and under which name it stands in the run folder."""
+
+    name: str
+    model_name: str
+    task: Task
+    model: ModelConfig
+    training: TrainingConfig
+
+    def build(self) -> Model:
+        return models.build(self.model_name, self.task, self.model)
+
+    def make_program(self) -> Program:
+        return training.make_program(self.build(), self.task, self.training)
+
+    def compiled(self) -> Program:
+        """The program, compiled now."""
+        return self.make_program().compiled()
