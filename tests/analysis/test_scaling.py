@@ -92,7 +92,9 @@ def test_flops_and_parameters_are_those_of_the_program(
     gradients, params, batch = gradients_of(load)
     counted = products(jax.make_jaxpr(gradients)(params, batch).jaxpr)
     assert sum(operation.flops for operation in load.operations()) == counted
-    assert load.parameters == sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+    leaves = jax.tree.leaves(params)
+    assert load.parameters == sum(math.prod(leaf.shape) for leaf in leaves)
+    assert load.arrays == len(leaves)
 
 
 @pytest.mark.parametrize(("name", "length", "counted"), [("transformer", 16, 16), ("lstm", 2, 1)])
@@ -153,14 +155,17 @@ def test_an_operation_takes_what_its_slower_side_takes():
 
 def test_collectives_are_what_rings_and_switches_take():
     """Oracle: by hand. 4 devices: 3 messages of 100 / 4 bytes at 10 a second, and log2 4 hops. 16:
-    first four groups of a ring, on a quarter: 3 x 25 / 4 bytes at 2 a second and 2 hops of 3 s.
+    also 4 of a ring of 8, not closed, on a quarter: 3 x 25 / 4 bytes at half of 2 a second, 3 hops
+    of 3 s; 32 close it: 7 x 25 / 8 at 2 a second, 4 hops.
     Catches S for S / n, the outer level at the inner one's size, one pass for a reduction."""
     inner = 3 * 25 / 10 + 2 * 1
-    outer = 3 * (25 / 4) / 2 + 2 * 3
+    outer, closed = 3 * (25 / 4) / 1 + 3 * 3, 7 * (25 / 8) / 2 + 4 * 3
     assert scaling.all_gather_seconds(100, 1, MACHINE.links) == 0
     assert scaling.all_gather_seconds(100, 4, MACHINE.links) == inner
     assert scaling.all_gather_seconds(100, 16, MACHINE.links) == inner + outer
     assert scaling.all_reduce_seconds(100, 16, MACHINE.links) == 2 * (inner + outer)
+    assert scaling.all_gather_seconds(100, 32, MACHINE.links) == inner + closed
+    assert scaling.all_gather_seconds(100, 4, MACHINE.links, arrays=3) == inner + 2 * 2 * 1
 
 
 def test_trials_do_not_meet_and_parts_of_a_batch_reduce_once():
@@ -196,15 +201,19 @@ def test_accumulation_keeps_less_and_computes_the_same():
     assert launches[1] == 4 * launches[0]
 
 
-def test_sharding_takes_state_from_each_device_and_no_time_on_the_network():
-    """Oracle: three numbers of four bytes a parameter, of which 3/4 lie elsewhere; an all-gather
-    and a reduce-scatter are a reduction. Catches gradients counted as sharded state."""
+def test_sharding_takes_state_from_each_device_and_costs_messages():
+    """Oracle: by hand: three numbers of four bytes a parameter, of which 3/4 lie elsewhere; as many
+    bytes on the network, in 5 arrays for one, and two numbers more. Catches gradients counted as
+    sharded state, and one message for all arrays."""
     load = workload("lstm", models.ModelConfig(8), batch=8)
     plain = scaling.step(load, MACHINE, Mesh(1, 4))
     sharded = scaling.step(load, MACHINE, Mesh(1, 4, sharded=True))
     assert plain.bytes - sharded.bytes == 3 * 4 * load.parameters * 3 / 4
-    assert plain.seconds.collectives == sharded.seconds.collectives
-    assert sharded.seconds.total < plain.seconds.total
+    more_messages = 2 * (5 - 1) * 2 * 1.0
+    two_numbers = 2 * 2 * (3 / 4 * 4 / 10 + 2 * 1.0)
+    more = sharded.seconds.collectives - plain.seconds.collectives
+    assert more == pytest.approx(more_messages + two_numbers)
+    assert sharded.seconds.memory < plain.seconds.memory
 
 
 def test_the_best_mesh_splits_trials_first_and_cuts_a_batch_that_does_not_fit():

@@ -11,7 +11,7 @@ class Link(NamedTuple):
     devices: in a group, joined by it.
     bytes_per_second: that a device sends while it receives as much.
     hop_seconds: of one message.
-    ring: whether devices reach their neighbours alone; else a switch joins all.
+    ring: whether devices reach their neighbours alone, both ways; else a switch joins all.
     """
 
     devices: int
@@ -20,9 +20,19 @@ class Link(NamedTuple):
     ring: bool = False
 
     def hops(self, devices: int) -> int:
-        """Messages one after another until each of n has heard of all: log2 n by a switch, and
-        half way round a ring, both ways at once."""
-        return devices // 2 if self.ring else math.ceil(math.log2(devices))
+        """Messages one after another until each of n has heard of all: log2 n by a switch; half
+        way round a ring, and from end to end of a part of one."""
+        if not self.ring:
+            return math.ceil(math.log2(devices))
+        return devices // 2 if devices == self.devices else devices - 1
+
+    def rate(self, devices: int) -> float:
+        """Bytes a second among n: a part of a ring is not closed, so one of its two ways is idle.
+
+        Source: Austin et al. 2025, chapter 2.
+        """
+        whole = not self.ring or devices == self.devices
+        return self.bytes_per_second if whole else self.bytes_per_second / 2
 
 
 @dataclasses.dataclass(frozen=True)

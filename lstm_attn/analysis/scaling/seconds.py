@@ -69,10 +69,12 @@ def roofline(operations: Iterable[Operation], machine: Machine, dtype: str) -> S
     return Seconds(arithmetic, memory, latency)
 
 
-def all_gather_seconds(size: float, devices: int, links: tuple[Link, ...]) -> float:
+def all_gather_seconds(
+    size: float, devices: int, links: tuple[Link, ...], arrays: int = 1
+) -> float:
     """Every device of n comes to hold all S bytes, of which it held S / n.
 
-        (n - 1) / n x S / rate + hops x hop
+        (n - 1) / n x S / rate + arrays x hops x hop
 
     On a network of several levels the outer ones go first, on what one inner group holds. A
     reduce-scatter is the same, backwards, and takes as long.
@@ -81,6 +83,7 @@ def all_gather_seconds(size: float, devices: int, links: tuple[Link, ...]) -> fl
       size: S, bytes.
       devices: n.
       links: levels from the innermost out.
+      arrays: that the bytes lie in, each with messages of its own.
 
     Raises:
       ValueError: more devices than the links join, or a number that fills no whole groups.
@@ -96,8 +99,8 @@ def all_gather_seconds(size: float, devices: int, links: tuple[Link, ...]) -> fl
         if devices % here:
             raise UsageError(f"devices: expected a multiple of {here}, got {devices}")
         if here > 1:
-            seconds += (here - 1) / here * size / link.bytes_per_second
-            seconds += link.hops(here) * link.hop_seconds
+            seconds += (here - 1) / here * size / link.rate(here)
+            seconds += arrays * link.hops(here) * link.hop_seconds
         size, devices = size / here, devices // here
     return seconds
 
@@ -113,8 +116,9 @@ def step(workload: Workload, machine: Machine, mesh: Mesh = ALONE) -> Step:
 
     Trials on different devices don't meet. Those of one device are one batched program, R times
     the work at the launches of one, or run one after another (`Machine.batched_trials`). Where the
-    batch is split there is one reduction a step; where parameters are sharded, an all-gather and a
-    reduce-scatter, which are as long, and each device updates its own part.
+    batch is split there is one reduction a step, of all gradients as one array. Where parameters
+    are sharded, each array is gathered and its gradient scattered, two numbers are reduced (the
+    gradient's norm, and whether all is finite), and each device updates its own part.
 
     Raises:
       ValueError: trials or a batch that the mesh does not divide, or devices that the links don't
@@ -137,7 +141,11 @@ def step(workload: Workload, machine: Machine, mesh: Mesh = ALONE) -> Step:
         machine,
         workload.config.dtype,
     )
-    reduced = all_reduce_seconds(FLOAT32 * parameters * together, mesh.batch, machine.links)
+    size = FLOAT32 * parameters * together
+    reduced = all_reduce_seconds(size, mesh.batch, machine.links)
+    if mesh.sharded:
+        reduced = 2 * all_gather_seconds(size, mesh.batch, machine.links, workload.arrays)
+        reduced += 2 * all_reduce_seconds(FLOAT32 * together, mesh.batch, machine.links)
     # Parameters and two moments of each trial; a gradient and whole parameters at work.
     state = FLOAT32 * parameters * (3 * trials / shards + 2 * together)
     return Step(

@@ -58,6 +58,11 @@ class Workload:
         """Of one trial."""
         return PARAMETERS[self.model](self) + (self.features + 1) * self.outputs
 
+    @property
+    def arrays(self) -> int:
+        """That the parameters lie in."""
+        return ARRAYS[self.model](self) + 2
+
     def operations(self, batch_shards: int = 1) -> list[Operation]:
         """Those of one trial on one device, the parts of its batch together; without optimiser.
 
@@ -178,4 +183,25 @@ PARAMETERS: dict[str, Callable[[Workload], int]] = {
     "attention_pooling": lambda load: (
         (load.inputs + 1) * load.features + load.features + 1 + (load.features + 1) * load.features
     ),
+}
+
+
+def _transformer_arrays(load: Workload) -> int:
+    config = load.config
+    # Four projections, two or three kernels of feed-forward, each with its bias; two norms.
+    block = 2 * (4 + (3 if config.feed_forward == "gated" else 2) + 2)
+    return (
+        2
+        + (config.positions == "learned")
+        + config.num_layers * block
+        + (2 if config.norm == "pre" else 0)
+    )
+
+
+ARRAYS: dict[str, Callable[[Workload], int]] = {
+    "lstm": lambda _: 3,
+    "gru": lambda _: 4,
+    "transformer": _transformer_arrays,
+    "lstm_attention": lambda _: 3 + 8 + 2,
+    "attention_pooling": lambda _: 6,
 }
