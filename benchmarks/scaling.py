@@ -252,13 +252,13 @@ def show(record: dict[str, Any]) -> Table:
 def chosen_cases() -> tuple[list[Case], list[Case]]:
     """For one device, and for two where there are as many cores."""
     if CASE.value:
-        one = two = [_parsed(text) for text in CASE.value]
+        one = two = [parsed_case(text) for text in CASE.value]
     else:
         one, two = list(ONE_DEVICE), list(TWO_DEVICES)
     return one, two if cores() > 1 else []
 
 
-def _parsed(text: str) -> Case:
+def parsed_case(text: str) -> Case:
     model, *sizes = text.split(",")
     if model not in MODELS:
         raise unknown_name("model", model, MODELS)
