@@ -121,8 +121,8 @@ def check_section(record: dict[str, Any]) -> str:
             markdown(headings, rows, left=(0, 6)),
             f"Off by a factor of {record['median_factor']:.2f} in the median, "
             f"{record['worst_factor']:.2f} at worst; {below} of {len(rows)} predictions lie below "
-            f"what was measured, as those of a roofline do. Predicted over measured, by model: "
-            f"{'; '.join(by_model)}.",
+            "what was measured (a roofline is a bound from below). Predicted over measured, by "
+            f"model: {'; '.join(by_model)}.",
             '<img src="../results/benchmarks/scaling.png" width="60%" '
             'alt="Predicted against measured seconds of a training step">',
             f"{record['finished'][:10]}, {record['cores']} cores ({record['processor']}), "
