@@ -48,7 +48,7 @@ def run(
     """
 
     def main() -> int:
-        output = _checked_output()
+        output = checked_output()
         chosen = cases()
         with Progress(len(chosen)) as progress:
             comparison = compare(
@@ -81,7 +81,7 @@ def make_record(title: str, comparison: Comparison) -> dict[str, Any]:
 PACKAGES = ("dm-haiku", "equinox", "keras", "torch")
 
 
-def _checked_output() -> Path | None:
+def checked_output() -> Path | None:
     """Seen to before anything is measured."""
     if OUTPUT.value is None:
         return None

@@ -1,6 +1,8 @@
 """A grid cell: one model on one task, all its trials one program."""
 
 import dataclasses
+import functools
+from typing import Any
 
 from lstm_attn import models, training
 from lstm_attn.models import Model, ModelConfig
@@ -20,6 +22,19 @@ class Cell:
     task: Task
     model: ModelConfig
     training: TrainingConfig
+
+    @functools.cached_property
+    def purpose(self) -> dict[str, Any]:
+        """What a checkpoint of the cell is for: it serves no other. A record has these keys too."""
+        return {
+            "model": self.model_name,
+            "task": self.task.name,
+            "variant": self.task.variant,
+            "length": self.task.length,
+            "shortest": self.task.shortest,
+            "model_config": dataclasses.asdict(self.model),
+            "training_config": dataclasses.asdict(self.training),
+        }
 
     def build(self) -> Model:
         return models.build(self.model_name, self.task, self.model)

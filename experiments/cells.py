@@ -1,6 +1,5 @@
 """Grid cells, trained into a run folder."""
 
-import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -14,9 +13,9 @@ from experiments.progress import GridProgress
 from lstm_attn import models, training
 from lstm_attn.analysis import summarise
 from lstm_attn.errors import UsageError
-from lstm_attn.history import History, stack
+from lstm_attn.history import Evaluation, History, stack
 from lstm_attn.runs import METRICS, RunFolder
-from lstm_attn.training import Program
+from lstm_attn.training import Program, TrialState
 
 # Heads that are many for the width leave few widths to choose from.
 NEAR_EQUAL = 0.1
@@ -68,39 +67,57 @@ def train_cell(
     progress.compiling(cell)
     program = prepared() if prepared else cell.make_program()
     waited = time.monotonic() - began
+    states, evaluations = restore(cell, program, folder, progress)
+    progress.start(cell, evaluations[-1].step if evaluations else 0)
+    settings = training.trial_settings(cell.training)
+    chunks = training.run(
+        program, cell.task, cell.training, states=states, earlier=(*evaluations,), began=began
+    )
+    if evaluations and enough and enough(stack(evaluations, *settings)):
+        chunks = iter(())
+    checkpoint, log = folder.checkpoint(cell.name), folder.path / METRICS
+    ever_solved = np.zeros(cell.training.trials, bool)
+    for evaluation in evaluations:
+        ever_solved |= evaluation.solved
+    for evaluation, states in clocked(chunks):
+        # In this order: a line without its checkpoint is dropped on resuming, and done again.
+        folder.add_evaluation(cell.name, evaluation)
+        training.checkpoints.save(checkpoint, states, cell.purpose, log)
+        ever_solved |= evaluation.solved
+        progress.evaluated(cell, evaluation, int((ever_solved & ~evaluation.diverged).sum()))
+        if enough:  # else they would pile up, of a long run
+            evaluations.append(evaluation)
+            if enough(stack(evaluations, *settings)):
+                break
+
+    measured = summarise(stack(folder.evaluations(cell.name), *settings))
+    record = {**describe(cell), **measured, "seconds_to_program": round(waited, 3)}
+    folder.add_result(record)
+    progress.finish(cell, in_words(record))
+
+
+def restore(
+    cell: Cell, program: Program, folder: RunFolder, progress: GridProgress
+) -> tuple[TrialState | None, list[Evaluation]]:
+    """What a cell goes on from, None for a start, and the evaluations up to there.
+
+    Raises:
+      UsageError: checkpoints of which none is intact, or evaluations that are missing.
+    """
     checkpoint = folder.checkpoint(cell.name)
-    restored = training.checkpoints.restore(checkpoint, program) if checkpoint.exists() else None
-    step = 0 if restored is None else training.step_of(restored)
+    states, notes = training.checkpoints.resume(checkpoint, program, cell.purpose)
+    for note in notes:
+        progress.console.print(f"note: {note}", soft_wrap=True)
+    step = 0 if states is None else training.step_of(states)
     folder.drop_evaluations_after(cell.name, step)
     evaluations = folder.evaluations(cell.name)
     every = cell.training.evaluate_every
     if [evaluation.step for evaluation in evaluations] != list(range(every, step + 1, every)):
         raise UsageError(
             f"{folder.path / METRICS} lacks evaluations of {cell.name} up to step {step}; "
-            f"remove {checkpoint} to train the cell anew"
+            f"remove its files in {checkpoint.parent} to train the cell anew"
         )
-
-    progress.start(cell, step)
-    settings = training.trial_settings(cell.training)
-    chunks = training.run(
-        program, cell.task, cell.training, states=restored, earlier=evaluations, began=began
-    )
-    if evaluations and enough and enough(stack(evaluations, *settings)):
-        chunks = iter(())
-    for evaluation, states in clocked(chunks):
-        # In this order: a line without its checkpoint is dropped on resuming, and done again.
-        folder.add_evaluation(cell.name, evaluation)
-        training.checkpoints.save(checkpoint, states)
-        evaluations.append(evaluation)
-        history = stack(evaluations, *settings)
-        progress.evaluated(cell, evaluation, int(np.isfinite(history.steps_to_solve).sum()))
-        if enough and enough(history):
-            break
-
-    measured = summarise(stack(folder.evaluations(cell.name), *settings))
-    record = {**describe(cell), **measured, "seconds_to_program": round(waited, 3)}
-    folder.add_result(record)
-    progress.finish(cell, in_words(record))
+    return states, evaluations
 
 
 def describe(cell: Cell) -> dict:
@@ -109,19 +126,13 @@ def describe(cell: Cell) -> dict:
     parameters, budget = map(models.count_parameters, (cell.build(), reference))
     return {
         "cell": cell.name,
-        "model": cell.model_name,
-        "task": cell.task.name,
-        "variant": cell.task.variant,
-        "length": cell.task.length,
-        "shortest": cell.task.shortest,
+        **cell.purpose,
         "criterion": cell.task.criterion,
         "chance": cell.task.chance,
         "baseline": cell.task.baseline,
         "parameters": parameters,
         "parameters_over_lstm": parameters / budget,
         "features": models.matched_features(cell.model_name, cell.task, cell.model),
-        "model_config": dataclasses.asdict(cell.model),
-        "training_config": dataclasses.asdict(cell.training),
     }
 
 

@@ -18,8 +18,8 @@ from experiments import border
 from lstm_attn import report
 from lstm_attn.analysis import compare_records
 from lstm_attn.errors import UsageError
+from lstm_attn.flat import MISSING, flatten
 from lstm_attn.report.page import PAGE
-from lstm_attn.runs import MISSING, flatten
 
 PAGE_FLAG = flags.DEFINE_string(
     "page", None, f"The page. Of one run RUN/{PAGE} if not given, of several {PAGE} here."

@@ -1,5 +1,6 @@
 """The run folder: what a run was, what it measured, and where to go on. No JAX.
 
+format.json         the format of this folder; a folder without one is of format 1
 config.json         the whole config
 environment.json    versions, device, layout, commit
 metrics.jsonl       one evaluation of all trials of a cell a line
@@ -8,6 +9,10 @@ results.json        one record a finished cell
 STUDY.json          what a study found beside it, such as horizon.json
 profile/            with --profile: times.json, and a trace of each cell for TensorBoard
 report.html, *.png  drawn from the above by `lstm_attn.report`
+.lock               held by the process that works here; it says which
+
+A record in results.json is there once the cell's metrics and checkpoint have been forced to disk.
+Nothing in the folder is executed, and nothing of it is a pickle.
 """
 
 import json
@@ -18,53 +23,86 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from lstm_attn import lock
 from lstm_attn.errors import UsageError
+from lstm_attn.files import append_line, cut_torn_line, force, write_whole, writing
+from lstm_attn.flat import difference, flatten
 from lstm_attn.history import Evaluation
 
+FORMAT, FORMAT_FILE = 2, "format.json"
 CONFIG, ENVIRONMENT = "config.json", "environment.json"
 METRICS, RESULTS = "metrics.jsonl", "results.json"
 PROFILE = "profile"
-MISSING = "missing"
 
 
 class RunFolder:
-    """A run folder being written or read."""
+    """A run folder being written or read.
+
+    Raises:
+      UsageError: a folder in the format of a newer lstm_attn.
+    """
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = Path(path)
+        self._hold: lock.Hold | None = None
+        self._check_format()
 
     @classmethod
     def open(cls, path: str | os.PathLike, config: dict[str, Any]) -> "RunFolder":
         """Makes the folder for a run of this config, or takes up the one that is there.
 
+        It is this process's until the value given back is let go. A folder of an older format
+        goes on in this one.
+
         Raises:
-          UsageError: a place that can't be written, or a folder that holds a run of another
-            config, naming the first key that differs.
+          UsageError: a place that can't be written, a folder in which another process works or
+            one that holds a run of another config, naming the first key that differs.
         """
         folder = cls(path)
         try:
             (folder.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+            folder._hold = lock.hold(folder.path)
             if not os.access(folder.path, os.W_OK):
                 raise PermissionError("permission denied")
             if (folder.path / CONFIG).exists():
                 folder._check_config(config)
             else:
                 _write_json(folder.path / CONFIG, config)
+            if folder.format != FORMAT:
+                _write_json(folder.path / FORMAT_FILE, {"format": FORMAT})
             (folder.path / METRICS).touch()
+            cut_torn_line(folder.path / METRICS)
         except OSError as error:
             reason = error.strerror or error
             raise UsageError(f"workdir {folder.path} can't be written: {reason}") from error
         return folder
 
     def _check_config(self, config: dict[str, Any]) -> None:
-        there, here = flatten(self.config), flatten(json.loads(json.dumps(config)))
-        for key in dict.fromkeys([*there, *here]):
-            if there.get(key, MISSING) != here.get(key, MISSING):
-                raise UsageError(
-                    f"workdir {self.path} holds a run of another config: {key} is "
-                    f"{there.get(key, MISSING)} there and {here.get(key, MISSING)} here; "
-                    "choose another --workdir or remove it"
-                )
+        differs = difference(self.config, config)
+        if differs:
+            raise UsageError(
+                f"workdir {self.path} holds a run of another config: {differs}; "
+                "choose another --workdir or remove it"
+            )
+
+    @property
+    def format(self) -> int:
+        """1 for a folder that does not say."""
+        path = self.path / FORMAT_FILE
+        if not os.path.exists(path):
+            return 1
+        note = _read_json(path)
+        number = note.get("format") if isinstance(note, dict) else None
+        if not isinstance(number, int):
+            raise UsageError(f"{path} lacks the number of its format; remove the run or repair it")
+        return number
+
+    def _check_format(self) -> None:
+        if self.format > FORMAT:
+            raise UsageError(
+                f"{self.path} was written by a newer lstm_attn, in format {self.format}; this one "
+                f"knows formats up to {FORMAT}"
+            )
 
     @property
     def config(self) -> dict[str, Any]:
@@ -93,6 +131,10 @@ class RunFolder:
         return [key for key in there if key != "started" and there[key] != here.get(key)]
 
     def add_result(self, record: dict[str, Any]) -> None:
+        """Notes that a cell is finished, once what it left is safe on disk."""
+        left = (self.path / METRICS, self.checkpoint(record["cell"]))
+        with writing(self.path / RESULTS):
+            force(*(path for path in left if path.exists()))
         _write_json(self.path / RESULTS, [*self.results, record])
 
     @property
@@ -103,7 +145,8 @@ class RunFolder:
 
     def add_times(self, record: dict[str, Any]) -> None:
         """Notes a cell's times, in the place of those noted before."""
-        (self.path / PROFILE).mkdir(exist_ok=True)
+        with writing(self.path / PROFILE):
+            (self.path / PROFILE).mkdir(exist_ok=True)
         others = [noted for noted in self.times if noted["cell"] != record["cell"]]
         _write_json(self.path / PROFILE / "times.json", [*others, record])
 
@@ -131,8 +174,7 @@ class RunFolder:
             },
             allow_nan=False,
         )
-        with open(self.path / METRICS, "a") as file:
-            file.write(line + "\n")
+        append_line(self.path / METRICS, line)
 
     def evaluations(self, cell: str) -> list[Evaluation]:
         """What metrics.jsonl holds of the cell, in order."""
@@ -153,8 +195,16 @@ class RunFolder:
 
     def drop_evaluations_after(self, cell: str, step: int) -> None:
         """Forgets what was measured of the cell after the checkpoint from which it goes on."""
-        kept = [line for line in self._lines() if line["cell"] != cell or line["step"] <= step]
-        _write(self.path / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
+
+        def is_kept(line: dict[str, Any]) -> bool:
+            return line["cell"] != cell or line["step"] <= step
+
+        if all(map(is_kept, self._lines())):
+            with writing(self.path / METRICS):
+                cut_torn_line(self.path / METRICS)
+        else:
+            text = "".join(json.dumps(line) + "\n" for line in self._lines() if is_kept(line))
+            write_whole(self.path / METRICS, text.encode())
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         with self._open_metrics() as file:
@@ -182,15 +232,6 @@ def _nulls(metric: np.ndarray) -> Any:
     return values.tolist()
 
 
-def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(tree, dict):
-        return {prefix: tree}
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= flatten(value, f"{prefix}.{key}" if prefix else key)
-    return flat
-
-
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
@@ -199,11 +240,4 @@ def _read_json(path: Path) -> Any:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    _write(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    """Writes beside the place and renames, so that a reader never finds half a file."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    write_whole(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())

@@ -13,6 +13,10 @@ from lstm_attn.runs import RunFolder
 from lstm_attn.tasks import Task
 from lstm_attn.training import checkpoints
 
+PURPOSE = (
+    "model", "task", "variant", "length", "shortest", "model_config", "training_config"
+)  # fmt: skip
+
 
 class TrainedCell(NamedTuple):
     """One finished grid cell.
@@ -51,12 +55,14 @@ def load(path: str | os.PathLike, cell: str) -> TrainedCell:
     settings: dict[str, Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in config.items()
     }
+    # A record names what its checkpoint is for; an old one doesn't, nor does its checkpoint.
+    purpose = {key: record.get(key) for key in PURPOSE}
     task = tasks.build(record["task"], record["length"], record["variant"], record.get("shortest"))
     trials = record["per_trial"]
     return TrainedCell(
         model=models.build(record["model"], task, ModelConfig(**settings)),
         task=task,
-        params=checkpoints.load_params(folder.checkpoint(cell)),
+        params=checkpoints.load_params(folder.checkpoint(cell), purpose),
         seeds=np.array([trial["seed"] for trial in trials]),
         learning_rates=np.array([trial["learning_rate"] for trial in trials]),
         solved=np.array([trial["steps_to_solve"] is not None for trial in trials]),

@@ -26,6 +26,8 @@ HOUSE = (
     ("lstm_attn.ops",),
     ("lstm_attn.native",),
     ("lstm_attn.history",),
+    ("lstm_attn.lock",),
+    ("lstm_attn.files", "lstm_attn.flat"),
     ("lstm_attn.errors",),
 )
 LEVELS = {name: level for level, names in enumerate(HOUSE) for name in names}
@@ -36,6 +38,9 @@ WITHOUT_JAX = (
     "lstm_attn.runs",
     "lstm_attn.interop",
     "lstm_attn.history",
+    "lstm_attn.lock",
+    "lstm_attn.files",
+    "lstm_attn.flat",
     "lstm_attn.errors",
 )
 FILES = [

@@ -10,13 +10,13 @@ from typing import Any
 
 import jinja2
 
-from lstm_attn.errors import UsageError
+from lstm_attn.files import write_whole
+from lstm_attn.flat import flatten
 from lstm_attn.history import History
 from lstm_attn.report import comparison, figures, studies, tables
 from lstm_attn.report.colors import colors_of
 from lstm_attn.report.reading import Run, read
 from lstm_attn.report.section import Picture, Section
-from lstm_attn.runs import flatten
 
 PAGE = "report.html"
 
@@ -75,15 +75,8 @@ def _written(page: Path, parts: Sequence[dict], compared: Sequence[dict]) -> Pat
     html = environment.get_template("page.html.jinja").render(
         tables=tables, runs=parts, comparisons=compared, colors=colors_of(models)
     )
-    _save(page, html.encode())
+    write_whole(page, html.encode())
     return page
-
-
-def _save(path: Path, content: bytes) -> None:
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise UsageError(f"{path} can't be written: {error.strerror or error}") from error
 
 
 def _part(run: Run, name: str, folder: Path | None) -> dict[str, Any]:
@@ -168,6 +161,6 @@ def _drawn(picture: Picture, folder: Path | None) -> dict[str, str]:
     if folder is not None:
         # A name comes from a run folder: it must not lead out of it.
         name = re.sub(r"[^\w.=+-]", "-", picture.name)
-        _save(folder / f"{name}.png", buffer.getvalue())
+        write_whole(folder / f"{name}.png", buffer.getvalue())
     data = base64.b64encode(buffer.getvalue()).decode()
     return {"alt": picture.alt, "data": f"data:image/png;base64,{data}"}

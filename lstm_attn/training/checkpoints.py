@@ -1,40 +1,97 @@
-"""Train states to and from one safetensors file, bit for bit."""
+"""Train states to and from files, bit for bit: the latest, and one kept from before it.
+
+CELL.safetensors           the latest, written after every chunk
+CELL.previous.safetensors  an earlier one, which was forced to disk
+CELL.damaged-1.safetensors set aside: it was found damaged
+
+A process that is killed loses no more than the chunk that it was at: the latest file is there whole
+or not at all. Forcing a file to disk takes many times as long as writing it, and only a machine
+that stops asks for it: so once in KEEP_SECONDS the latest file is forced to disk, with the
+metrics up to it, and kept as the previous one.
+"""
 
 import os
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from lstm_attn.errors import UsageError
-from lstm_attn.training import hosts
-from lstm_attn.training.program import Program
+from lstm_attn.files import force, writing
+from lstm_attn.flat import difference
+from lstm_attn.training import checkpoint_file, hosts
+from lstm_attn.training.checkpoint_file import Damaged, Stored
+from lstm_attn.training.program import Program, step_of
 from lstm_attn.training.trial import TrialState
 
+KEEP_SECONDS = 10.0
 
-def save(path: Path, states: TrialState) -> None:
+
+class Resumed(NamedTuple):
+    """states: to go on from, None for a start. notes: what the user should know, a line each."""
+
+    states: TrialState | None
+    notes: list[str]
+
+
+def save(path: Path, states: TrialState, config: Any = None, log: Path | None = None) -> None:
     """Writes the states under names such as `params.readout.kernel`.
 
-    The file appears whole or not at all: it is written beside its place, then renamed.
-    """
-    arrays = {
-        name: np.ascontiguousarray(leaf) for name, leaf in _named(hosts.whole(states)).items()
-    }
-    partial = path.with_suffix(".partial")
-    save_file(arrays, partial)
-    os.replace(partial, path)
-
-
-def restore(path: Path, program: Program) -> TrialState:
-    """The states that `save` wrote, placed on devices as the program wants them.
+    Args:
+      config: what they are trained for, as JSON values; `restore` compares it.
+      log: a file that what is kept must not be ahead of: it is forced to disk first.
 
     Raises:
-      ValueError: an unreadable file, or one whose arrays are not those of the program; one line.
+      UsageError: a full disk, a read-only folder; what was there stays.
     """
-    arrays = _load(path)
+    arrays = _named(hosts.whole(states))
+    with writing(path):
+        partial = checkpoint_file.write_beside(path, arrays, int(arrays["step"][0]), config)
+        if path.exists() and _age(previous(path)) >= KEEP_SECONDS:
+            force(*([log] if log else []), path)
+            os.replace(path, previous(path))
+            force(path.parent)
+        os.replace(partial, path)
+
+
+def resume(path: Path, program: Program, config: Any = None) -> Resumed:
+    """The newest intact states of those at the path and before, placed as `restore` places them.
+
+    A damaged file is set aside under another name, so that it is neither read nor written again.
+
+    Raises:
+      UsageError: files but no intact one, one of another config or program, or one that a newer
+        lstm_attn wrote; then nothing is moved.
+    """
+    damaged: list[Damaged] = []
+    for place in (path, previous(path)):
+        if place.exists():
+            try:
+                states = restore(place, program, config)
+            except Damaged as error:
+                damaged.append(error)
+            else:
+                step = step_of(states)
+                # Only the latest can have been found damaged before.
+                return Resumed(states, [_set_aside(path, step, error) for error in damaged])
+    if damaged:
+        raise UsageError(
+            f"{'; '.join(map(str, damaged))}; there is no intact one to go on from: remove it to "
+            "train the cell anew"
+        )
+    return Resumed(None, [])
+
+
+def restore(path: Path, program: Program, config: Any = None) -> TrialState:
+    """The states of one file, placed on devices as the program wants them.
+
+    Raises:
+      UsageError: a file that is damaged, of another config, of a newer format, or whose arrays are
+        not those of the program.
+    """
+    arrays = _read(path, config).arrays
     leaves = []
     for name, leaf in _named(program.shapes).items():
         found = arrays.get(name)
@@ -48,10 +105,14 @@ def restore(path: Path, program: Program) -> TrialState:
     return hosts.placed(states, program.shardings)
 
 
-def load_params(path: Path) -> dict[str, Any]:
-    """The parameters of all trials, a leading axis R, without a program to place them by."""
+def load_params(path: Path, config: Any = None) -> dict[str, Any]:
+    """The parameters of all trials, a leading axis R, without a program to place them by.
+
+    Raises:
+      UsageError: as `restore`.
+    """
     params: dict[str, Any] = {}
-    for name, array in _load(path).items():
+    for name, array in _read(path, config).arrays.items():
         if name.startswith("params."):
             _, *inner, leaf = name.split(".")
             place = params
@@ -61,15 +122,34 @@ def load_params(path: Path) -> dict[str, Any]:
     return params
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise UsageError(
-            f"checkpoint {path} can't be read: {error}; remove it to train its cell anew"
-        ) from error
+def previous(path: Path) -> Path:
+    """Where the checkpoint before the latest is kept."""
+    return path.with_suffix(f".previous{path.suffix}")
 
 
-def _named(states: TrialState) -> dict[str, jax.Array]:
+def _read(path: Path, config: Any) -> Stored:
+    stored = checkpoint_file.read(path)
+    if config is not None and stored.config is not None:
+        differs = difference(stored.config, config)
+        if differs:
+            raise UsageError(f"checkpoint {path} is of another config: {differs}")
+    return stored
+
+
+def _age(path: Path) -> float:
+    """Seconds since the file was written; infinite where there is none."""
+    return time.time() - path.stat().st_mtime if path.exists() else np.inf
+
+
+def _set_aside(path: Path, step: int, error: Damaged) -> str:
+    number = 1
+    while (aside := path.with_suffix(f".damaged-{number}{path.suffix}")).exists():
+        number += 1
+    with writing(aside):
+        os.replace(path, aside)
+    return f"{error}; it is now {aside.name}, and training goes on from step {step}"
+
+
+def _named(states: TrialState) -> dict[str, Any]:
     leaves, _ = jax.tree_util.tree_flatten_with_path(states)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}

@@ -147,7 +147,7 @@ def test_a_stop_at_the_worst_moment_loses_and_doubles_nothing(stopped_in, tmp_pa
     assert lines == again
     results = [json.loads((folder / "results.json").read_text()) for folder in folders]
     assert without_seconds(results[0]) == without_seconds(results[1])
-    checkpoints = [load_file(next((folder / "checkpoints").iterdir())) for folder in folders]
+    checkpoints = [load_file(RunFolder(folder).checkpoint(cell.name)) for folder in folders]
     chex.assert_trees_all_equal(*checkpoints)
 
 
