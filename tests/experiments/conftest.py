@@ -39,7 +39,9 @@ def compilation_cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def compare(compilation_cache):
     """Starts `python -m experiments.compare` on the quick config with overrides."""
-    usual = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMPIL")}
+    # Nor the cluster on which the tests may run.
+    others = ("JAX_COMPIL", "RAY_", "SLURM_", "SUBMITIT_")
+    usual = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     environment = {
         **usual,
         "PYTHONWARNINGS": "error::RuntimeWarning",
