@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+import jax
 from absl import flags
 from ml_collections import config_flags
 from rich.console import Console
 
-from experiments import border, compilation_cache, environment, launchers, many_hosts
+from experiments import border, compilation_cache, environment, launchers, many_hosts, memory
 from experiments.launchers.gather import CellsFailed
 from lstm_attn import training
 from lstm_attn.errors import UsageError
@@ -44,7 +45,7 @@ def run(settings: type, study: Callable[[Any, RunFolder, Console], None]) -> NoR
             raise UsageError("--workdir: expected a folder, got an empty name")
         # Before anything is begun, though it is the training that wants it.
         launcher = launchers.chosen(Path(WORKDIR.value))
-        config: Any = border.checked(settings, CONFIG.value.to_dict())
+        config: Any = border.checked(settings, CONFIG.value)
         if launcher and many_hosts.asked_for():
             raise UsageError(
                 "--launcher: each cell is trained by one process; expected no --distributed"
@@ -66,6 +67,11 @@ def run(settings: type, study: Callable[[Any, RunFolder, Console], None]) -> NoR
             except CellsFailed as error:
                 print(f"error: {error}", file=sys.stderr)
                 return FAILED_STATUS
+            except (MemoryError, jax.errors.JaxRuntimeError) as error:
+                short = memory.out_of_memory(error)
+                if short is None:
+                    raise
+                raise short from error
             return 0
 
         return many_hosts.work_together(WORKDIR.value, dataclasses.asdict(config), work)

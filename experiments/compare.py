@@ -20,7 +20,9 @@ from experiments.grid import CompareConfig, grid_cells
 from experiments.missing import train_missing
 from experiments.progress import GridProgress
 from lstm_attn import report
+from lstm_attn.errors import UsageError
 from lstm_attn.runs import RunFolder
+from lstm_attn.training import hosts
 
 PROFILE = flags.DEFINE_bool(
     "profile",
@@ -80,6 +82,8 @@ def compare(config: CompareConfig, folder: RunFolder, console: Console) -> None:
     """Trains what the folder lacks, then prints the closing table and writes the report."""
     if PROFILE.value:
         launchers.check_local("--profile clocks this process")
+        if hosts.several():
+            raise UsageError("--profile: expected a run in one process, got several")
     train = train_profiled if PROFILE.value else None
     train_missing(grid_cells(config), folder, console, train=train)
     records = report.in_grid_order(folder)

@@ -75,8 +75,10 @@ class MeasuredOn:
                 f"test.sequences: expected a multiple of batch_size={self.batch_size}, "
                 f"got {self.sequences}"
             )
-        if not self.most_padding >= 1:
-            raise UsageError(f"test.most_padding: expected at least 1, got {self.most_padding}")
+        if not 1 <= self.most_padding < math.inf:
+            raise UsageError(
+                f"test.most_padding: expected finite and at least 1, got {self.most_padding}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,6 +23,7 @@ from lstm_attn.runs import RunFolder
 from lstm_attn.training import hosts
 
 LOST_STATUS = 1
+GRACE_SECONDS = 5  # for the others to end in the same way
 
 DISTRIBUTED = flags.DEFINE_bool(
     "distributed",
@@ -81,6 +82,7 @@ def work_together(path: str, config: dict[str, Any], work: Callable[[RunFolder],
     """
     if not hosts.several():
         return work(RunFolder.open(path, config))
+    grace = GRACE_SECONDS
     with contextlib.ExitStack() as stack:
         if not hosts.leads():
             stack.enter_context(contextlib.redirect_stdout(stack.enter_context(_nowhere())))
@@ -94,15 +96,15 @@ def work_together(path: str, config: dict[str, Any], work: Callable[[RunFolder],
             status = border.USAGE_STATUS
             if hosts.leads() or path in str(error):
                 _say(error)
-        except jax.errors.JaxRuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             if not hosts.is_loss(error):
                 raise
-            status = LOST_STATUS
+            status, grace = LOST_STATUS, 0
             _say(
                 "another process of this run has ended, and so does this one; the same command "
                 f"goes on ({str(error).splitlines()[0]})"
             )
-    hosts.end(status)
+    hosts.end(status, grace)
 
 
 def _open(path: str, config: dict[str, Any]) -> RunFolder:
@@ -119,7 +121,7 @@ def _to_copy(folder: Path) -> list[str]:
     found = [*folder.glob("*.json"), *folder.glob("*.jsonl"), *folder.glob("checkpoints/*")]
     # Of cells that the workers of a launcher have begun.
     found += [*folder.glob("cells/*/*.json*"), *folder.glob("cells/*/checkpoints/*")]
-    return sorted(str(file.relative_to(folder)) for file in found)
+    return sorted(str(file.relative_to(folder)) for file in found if file.suffix != ".partial")
 
 
 def _nowhere() -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from experiments import launchers
+from experiments import launchers, memory
 from experiments.cell import Cell
 from experiments.cells import train_cells
 from experiments.launchers import cell_folder, gather
@@ -26,6 +26,7 @@ def train_missing(
       train: what trains those that wait, in their order; None for what --launcher says.
 
     Raises:
+      UsageError: a cell that this machine has no memory for.
       CellsFailed: some could not be trained by the workers of a launcher; the others were.
     """
     launcher = None if train else launchers.chosen(folder.path)
@@ -38,6 +39,8 @@ def train_missing(
             cell_folder.take_in(cell, folder)
     waiting = [cell for cell in cells if cell.name not in _finished(folder)]
     console.print(f"{len(waiting)} of {len(cells)} cells to train")
+    if launcher is None:
+        memory.check_fits(waiting)  # of this machine; a worker's may be another
     if train is None:
         train = functools.partial(gather.train, launcher=launcher) if launcher else train_cells
     with GridProgress(waiting) as progress:
