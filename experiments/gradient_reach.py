@@ -17,9 +17,9 @@ from rich.table import Table
 
 from experiments import command
 from experiments.cell import Cell
-from experiments.cells import train_missing
 from experiments.closing import close
 from experiments.grid import check_lists, check_models
+from experiments.missing import train_missing
 from lstm_attn import report, tasks, trained
 from lstm_attn.analysis import norms_of_trials, reach
 from lstm_attn.errors import UsageError, check_whole
@@ -27,7 +27,7 @@ from lstm_attn.models import REFERENCE, ModelConfig
 from lstm_attn.report.gradient_reach import MODELS, STARTS, reach_table
 from lstm_attn.report.stages import AFTER, BEFORE
 from lstm_attn.runs import RunFolder
-from lstm_attn.training import TrainingConfig
+from lstm_attn.training import TrainingConfig, hosts
 
 STUDY = "gradient_reach"
 SHORTEST_TIME_SCALE = 2.0  # of chrono, in steps
@@ -132,7 +132,7 @@ def measure(
         loaded = trained.load(folder.path, cell.name)
         params, solved = loaded.params, report.tables.count(loaded.record)
     else:
-        params = cell.make_program().start().params
+        params = hosts.whole(cell.make_program().start().params)
     norms = norms_of_trials(cell.build(), params, cell.task, sequences=config.sequences)
     return {
         "cell": cell.name,

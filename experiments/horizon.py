@@ -17,7 +17,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from experiments import cells, command, memory
+from experiments import cells, command, launchers, memory
 from experiments.cell import Cell
 from experiments.closing import close
 from experiments.grid import check_lists, check_models
@@ -210,6 +210,7 @@ def closing_table(result: dict[str, Any]) -> Table:
 
 def study(config: HorizonConfig, folder: RunFolder, console: Console) -> None:
     """Searches what the folder lacks, then prints the closing table and writes the report."""
+    launchers.check_local("the length of each cell depends on how the last one ended")
     tried = config.task.lengths
     console.print(
         f"{len(config.models) * len(config.task.names)} searches among {len(tried)} lengths, "

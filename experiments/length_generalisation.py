@@ -20,9 +20,9 @@ from rich.table import Table
 
 from experiments import command
 from experiments.cell import TEST_SEED, Cell
-from experiments.cells import train_missing
 from experiments.closing import close
 from experiments.grid import check_lists, check_models
+from experiments.missing import train_missing
 from lstm_attn import tasks, trained
 from lstm_attn.analysis import Interval, length_generalisation, wilson_interval
 from lstm_attn.analysis.json_values import or_null

@@ -4,7 +4,6 @@ python -m experiments.readme --run=runs/quick
 """
 
 import json
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from absl import flags
 
 from experiments import border
 from experiments.benchmark_sections import SECTIONS
+from experiments.marks import replaced
 from experiments.study_sections import studies_section
 from lstm_attn import report
 from lstm_attn.errors import UsageError
@@ -95,16 +95,6 @@ def benchmark_sections(folder: Path) -> dict[str, str]:
     }
 
 
-def replaced(text: str, name: str, section: str) -> str:
-    """The text with what stands between the marks of that name exchanged."""
-    pattern = rf"(<!-- {name}: [^\n]*\n).*?(<!-- end of {name} -->)"
-    if not re.search(pattern, text, flags=re.DOTALL):
-        raise UsageError(f"{README.name} has no marks for the section {name!r}")
-    return re.sub(
-        pattern, lambda match: f"{match[1]}\n{section}\n\n{match[2]}", text, flags=re.DOTALL
-    )
-
-
 def keep(run: Path, place: Path, names: Sequence[str]) -> None:
     """Copies files of those names and all pictures of a run, in the place of what was there."""
     shutil.rmtree(place, ignore_errors=True)
@@ -117,16 +107,21 @@ def main() -> int:
     run = Path(RUN.value)
     if not (run / RESULTS).exists() or run.resolve() == KEPT:
         raise UsageError(f"--run: expected a run folder outside {KEPT}, got {run}")
-    text = replaced(README.read_text(), "quick", quick_section(RunFolder(run)))
-    text = replaced(text, "layouts", layouts_section(json.loads(LAYOUTS.read_text())))
-    text = replaced(text, "mutants", mutants_section(json.loads(MUTANTS.read_text())))
-    for name, section in benchmark_sections(BENCHMARKS).items():
-        text = replaced(text, name, section)
+    sections = {
+        "quick": quick_section(RunFolder(run)),
+        "layouts": layouts_section(json.loads(LAYOUTS.read_text())),
+        "mutants": mutants_section(json.loads(MUTANTS.read_text())),
+        **benchmark_sections(BENCHMARKS),
+    }
     keep(run, KEPT, FILES)
     for name in STUDIES:
         if (run.parent / name / f"{name}.json").exists():
             keep(run.parent / name, KEPT_RUNS / name, (*FILES, f"{name}.json"))
-    README.write_text(replaced(text, "studies", studies_section(KEPT_RUNS)))
+    sections["studies"] = studies_section(KEPT_RUNS)
+    text = README.read_text()
+    for name, section in sections.items():
+        text = replaced(text, name, section, README.name)
+    README.write_text(text)
     print(f"{README} shows {run} and the studies beside it; their files are kept in {KEPT_RUNS}")
     return 0
 

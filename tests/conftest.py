@@ -19,6 +19,10 @@ hypothesis.settings.register_profile("jit", deadline=None, derandomize=True, max
 hypothesis.settings.load_profile("jit")
 
 
+# Folders most of whose tests' time is compilation.
+COMPILED_QUICKLY = ("analysis", "configs", "modules", "ops", "tasks")
+
+
 def make_lenient_optimizer(config, learning_rate, global_norm=None):
     """Ours, with promotion allowed: optax's Adam raises a float to an integer count."""
     strict = optimizer.make_optimizer(config, learning_rate, global_norm)
@@ -48,11 +52,17 @@ def programs_are_let_go():
 
 @pytest.fixture(scope="module")
 def compiled_quickly():
-    """For modules most of whose time is compilation: no number depends on how well it is done."""
+    """For modules most of whose time is compilation: no number hangs on how well it is done."""
     usual = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", usual)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def folders_compiled_quickly(request):
+    if request.path.parent.name in COMPILED_QUICKLY:
+        request.getfixturevalue("compiled_quickly")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from lstm_attn import runs
 from lstm_attn.history import Evaluation
 from lstm_attn.runs import RunFolder
 
@@ -62,6 +63,16 @@ def test_a_torn_last_line_is_dropped(folder):
     assert [e.step for e in folder.evaluations("a")] == [5, 10]
 
 
+def test_a_torn_line_does_not_spoil_the_next(folder):
+    """Catches a line added to half of one, so that neither can be read."""
+    folder.add_evaluation("a", evaluation(5))
+    with open(folder.path / "metrics.jsonl", "a") as file:
+        file.write('{"cell": "a", "st')
+    again = RunFolder.open(folder.path, CONFIG)
+    again.add_evaluation("b", evaluation(5))
+    assert [e.step for e in again.evaluations("a") + again.evaluations("b")] == [5, 5]
+
+
 def test_what_came_after_the_checkpoint_is_dropped_for_its_cell_only(folder):
     """Catches an evaluation counted twice after resuming."""
     for cell, step in (("a", 5), ("b", 10), ("a", 10)):
@@ -98,6 +109,65 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"workdir .*file/run can't be written: Not a directory"):
         RunFolder.open(tmp_path / "file" / "run", CONFIG)
+
+
+def test_a_folder_of_the_first_format_goes_on_in_this_one(folder):
+    """Oracle: by hand, a folder without its number. Catches old runs that are refused."""
+    (folder.path / "format.json").unlink()
+    assert RunFolder(folder.path).format == 1
+    assert RunFolder.open(folder.path, CONFIG).format == 2
+
+
+def test_a_newer_format_is_one_line_to_reader_and_writer(folder):
+    """Catches a folder half understood. Nothing in it is touched."""
+    (folder.path / "format.json").write_text('{"format": 999}')
+    (folder.path / "config.json").write_text("of a kind that nobody here knows")
+    before = {path.name: path.stat().st_mtime_ns for path in folder.path.iterdir()}
+    for read in (RunFolder, lambda path: RunFolder.open(path, CONFIG)):
+        with pytest.raises(ValueError, match="run was written by a newer lstm_attn, in format 999"):
+            read(folder.path)
+    assert {path.name: path.stat().st_mtime_ns for path in folder.path.iterdir()} == before
+
+
+@pytest.mark.parametrize("note", ["", "[]", "{}", '{"format": "2"}'])
+def test_a_damaged_format_is_one_line(folder, note):
+    """Catches the traceback of a reader."""
+    (folder.path / "format.json").write_text(note)
+    with pytest.raises(ValueError, match=r"format.json (can't be read|lacks the number)") as caught:
+        RunFolder(folder.path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "write"),
+    [
+        ("metrics.jsonl", lambda folder: folder.add_evaluation("a", evaluation(5))),
+        ("results.json.partial", lambda folder: folder.add_result({"cell": "a"})),
+        ("horizon.json.partial", lambda folder: folder.write_study("horizon", {})),
+        ("environment.json.partial", lambda folder: folder.begin({"started": "now"})),
+        ("profile/times.json.partial", lambda folder: folder.add_times({"cell": "a"})),
+    ],
+)
+def test_a_full_disk_is_one_line_at_every_write(folder, place, write):
+    """Oracle: the system's own error, of /dev/full. Catches a traceback, and a message that does
+    not say where."""
+    path = folder.path / place
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.symlink_to("/dev/full")
+    named = place.removesuffix(".partial")
+    with pytest.raises(ValueError, match=f"{named} can't be written: No space left") as caught:
+        write(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_record_follows_what_it_speaks_of(folder, monkeypatch):
+    """Catches a cell that counts as finished while no disk has its checkpoint."""
+    forced = []
+    monkeypatch.setattr(runs, "force", lambda *paths: forced.extend(paths))
+    folder.checkpoint("a").touch()
+    folder.add_result({"cell": "a"})
+    assert forced == [folder.path / "metrics.jsonl", folder.checkpoint("a")]
 
 
 def test_environment_is_kept_and_what_changed_is_named(folder):

@@ -1,5 +1,7 @@
 """What a run folder gives back of a cell that it trained."""
 
+import json
+
 import chex
 import jax
 import numpy as np
@@ -18,7 +20,8 @@ SMALL = training.TrainingConfig(
 
 def test_a_cell_comes_back_as_it_was_trained(tmp_path):
     """Identity with the states that training would go on from. Catches parameters of another cell,
-    a task that forgets its range, and a name of the file that is no parameter."""
+    a task that forgets its range, a name of the file that is no parameter, a damaged checkpoint and
+    one of another config."""
     task = tasks.over_range(tasks.adding(4), 2)
     cell = Cell("one", "gru", task, models.ModelConfig(features=4), SMALL)
     folder = RunFolder.open(tmp_path, {})
@@ -37,3 +40,15 @@ def test_a_cell_comes_back_as_it_was_trained(tmp_path):
     )
     with pytest.raises(ValueError, match=r"unknown cell of .* 'two'"):
         trained.load(tmp_path, "two")
+
+    checkpoint = folder.checkpoint("one")
+    intact = checkpoint.read_bytes()
+    checkpoint.write_bytes(intact[:-1])
+    with pytest.raises(ValueError, match="one.safetensors is damaged"):
+        trained.load(tmp_path, "one")
+    checkpoint.write_bytes(intact)
+    (record,) = folder.results
+    record["training_config"]["batch_size"] = 7
+    (tmp_path / "results.json").write_text(json.dumps([record]))
+    with pytest.raises(ValueError, match=r"training_config.batch_size is 32 there and 7 here"):
+        trained.load(tmp_path, "one")

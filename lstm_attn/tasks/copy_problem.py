@@ -109,11 +109,8 @@ class Copy:
         """loss; accuracy over the recalled symbols; accuracy_by_position [10], first to last."""
         ends = batch.mask.sum(axis=1, keepdims=True)
         last = ends - RECALLED + jnp.arange(RECALLED)  # [B, 10]
-        answers, due = (
-            jnp.take_along_axis(symbols, last, axis=1)
-            for symbols in (outputs.argmax(axis=-1), batch.targets)
-        )
-        recalled = answers == due
+        answers = jnp.take_along_axis(outputs, last[:, :, None], axis=1).argmax(axis=-1)
+        recalled = answers == jnp.take_along_axis(batch.targets, last, axis=1)
         by_position = recalled.mean(axis=0)
         return {
             "loss": self.loss(outputs, batch),

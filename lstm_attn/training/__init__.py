@@ -1,10 +1,16 @@
 """Training: optimiser, train state, the jitted loop, trials on a mesh, checkpoints."""
 
-from lstm_attn.training import checkpoints
+from lstm_attn.training import checkpoints, hosts
 from lstm_attn.training.config import TrainingConfig
 from lstm_attn.training.layout import Layout, choose_layout, lay_out, use_host_cores
 from lstm_attn.training.loop import Trained, run, train
-from lstm_attn.training.program import Program, make_program, quickly_compiled, trial_settings
+from lstm_attn.training.program import (
+    Program,
+    make_program,
+    quickly_compiled,
+    step_of,
+    trial_settings,
+)
 from lstm_attn.training.segments import train_over_segments
 from lstm_attn.training.stages import stage_seconds
 from lstm_attn.training.trial import TrialState
@@ -17,11 +23,13 @@ __all__ = [
     "TrialState",
     "checkpoints",
     "choose_layout",
+    "hosts",
     "lay_out",
     "make_program",
     "quickly_compiled",
     "run",
     "stage_seconds",
+    "step_of",
     "train",
     "train_over_segments",
     "trial_settings",

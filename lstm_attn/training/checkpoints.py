@@ -21,9 +21,9 @@ import numpy as np
 from lstm_attn.errors import UsageError
 from lstm_attn.files import force, writing
 from lstm_attn.flat import difference
-from lstm_attn.training import checkpoint_file
+from lstm_attn.training import checkpoint_file, hosts
 from lstm_attn.training.checkpoint_file import Damaged, Stored
-from lstm_attn.training.program import Program
+from lstm_attn.training.program import Program, step_of
 from lstm_attn.training.trial import TrialState
 
 KEEP_SECONDS = 10.0
@@ -46,7 +46,7 @@ def save(path: Path, states: TrialState, config: Any = None, log: Path | None = 
     Raises:
       UsageError: a full disk, a read-only folder; what was there stays.
     """
-    arrays = {name: np.asarray(leaf) for name, leaf in _named(states).items()}
+    arrays = _named(hosts.whole(states))
     with writing(path):
         partial = checkpoint_file.write_beside(path, arrays, int(arrays["step"][0]), config)
         if path.exists() and _age(previous(path)) >= KEEP_SECONDS:
@@ -73,7 +73,7 @@ def resume(path: Path, program: Program, config: Any = None) -> Resumed:
             except Damaged as error:
                 damaged.append(error)
             else:
-                step = int(np.asarray(states.step)[0])
+                step = step_of(states)
                 # Only the latest can have been found damaged before.
                 return Resumed(states, [_set_aside(path, step, error) for error in damaged])
     if damaged:
@@ -102,7 +102,7 @@ def restore(path: Path, program: Program, config: Any = None) -> TrialState:
             )
         leaves.append(found)
     states = jax.tree.unflatten(jax.tree.structure(program.shapes), leaves)
-    return jax.device_put(states, program.shardings)
+    return hosts.placed(states, program.shardings)
 
 
 def load_params(path: Path, config: Any = None) -> dict[str, Any]:
@@ -150,6 +150,6 @@ def _set_aside(path: Path, step: int, error: Damaged) -> str:
     return f"{error}; it is now {aside.name}, and training goes on from step {step}"
 
 
-def _named(states: TrialState) -> dict[str, jax.Array]:
+def _named(states: TrialState) -> dict[str, Any]:
     leaves, _ = jax.tree_util.tree_flatten_with_path(states)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}

@@ -1,14 +1,16 @@
-"""Where trials and batches go: a mesh over local devices, and a loop or a batch on each of them."""
+"""Where trials and batches go: a mesh over devices, and a loop or a batch on each of them."""
 
 import dataclasses
 import math
 import os
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 from jax import lax
 
+from lstm_attn.errors import UsageError
 from lstm_attn.training.config import TrainingConfig
 
 BY_TRIAL = jax.sharding.PartitionSpec("trial")
@@ -17,12 +19,16 @@ BY_TRIAL = jax.sharding.PartitionSpec("trial")
 def use_host_cores() -> None:
     """Makes one JAX device of every CPU core this process may use. Call it before JAX computes.
 
+    $JAX_NUM_CPU_DEVICES takes precedence: several processes on one host share its cores.
+
     XLA's CPU backend runs the small operations of a scan on one core, so trials on devices of
     their own are what uses the others. Where an accelerator is the default, this changes nothing.
 
     Raises:
       RuntimeError: JAX has computed already, with another number of devices.
     """
+    if os.environ.get("JAX_NUM_CPU_DEVICES"):
+        return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     jax.config.update("jax_num_cpu_devices", cores or 1)
 
@@ -82,28 +88,63 @@ class Layout:
     def __str__(self) -> str:
         device = self.mesh.devices.flat[0]
         count = self.mesh.size
+        processes = len({device.process_index for device in self.mesh.devices.flat})
         each = self.trials // self.trial_shards
         how = "in one batched program" if self.placed == "vmap" else "one after another"
         return (
             f"{self.trials} trials on {count} {device.platform} device{'s' * (count > 1)} "
+            f"{f'of {processes} processes ' if processes > 1 else ''}"
             f"(trial axis {self.trial_shards}, batch axis {self.batch_shards}); "
             f"{each} a device, {how}"
         )
 
 
 def choose_layout(config: TrainingConfig) -> Layout:
-    """As many local devices as can be kept equally busy: trials first, then parts of the batch."""
+    """As many devices as can be kept equally busy: trials first, then parts of the batch.
+
+    Of several processes (`training.hosts`) all are used, each with as many of its devices.
+
+    Raises:
+      UsageError: trials and batches that can't be spread evenly over the processes.
+    """
     at_once = config.batch_size // config.accumulation_steps
     both = math.gcd(at_once, config.evaluation_batch)
-    return lay_out(config.trials, batch_size=both, placed=config.trials_on_device)
+    return lay_out(
+        config.trials, batch_size=both, placed=config.trials_on_device, devices=jax.devices()
+    )
 
 
-def lay_out(trials: int, batch_size: int = 1, placed: str = "auto") -> Layout:
-    """The same for R trials whose batches are multiples of a size; placed as `trials_on_device`."""
-    devices = jax.local_devices()
-    trial_shards = _largest_divisor(trials, len(devices))
-    batch_shards = _largest_divisor(batch_size, len(devices) // trial_shards)
-    used = devices[: trial_shards * batch_shards]
+def lay_out(
+    trials: int,
+    batch_size: int = 1,
+    placed: str = "auto",
+    devices: Sequence[jax.Device] | None = None,
+) -> Layout:
+    """The same for R trials whose batches are multiples of a size; placed as `trials_on_device`.
+
+    Args:
+      devices: None for those of this process alone, where each process does the work for itself.
+    """
+    by_process = defaultdict(list)
+    for device in jax.local_devices() if devices is None else devices:
+        by_process[device.process_index].append(device)
+    processes, most = len(by_process), min(map(len, by_process.values()))
+    shards = [
+        (in_trials, in_batch)
+        for in_trials in _divisors(trials)
+        for in_batch in _divisors(batch_size)
+        if in_trials * in_batch % processes == 0 and in_trials * in_batch <= processes * most
+    ]
+    if not shards:
+        raise UsageError(
+            f"{trials} trials (training.seeds x learning rates) with batches that can be cut in "
+            f"{batch_size} parts can't be spread evenly over {processes} processes: expected a "
+            f"product that {processes} divides"
+        )
+    trial_shards, batch_shards = max(shards)
+    each = trial_shards * batch_shards // processes
+    # Process by process, so that the parts of a batch are within one as far as may be.
+    used = [device for _, own in sorted(by_process.items()) for device in own[:each]]
     mesh = jax.make_mesh(
         (trial_shards, batch_shards),
         ("trial", "batch"),
@@ -118,5 +159,5 @@ def lay_out(trials: int, batch_size: int = 1, placed: str = "auto") -> Layout:
     return Layout(mesh, placed, trials)
 
 
-def _largest_divisor(number: int, limit: int) -> int:
-    return max(divisor for divisor in range(1, limit + 1) if number % divisor == 0)
+def _divisors(number: int) -> list[int]:
+    return [divisor for divisor in range(1, number + 1) if number % divisor == 0]

@@ -11,8 +11,9 @@ import numpy as np
 from lstm_attn.history import Evaluation, History, stack
 from lstm_attn.models import Model, Params
 from lstm_attn.tasks import Task
+from lstm_attn.training import hosts
 from lstm_attn.training.config import TrainingConfig
-from lstm_attn.training.program import Program, make_program, trial_settings
+from lstm_attn.training.program import Program, make_program, step_of, trial_settings
 from lstm_attn.training.trial import TrialState
 
 POLL_SECONDS = 0.002
@@ -39,6 +40,9 @@ def run(
     The states are donated to the next chunk: save or use them before asking for the next
     evaluation.
 
+    With several processes (`training.hosts`) each of them runs this, the evaluations are the same
+    in all of them, and the clock is the leader's; the states lie on the devices of all.
+
     Args:
       program: of this task and config, from `make_program`.
       states: to go on from, None for a start.
@@ -54,12 +58,14 @@ def run(
             ended |= evaluation.solved | evaluation.diverged
     if states is None:
         states = program.start()
-    step = int(states.step[0])
+    step = step_of(states)
+    hosts.wait()
     while step < config.steps and not ended.all():
         states, metrics = program.advance(states, ~ended)
         host_metrics = _fetch({**metrics, "finite": states.finite})
         step += config.evaluate_every
-        evaluation = _evaluation(task, step, time.monotonic() - began, host_metrics)
+        seconds = hosts.agreed(lambda: time.monotonic() - began)
+        evaluation = _evaluation(task, step, seconds, host_metrics)
         if last is not None:
             evaluation = _held(evaluation, last, ended)
         if config.stop_when_solved:
@@ -90,7 +96,7 @@ def train(
     evaluations = []
     for evaluation, states in run(make_program(model, task, config), task, config):
         evaluations.append(evaluation)
-        params = states.params
+        params = hosts.whole(states.params) if hosts.several() else states.params
         on_evaluation(evaluation)
     return Trained(stack(evaluations, *trial_settings(config)), params)
 
@@ -100,7 +106,7 @@ def _fetch(arrays: dict[str, jax.Array]) -> dict[str, np.ndarray]:
     # jax.Array has is_ready(), but its stub does not say so.
     while not all(array.is_ready() for array in arrays.values()):  # type: ignore[attr-defined]
         time.sleep(POLL_SECONDS)
-    return {name: np.asarray(array) for name, array in arrays.items()}
+    return hosts.whole(arrays)
 
 
 def _evaluation(

@@ -11,6 +11,7 @@ from jax.sharding import NamedSharding
 
 from lstm_attn.models import Model
 from lstm_attn.tasks import Task
+from lstm_attn.training import hosts
 from lstm_attn.training.config import TrainingConfig
 from lstm_attn.training.layout import BY_TRIAL, Layout, choose_layout
 from lstm_attn.training.parts import specs
@@ -42,7 +43,7 @@ class Program(NamedTuple):
         # One trial at a time: a smaller program than that of all, which runs only here.
         states = [self.start_trial(*setting) for setting in zip(*self.settings, strict=True)]
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *states)
-        return jax.device_put(stacked, self.shardings)
+        return hosts.placed(stacked, self.shardings)
 
     @property
     def shardings(self) -> TrialState:
@@ -59,6 +60,11 @@ class Program(NamedTuple):
             start_trial=self.start_trial.lower(*setting).compile(),
             advance=self.advance.lower(self.shapes, active).compile(),
         )
+
+
+def step_of(states: TrialState) -> int:
+    """The step at which the trials are: all of them are at the same one."""
+    return int(states.step.addressable_data(0)[0])
 
 
 def trial_settings(config: TrainingConfig) -> tuple[np.ndarray, np.ndarray]:

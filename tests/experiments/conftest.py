@@ -38,7 +38,10 @@ def compilation_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def compare(compilation_cache):
-    """Starts `python -m experiments.compare` on the quick config with overrides."""
+    """Starts `python -m experiments.compare` on the quick config with overrides.
+
+    variables: of the environment, beside those of the tests.
+    """
     usual = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMPIL")}
     environment = {
         **usual,
@@ -46,20 +49,30 @@ def compare(compilation_cache):
         "JAX_COMPILATION_CACHE_DIR": str(compilation_cache),
     }
 
-    def start(workdir, *overrides, config=("--config=configs/quick.py",)):
+    def start(workdir, *overrides, config=("--config=configs/quick.py",), variables=None):
         # Tests that a shell runs in its background ignore SIGINT, and a child would inherit that.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             return subprocess.Popen(
                 [sys.executable, "-m", "experiments.compare", *config,
                  f"--workdir={workdir}", *overrides],
-                cwd=ROOT, env=environment,
+                cwd=ROOT, env={**environment, **(variables or {})},
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             )  # fmt: skip
         finally:
             signal.signal(signal.SIGINT, before)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def whole(compare, tmp_path_factory):
+    """A run that nothing interrupted, and what it printed."""
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    process = compare(workdir, *TINY)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return workdir, out
 
 
 @pytest.fixture

@@ -1,0 +1,66 @@
+"""Files that are whole or not there, and one line for what the system says of a write."""
+
+import os
+
+import pytest
+
+from lstm_attn.errors import UsageError
+from lstm_attn.files import PARTIAL, append_line, cut_torn_line, write_whole
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path):
+    """Oracle: the system's own error, of /dev/full. Catches a traceback and half a file."""
+    path = tmp_path / "results.json"
+    write_whole(path, b"before")
+    path.with_name(path.name + PARTIAL).symlink_to("/dev/full")
+    with pytest.raises(UsageError, match=rf"{path} can't be written: No space left on device"):
+        write_whole(path, b"after")
+    assert path.read_bytes() == b"before"
+
+
+def test_a_line_on_a_full_disk_is_one_line(tmp_path):
+    """Oracle: as above. Catches the traceback of a buffer that is flushed too late."""
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    with pytest.raises(UsageError, match=r"metrics.jsonl can't be written: No space left"):
+        append_line(tmp_path / "metrics.jsonl", "{}")
+
+
+def test_a_place_that_is_missing_is_named(tmp_path):
+    """Catches a message that names the file beside the place, of which nobody has heard."""
+    with pytest.raises(UsageError) as caught:
+        write_whole(tmp_path / "none" / "page.html", b"")
+    assert (
+        str(caught.value)
+        == f"{tmp_path}/none/page.html can't be written: No such file or directory"
+    )
+
+
+def test_what_is_no_file_is_written_to(tmp_path):
+    """Oracle: the other end of a pipe. Catches a rename over /dev/stdout."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    write_whole(path, b"page")
+    assert os.read(reader, 10) == b"page"
+    os.close(reader)
+    assert path.is_fifo()
+
+
+def test_a_link_stays_a_link(tmp_path):
+    """Catches a run folder whose file, kept elsewhere, is cut off from there."""
+    place, link = tmp_path / "elsewhere", tmp_path / "link"
+    link.symlink_to(place)
+    write_whole(link, b"content")
+    assert link.is_symlink()
+    assert place.read_bytes() == b"content"
+
+
+@pytest.mark.parametrize(
+    ("content", "left"), [(b"", b""), (b"a\n", b"a\n"), (b"a\nb", b"a\n"), (b"a", b"")]
+)
+def test_a_torn_line_is_cut(tmp_path, content, left):
+    """Oracle: by hand. Catches a whole line that goes too."""
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(content)
+    cut_torn_line(path)
+    assert path.read_bytes() == left
