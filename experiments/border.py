@@ -23,10 +23,14 @@ Settings = TypeVar("Settings")
 
 def fail(message: object) -> NoReturn:
     """Ends the program as a wrong use of it ends: one line on stderr, status 2."""
-    line = visible(" ".join(str(message).split()))
-    line = line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} ..."
-    print(f"error: {line}", file=sys.stderr)
+    print(f"error: {one_line(message)}", file=sys.stderr)
     sys.exit(USAGE_STATUS)
+
+
+def one_line(message: object) -> str:
+    """The message without line ends, commands to a terminal, or a file's worth of letters."""
+    line = visible(" ".join(str(message).split()))
+    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} ..."
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:

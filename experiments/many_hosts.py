@@ -130,4 +130,4 @@ def _nowhere() -> Any:
 
 def _say(message: object) -> None:
     which = "" if hosts.leads() else f"process {jax.process_index()}: "
-    print(f"error: {which}{message}", file=sys.stderr, flush=True)
+    print(f"error: {which}{border.one_line(message)}", file=sys.stderr, flush=True)

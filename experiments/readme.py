@@ -77,11 +77,12 @@ def layouts_section(record: dict[str, Any]) -> str:
     return report.tables.markdown(headings, rows, left=(1,))
 
 
-def mutants_section(score: dict[str, Any]) -> str:
+def mutants_section(found: dict[str, Any]) -> str:
     """The README's score of the tests against broken code."""
-    survived = "; ".join(score["survived"])
-    return f"Killed: {score['killed']} of {score['mutants']}." + (
-        f" Survived: {survived}." if survived else ""
+    mutants = found["mutants"]
+    survived = [mutant["what"] for mutant in mutants if not mutant["killed_by"]]
+    return f"Killed: {len(mutants) - len(survived)} of {len(mutants)}." + (
+        f" Survived: {'; '.join(survived)}." if survived else ""
     )
 
 

@@ -113,7 +113,7 @@ class Gathering:
                 if user and user != place.in_use:  # by a worker of a driver that is no more
                     self._say(f"{place.cell.name}: {user}; waiting for it")
                 place.in_use = user
-                if not user and cell_folder.finished(place.path):
+                if cell_folder.finished(place.path):
                     self._finish(place)
                 elif not user:
                     ready.append(place)

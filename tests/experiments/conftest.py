@@ -42,7 +42,9 @@ def compare(compilation_cache):
 
     variables: of the environment, beside those of the tests.
     """
-    usual = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMPIL")}
+    # Nor the cluster on which the tests may run.
+    others = ("JAX_COMPIL", "RAY_", "SLURM_", "SUBMITIT_")
+    usual = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     environment = {
         **usual,
         "PYTHONWARNINGS": "error::RuntimeWarning",

@@ -13,6 +13,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from experiments import command
+from lstm_attn import training
 
 
 class Outcome(NamedTuple):
@@ -40,6 +41,7 @@ def knock(settings: type, arguments: list[str]) -> Outcome:
         flagsaver.flagsaver(),
         mock.patch.object(sys, "argv", ["study", *arguments]),
         mock.patch.object(command, "begin"),
+        mock.patch.object(training, "use_host_cores"),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):

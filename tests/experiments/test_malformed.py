@@ -86,6 +86,7 @@ def test_any_text_for_any_key_is_taken_or_refused(place, study, choice, text):
 
 
 LONG = "x" * 5000
+HOSTS = ("--num_processes=2", "--coordinator_address=127.0.0.1:1")
 FLAGS = [
     ([QUICK, "--workdir=RUN", "--confg=x"], "confg"),
     ([QUICK, "--workdir=RUN", "--workdri"], "workdri"),
@@ -128,6 +129,15 @@ FLAGS = [
     ([QUICK, "--workdir=RUN", "--noconfig.models"], "models"),
     ([QUICK, "--workdir=RUN", "--noconfig.training.stop"], "training.stop"),
     ([QUICK, "--workdir=RUN", "--flagfile=none"], "none"),
+    ([QUICK, "--workdir=RUN", "--launcher=rya"], "launcher"),
+    ([QUICK, "--workdir=RUN", "--launcher="], "launcher"),
+    ([QUICK, "--workdir=RUN", "--cell_gpus=many"], "cell_gpus"),
+    ([QUICK, "--workdir=RUN", "--distributed=maybe"], "distributed"),
+    ([QUICK, "--workdir=RUN", "--process_id=3"], "--process_id"),
+    ([QUICK, "--workdir=RUN", "--process_id=1e400"], "process_id"),
+    ([QUICK, "--workdir=RUN", "--num_processes=0"], "num_processes"),
+    ([QUICK, "--workdir=RUN", *HOSTS, "--process_id=2"], "--process_id"),
+    ([QUICK, "--workdir=RUN", *HOSTS, "--process_id=0", "--coordinator_address=x"], "x"),
 ]
 
 

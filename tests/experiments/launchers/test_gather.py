@@ -18,7 +18,7 @@ class Scripted:
     """A launcher whose workers end as the script says, each some looks after the one before.
 
     script: name of a model -> what becomes of its workers, one after the other: a step to which one
-    comes before it is lost, a text with which one fails, or "finishes".
+    comes before it is lost, a text with which one fails, "finishes", or what is called before one does.
     """
 
     def __init__(self, cells, script, at_once=None):
@@ -56,6 +56,9 @@ class Work:
         elif isinstance(self.end, int):
             last = cell_folder.latest(self.cell, self.path)
             leave(self.cell, self.path, *range((last.step if last else 0) + 10, self.end + 10, 10))
+        elif callable(self.end):
+            self.end()
+            finish(self.cell, self.path)
         elif isinstance(self.end, BaseException):
             raise self.end
         return True
@@ -63,7 +66,7 @@ class Work:
     def answer(self):
         if isinstance(self.end, int):
             raise Lost("killed")
-        return None if self.end == "finishes" else self.end
+        return self.end if isinstance(self.end, str) and self.end != "finishes" else None
 
     def cancel(self):
         self.launcher.cancelled.append(self.path.name)
@@ -160,16 +163,23 @@ def test_an_interrupted_driver_stops_its_workers(gathered, folder):
 
 
 def test_a_cell_in_the_hands_of_another_is_waited_for(cells, folder, gathered):
-    """Oracle: a process that holds the folder's lock for a while, as a job does whose driver is no
-    more. Catches a second worker at one cell, and a driver that gives up."""
-    own = cell_folder.hand_out(cells[0], folder)
+    """Oracle: a process that holds two folders for a while, one of a cell not yet finished, as jobs do
+    whose driver is no more. Catches a second worker at one cell, a folder taken from under a worker,
+    and a driver that gives up."""
+    finished, unfinished = (cell_folder.hand_out(cell, folder) for cell in (cells[0], cells[2]))
+    finish(cells[0], finished)
+    there = []
     code = (
-        "import pathlib, sys, time; from lstm_attn import lock;"
-        f"held = lock.hold(pathlib.Path({str(own)!r})); print('held', flush=True); time.sleep(1)"
+        "import pathlib, time; from lstm_attn import lock;"
+        f"held = [lock.hold(pathlib.Path(p)) for p in ({str(unfinished)!r}, {str(finished)!r})];"
+        "print('held', flush=True); time.sleep(1)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
         other.stdout.readline()
-        launcher = gathered(ALL_FINISH)
-    assert launcher.launched == [["adding-4-lstm_attention", "adding-4-gru"], ["adding-4-lstm"]]
-    assert f"is in use by process {other.pid} on " in launcher.printed
-    assert folder.results[0]["cell"] == "adding-4-lstm"
+        launcher = gathered(
+            {**ALL_FINISH, "lstm_attention": [10, lambda: there.append(finished.exists())]}
+        )
+    assert there == [True]
+    assert launcher.launched == [["adding-4-lstm_attention"]] * 2 + [["adding-4-gru"]]
+    assert f"adding-4-gru is in use by process {other.pid} on " in launcher.printed
+    assert [record["cell"] for record in folder.results] == [cell.name for cell in cells]

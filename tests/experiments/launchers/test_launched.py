@@ -9,7 +9,6 @@ import sys
 import time
 
 import numpy as np
-import pytest
 from rich.console import Console
 from safetensors.numpy import load_file
 
@@ -22,15 +21,6 @@ from tests.experiments.conftest import ROOT, TINY
 from tests.experiments.test_compare import metrics_lines, without_seconds
 
 CELLS = ("adding-4-gru", "adding-4-lstm")
-
-
-@pytest.fixture
-def compare_here(compare, monkeypatch):
-    """`compare` without the addresses and job numbers of a cluster on which the tests may run."""
-    for name in list(os.environ):
-        if name.startswith(("RAY_", "SLURM_", "SUBMITIT_")):
-            monkeypatch.delenv(name)
-    return compare
 
 
 def wait_for_lines(folder, count, process):
@@ -66,11 +56,11 @@ def assert_same_run(workdir, reference):
     assert ours == theirs
 
 
-def test_a_killed_worker_of_ray_loses_nothing(compare_here, whole, tmp_path):
+def test_a_killed_worker_of_ray_loses_nothing(compare, whole, tmp_path):
     """Identity with the run of one process. Catches a cell that is lost with its worker, begins anew
     or is counted twice, one that depends on the number of devices, and a grid in another order."""
     workdir = tmp_path / "run"
-    process = compare_here(workdir, *TINY, "--launcher=ray")
+    process = compare(workdir, *TINY, "--launcher=ray")
     own = workdir / "cells" / CELLS[1]
     wait_for_lines(own, 20, process)
     os.kill(worker_of(own), signal.SIGKILL)
@@ -84,13 +74,13 @@ def test_a_killed_worker_of_ray_loses_nothing(compare_here, whole, tmp_path):
     assert_same_run(workdir, whole[0])
 
 
-def test_a_killed_driver_loses_nothing(compare_here, whole, tmp_path):
+def test_a_killed_driver_loses_nothing(compare, whole, tmp_path):
     """Identity with the run of one process. The jobs of submitit outlive their driver. One of them
     is killed too; then the same command goes on. Catches a job's work that is not found again,
     a second worker at a cell, and a cell that nobody finishes."""
     workdir = tmp_path / "run"
     command = (*TINY, "--launcher=slurm", "--slurm=cluster=local")
-    process = compare_here(workdir, *command)
+    process = compare(workdir, *command)
     own = [workdir / "cells" / cell for cell in CELLS]
     for folder in own:
         wait_for_lines(folder, 20, process)
@@ -98,7 +88,7 @@ def test_a_killed_driver_loses_nothing(compare_here, whole, tmp_path):
     process.wait(timeout=60)
     os.kill(worker_of(own[0]), signal.SIGKILL)
 
-    again = compare_here(workdir, *command)
+    again = compare(workdir, *command)
     out, err = again.communicate(timeout=200)
     assert again.returncode == 0, err
     assert "adding-4-gru step " in out  # it did not begin anew
