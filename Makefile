@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install native compare adding copy pooling studies test test-peers mutants golden lint bench bench-all whole-job layouts readme clean
+.PHONY: help install native compare adding copy pooling studies test test-peers mutants golden lint bench bench-all whole-job layouts scaling readme clean
 
 help: ## List every target with one line each
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -65,6 +65,10 @@ whole-job: $(VENV)/installed ## Eight trials of adding to solved, ours and an id
 layouts: $(VENV)/installed ## Measure how trials are best laid out on this machine's devices
 	$(RUN) -m benchmarks.trial_layouts --output=results/trial_layouts.json
 
+scaling: $(VENV)/installed ## Check the cost model on this machine and write docs/scaling.md: 4 minutes
+	$(RUN) -m benchmarks.scaling --output=results/benchmarks/scaling.json
+	$(RUN) -m experiments.scaling_page
+
 readme: $(VENV)/installed ## Put the table and pictures of runs/quick into the README
 	$(RUN) -m experiments.readme --run=runs/quick
 
@@ -80,13 +84,13 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/test-installed: $(VENV)/installed
-	$(INSTALL) --editable '.[test]'
+	$(INSTALL) --editable '.[test,ray,slurm]'
 	@touch $@
 
 $(VENV)/peers-installed: $(VENV)/test-installed
-	$(INSTALL) --editable '.[test,peers]'
+	$(INSTALL) --editable '.[test,ray,slurm,peers]'
 	@touch $@
 
 $(VENV)/lint-installed: $(VENV)/test-installed
-	$(INSTALL) --editable '.[test,lint]'
+	$(INSTALL) --editable '.[test,ray,slurm,lint]'
 	@touch $@

@@ -47,7 +47,7 @@ CHUNK_STEPS = 100
 ENDLESS = CHUNK_STEPS * 10**7
 SAMPLES = 1000  # over the whole run, about
 
-MINUTES = flags.DEFINE_float("minutes", 60.0, "How long, all cells together.", lower_bound=0.1)
+MINUTES = flags.DEFINE_float("minutes", 60.0, "How long, all cells together.", lower_bound=0.01)
 LIMIT = flags.DEFINE_float(
     "limit_gib", 1.5, "Private memory that the process may have, in GiB.", lower_bound=0.1
 )

@@ -18,9 +18,9 @@ from rich.table import Table
 
 from experiments import command
 from experiments.cell import TEST_SEED
-from experiments.cells import train_missing
 from experiments.closing import close
 from experiments.grid import CompareConfig, check_one_rate, grid_cells
+from experiments.missing import train_missing
 from lstm_attn import trained
 from lstm_attn.analysis import crossing, cuts_of, look_at_trials, median_interval, metrics_when_cut
 from lstm_attn.analysis.cuts import NOTHING

@@ -42,6 +42,11 @@ PROCESS = flags.DEFINE_integer(
 )
 
 
+def asked_for() -> bool:
+    """Whether the flags speak of other processes."""
+    return DISTRIBUTED.value or (ADDRESS.value, PROCESSES.value, PROCESS.value) != (None,) * 3
+
+
 def start() -> None:
     """Joins this process with the others, if the flags speak of others.
 
@@ -114,6 +119,8 @@ def _open(path: str, config: dict[str, Any]) -> RunFolder:
 def _to_copy(folder: Path) -> list[str]:
     """What training goes on from, and what a study takes up; not what is drawn from it."""
     found = [*folder.glob("*.json"), *folder.glob("*.jsonl"), *folder.glob("checkpoints/*")]
+    # Of cells that the workers of a launcher have begun.
+    found += [*folder.glob("cells/*/*.json*"), *folder.glob("cells/*/checkpoints/*")]
     return sorted(str(file.relative_to(folder)) for file in found if file.suffix != ".partial")
 
 
@@ -123,4 +130,4 @@ def _nowhere() -> Any:
 
 def _say(message: object) -> None:
     which = "" if hosts.leads() else f"process {jax.process_index()}: "
-    print(f"error: {which}{message}", file=sys.stderr, flush=True)
+    print(f"error: {which}{border.one_line(message)}", file=sys.stderr, flush=True)

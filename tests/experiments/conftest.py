@@ -42,7 +42,9 @@ def compare(compilation_cache):
 
     variables: of the environment, beside those of the tests.
     """
-    usual = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMPIL")}
+    # Nor the cluster on which the tests may run.
+    others = ("JAX_COMPIL", "RAY_", "SLURM_", "SUBMITIT_")
+    usual = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     environment = {
         **usual,
         "PYTHONWARNINGS": "error::RuntimeWarning",
@@ -63,6 +65,16 @@ def compare(compilation_cache):
             signal.signal(signal.SIGINT, before)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def whole(compare, tmp_path_factory):
+    """A run that nothing interrupted, and what it printed."""
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    process = compare(workdir, *TINY)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return workdir, out
 
 
 @pytest.fixture

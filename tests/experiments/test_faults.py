@@ -14,16 +14,14 @@ from tests.experiments.conftest import TINY
 OVERRIDES = ("--config=configs/quick.py", *TINY)
 
 
-@pytest.fixture(scope="module")
-def whole(compare, tmp_path_factory):
-    """A run that nothing disturbed."""
-    workdir = tmp_path_factory.mktemp("whole") / "run"
-    _, err = (process := compare(workdir, *TINY)).communicate(timeout=300)
-    assert process.returncode == 0, err
-    return workdir
+@pytest.fixture
+def undisturbed(whole):
+    return whole[0]
 
 
-def test_a_run_killed_again_and_again_ends_with_the_same_bits(whole, compilation_cache, tmp_path):
+def test_a_run_killed_again_and_again_ends_with_the_same_bits(
+    undisturbed, compilation_cache, tmp_path
+):
     """Identity with the undisturbed run; `python -m tests.kill` is the long form. Killed at a line
     of the first cell, and while a checkpoint of the second is written. Catches state that is lost,
     a line that is doubled, half a checkpoint taken for whole."""
@@ -34,24 +32,22 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bits(whole, compilation
     )
     assert [killed.torn for killed in kills][1:] == [True]
     assert 40 <= kills[0].lines < 300 < kills[1].lines < 600
-    assert kill.differences(workdir, whole) == []
+    assert kill.differences(workdir, undisturbed) == []
 
 
-def test_a_full_disk_ends_in_one_line_and_the_same_command_goes_on(compare, whole, tmp_path):
+def test_a_full_disk_ends_in_one_line_and_the_same_command_goes_on(compare, undisturbed, tmp_path):
     """Oracle: the system's own error, of /dev/full, at the record of the second cell; then the bits
     of the undisturbed run. Catches a traceback, another status, a cell that is lost or doubled."""
     workdir = tmp_path / "run"
-    shutil.copytree(whole, workdir)
-    (workdir / "results.json").write_text(json.dumps(kill.RunFolder(whole).results[:1]))
-    partial = workdir / "results.json.partial"
-    partial.symlink_to("/dev/full")
+    shutil.copytree(undisturbed, workdir)
+    (workdir / "results.json").write_text(json.dumps(kill.RunFolder(undisturbed).results[:1]))
+    (workdir / "results.json.partial").symlink_to("/dev/full")
     _, err = (process := compare(workdir, *TINY)).communicate(timeout=100)
     assert process.returncode == 2
     assert err == f"error: {workdir}/results.json can't be written: No space left on device\n"
-    partial.unlink()
     _, err = (process := compare(workdir, *TINY)).communicate(timeout=100)
     assert process.returncode == 0, err
-    assert kill.differences(workdir, whole) == []
+    assert kill.differences(workdir, undisturbed) == []
 
 
 events: list[tuple] | None = None
@@ -74,11 +70,11 @@ def audited():
         events = None
 
 
-def test_nothing_in_a_run_folder_is_executed(whole, tmp_path):
+def test_nothing_in_a_run_folder_is_executed(undisturbed, tmp_path):
     """Oracle: the interpreter's own audit events, with code planted in the folder. Catches a string
     that is evaluated, a module or a pickle that is loaded, a program that is started from there."""
     workdir = tmp_path / "run"
-    shutil.copytree(whole, workdir)
+    shutil.copytree(undisturbed, workdir)
     code = "__import__('os').mkdir('ran')"
     for name in ("sitecustomize.py", "json.py", "config.py", "checkpoints/cell.pkl"):
         (workdir / name).write_text(code)
