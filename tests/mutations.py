@@ -170,4 +170,9 @@ MUTATIONS = [
     Mutation("cost model: a cache holds everything", "lstm_attn/analysis/scaling/seconds.py", "fits = operation.reused <= machine.cache_bytes", "fits = True", "tests/analysis/test_scaling.py -k slower_side"),
     Mutation("cost model: hosts exchange all that each device holds", "lstm_attn/analysis/scaling/seconds.py", "size, devices = size / here, devices // here", "devices = devices // here", "tests/analysis/test_scaling.py -k collectives"),
     Mutation("cost model: launches grow with trials of one program", "lstm_attn/analysis/scaling/seconds.py", "        launches=operation.launches,", "        launches=trials * operation.launches,", "tests/analysis/test_scaling.py -k meet"),
+    # many hosts
+    Mutation("processes: a mesh that some have no device in", "lstm_attn/training/layout.py", "in_trials * in_batch % processes == 0 and ", "", "tests/training/test_hosts.py"),
+    Mutation("processes: parts of a batch dealt out over them", "lstm_attn/training/layout.py", "sorted(by_process.items())", "by_process.items()", "tests/training/test_hosts.py"),
+    Mutation("processes: each has its own clock", "lstm_attn/training/loop.py", "hosts.agreed(lambda: time.monotonic() - began)", "time.monotonic() - began", "tests/training/test_hosts.py"),
+    Mutation("processes: the leader's files with padding", "lstm_attn/training/hosts.py", "blocks.append(_send(block)[:size])", "blocks.append(_send(block))", "tests/training/test_hosts.py"),
 ]  # fmt: skip
