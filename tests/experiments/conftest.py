@@ -31,7 +31,7 @@ TINY = (
 )
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def flags_are_parsed():
     """As `app.run` leaves them, for a study that a test calls: it reads --launcher, whose default
     is no other process."""
