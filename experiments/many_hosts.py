@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import jax
 from absl import flags
@@ -23,6 +23,8 @@ from lstm_attn.runs import RunFolder
 from lstm_attn.training import hosts
 
 LOST_STATUS = 1
+# Why one process may fail alone: its disk, its memory. It then says so itself.
+OF_ONE_PROCESS = (OSError, MemoryError, jax.errors.JaxRuntimeError)
 GRACE_SECONDS = 5  # for the others to end in the same way
 
 DISTRIBUTED = flags.DEFINE_bool(
@@ -94,7 +96,7 @@ def work_together(path: str, config: dict[str, Any], work: Callable[[RunFolder],
                 return 0
         except UsageError as error:
             status = border.USAGE_STATUS
-            if hosts.leads() or path in str(error):
+            if hosts.leads() or isinstance(error.__cause__, OF_ONE_PROCESS):
                 _say(error)
         except (RuntimeError, ValueError) as error:
             if not hosts.is_loss(error):
@@ -124,7 +126,7 @@ def _to_copy(folder: Path) -> list[str]:
     return sorted(str(file.relative_to(folder)) for file in found if file.suffix != ".partial")
 
 
-def _nowhere() -> Any:
+def _nowhere() -> TextIO:
     return open(os.devnull, "w")
 
 

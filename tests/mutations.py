@@ -170,4 +170,20 @@ MUTATIONS = [
     Mutation("cost model: a cache holds everything", "lstm_attn/analysis/scaling/seconds.py", "fits = operation.reused <= machine.cache_bytes", "fits = True", "tests/analysis/test_scaling.py -k slower_side"),
     Mutation("cost model: hosts exchange all that each device holds", "lstm_attn/analysis/scaling/seconds.py", "size, devices = size / here, devices // here", "devices = devices // here", "tests/analysis/test_scaling.py -k collectives"),
     Mutation("cost model: launches grow with trials of one program", "lstm_attn/analysis/scaling/seconds.py", "        launches=operation.launches,", "        launches=trials * operation.launches,", "tests/analysis/test_scaling.py -k meet"),
+    # many hosts
+    Mutation("processes: a mesh that some have no device in", "lstm_attn/training/layout.py", "in_trials * in_batch % processes == 0 and ", "", "tests/training/test_hosts.py"),
+    Mutation("processes: parts of a batch dealt out over them", "lstm_attn/training/layout.py", "sorted(by_process.items())", "by_process.items()", "tests/training/test_hosts.py"),
+    Mutation("processes: each has its own clock", "lstm_attn/training/loop.py", "hosts.agreed(lambda: time.monotonic() - began)", "time.monotonic() - began", "tests/training/test_hosts.py"),
+    Mutation("processes: the leader's files with padding", "lstm_attn/training/hosts.py", "blocks.append(_send(block)[:size])", "blocks.append(_send(block))", "tests/training/test_hosts.py"),
+    # input and old formats
+    Mutation("border: whatever else flags raise is let through", "experiments/border.py", "except (Exception, SystemExit) as error:  # the code", "except (ArithmeticError) as error:  # the code", "tests/experiments/test_malformed.py"),
+    Mutation("border: True passes for a number", "experiments/border.py", "isinstance(value, bool) and kind in (int, float)", "isinstance(value, bool) and kind is str", "tests/experiments/test_malformed.py"),
+    Mutation("border: a message keeps its commands to the terminal", "experiments/border.py", 'line = visible(" ".join(str(message).split()))', 'line = " ".join(str(message).split())', "tests/experiments/test_malformed.py"),
+    Mutation("a size beyond int32 is taken", "lstm_attn/errors.py", "HIGHEST = 2**31 - 1", "HIGHEST = 2**63", "tests/experiments/test_malformed.py"),
+    Mutation("memory: trials are not counted", "experiments/memory.py", "FLOAT32 * STATES * training.trials * kernels", "FLOAT32 * STATES * kernels", "tests/experiments/test_memory.py"),
+    Mutation("report: a page that escapes nothing", "lstm_attn/report/page.py", "autoescape=True", "autoescape=False", "tests/report/test_hostile.py"),
+    Mutation("report: a link is followed out of the folder", "lstm_attn/report/page.py", "if path.is_symlink():", "if False:", "tests/report/test_hostile.py"),
+    Mutation("run folder: control characters reach the page", "lstm_attn/runs.py", "return harmless(json.loads(path.read_text()))", "return json.loads(path.read_text())", "tests/report/test_hostile.py"),
+    Mutation("README: a name's bar tears a table", "lstm_attn/report/tables.py", 'return re.sub(r"([\\\\|`*\\[\\]])", r"\\\\\\1", escaped)', "return escaped", "tests/report/test_hostile.py"),
+    Mutation("old runs: a record without its cell's name stays so", "lstm_attn/runs.py", 'if "cell" in record or not', "if True or not", "tests/test_old_runs.py"),
 ]  # fmt: skip

@@ -245,6 +245,10 @@ def parsed():
             "coordinator_address: expected host:port, got 'somewhere'",
         ),
         (
+            {"coordinator_address": "localhost:99999", "num_processes": 2, "process_id": 1},
+            "coordinator_address: expected host:port, got 'localhost:99999'",
+        ),
+        (
             {"coordinator_address": "nowhere.invalid:9", "num_processes": 2, "process_id": 1},
             "coordinator_address nowhere.invalid:9: ",
         ),
