@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from absl import flags
 
 from experiments.cells import describe
 from lstm_attn.analysis import summarise
@@ -28,6 +29,13 @@ TINY = (
     "--config.training.seeds=2",
     "--config.training.stop_when_solved=False",
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def flags_are_parsed():
+    """As `app.run` leaves them, for a study that a test calls: it reads --launcher, whose default
+    is no other process."""
+    flags.FLAGS.mark_as_parsed()
 
 
 @pytest.fixture(scope="session")
