@@ -128,7 +128,8 @@ def wait() -> None:
     """Until every process has come here.
 
     The first collective of a new group of CPU devices fails if one of them is 30 s late; this one
-    does not, since its group is as old as the run. So processes wait here after a compilation.
+    waits half an hour, since its group is as old as the run. So processes wait here after a
+    compilation.
     """
     agreed(lambda: None)
 
