@@ -223,7 +223,6 @@ def test_where_nothing_is_found_there_is_one_line(compare, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.usefixtures("flags_are_parsed")
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -254,7 +253,6 @@ def test_flags_that_do_not_fit_are_one_line(given, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.usefixtures("flags_are_parsed")
 def test_a_port_that_is_taken_is_one_line():
     """Catches an error of gRPC and a crash in C++."""
     with socket.create_server(("", 0)) as server:
