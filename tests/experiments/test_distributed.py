@@ -8,7 +8,6 @@ import time
 
 import numpy as np
 import pytest
-from absl import flags
 from absl.testing import flagsaver
 from safetensors.numpy import load_file
 
@@ -224,14 +223,6 @@ def test_where_nothing_is_found_there_is_one_line(compare, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.fixture
-def parsed():
-    flags.FLAGS.mark_as_parsed()
-    yield
-    flags.FLAGS.unparse_flags()
-
-
-@pytest.mark.usefixtures("parsed")
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -262,7 +253,6 @@ def test_flags_that_do_not_fit_are_one_line(given, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.usefixtures("parsed")
 def test_a_port_that_is_taken_is_one_line():
     """Catches an error of gRPC and a crash in C++."""
     with socket.create_server(("", 0)) as server:
