@@ -25,6 +25,7 @@ from rich import box
 from rich.table import Table
 
 from benchmarks.contenders import cores
+from benchmarks.output import checked_output, write
 from benchmarks.progress import Progress
 from benchmarks.scaling_picture import predicted_over_measured
 from experiments import border, environment
@@ -32,9 +33,6 @@ from lstm_attn.analysis import scaling
 from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.models import MODELS
 
-DPI = 160
-
-OUTPUT = flags.DEFINE_string("output", None, "Where the figures go, NAME.json; NAME.png beside it.")
 CASE = flags.DEFINE_multi_string(
     "case", None, "MODEL,B,T,H in place of the set; may be repeated; on every mesh."
 )
@@ -268,17 +266,13 @@ def parsed_case(text: str) -> Case:
 
 
 def main() -> int:
-    output = Path(OUTPUT.value) if OUTPUT.value else None
-    if output and output.suffix != ".json":
-        raise UsageError(f"--output: expected NAME.json, got {OUTPUT.value!r}")
+    output = checked_output()
     one, two = chosen_cases()
     with Progress(1 + len(one) + (1 + 2 * len(two) if two else 0)) as progress:
         record = measure(one, two, progress)
         progress.console.print(show(record))
     if output:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps(record, indent=1) + "\n")
-        predicted_over_measured(record).savefig(output.with_suffix(".png"), dpi=DPI)
+        write(output, record, predicted_over_measured(record), progress.console)
     return 0
 
 
