@@ -8,7 +8,7 @@ INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constrain
 .PHONY: help install native compare adding copy pooling studies test test-peers mutants golden lint bench bench-all whole-job layouts scaling kill resident-size readme clean
 
 help: ## List every target with one line each
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 install: $(VENV)/installed ## Make the virtual environment with pinned versions
 
