@@ -5,10 +5,10 @@ RUN := $(VENV)/bin/python
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install native compare adding copy pooling studies test test-peers mutants golden lint bench bench-all whole-job layouts readme clean
+.PHONY: help install native compare adding copy pooling studies test test-peers mutants golden lint bench bench-all whole-job layouts scaling kill resident-size readme clean
 
 help: ## List every target with one line each
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 install: $(VENV)/installed ## Make the virtual environment with pinned versions
 
@@ -65,6 +65,16 @@ whole-job: $(VENV)/installed ## Eight trials of adding to solved, ours and an id
 layouts: $(VENV)/installed ## Measure how trials are best laid out on this machine's devices
 	$(RUN) -m benchmarks.trial_layouts --output=results/trial_layouts.json
 
+kill: $(VENV)/test-installed ## Kill a run at 30 random moments and compare what it leaves: about 10 minutes
+	$(RUN) -m tests.kill --kills=30
+
+resident-size: $(VENV)/installed ## Train for an hour under a memory limit and watch the size
+	$(RUN) -m benchmarks.resident_size --minutes=60 --output=results/benchmarks/resident_size.json
+
+scaling: $(VENV)/installed ## Check the cost model on this machine and write docs/scaling.md: 4 minutes
+	$(RUN) -m benchmarks.scaling --output=results/benchmarks/scaling.json
+	$(RUN) -m experiments.scaling_page
+
 readme: $(VENV)/installed ## Put the table and pictures of runs/quick into the README
 	$(RUN) -m experiments.readme --run=runs/quick
 
@@ -80,13 +90,13 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/test-installed: $(VENV)/installed
-	$(INSTALL) --editable '.[test]'
+	$(INSTALL) --editable '.[test,ray,slurm]'
 	@touch $@
 
 $(VENV)/peers-installed: $(VENV)/test-installed
-	$(INSTALL) --editable '.[test,peers]'
+	$(INSTALL) --editable '.[test,ray,slurm,peers]'
 	@touch $@
 
 $(VENV)/lint-installed: $(VENV)/test-installed
-	$(INSTALL) --editable '.[test,lint]'
+	$(INSTALL) --editable '.[test,ray,slurm,lint]'
 	@touch $@

@@ -1,10 +1,7 @@
 """The command line that all benchmarks share, and what they leave behind."""
 
 import datetime
-import json
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -13,15 +10,13 @@ from rich.table import Table
 
 from benchmarks.comparison import Comparison, compare
 from benchmarks.contenders import Contender
+from benchmarks.output import checked_output, write
 from benchmarks.progress import Progress
 from experiments import border, environment
 from lstm_attn.errors import UsageError
 
-DPI = 160
-
 ALL = flags.DEFINE_bool("all", False, "Every case; without it a short set.")
 PEERS = flags.DEFINE_bool("peers", False, "Other libraries too, those that are installed.")
-OUTPUT = flags.DEFINE_string("output", None, "Where the figures go, NAME.json; NAME.png beside it.")
 ROUNDS = flags.DEFINE_integer(
     "rounds", None, "Timed runs of each; by default as many as there is time for.", lower_bound=1
 )
@@ -58,9 +53,7 @@ def run(
         for table in tables(record):
             progress.console.print(table, "")
         if output:
-            output.write_text(json.dumps(record, indent=1) + "\n")
-            picture(record).savefig(output.with_suffix(".png"), dpi=DPI)
-            progress.console.print(f"written: {output} and {output.with_suffix('.png')}")
+            write(output, record, picture(record), progress.console)
         return 0
 
     border.run(main)
@@ -79,22 +72,6 @@ def make_record(title: str, comparison: Comparison) -> dict[str, Any]:
 
 
 PACKAGES = ("dm-haiku", "equinox", "keras", "torch")
-
-
-def checked_output() -> Path | None:
-    """Seen to before anything is measured."""
-    if OUTPUT.value is None:
-        return None
-    path = Path(OUTPUT.value)
-    if path.suffix != ".json":
-        raise UsageError(f"--output: expected NAME.json, got {OUTPUT.value!r}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--output {path} can't be written: {error.strerror}") from error
-    if not os.access(path.parent, os.W_OK):
-        raise UsageError(f"--output {path} can't be written: no permission in {path.parent}")
-    return path
 
 
 def whole_numbers(flag: str, text: str, letters: str) -> list[int]:

@@ -10,7 +10,6 @@ is the median size over the last tenth of its time less that over the second ten
 
 import contextlib
 import datetime
-import json
 import os
 import resource
 import statistics
@@ -29,7 +28,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import command
+from benchmarks.output import checked_output, write
 from benchmarks.pictures import MEBIBYTE
 from experiments import border, environment
 from experiments.cell import Cell
@@ -47,7 +46,7 @@ CHUNK_STEPS = 100
 ENDLESS = CHUNK_STEPS * 10**7
 SAMPLES = 1000  # over the whole run, about
 
-MINUTES = flags.DEFINE_float("minutes", 60.0, "How long, all cells together.", lower_bound=0.1)
+MINUTES = flags.DEFINE_float("minutes", 60.0, "How long, all cells together.", lower_bound=0.01)
 LIMIT = flags.DEFINE_float(
     "limit_gib", 1.5, "Private memory that the process may have, in GiB.", lower_bound=0.1
 )
@@ -201,7 +200,7 @@ def picture(record: dict[str, Any]) -> Figure:
 
 
 def main() -> int:
-    output = command.checked_output()
+    output = checked_output()
     limit = int(LIMIT.value * 2**30)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     training.use_host_cores()
@@ -209,9 +208,7 @@ def main() -> int:
     console = Console(highlight=False, markup=False)
     console.print(table(record))
     if output:
-        output.write_text(json.dumps(record, indent=1) + "\n")
-        picture(record).savefig(output.with_suffix(".png"), dpi=command.DPI)
-        console.print(f"written: {output} and {output.with_suffix('.png')}")
+        write(output, record, picture(record), console)
     return 0
 
 

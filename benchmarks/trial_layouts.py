@@ -13,7 +13,6 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -23,13 +22,13 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.contenders import cores
+from benchmarks.output import checked_output
 from experiments import border
 from lstm_attn import models, tasks, training
 
 TRIALS, CHUNK_STEPS, CHUNKS = 8, 25, 5
 LENGTH, FEATURES = 50, 32
 
-OUTPUT = flags.DEFINE_string("output", None, "Where the figures go, as JSON.")
 DEVICES = flags.DEFINE_integer("devices", None, "In a child: how many host devices.")
 PLACED = flags.DEFINE_enum("placed", "map", ["map", "vmap"], "In a child: how trials are placed.")
 
@@ -72,6 +71,7 @@ def main() -> None:
         placed = PLACED.value or "map"
         print(json.dumps({name: milliseconds(name, placed) for name in models.MODELS}))
         return
+    output = checked_output()
     grid = [(devices, placed) for devices in sorted({1, cores()}) for placed in ("map", "vmap")]
     rows: list[dict[str, Any]] = [
         {"devices": devices, "placed": placed, "milliseconds": measure(devices, placed)}
@@ -87,11 +87,10 @@ def main() -> None:
             *(f"{row['milliseconds'][name]:.2f}" for name in models.MODELS),
         )
     Console().print(table)
-    if OUTPUT.value:
+    if output:
         sizes = {"trials": TRIALS, "length": LENGTH, "features": FEATURES}
         record = {"jax": jax.__version__, "sizes": sizes, "rows": rows}
-        Path(OUTPUT.value).parent.mkdir(parents=True, exist_ok=True)
-        Path(OUTPUT.value).write_text(json.dumps(record, indent=2) + "\n")
+        output.write_text(json.dumps(record, indent=2) + "\n")
 
 
 if __name__ == "__main__":

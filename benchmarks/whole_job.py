@@ -16,7 +16,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -27,18 +26,16 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.job import Job
+from benchmarks.output import checked_output, write
 from benchmarks.progress import Progress
 from experiments import border, environment
 from lstm_attn.analysis import wilson_interval
-from lstm_attn.errors import UsageError
 from lstm_attn.report.colors import COLORS
 from lstm_attn.report.panel import STYLE
 
-DPI = 160
 OURS, PEER = "ours", "flax"
 SIDES = {OURS: "benchmarks.our_loop", PEER: "benchmarks.flax_loop"}
 
-OUTPUT = flags.DEFINE_string("output", None, "Where the figures go, NAME.json; NAME.png beside it.")
 TRIALS = flags.DEFINE_integer("trials", Job.trials, "How many.", lower_bound=1)
 LENGTH = flags.DEFINE_integer("length", Job.length, "T of the adding problem.", lower_bound=2)
 FEATURES = flags.DEFINE_integer("features", Job.features, "H of the LSTM.", lower_bound=1)
@@ -179,17 +176,14 @@ def main() -> int:
     if SIDE.value and JOB.value:
         work(SIDE.value, Job(**json.loads(JOB.value)))
         return 0
-    output = Path(OUTPUT.value) if OUTPUT.value else None
-    if output and output.suffix != ".json":
-        raise UsageError(f"--output: expected NAME.json, got {OUTPUT.value!r}")
+    output = checked_output()
     job = Job(trials=TRIALS.value, length=LENGTH.value, features=FEATURES.value, steps=STEPS.value)
     with Progress(len(SIDES)) as progress:
         record = make_record(job, {side: do(side, job, progress) for side in SIDES})
-    Console(highlight=False, markup=False).print(job_table(record))
+    console = Console(highlight=False, markup=False)
+    console.print(job_table(record))
     if output:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps(record, indent=1) + "\n")
-        picture(record).savefig(output.with_suffix(".png"), dpi=DPI)
+        write(output, record, picture(record), console)
     return 0
 
 

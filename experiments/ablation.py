@@ -20,9 +20,9 @@ from rich.table import Table
 
 from experiments import border, command
 from experiments.cell import Cell
-from experiments.cells import train_missing
 from experiments.closing import close
 from experiments.grid import OneTaskConfig, check_models, check_one_rate
+from experiments.missing import train_missing
 from lstm_attn import models, report
 from lstm_attn.analysis import compare_records, median_steps
 from lstm_attn.errors import UsageError, unknown_name

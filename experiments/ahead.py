@@ -12,7 +12,8 @@ def in_advance(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[
     """For each item a function that waits for make(item) and gives it, or raises what it raised.
 
     A second thread makes one item ahead: the second begins as soon as the first is asked for. XLA
-    compiles outside Python's lock, so a device that trains goes on meanwhile.
+    compiles outside Python's lock, so a device that trains goes on meanwhile. Nothing that `make`
+    does may run on devices of other processes: the order would differ from process to process.
     """
     executor = ThreadPoolExecutor(max_workers=1)
     pending: list[Future[Made]] = []

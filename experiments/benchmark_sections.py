@@ -2,14 +2,12 @@
 
 import statistics
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from experiments.benchmark_record import Row, by_case, fastest, speed_over_peers
+from experiments.run_sections import resident_size_section, whole_job_section
+from experiments.section_parts import MEBIBYTE, NOTHING, Record, joined, picture, with_target
 from lstm_attn.report.tables import markdown
 
-Record = dict[str, Any]
-NOTHING = "–"
-MEBIBYTE = 2**20
 # What the project set out to reach.
 SPEED_TARGET, LEAST_SPEED_TARGET = 1.5, 1.0
 DISTANCE_TARGETS = {128: 3.0, 512: 2.0}  # by H
@@ -17,7 +15,6 @@ ATTENTION_TARGET = 0.7  # of the time of jax.nn, causal, forward and backward
 ATTENTION_TARGET_LENGTH = 2048
 MEMORY_TARGET = 1024 * MEBIBYTE
 MEMORY_TARGET_LENGTHS = {"lstm": 100_000, "attention": 16_384}
-JOB_TARGET = 3.0  # times the speed of an idiomatic Flax loop
 TIME_TARGET = 1.5  # of the time without segments
 
 
@@ -37,19 +34,19 @@ def training_section(record: Record) -> str:
                 ours["name"].removeprefix("ours, "),
                 _milliseconds(peer) if peer else NOTHING,
                 peer["name"] if peer else NOTHING,
-                _with_target(_speed(ours, peer), LEAST_SPEED_TARGET, "≥") if peer else NOTHING,
-                _with_target(ours["distance"], target, "≤"),
-                _with_target(ours["compile_seconds"], compiling, "≤"),
+                with_target(_speed(ours, peer), LEAST_SPEED_TARGET, "≥") if peer else NOTHING,
+                with_target(ours["distance"], target, "≤"),
+                with_target(ours["compile_seconds"], compiling, "≤"),
             ]
         )
     headings = ["cell, B, T, D, H", "ms a step", "ours", "ms a step", "fastest peer", "speed",
                 "time over floor", "compile, s"]  # fmt: skip
-    return _joined(
+    return joined(
         markdown(headings, lines, left=(0, 2, 4)),
         _speeds(record["rows"], f" (target {SPEED_TARGET})"),
         "Milliseconds are medians with their quartiles. Targets stand in brackets; that of "
         "compiling is the quicker of the linen cells in one program.",
-        _picture(record, "Milliseconds of a training step by library and shape"),
+        picture(record, "Milliseconds of a training step by library and shape"),
         _left_out(record),
         _circumstances(record),
     )
@@ -75,9 +72,9 @@ def recurrent_section(record: Record) -> str:
         )
     headings = ["layer", "B, T, D, H", "ms", "ours", "ms", "fastest peer", "speed",
                 "time over floor"]  # fmt: skip
-    return _joined(
+    return joined(
         markdown(headings, lines, left=(0, 1, 3, 5)),
-        _picture(record, "Time over the floor by library, layer and shape"),
+        picture(record, "Time over the floor by library, layer and shape"),
         _left_out(record),
         _circumstances(record),
     )
@@ -105,16 +102,16 @@ def attention_section(record: Record) -> str:
                 _milliseconds(ours),
                 ours["name"].removeprefix("ours, "),
                 _milliseconds(own_jax) if own_jax else NOTHING,
-                _with_target(ratio, ATTENTION_TARGET if targeted else None, "≤"),
+                with_target(ratio, ATTENTION_TARGET if targeted else None, "≤"),
                 _milliseconds(torch) if torch else NOTHING,
                 f"{ours['distance']:.2f}",
             ]
         )
     headings = ["attention", "B, T", "ms", "ours", "jax.nn, ms", "ours / jax.nn", "torch, ms",
                 "time over floor"]  # fmt: skip
-    return _joined(
+    return joined(
         markdown(headings, lines, left=(0, 1, 3)),
-        _picture(record, "Milliseconds of attention against length"),
+        picture(record, "Milliseconds of attention against length"),
         _left_out(record),
         _circumstances(record),
     )
@@ -132,8 +129,8 @@ def memory_section(record: Record) -> str:
                 [
                     title,
                     row["name"].removeprefix("ours, "),
-                    _with_target(_mebibytes(peak), targeted if row["is_ours"] else None, "≤", 0),
-                    _with_target(_mebibytes(temporary), None, "≤", 0),
+                    with_target(_mebibytes(peak), targeted if row["is_ours"] else None, "≤", 0),
+                    with_target(_mebibytes(temporary), None, "≤", 0),
                     _milliseconds(row),
                 ]
             )
@@ -150,10 +147,10 @@ def memory_section(record: Record) -> str:
             f"long (target {TIME_TARGET})."
         )
     headings = ["case", "contender", "peak, MiB", "XLA's account, MiB", "ms"]
-    return _joined(
+    return joined(
         markdown(headings, lines, left=(0, 1)),
         sentence,
-        _picture(record, "Memory and time of long sequences"),
+        picture(record, "Memory and time of long sequences"),
         _left_out(record),
         _circumstances(record),
     )
@@ -168,28 +165,12 @@ def decoding_section(record: Record) -> str:
         mine = [rows.get((name, batch, room)) for room in rooms]
         tokens = [f"{batch / row['median_seconds']:,.0f}" if row else NOTHING for row in mine]
         lines.append([name, str(batch), *tokens])
-    return _joined(
+    return joined(
         markdown(["model", "B", *(f"{room:,}" for room in rooms)], lines),
         "Tokens a second, by the positions that there is room for.",
-        _picture(record, "Tokens a second against positions"),
+        picture(record, "Tokens a second against positions"),
         _left_out(record),
         _circumstances(record),
-    )
-
-
-def whole_job_section(record: Record) -> str:
-    """A line a side."""
-    lines = []
-    for side, row in record["rows"].items():
-        low, high = row["interval"]
-        solved = f"{row['solved']}/{len(row['ends'])} ({low:.2f}–{high:.2f})"
-        lines.append([side, f"{row['seconds']:.0f}", solved])
-    speed = _with_target(record["speed"], JOB_TARGET, "≥", 1)
-    return _joined(
-        markdown(["side", "seconds", "solved"], lines),
-        f"Adding, T = {record['length']:,}, an LSTM of H = {record['features']}, at most "
-        f"{record['steps']:,} steps a trial, compilation included: ours is {speed} times as fast.",
-        '<img src="results/benchmarks/whole_job.png" alt="Solved trials against seconds">',
     )
 
 
@@ -200,6 +181,7 @@ SECTIONS: dict[str, Callable[[Record], str]] = {
     "memory": memory_section,
     "decoding": decoding_section,
     "whole_job": whole_job_section,
+    "resident_size": resident_size_section,
 }
 
 
@@ -252,18 +234,6 @@ def _digits(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _with_target(value: float | None, target: float | None, sign: str, digits: int = 2) -> str:
-    if value is None:
-        return NOTHING
-    return f"{value:,.{digits}f}" + (
-        f" ({sign} {target:,.{digits}f})" if target is not None else ""
-    )
-
-
-def _picture(record: Record, text: str) -> str:
-    return f'<img src="results/benchmarks/{record["benchmark"]}.png" alt="{text}">'
-
-
 def _circumstances(record: Record) -> str:
     rates = [(row["flops_per_second"] / 1e9, row["bytes_per_second"] / 1e9)
              for row in record["rows"]]  # fmt: skip
@@ -280,7 +250,3 @@ def _left_out(record: Record) -> str:
     reasons = {(skip["name"], skip["reason"]) for skip in record["skipped"]}
     listed = "; ".join(f"{name}: {reason}" for name, reason in sorted(reasons))
     return f"Left out: {listed}." if listed else ""
-
-
-def _joined(*parts: str) -> str:
-    return "\n\n".join(part for part in parts if part)

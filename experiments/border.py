@@ -4,25 +4,33 @@ import dataclasses
 import os
 import runpy
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, get_type_hints
+from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 import dacite
 from absl import app, flags, logging
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FieldReference
 
-from lstm_attn.errors import UsageError, unknown_name
+from lstm_attn.errors import UsageError, unknown_name, visible
 
 USAGE_STATUS = 2
 INTERRUPTED_STATUS = 130
+LONGEST_LINE = 2000  # letters; a value may be a file's worth
+LONGEST_NUMBER = 63  # bits
 Settings = TypeVar("Settings")
 
 
 def fail(message: object) -> NoReturn:
     """Ends the program as a wrong use of it ends: one line on stderr, status 2."""
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {one_line(message)}", file=sys.stderr)
     sys.exit(USAGE_STATUS)
+
+
+def one_line(message: object) -> str:
+    """The message without line ends, commands to a terminal, or a file's worth of letters."""
+    line = visible(" ".join(str(message).split()))
+    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} ..."
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
@@ -62,80 +70,145 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
     # JAX logs which backends are absent, at a level that absl shows unless told otherwise.
     logging.set_verbosity(logging.WARNING)
     try:
-        _check_config_flags(argv[1:])
+        # A config may be given there as well, and config_flags reads them.
+        given = flags.FLAGS.read_flags_from_files(list(argv), force_gnu=False)
+        _check_config_flags(given[1:])
         return flags.FLAGS(list(argv))
-    except UsageError as error:
+    except (UsageError, flags.Error) as error:
         fail(error)
-    except flags.Error as error:
-        fail(str(error).replace("\n", " "))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED_STATUS)
+    except Exception as error:
+        # What stands in for a value here is the user's, and config_flags lets its errors through.
+        fail(f"flags: {in_words(error)}")
 
 
 def _check_config_flags(arguments: Sequence[str]) -> None:
     """Names what is wrong with --config or an override; config_flags would give a traceback."""
-    given = {}
+    given = list(_given(arguments))
+    configs = [value for name, value in given if name == "config"]
+    overrides = [name.removeprefix("config.") for name, _ in given if name.startswith("config.")]
+    if len(configs) > 1:
+        raise UsageError(f"--config: expected one file, got {' and '.join(configs)}")
+    if not configs:
+        if overrides and "config" in flags.FLAGS:
+            raise UsageError(f"--config: expected a Python file, got --config.{overrides[0]} alone")
+        return
+    config = _load_config(configs[0])
+    known = list(config)
+    for key, value in config.items():
+        if isinstance(value, FieldReference):
+            _resolved(key, value)
+    for key in overrides:
+        if key not in known:
+            raise unknown_name("config key", key, known)
+
+
+def _given(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Name and value of each flag; absl takes one dash or two, and a value after `=` or as the next
+    argument."""
     for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
-        # absl takes one dash or two, and a value after `=` or as the next argument.
         if argument.startswith("-"):
             name, equals, value = argument.lstrip("-").partition("=")
-            given[name] = value if equals else following
-    if "config" not in given:
-        return
-    known = _keys(_load_config(given["config"]))
-    for name in given:
-        if name.startswith("config.") and name.removeprefix("config.") not in known:
-            raise unknown_name("config key", name.removeprefix("config."), known)
+            if name.startswith("noconfig."):
+                name = name.removeprefix("no")
+            yield name, value if equals else following
 
 
 def _load_config(path: str) -> dict[str, Any]:
-    if not Path(path).is_file():
+    """The leaves of the config that the file gives."""
+    try:
+        is_file = Path(path).is_file()
+    except (OSError, ValueError) as error:  # a name too long, or with a null in it
+        raise UsageError(f"--config: expected a Python file, got {path!r}: {error}") from error
+    if not is_file:
         raise UsageError(f"--config: expected a Python file, found none at {path!r}")
     try:
         get_config = runpy.run_path(path).get("get_config")
-    except SyntaxError as error:
+        config = get_config() if callable(get_config) else None
+        if isinstance(config, ConfigDict):
+            return dict(leaves(config))
+    except (SyntaxError, UnicodeDecodeError) as error:
         raise UsageError(f"--config: {path} is not Python: {error}") from error
-    config = get_config() if callable(get_config) else None
-    if not isinstance(config, ConfigDict):
-        raise UsageError(f"--config: {path} expected get_config() to return a ConfigDict")
-    return config.to_dict()
+    except (Exception, SystemExit) as error:  # the code is the user's: it may raise anything
+        raise UsageError(f"--config: {path} raises {in_words(error)}") from error
+    raise UsageError(f"--config: {path} expected get_config() to return a ConfigDict")
 
 
-def _keys(tree: dict[str, Any], prefix: str = "") -> list[str]:
-    return [
-        name
-        for key, value in tree.items()
-        for name in (_keys(value, f"{prefix}{key}.") if isinstance(value, dict) else [prefix + key])
-    ]
+def in_words(error: BaseException) -> str:
+    """An error that is not ours, with its name: its message alone may be a bare key or empty."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def checked(settings: type[Settings], config: dict[str, Any]) -> Settings:
+def leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Key, such as `task.lengths`, and value of all that a config holds, an empty branch too.
+
+    A value that is not there yet (a placeholder) is the reference to it.
+    """
+    referring = {"preserve_field_references": True} if isinstance(tree, ConfigDict) else {}
+    for key, value in tree.items(**referring):
+        if isinstance(value, dict | ConfigDict) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def checked(settings: type[Settings], config: ConfigDict | dict[str, Any]) -> Settings:
     """The config as a frozen dataclass; a list will do where a tuple is wanted.
 
     Raises:
       UsageError: an unknown or missing key, a value of the wrong type or out of range, naming
         the key.
     """
-    known = _field_names(settings)
-    for key in _keys(config):
-        if key not in known:
+    known = dict(_field_types(settings))
+    for key, value in leaves(config):
+        if isinstance(value, FieldReference):
+            value = _resolved(key, value)
+        if key in known:
+            _check_numbers(key, value, known[key])
+        elif not any(name.startswith(f"{key}.") for name in known):  # dacite refuses a branch
             raise unknown_name("config key", key, known)
+    if isinstance(config, ConfigDict):
+        config = config.to_dict()
     try:
-        options = dacite.Config(type_hooks={float: _number, int: _whole})
+        options = dacite.Config(type_hooks={float: _number})
         return dacite.from_dict(settings, _tuples(config), options)
     except dacite.DaciteError as error:
         raise UsageError(f"config: {error}") from error
 
 
-def _field_names(settings: Any, prefix: str = "") -> list[str]:
-    types = get_type_hints(settings)
-    return [
-        name
-        for field in dataclasses.fields(settings)
-        for name in (
-            _field_names(types[field.name], f"{prefix}{field.name}.")
-            if dataclasses.is_dataclass(types[field.name])
-            else [prefix + field.name]
+def _field_types(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    hints = get_type_hints(settings)
+    for field in dataclasses.fields(settings):
+        kind, name = hints[field.name], f"{prefix}{field.name}"
+        if dataclasses.is_dataclass(kind):
+            yield from _field_types(kind, f"{name}.")
+        else:
+            yield name, kind
+
+
+def _resolved(key: str, reference: FieldReference) -> Any:
+    try:
+        return reference.get()
+    except Exception as error:  # of a required placeholder, or of the user's own operation
+        raise UsageError(f"config: {key} has no value: {in_words(error)}") from error
+
+
+def _check_numbers(key: str, value: Any, kind: Any) -> None:
+    """Refuses the numbers that Python takes and nobody means; other types are left to dacite."""
+    if isinstance(value, tuple | list):
+        kinds = get_args(kind) if get_origin(kind) is tuple else (Any,)
+        for entry in value:
+            _check_numbers(key, entry, kinds[0])
+    elif isinstance(value, bool) and kind in (int, float):
+        number = "a whole number" if kind is int else "a number"
+        raise UsageError(f"config: {key}: expected {number}, got {value}")
+    elif isinstance(value, int) and value.bit_length() > LONGEST_NUMBER:
+        bits = value.bit_length()
+        raise UsageError(
+            f"config: {key}: expected a number of at most {LONGEST_NUMBER} bits, got one of {bits}"
         )
-    ]
 
 
 def _tuples(value: Any) -> Any:
@@ -147,10 +220,3 @@ def _tuples(value: Any) -> Any:
 def _number(value: Any) -> Any:
     """A whole number will do where a float is wanted; other types are left for dacite to refuse."""
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _whole(value: Any) -> Any:
-    """True is a whole number to Python; nobody means it."""
-    if isinstance(value, bool):
-        raise UsageError(f"config: expected a whole number, got {value}")
-    return value

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from rich.console import Console
 
 from experiments import profile
 from experiments.ahead import in_advance
@@ -26,25 +25,6 @@ def train_cells(cells: Sequence[Cell], folder: RunFolder, progress: GridProgress
     programs = in_advance(Cell.compiled, cells)
     for cell, prepared in zip(cells, programs, strict=True):
         train_cell(cell, folder, progress, prepared=prepared)
-
-
-def train_missing(
-    cells: Sequence[Cell],
-    folder: RunFolder,
-    console: Console,
-    *,
-    train: Callable[[Sequence[Cell], RunFolder, GridProgress], None] = train_cells,
-) -> None:
-    """Trains the cells of which the folder has no record yet.
-
-    Args:
-      train: what trains those that wait, in their order.
-    """
-    finished = {record["cell"] for record in folder.results}
-    waiting = [cell for cell in cells if cell.name not in finished]
-    console.print(f"{len(waiting)} of {len(cells)} cells to train")
-    with GridProgress(waiting) as progress:
-        train(waiting, folder, progress)
 
 
 def train_cell(

@@ -12,14 +12,17 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from experiments import command, profile
+from experiments import command, launchers, profile
 from experiments.cell import Cell
-from experiments.cells import train_cell, train_cells, train_missing
+from experiments.cells import train_cell
 from experiments.closing import close
 from experiments.grid import CompareConfig, grid_cells
+from experiments.missing import train_missing
 from experiments.progress import GridProgress
 from lstm_attn import report
+from lstm_attn.errors import UsageError
 from lstm_attn.runs import RunFolder
+from lstm_attn.training import hosts
 
 PROFILE = flags.DEFINE_bool(
     "profile",
@@ -77,7 +80,11 @@ def in_all(records: Sequence[dict]) -> str:
 
 def compare(config: CompareConfig, folder: RunFolder, console: Console) -> None:
     """Trains what the folder lacks, then prints the closing table and writes the report."""
-    train = train_profiled if PROFILE.value else train_cells
+    if PROFILE.value:
+        launchers.check_local("--profile clocks this process")
+        if hosts.several():
+            raise UsageError("--profile: expected a run in one process, got several")
+    train = train_profiled if PROFILE.value else None
     train_missing(grid_cells(config), folder, console, train=train)
     records = report.in_grid_order(folder)
     times = [profile.times_table(folder.times)] if PROFILE.value and folder.times else []

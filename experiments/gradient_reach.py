@@ -8,6 +8,7 @@ of another run folder, see `lstm_attn.analysis.norms_of_trials` and `lstm_attn.t
 """
 
 import dataclasses
+import math
 from typing import Any
 
 from rich import box
@@ -16,9 +17,9 @@ from rich.table import Table
 
 from experiments import command
 from experiments.cell import Cell
-from experiments.cells import train_missing
 from experiments.closing import close
 from experiments.grid import check_lists, check_models
+from experiments.missing import train_missing
 from lstm_attn import report, tasks, trained
 from lstm_attn.analysis import norms_of_trials, reach
 from lstm_attn.errors import UsageError, check_whole
@@ -26,7 +27,7 @@ from lstm_attn.models import REFERENCE, ModelConfig
 from lstm_attn.report.gradient_reach import MODELS, STARTS, reach_table
 from lstm_attn.report.stages import AFTER, BEFORE
 from lstm_attn.runs import RunFolder
-from lstm_attn.training import TrainingConfig
+from lstm_attn.training import TrainingConfig, hosts
 
 STUDY = "gradient_reach"
 SHORTEST_TIME_SCALE = 2.0  # of chrono, in steps
@@ -59,6 +60,14 @@ class GradientReachConfig:
     def __post_init__(self) -> None:
         check_models(self.models)
         check_lists(self, "models", "forget_biases")
+        # As they stand in the names of cells.
+        if len({f"{bias:g}" for bias in self.forget_biases}) < len(self.forget_biases):
+            raise UsageError(
+                "forget_biases: expected ones that differ in their first six digits, got "
+                f"{self.forget_biases}"
+            )
+        if not all(map(math.isfinite, self.forget_biases)):
+            raise UsageError(f"forget_biases: expected finite ones, got {self.forget_biases}")
         check_whole("sequences", self.sequences)
         # Chrono's longest time scale is T, and it begins at two steps.
         check_whole("task.length", self.task.length, 2)
@@ -123,7 +132,7 @@ def measure(
         loaded = trained.load(folder.path, cell.name)
         params, solved = loaded.params, report.tables.count(loaded.record)
     else:
-        params = cell.make_program().start().params
+        params = hosts.whole(cell.make_program().start().params)
     norms = norms_of_trials(cell.build(), params, cell.task, sequences=config.sequences)
     return {
         "cell": cell.name,

@@ -17,7 +17,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from experiments import cells, command
+from experiments import cells, command, launchers, memory
 from experiments.cell import Cell
 from experiments.closing import close
 from experiments.grid import check_lists, check_models
@@ -33,6 +33,7 @@ from lstm_attn.runs import RunFolder
 from lstm_attn.training import TrainingConfig
 
 STUDY = "horizon"
+FINEST = 100  # lengths from T to 2 T; a step of 0.7 %
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +54,11 @@ class SearchedTask:
         check_whole("task.shortest", self.shortest)
         check_whole("task.longest", self.longest, self.shortest)
         check_whole("task.lengths_per_doubling", self.lengths_per_doubling)
+        if self.lengths_per_doubling > FINEST:
+            raise UsageError(
+                f"task.lengths_per_doubling: expected at most {FINEST}, "
+                f"got {self.lengths_per_doubling}"
+            )
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -122,6 +128,7 @@ def search(
     def solves(length: int) -> bool:
         cell = probe_cell(config, task_name, model_name, length)
         if cell.name not in {record["cell"] for record in folder.results}:
+            memory.check_fits([cell])
             cells.train_cell(cell, folder, progress, enough=settled)
             folder.write_study(STUDY, found(config, folder))
         verdict = probe(config, folder, cell.name).verdict
@@ -203,6 +210,7 @@ def closing_table(result: dict[str, Any]) -> Table:
 
 def study(config: HorizonConfig, folder: RunFolder, console: Console) -> None:
     """Searches what the folder lacks, then prints the closing table and writes the report."""
+    launchers.check_local("the length of each cell depends on how the last one ended")
     tried = config.task.lengths
     console.print(
         f"{len(config.models) * len(config.task.names)} searches among {len(tried)} lengths, "

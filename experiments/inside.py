@@ -18,9 +18,9 @@ from rich.table import Table
 
 from experiments import command
 from experiments.cell import TEST_SEED
-from experiments.cells import train_missing
 from experiments.closing import close
 from experiments.grid import CompareConfig, check_one_rate, grid_cells
+from experiments.missing import train_missing
 from lstm_attn import trained
 from lstm_attn.analysis import crossing, cuts_of, look_at_trials, median_interval, metrics_when_cut
 from lstm_attn.analysis.cuts import NOTHING
@@ -33,6 +33,7 @@ from lstm_attn.report.stages import STAGES
 from lstm_attn.runs import RunFolder
 from lstm_attn.tasks import Task
 from lstm_attn.tasks.copy_problem import RECALLED, Copy
+from lstm_attn.training import hosts
 
 STUDY = "inside"
 # Sequences that are looked at, and those by which accuracy is measured.
@@ -183,7 +184,7 @@ def study(config: CompareConfig, folder: RunFolder, console: Console) -> None:
     for cell in track(unseen, "looking inside", console=console, transient=True):
         loaded = trained.load(folder.path, cell.name)
         shown = int(np.argmax(loaded.solved))
-        before = cell.make_program().start().params
+        before = hosts.whole(cell.make_program().start().params)
         inside = look_inside(loaded.model, loaded.task, before, loaded.params, shown)
         head = {
             "cell": cell.name,

@@ -18,10 +18,10 @@ from rich.table import Table
 
 from experiments import command
 from experiments.cell import TEST_SEED, Cell
-from experiments.cells import train_missing
 from experiments.closing import close
 from experiments.grid import check_lists, check_models, check_one_rate
 from experiments.look_at_text import look_at
+from experiments.missing import train_missing
 from lstm_attn import text, trained
 from lstm_attn.errors import UsageError, check_whole, unknown_name
 from lstm_attn.models import ModelConfig

@@ -17,9 +17,9 @@ from rich.table import Table
 
 from experiments import command
 from experiments.cell import Cell
-from experiments.cells import train_missing
 from experiments.closing import close
 from experiments.grid import OneTaskConfig, check_lists, check_models
+from experiments.missing import train_missing
 from lstm_attn import report
 from lstm_attn.analysis import by_learning_rate
 from lstm_attn.errors import UsageError

@@ -20,9 +20,9 @@ from rich.table import Table
 
 from experiments import command
 from experiments.cell import TEST_SEED, Cell
-from experiments.cells import train_missing
 from experiments.closing import close
 from experiments.grid import check_lists, check_models
+from experiments.missing import train_missing
 from lstm_attn import tasks, trained
 from lstm_attn.analysis import Interval, length_generalisation, wilson_interval
 from lstm_attn.analysis.json_values import or_null
@@ -75,8 +75,10 @@ class MeasuredOn:
                 f"test.sequences: expected a multiple of batch_size={self.batch_size}, "
                 f"got {self.sequences}"
             )
-        if not self.most_padding >= 1:
-            raise UsageError(f"test.most_padding: expected at least 1, got {self.most_padding}")
+        if not 1 <= self.most_padding < math.inf:
+            raise UsageError(
+                f"test.most_padding: expected finite and at least 1, got {self.most_padding}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import jax
 from absl import flags
@@ -23,6 +23,9 @@ from lstm_attn.runs import RunFolder
 from lstm_attn.training import hosts
 
 LOST_STATUS = 1
+# Why one process may fail alone: its disk, its memory. It then says so itself.
+OF_ONE_PROCESS = (OSError, MemoryError, jax.errors.JaxRuntimeError)
+GRACE_SECONDS = 5  # for the others to end in the same way
 
 DISTRIBUTED = flags.DEFINE_bool(
     "distributed",
@@ -39,6 +42,11 @@ PROCESSES = flags.DEFINE_integer(
 PROCESS = flags.DEFINE_integer(
     "process_id", None, "Which of the processes this is: 0, 1, ...", lower_bound=0
 )
+
+
+def asked_for() -> bool:
+    """Whether the flags speak of other processes."""
+    return DISTRIBUTED.value or (ADDRESS.value, PROCESSES.value, PROCESS.value) != (None,) * 3
 
 
 def start() -> None:
@@ -76,6 +84,7 @@ def work_together(path: str, config: dict[str, Any], work: Callable[[RunFolder],
     """
     if not hosts.several():
         return work(RunFolder.open(path, config))
+    grace = GRACE_SECONDS
     with contextlib.ExitStack() as stack:
         if not hosts.leads():
             stack.enter_context(contextlib.redirect_stdout(stack.enter_context(_nowhere())))
@@ -87,17 +96,17 @@ def work_together(path: str, config: dict[str, Any], work: Callable[[RunFolder],
                 return 0
         except UsageError as error:
             status = border.USAGE_STATUS
-            if hosts.leads() or path in str(error):
+            if hosts.leads() or isinstance(error.__cause__, OF_ONE_PROCESS):
                 _say(error)
-        except jax.errors.JaxRuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             if not hosts.is_loss(error):
                 raise
-            status = LOST_STATUS
+            status, grace = LOST_STATUS, 0
             _say(
                 "another process of this run has ended, and so does this one; the same command "
                 f"goes on ({str(error).splitlines()[0]})"
             )
-    hosts.end(status)
+    hosts.end(status, grace)
 
 
 def _open(path: str, config: dict[str, Any]) -> RunFolder:
@@ -112,13 +121,15 @@ def _open(path: str, config: dict[str, Any]) -> RunFolder:
 def _to_copy(folder: Path) -> list[str]:
     """What training goes on from, and what a study takes up; not what is drawn from it."""
     found = [*folder.glob("*.json"), *folder.glob("*.jsonl"), *folder.glob("checkpoints/*")]
-    return sorted(str(file.relative_to(folder)) for file in found)
+    # Of cells that the workers of a launcher have begun.
+    found += [*folder.glob("cells/*/*.json*"), *folder.glob("cells/*/checkpoints/*")]
+    return sorted(str(file.relative_to(folder)) for file in found if file.suffix != ".partial")
 
 
-def _nowhere() -> Any:
+def _nowhere() -> TextIO:
     return open(os.devnull, "w")
 
 
 def _say(message: object) -> None:
     which = "" if hosts.leads() else f"process {jax.process_index()}: "
-    print(f"error: {which}{message}", file=sys.stderr, flush=True)
+    print(f"error: {which}{border.one_line(message)}", file=sys.stderr, flush=True)

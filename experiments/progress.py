@@ -12,6 +12,8 @@ from experiments.cell import Cell
 from lstm_attn.history import Evaluation
 
 UNKNOWN = "--:--"
+# Of the cells that run at once, as many are shown with their loss.
+SHOWN = 4
 
 
 class GridProgress:
@@ -75,9 +77,8 @@ class GridProgress:
         left = _work(cell, evaluation.step)
         self._measure(self._left[cell.name] - left)
         self._left[cell.name] = left
-        ratio = evaluation.median_loss / cell.task.baseline
         status = (
-            f"step {evaluation.step}  loss/baseline {ratio:.3f}  "
+            f"{_so_far(cell, evaluation)}  "
             f"solved {ever_solved}/{evaluation.solved.size}  left {self._time_left()}"
         )
         self._show(cell, evaluation.step, status)
@@ -86,6 +87,25 @@ class GridProgress:
         """A cell has ended; its line stays on the screen."""
         self._left[cell.name] = 0
         self.console.print(f"{self._title(cell)}  {line}")
+
+    def overview(
+        self, *, waiting: int, running: Sequence[tuple[Cell, Evaluation | None]], ended: int
+    ) -> None:
+        """Many cells at once: those that run, each with its latest evaluation, and the counts."""
+        counts = f"{waiting} waiting, {len(running)} running, {ended} ended"
+        where = [_where(cell, evaluation) for cell, evaluation in running[:SHOWN]]
+        if len(running) > SHOWN:
+            where.append(f"{len(running) - SHOWN} more")
+        steps = sum(e.step / cell.training.steps for cell, e in running if e is not None)
+        self._bar.update(
+            self._row,
+            description=counts,
+            completed=ended + steps,
+            total=len(self._numbers),
+            status="; ".join(where),
+        )
+        if not self.console.is_terminal:
+            self.console.print("; ".join([counts, *where]), soft_wrap=True)
 
     def _title(self, cell: Cell) -> str:
         return f"[{self._numbers[cell.name]}{self._of_all}] {cell.name}"
@@ -118,6 +138,15 @@ class GridProgress:
         startup = sum(self._startups) / len(self._startups)
         seconds = int(rate * sum(self._left.values()) + startup * self._waiting)
         return f"{seconds // 60}:{seconds % 60:02d}"
+
+
+def _so_far(cell: Cell, evaluation: Evaluation) -> str:
+    ratio = evaluation.median_loss / cell.task.baseline
+    return f"step {evaluation.step}  loss/baseline {ratio:.3f}"
+
+
+def _where(cell: Cell, evaluation: Evaluation | None) -> str:
+    return f"{cell.name} {_so_far(cell, evaluation) if evaluation else 'begun'}"
 
 
 def _work(cell: Cell, step: int) -> int:

@@ -4,7 +4,6 @@ python -m experiments.readme --run=runs/quick
 """
 
 import json
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +13,11 @@ from absl import flags
 
 from experiments import border
 from experiments.benchmark_sections import SECTIONS
+from experiments.marks import replaced
 from experiments.study_sections import studies_section
 from lstm_attn import report
 from lstm_attn.errors import UsageError
+from lstm_attn.report import tables
 from lstm_attn.report.studies import STUDIES
 from lstm_attn.runs import CONFIG, ENVIRONMENT, METRICS, RESULTS, RunFolder
 
@@ -42,19 +43,21 @@ def quick_section(folder: RunFolder) -> str:
     pictures = " ".join(
         f'<img src="results/quick/loss-{task}-{longest}.png" width="49%" '
         f'alt="Learning curves: {task}, T = {longest}">'
-        for task in folder.config["task"]["names"]
+        for task in map(tables.as_markdown, folder.config["task"]["names"])
     )
     verdicts = " ".join(
-        report.verdict(records, task) for task in report.tables.names(records, "task")
+        tables.as_markdown(report.verdict(records, task)) for task in tables.names(records, "task")
     )
     minutes = sum(record["seconds"] for record in records) / 60
     return (
         f"{verdicts}\n\n{pictures}\n\n{report.markdown_table(records)}\n\n"
         "Trials that solve the task, with the 95 % Wilson interval of the rate; the horizon is "
         "the longest length that at least half of the trials solve. "
-        f"{environment['started'][:10]}, "
-        f"{minutes:.1f} minutes on {environment['device']['cores']} cores "
-        f"({environment['device']['kind']}), jax {environment['versions']['jax']}."
+        + tables.as_markdown(
+            f"{environment['started'][:10]}, "
+            f"{minutes:.1f} minutes on {environment['device']['cores']} cores "
+            f"({environment['device']['kind']}), jax {environment['versions']['jax']}."
+        )
     )
 
 
@@ -74,11 +77,12 @@ def layouts_section(record: dict[str, Any]) -> str:
     return report.tables.markdown(headings, rows, left=(1,))
 
 
-def mutants_section(score: dict[str, Any]) -> str:
+def mutants_section(found: dict[str, Any]) -> str:
     """The README's score of the tests against broken code."""
-    survived = "; ".join(score["survived"])
-    return f"Killed: {score['killed']} of {score['mutants']}." + (
-        f" Survived: {survived}." if survived else ""
+    mutants = found["mutants"]
+    survived = [mutant["what"] for mutant in mutants if not mutant["killed_by"]]
+    return f"Killed: {len(mutants) - len(survived)} of {len(mutants)}." + (
+        f" Survived: {'; '.join(survived)}." if survived else ""
     )
 
 
@@ -90,16 +94,6 @@ def benchmark_sections(folder: Path) -> dict[str, str]:
         for name, path in paths.items()
         if path.exists()
     }
-
-
-def replaced(text: str, name: str, section: str) -> str:
-    """The text with what stands between the marks of that name exchanged."""
-    pattern = rf"(<!-- {name}: [^\n]*\n).*?(<!-- end of {name} -->)"
-    if not re.search(pattern, text, flags=re.DOTALL):
-        raise UsageError(f"{README.name} has no marks for the section {name!r}")
-    return re.sub(
-        pattern, lambda match: f"{match[1]}\n{section}\n\n{match[2]}", text, flags=re.DOTALL
-    )
 
 
 def keep(run: Path, place: Path, names: Sequence[str]) -> None:
@@ -114,16 +108,21 @@ def main() -> int:
     run = Path(RUN.value)
     if not (run / RESULTS).exists() or run.resolve() == KEPT:
         raise UsageError(f"--run: expected a run folder outside {KEPT}, got {run}")
-    text = replaced(README.read_text(), "quick", quick_section(RunFolder(run)))
-    text = replaced(text, "layouts", layouts_section(json.loads(LAYOUTS.read_text())))
-    text = replaced(text, "mutants", mutants_section(json.loads(MUTANTS.read_text())))
-    for name, section in benchmark_sections(BENCHMARKS).items():
-        text = replaced(text, name, section)
+    sections = {
+        "quick": quick_section(RunFolder(run)),
+        "layouts": layouts_section(json.loads(LAYOUTS.read_text())),
+        "mutants": mutants_section(json.loads(MUTANTS.read_text())),
+        **benchmark_sections(BENCHMARKS),
+    }
     keep(run, KEPT, FILES)
     for name in STUDIES:
         if (run.parent / name / f"{name}.json").exists():
             keep(run.parent / name, KEPT_RUNS / name, (*FILES, f"{name}.json"))
-    README.write_text(replaced(text, "studies", studies_section(KEPT_RUNS)))
+    sections["studies"] = studies_section(KEPT_RUNS)
+    text = README.read_text()
+    for name, section in sections.items():
+        text = replaced(text, name, section, README.name)
+    README.write_text(text)
     print(f"{README} shows {run} and the studies beside it; their files are kept in {KEPT_RUNS}")
     return 0
 

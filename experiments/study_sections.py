@@ -22,12 +22,14 @@ def studies_section(results: Path) -> str:
             for picture in section.pictures:
                 if picture.name == shown:
                     image = f'<img src="results/{name}/{shown}.png" width="60%" '
-                    parts += [f'{image}alt="{picture.alt}">', section.text]
+                    alt, text = map(tables.as_markdown, (picture.alt, section.text))
+                    parts += [f'{image}alt="{alt}">', text]
     if found := RunFolder(results / "horizon").study("horizon"):
         budget = budget_in_words(found)
+        headings, rows = horizon_table(found["searches"], with_task=True)
         parts += [
             f"The memory horizon within {budget}, {found['trials']} trials a length "
             f"({found['lengths'][0]} to {found['lengths'][-1]}):",
-            tables.markdown(*horizon_table(found["searches"], with_task=True)),
+            tables.markdown(headings, [[tables.as_markdown(cell) for cell in row] for row in rows]),
         ]
     return "\n\n".join(parts)

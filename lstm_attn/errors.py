@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+HIGHEST = 2**31 - 1
+
 
 class UsageError(ValueError):
     """A value that the caller gave does not fit. The message is one line: what, expected, where.
@@ -20,9 +22,20 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UsageError:
     return UsageError(f"unknown {kind} {name!r}: {hint}known are {', '.join(names)}")
 
 
+def visible(text: str) -> str:
+    """The text with control characters as escapes: on one line, and no command to a terminal."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
 def check_whole(name: str, value: object, lowest: int = 1) -> None:
-    """Raises UsageError unless the value is a whole number of at least `lowest`."""
+    """Raises UsageError unless the value is a whole number of at least `lowest`, and a size that
+    JAX can count: int32, as its indices and steps are."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise UsageError(f"{name}: expected a whole number, got {value!r}")
     if value < lowest:
         raise UsageError(f"{name}: expected at least {lowest}, got {value}")
+    if value > HIGHEST:
+        raise UsageError(f"{name}: expected at most {HIGHEST}, got {value}")

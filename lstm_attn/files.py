@@ -46,10 +46,19 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def write_partial(path: Path, parts: Iterable[bytes | memoryview]) -> Path:
-    """Writes what is to be at the path beside it, and says where. Raises OSError."""
+    """Writes what is to be at the path beside it, and says where.
+
+    Raises:
+      OSError: it can't be written; then no part of it takes room.
+    """
     partial = path.with_name(path.name + PARTIAL)
-    with open(partial, "wb") as file:
-        file.writelines(parts)
+    try:
+        with open(partial, "wb") as file:
+            file.writelines(parts)
+    except OSError:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
     return partial
 
 

@@ -12,6 +12,10 @@ from lstm_attn.errors import UsageError
 LOCK = ".lock"
 
 
+class InUse(UsageError):
+    """Another process works in the folder."""
+
+
 class Hold:
     """A lock on a file, which notes who has it; let go with this object or with the process.
 
@@ -39,7 +43,7 @@ def hold(folder: Path) -> Hold:
     A reader needs none.
 
     Raises:
-      UsageError: another process holds it, naming its number and host.
+      InUse: another process holds it, naming its number and host.
       OSError: the folder can't be written, or its file system has no locks.
     """
     path = folder.resolve() / LOCK
@@ -48,7 +52,7 @@ def hold(folder: Path) -> Hold:
         try:
             held = _HELD[path] = Hold(path)
         except BlockingIOError as error:
-            raise UsageError(
+            raise InUse(
                 f"workdir {folder} is in use by {_holder(path)}; wait until it ends, stop it, or "
                 "choose another --workdir"
             ) from error

@@ -24,7 +24,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from lstm_attn import lock
-from lstm_attn.errors import UsageError
+from lstm_attn.errors import UsageError, visible
 from lstm_attn.files import append_line, cut_torn_line, force, write_whole, writing
 from lstm_attn.flat import difference, flatten
 from lstm_attn.history import Evaluation
@@ -33,6 +33,8 @@ FORMAT, FORMAT_FILE = 2, "format.json"
 CONFIG, ENVIRONMENT = "config.json", "environment.json"
 METRICS, RESULTS = "metrics.jsonl", "results.json"
 PROFILE = "profile"
+CHANCE_OF_COPY = 1 / 8  # of a guess at one of its eight symbols
+LONGEST = 200  # letters of a string; nothing that a run writes has as many
 
 
 class RunFolder:
@@ -116,7 +118,10 @@ class RunFolder:
     def results(self) -> list[dict[str, Any]]:
         """The records of the cells that are finished, in the order in which they ended."""
         path = self.path / RESULTS
-        return _read_json(path) if path.exists() else []
+        records = _read_json(path) if path.exists() else []
+        if isinstance(records, list):
+            return [_named(record) if isinstance(record, dict) else record for record in records]
+        return records
 
     def begin(self, environment: dict[str, Any]) -> list[str]:
         """Notes the environment, or compares it with that in which the run was begun.
@@ -160,7 +165,11 @@ class RunFolder:
         _write_json(self.path / f"{name}.json", found)
 
     def checkpoint(self, cell: str) -> Path:
-        return self.path / "checkpoints" / f"{cell}.safetensors"
+        """Raises UsageError for a name, from a folder that anyone may have made, that leads out."""
+        name = f"{cell}.safetensors"
+        if Path(name).name != name or "\0" in name:
+            raise UsageError(f"{self.path}: expected the name of a cell, got {cell!r}")
+        return self.path / "checkpoints" / name
 
     def add_evaluation(self, cell: str, evaluation: Evaluation) -> None:
         line = json.dumps(
@@ -190,7 +199,7 @@ class RunFolder:
                 diverged=np.array(line["diverged"]),
             )
             for line in self._lines()
-            if line["cell"] == cell
+            if harmless(line["cell"]) == cell
         ]
 
     def drop_evaluations_after(self, cell: str, step: int) -> None:
@@ -213,7 +222,7 @@ class RunFolder:
                 if line.endswith("\n"):
                     try:
                         yield json.loads(line)
-                    except ValueError as error:
+                    except (ValueError, RecursionError) as error:
                         raise UsageError(
                             f"{file.name}, line {number}: not JSON: {error}"
                         ) from error
@@ -232,10 +241,28 @@ def _nulls(metric: np.ndarray) -> Any:
     return values.tolist()
 
 
+def harmless(value: Any) -> Any:
+    """JSON of a folder that anyone may have made, for a page and a terminal: every string on one
+    line, without control characters, and no longer than LONGEST."""
+    if isinstance(value, str):
+        return value if value.isprintable() and len(value) <= LONGEST else visible(value)[:LONGEST]
+    if isinstance(value, dict):
+        return {harmless(key): harmless(entry) for key, entry in value.items()}
+    return list(map(harmless, value)) if isinstance(value, list) else value
+
+
+def _named(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with what those of lstm_attn's first day did not say: it follows from the others."""
+    if "cell" in record or not {"task", "length", "model"} <= record.keys():
+        return record
+    cell = f"{record['task']}-{record['length']}-{record['model']}"
+    return {"cell": cell, "chance": CHANCE_OF_COPY if record["task"] == "copy" else None, **record}
+
+
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        return harmless(json.loads(path.read_text()))
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} can't be read: {error}; remove the run or repair it") from error
 
 

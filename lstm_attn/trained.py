@@ -7,11 +7,12 @@ import jax
 import numpy as np
 
 from lstm_attn import models, tasks, text
-from lstm_attn.errors import unknown_name
+from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.models import Model, ModelConfig, Params
-from lstm_attn.runs import RunFolder
+from lstm_attn.runs import RESULTS, RunFolder
 from lstm_attn.tasks import Task
 from lstm_attn.training import checkpoints
+from lstm_attn.training.checkpoint_file import Damaged
 
 PURPOSE = (
     "model", "task", "variant", "length", "shortest", "model_config", "training_config"
@@ -70,9 +71,20 @@ def load(path: str | os.PathLike, cell: str) -> TrainedCell:
     return TrainedCell(
         model=models.build(record["model"], task, ModelConfig(**settings)),
         task=task,
-        params=checkpoints.load_params(folder.checkpoint(cell), purpose),
+        params=_load_params(folder, cell, purpose),
         seeds=np.array([trial["seed"] for trial in trials]),
         learning_rates=np.array([trial["learning_rate"] for trial in trials]),
         solved=np.array([trial["steps_to_solve"] is not None for trial in trials]),
         record=record,
     )
+
+
+def _load_params(folder: RunFolder, cell: str, purpose: dict[str, Any]) -> Params:
+    try:
+        return checkpoints.load_params(folder.checkpoint(cell), purpose)
+    except Damaged as error:
+        # The checkpoint before it is of an earlier step than the record.
+        raise UsageError(
+            f"{error}; take the cell out of {folder.path / RESULTS} and start the run's command "
+            "again: it goes on from the checkpoint before"
+        ) from error

@@ -14,6 +14,7 @@ import dataclasses
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -100,6 +101,18 @@ def is_writing(workdir: Path, since: float) -> bool:
     return False
 
 
+def stopped_writing(process: subprocess.Popen, workdir: Path, since: float) -> bool:
+    """Whether the process now stands still with a checkpoint begun; else it goes on."""
+    if not is_writing(workdir, since):
+        return False
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    if is_writing(workdir, since):
+        return True
+    process.send_signal(signal.SIGCONT)
+    return False
+
+
 def kill(process: subprocess.Popen, workdir: Path, kind: str, wait: float) -> Kill | None:
     """Kills the process at a moment of this kind; None where it has ended before.
 
@@ -113,10 +126,12 @@ def kill(process: subprocess.Popen, workdir: Path, kind: str, wait: float) -> Ki
             return time.monotonic() - began >= wait
         return lines_of(workdir) >= lines + wait
 
-    while not reached() or (kind == IN_A_CHECKPOINT and not is_writing(workdir, since)):
+    while not reached() or (
+        kind == IN_A_CHECKPOINT and not stopped_writing(process, workdir, since)
+    ):
         if process.poll() is not None:
             return None
-        if kind == ANYWHERE:
+        if not reached():  # a checkpoint is written in less than a millisecond
             time.sleep(0.001)
         assert time.monotonic() - began < PATIENCE, f"{workdir} hangs"
     process.kill()

@@ -1,10 +1,15 @@
 """Break the code in one place at a time and count how often the tests notice: `make mutants`.
 
 Each mutant of `tests/mutations.py` is made in a copy of the repository and run against the tests
-named beside it, which pass on the code as it is. Killed is a mutant for which a test fails. The
-score goes to results/mutants.json, from where `make readme` takes it.
+named beside it, which pass on the code as it is. Killed is a mutant for which a test fails. What
+became of each goes to results/mutants.json, from where `make readme` takes the count.
+
+    python -m tests.mutants --new
+
+tries only those of which that file knows nothing.
 """
 
+import argparse
 import json
 import os
 import queue
@@ -22,7 +27,7 @@ from tests.mutations import MUTATIONS, Mutation
 ROOT = Path(__file__).parent.parent
 SCORE = ROOT / "results" / "mutants.json"
 WORKERS = 2
-PARTS = ("lstm_attn", "experiments", "benchmarks", "configs", "tests", "pyproject.toml")
+PARTS = ("lstm_attn", "experiments", "benchmarks", "configs", "tests", "results", "pyproject.toml")
 
 
 def copy_repository(folder: Path) -> Path:
@@ -80,8 +85,23 @@ def try_mutation(folder: Path, mutation: Mutation) -> str:
     return failed[0].removeprefix("FAILED ").partition(" - ")[0]
 
 
+def known(mutation: Mutation, record: dict) -> bool:
+    """Whether the record is of this very mutation."""
+    return all(record[field] == getattr(mutation, field) for field in Mutation._fields)
+
+
+def recorded() -> list[dict]:
+    """What results/mutants.json holds of the mutations of the list as it is."""
+    records = json.loads(SCORE.read_text())["mutants"] if SCORE.exists() else []
+    return [record for record in records if any(known(m, record) for m in MUTATIONS)]
+
+
 def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--new", action="store_true", help="only mutations that have no record yet")
     began = time.time()
+    records = recorded() if parser.parse_args().new else []
+    waiting = [m for m in MUTATIONS if not any(known(m, record) for record in records)]
     with tempfile.TemporaryDirectory() as place:
         folders: queue.SimpleQueue[Path] = queue.SimpleQueue()
         for worker in range(WORKERS):
@@ -94,26 +114,25 @@ def main() -> int:
             assert result.returncode == 0, f"fails before anything is broken:\n{result.stdout}"
             print(f"passes    {tests}", flush=True)
 
-        def tried(mutation: Mutation) -> str:
+        def tried(mutation: Mutation) -> dict:
             folder = folders.get()
             killer = try_mutation(folder, mutation)
             folders.put(folder)
             print(
                 f"{'killed  ' if killer else 'SURVIVED'}  {mutation.what}  ({killer})", flush=True
             )
-            return killer
+            return {**mutation._asdict(), "killed_by": killer}
 
         with ThreadPoolExecutor(WORKERS) as pool:
-            all_tests = sorted({mutation.tests for mutation in MUTATIONS})
-            print(f"the tests of {len(MUTATIONS)} mutants, on the code as it is ...", flush=True)
+            all_tests = sorted({mutation.tests for mutation in waiting})
+            print(f"the tests of {len(waiting)} mutants, on the code as it is ...", flush=True)
             list(pool.map(checked, all_tests))
-            killers = list(pool.map(tried, MUTATIONS))
-    survived = [m.what for m, killer in zip(MUTATIONS, killers, strict=True) if not killer]
-    score = {"mutants": len(MUTATIONS), "killed": len(MUTATIONS) - len(survived)}
-    SCORE.write_text(json.dumps(score | {"survived": survived}, indent=2) + "\n")
+            records += pool.map(tried, waiting)
+    SCORE.write_text(json.dumps({"mutants": records}, indent=2) + "\n")
+    killed = sum(bool(record["killed_by"]) for record in records)
     minutes = (time.time() - began) / 60
-    print(f"{score['killed']} of {score['mutants']} mutants killed, {minutes:.0f} minutes")
-    return int(bool(survived))
+    print(f"{killed} of {len(records)} mutants killed, {minutes:.0f} minutes")
+    return int(killed < len(records))
 
 
 if __name__ == "__main__":

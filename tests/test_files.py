@@ -12,10 +12,12 @@ def test_a_full_disk_leaves_what_was_there(tmp_path):
     """Oracle: the system's own error, of /dev/full. Catches a traceback and half a file."""
     path = tmp_path / "results.json"
     write_whole(path, b"before")
-    path.with_name(path.name + PARTIAL).symlink_to("/dev/full")
+    partial = path.with_name(path.name + PARTIAL)
+    partial.symlink_to("/dev/full")
     with pytest.raises(UsageError, match=rf"{path} can't be written: No space left on device"):
         write_whole(path, b"after")
     assert path.read_bytes() == b"before"
+    assert not partial.is_symlink(), "it takes room on the full disk"
 
 
 def test_a_line_on_a_full_disk_is_one_line(tmp_path):

@@ -35,8 +35,6 @@ def test_a_harmless_change_survives_and_a_harmful_one_is_killed(tmp_path):
 
 
 def test_the_committed_score_is_that_of_this_list():
-    """Catches a score from before a mutation was added or renamed."""
-    score = json.loads(mutants.SCORE.read_text())
-    assert score["mutants"] == len(MUTATIONS)
-    assert score["killed"] == len(MUTATIONS) - len(score["survived"])
-    assert set(score["survived"]) <= {mutation.what for mutation in MUTATIONS}
+    """Catches a score from before a mutation was added or changed."""
+    assert len(mutants.recorded()) == len(MUTATIONS)
+    assert len(json.loads(mutants.SCORE.read_text())["mutants"]) == len(MUTATIONS)

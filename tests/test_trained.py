@@ -44,7 +44,7 @@ def test_a_cell_comes_back_as_it_was_trained(tmp_path):
     checkpoint = folder.checkpoint("one")
     intact = checkpoint.read_bytes()
     checkpoint.write_bytes(intact[:-1])
-    with pytest.raises(ValueError, match="one.safetensors is damaged"):
+    with pytest.raises(ValueError, match=r"one.safetensors is damaged.*take the cell out of"):
         trained.load(tmp_path, "one")
     checkpoint.write_bytes(intact)
     (record,) = folder.results

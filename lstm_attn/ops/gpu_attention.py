@@ -43,7 +43,9 @@ def cudnn(query: Array, key: Array, value: Array, *, scale: float, is_causal: bo
         return jax.nn.dot_product_attention(
             query, key, value, scale=scale, is_causal=is_causal, implementation="cudnn"
         )
-    except (ValueError, NotImplementedError, RuntimeError) as error:
+    # JAX has ValueError for a shape, and RuntimeError or its heirs for what this cuDNN, or the
+    # lack of one, can't do.
+    except (ValueError, RuntimeError) as error:
         raise _refused("cudnn", error) from error
 
 
@@ -72,7 +74,8 @@ def pallas(query: Array, key: Array, value: Array, *, scale: float, is_causal: b
         )
     try:
         return attention.mha(query, key, value, None, sm_scale=scale, causal=is_causal)
-    except (ValueError, NotImplementedError, RuntimeError) as error:
+    # The kernel refuses nothing but lengths that its blocks don't divide.
+    except ValueError as error:
         raise _refused("pallas", error) from error
 
 

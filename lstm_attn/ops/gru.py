@@ -50,13 +50,7 @@ def gru(
 
     Source: as `gru_step`.
     """
-    inputs = jnp.asarray(inputs)
-    sizes = check_gru("gru", params, inputs=(inputs, "B T D"))
-    check_floating("gru", inputs=inputs)
-    if initial_state is None:
-        # Like the inputs, so that inside jax.shard_map it differs between devices as they do.
-        shape = (sizes["B"], sizes["H"])
-        initial_state = jnp.zeros_like(inputs, shape=shape, dtype=accumulator(inputs.dtype))
+    inputs, state = gru_arrays("gru", params, inputs, initial_state)
     limits = check_limits("gru", inputs, seq_lengths, resets)
     form = None if reset_after else "has no form for reset_after=False"
     obstacles = {"fused": form, "native": "has no form for the GRU"}
@@ -71,10 +65,24 @@ def gru(
     state, outputs = run_in_segments(
         "gru",
         run,
-        carried_along(initial_state, inputs),
+        state,
         inputs.swapaxes(0, 1),
         limits,
         segment=segment,
         reverse=reverse,
     )
     return outputs.swapaxes(0, 1), state
+
+
+def gru_arrays(
+    function: str, params: GRUParams, inputs: Array, initial_state: Array | None
+) -> tuple[Array, Array]:
+    """The inputs [B, T, D] and the first state, checked, as a scan wants them."""
+    inputs = jnp.asarray(inputs)
+    sizes = check_gru(function, params, inputs=(inputs, "B T D"))
+    check_floating(function, inputs=inputs)
+    if initial_state is None:
+        # Like the inputs, so that inside jax.shard_map it differs between devices as they do.
+        shape = (sizes["B"], sizes["H"])
+        initial_state = jnp.zeros_like(inputs, shape=shape, dtype=accumulator(inputs.dtype))
+    return inputs, carried_along(initial_state, inputs)

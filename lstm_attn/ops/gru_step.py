@@ -20,6 +20,14 @@ class GRUParams(NamedTuple):
     recurrent_bias: Array
 
 
+class GRUGates(NamedTuple):
+    """Reset gate r and update gate z, the share that is kept, in (0, 1); candidate n in (-1, 1)."""
+
+    r: Array
+    z: Array
+    n: Array
+
+
 def check_gru(function: str, params: GRUParams, **arrays: tuple[Array, str]) -> dict[str, int]:
     if not isinstance(params, GRUParams):
         raise UsageError(f"{function}: params expected GRUParams, got {type(params).__name__}")
@@ -63,14 +71,20 @@ def gru_step(
     """
     check_gru("gru_step", params, inputs=(inputs, "B D"), state=(state, "B H"))
     check_floating("gru_step", inputs=inputs)
-    compute, carried = inputs.dtype, accumulator(inputs.dtype)
-    state = state.astype(carried)
+    h, _ = gru_advance(params, state, inputs, reset_after=reset_after)
+    return h, h.astype(inputs.dtype)
+
+
+def gru_advance(
+    params: GRUParams, state: Array, inputs: Array, *, reset_after: bool
+) -> tuple[Array, GRUGates]:
+    """`gru_step` without its checks: the next h, and the gates that it came by."""
+    state = state.astype(accumulator(inputs.dtype))
     if reset_after:
-        _, z, n, _ = gates_after(params, state, inputs)
+        gates = GRUGates(*gates_after(params, state, inputs)[:3])
     else:
-        _, z, n = gates_before(params, state, inputs)
-    h = (1 - z) * n + z * state
-    return h, h.astype(compute)
+        gates = gates_before(params, state, inputs)
+    return (1 - gates.z) * gates.n + gates.z * state, gates
 
 
 def gates_after(
@@ -83,14 +97,14 @@ def gates_after(
     return r, z, jnp.tanh(x_n + r * h_n), h_n
 
 
-def gates_before(params: GRUParams, state: Array, inputs: Array) -> tuple[Array, Array, Array]:
+def gates_before(params: GRUParams, state: Array, inputs: Array) -> GRUGates:
     """r, z and n of a step whose reset gate acts before the product; each [B, H]."""
     x_r, x_z, x_n = _from_inputs(params, inputs)
     candidate, compute = 2 * state.shape[-1], inputs.dtype
     h_r, h_z = jnp.split(_from_state(params, state, slice(candidate), compute), 2, axis=-1)
     r, z = jax.nn.sigmoid(x_r + h_r), jax.nn.sigmoid(x_z + h_z)
     n = jnp.tanh(x_n + _from_state(params, r * state, slice(candidate, None), compute))
-    return r, z, n
+    return GRUGates(r, z, n)
 
 
 def _from_inputs(params: GRUParams, inputs: Array) -> list[Array]:

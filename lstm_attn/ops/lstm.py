@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -11,7 +11,14 @@ from lstm_attn.errors import UsageError
 from lstm_attn.ops import native_lstm
 from lstm_attn.ops.axes import check_axes
 from lstm_attn.ops.fused_lstm import fused_lstm
-from lstm_attn.ops.lstm_step import LSTM_AXES, LSTMParams, LSTMState, lstm_step
+from lstm_attn.ops.lstm_step import (
+    LSTM_AXES,
+    LSTMGates,
+    LSTMParams,
+    LSTMState,
+    lstm_advance,
+    lstm_step,
+)
 from lstm_attn.ops.lstm_variants import (
     COUPLED_AXES,
     LAYER_NORM_AXES,
@@ -19,8 +26,11 @@ from lstm_attn.ops.lstm_variants import (
     CoupledLSTMParams,
     LayerNormLSTMParams,
     PeepholeLSTMParams,
+    coupled_advance,
     coupled_lstm_step,
+    layer_norm_advance,
     layer_norm_lstm_step,
+    peephole_advance,
     peephole_lstm_step,
 )
 from lstm_attn.ops.precision import accumulator, carried_along, check_floating
@@ -28,12 +38,21 @@ from lstm_attn.ops.recurrent_choice import choose
 from lstm_attn.ops.time import Limits, check_limits, run_in_segments, scan_steps
 
 AnyLSTMParams = LSTMParams | PeepholeLSTMParams | CoupledLSTMParams | LayerNormLSTMParams
-# The step that the parameters are for, and their axes.
-STEPS: dict[type, tuple[Callable[[Any, LSTMState, Array], tuple[LSTMState, Array]], dict]] = {
-    LSTMParams: (lstm_step, LSTM_AXES),
-    PeepholeLSTMParams: (peephole_lstm_step, PEEPHOLE_AXES),
-    CoupledLSTMParams: (coupled_lstm_step, COUPLED_AXES),
-    LayerNormLSTMParams: (layer_norm_lstm_step, LAYER_NORM_AXES),
+
+
+class Kind(NamedTuple):
+    """What parameters are for: a step, the same that shows its gates, and their own axes."""
+
+    step: Callable[[Any, LSTMState, Array], tuple[LSTMState, Array]]
+    advance: Callable[[Any, LSTMState, Array], tuple[LSTMState, LSTMGates]]
+    axes: dict[str, str]
+
+
+KINDS: dict[type, Kind] = {
+    LSTMParams: Kind(lstm_step, lstm_advance, LSTM_AXES),
+    PeepholeLSTMParams: Kind(peephole_lstm_step, peephole_advance, PEEPHOLE_AXES),
+    CoupledLSTMParams: Kind(coupled_lstm_step, coupled_advance, COUPLED_AXES),
+    LayerNormLSTMParams: Kind(layer_norm_lstm_step, layer_norm_advance, LAYER_NORM_AXES),
 }
 
 
@@ -82,25 +101,9 @@ def lstm(
 
     Source: as the step.
     """
-    if type(params) not in STEPS:
-        known = ", ".join(kind.__name__ for kind in STEPS)
-        raise UsageError(f"lstm: params expected one of {known}, got {type(params).__name__}")
-    step, axes = STEPS[type(params)]
-    inputs = jnp.asarray(inputs)
-    arrays = {name: (getattr(params, name), letters) for name, letters in axes.items()}
-    sizes = check_axes("lstm", **arrays, inputs=(inputs, "B T D"))
-    check_floating("lstm", inputs=inputs)
-    if initial_state is None:
-        # Like the inputs, so that inside jax.shard_map it differs between devices as they do.
-        shape = (sizes["B"], sizes["H"])
-        zeros = jnp.zeros_like(inputs, shape=shape, dtype=accumulator(inputs.dtype))
-        initial_state = LSTMState(zeros, zeros)
-    elif not isinstance(initial_state, LSTMState):
-        raise UsageError(
-            f"lstm: initial_state expected LSTMState(h, c), got {type(initial_state).__name__}"
-        )
+    kind, inputs, state = lstm_arrays("lstm", params, inputs, initial_state)
     limits = check_limits("lstm", inputs, seq_lengths, resets)
-    form = None if step is lstm_step else f"has no form for {type(params).__name__}"
+    form = None if kind.step is lstm_step else f"has no form for {type(params).__name__}"
     obstacles = {"fused": form, "native": form or native_lstm.obstacle(inputs)}
     chosen = choose("lstm", implementation, obstacles)
 
@@ -109,15 +112,40 @@ def lstm(
             return native_lstm.native_lstm(params, state, x, part, reverse)
         if chosen == "fused":
             return fused_lstm(params, state, x, part, reverse)
-        return scan_steps(partial(step, params), state, x, part, reverse=reverse)
+        return scan_steps(partial(kind.step, params), state, x, part, reverse=reverse)
 
     state, outputs = run_in_segments(
         "lstm",
         run,
-        carried_along(initial_state, inputs),
+        state,
         inputs.swapaxes(0, 1),
         limits,
         segment=segment,
         reverse=reverse,
     )
     return outputs.swapaxes(0, 1), state
+
+
+def lstm_arrays(
+    function: str, params: AnyLSTMParams, inputs: Array, initial_state: LSTMState | None
+) -> tuple[Kind, Array, LSTMState]:
+    """The kind of the parameters; inputs [B, T, D] and the first state, as a scan wants them."""
+    if type(params) not in KINDS:
+        known = ", ".join(kind.__name__ for kind in KINDS)
+        raise UsageError(f"{function}: params expected one of {known}, got {type(params).__name__}")
+    kind = KINDS[type(params)]
+    inputs = jnp.asarray(inputs)
+    arrays = {name: (getattr(params, name), letters) for name, letters in kind.axes.items()}
+    sizes = check_axes(function, **arrays, inputs=(inputs, "B T D"))
+    check_floating(function, inputs=inputs)
+    if initial_state is None:
+        # Like the inputs, so that inside jax.shard_map it differs between devices as they do.
+        shape = (sizes["B"], sizes["H"])
+        zeros = jnp.zeros_like(inputs, shape=shape, dtype=accumulator(inputs.dtype))
+        initial_state = LSTMState(zeros, zeros)
+    elif not isinstance(initial_state, LSTMState):
+        raise UsageError(
+            f"{function}: initial_state expected LSTMState(h, c), "
+            f"got {type(initial_state).__name__}"
+        )
+    return kind, inputs, carried_along(initial_state, inputs)

@@ -26,6 +26,15 @@ class LSTMState(NamedTuple):
     c: Array
 
 
+class LSTMGates(NamedTuple):
+    """Input gate i, forget gate f and output gate o in (0, 1), candidate g in (-1, 1)."""
+
+    i: Array
+    f: Array
+    g: Array
+    o: Array
+
+
 LSTM_AXES = {"recurrent_kernel": "H 4H", "bias": "4H", "kernel": "D 4H"}
 
 
@@ -75,8 +84,20 @@ def lstm_step(params: LSTMParams, state: LSTMState, inputs: Array) -> tuple[LSTM
     Source: Hochreiter & Schmidhuber 1997; forget gate of Gers, Schmidhuber & Cummins 2000.
     """
     check_step("lstm_step", params, LSTM_AXES, state, inputs)
-    compute, carried = inputs.dtype, accumulator(inputs.dtype)
+    state, _ = lstm_advance(params, state, inputs)
+    return state, state.h.astype(inputs.dtype)
+
+
+def lstm_advance(
+    params: LSTMParams, state: LSTMState, inputs: Array
+) -> tuple[LSTMState, LSTMGates]:
+    """`lstm_step` without its checks: the next state, and the gates that it came by."""
     i, f, g, o = jnp.split(gate_sums(params, state, inputs), 4, axis=-1)
-    c = jax.nn.sigmoid(f) * state.c.astype(carried) + jax.nn.sigmoid(i) * jnp.tanh(g)
-    h = jax.nn.sigmoid(o) * jnp.tanh(c)
-    return LSTMState(h, c), h.astype(compute)
+    gates = LSTMGates(jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o))
+    c = next_cell(state, gates)
+    return LSTMState(gates.o * jnp.tanh(c), c), gates
+
+
+def next_cell(state: LSTMState, gates: LSTMGates) -> Array:
+    """f * c + i * g."""
+    return gates.f * state.c.astype(gates.f.dtype) + gates.i * gates.g

@@ -6,7 +6,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lstm_attn.ops.lstm_step import LSTM_AXES, LSTMState, check_step, gate_sums
+from lstm_attn.ops.lstm_step import (
+    LSTM_AXES,
+    LSTMGates,
+    LSTMState,
+    check_step,
+    gate_sums,
+    next_cell,
+)
 from lstm_attn.ops.precision import accumulator, product
 
 EPSILON = 1e-6
@@ -65,13 +72,22 @@ def peephole_lstm_step(
     Source: Gers, Schraudolph & Schmidhuber 2002.
     """
     check_step("peephole_lstm_step", params, PEEPHOLE_AXES, state, inputs)
-    compute, carried = inputs.dtype, accumulator(inputs.dtype)
+    state, _ = peephole_advance(params, state, inputs)
+    return state, state.h.astype(inputs.dtype)
+
+
+def peephole_advance(
+    params: PeepholeLSTMParams, state: LSTMState, inputs: Array
+) -> tuple[LSTMState, LSTMGates]:
+    """As `lstm_advance`."""
+    carried = accumulator(inputs.dtype)
     before = state.c.astype(carried)
     i, f, g, o = jnp.split(gate_sums(params, state, inputs), 4, axis=-1)
     p_i, p_f, p_o = jnp.split(params.peephole.astype(carried), 3)
-    c = jax.nn.sigmoid(f + p_f * before) * before + jax.nn.sigmoid(i + p_i * before) * jnp.tanh(g)
-    h = jax.nn.sigmoid(o + p_o * c) * jnp.tanh(c)
-    return LSTMState(h, c), h.astype(compute)
+    i, f, g = jax.nn.sigmoid(i + p_i * before), jax.nn.sigmoid(f + p_f * before), jnp.tanh(g)
+    c = f * before + i * g
+    o = jax.nn.sigmoid(o + p_o * c)
+    return LSTMState(o * jnp.tanh(c), c), LSTMGates(i, f, g, o)
 
 
 def coupled_lstm_step(
@@ -88,12 +104,19 @@ def coupled_lstm_step(
     Source: "CIFG" of Greff et al. 2017, without the peepholes that it has there.
     """
     check_step("coupled_lstm_step", params, COUPLED_AXES, state, inputs)
-    compute, carried = inputs.dtype, accumulator(inputs.dtype)
+    state, _ = coupled_advance(params, state, inputs)
+    return state, state.h.astype(inputs.dtype)
+
+
+def coupled_advance(
+    params: CoupledLSTMParams, state: LSTMState, inputs: Array
+) -> tuple[LSTMState, LSTMGates]:
+    """As `lstm_advance`, with i = 1 - f."""
     f, g, o = jnp.split(gate_sums(params, state, inputs), 3, axis=-1)
     keep = jax.nn.sigmoid(f)
-    c = keep * state.c.astype(carried) + (1 - keep) * jnp.tanh(g)
-    h = jax.nn.sigmoid(o) * jnp.tanh(c)
-    return LSTMState(h, c), h.astype(compute)
+    gates = LSTMGates(1 - keep, keep, jnp.tanh(g), jax.nn.sigmoid(o))
+    c = next_cell(state, gates)
+    return LSTMState(gates.o * jnp.tanh(c), c), gates
 
 
 def layer_norm_lstm_step(
@@ -113,24 +136,31 @@ def layer_norm_lstm_step(
     Source: Ba, Kiros & Hinton 2016, eq. 20-22.
     """
     check_step("layer_norm_lstm_step", params, LAYER_NORM_AXES, state, inputs)
-    compute, carried = inputs.dtype, accumulator(inputs.dtype)
-    a_c, b_c = params.cell_scale.astype(carried), params.cell_bias.astype(carried)
-    i, f, g, o = jnp.split(layer_norm_sums(params, state, inputs), 4, axis=-1)
-    c = jax.nn.sigmoid(f) * state.c.astype(carried) + jax.nn.sigmoid(i) * jnp.tanh(g)
-    h = jax.nn.sigmoid(o) * jnp.tanh(a_c * _normalise(c) + b_c)
-    return LSTMState(h, c), h.astype(compute)
+    state, _ = layer_norm_advance(params, state, inputs)
+    return state, state.h.astype(inputs.dtype)
 
 
-def layer_norm_sums(params: LayerNormLSTMParams, state: LSTMState, inputs: Array) -> Array:
-    """a_x * N(x W) + a_h * N(h U) + b, the four gates side by side."""
+def layer_norm_advance(
+    params: LayerNormLSTMParams, state: LSTMState, inputs: Array
+) -> tuple[LSTMState, LSTMGates]:
+    """As `lstm_advance`; the cell is normalised on its way to h."""
     compute, carried = inputs.dtype, accumulator(inputs.dtype)
-    a_x, a_h, bias = (
+    a_x, a_h, a_c, b_c, bias = (
         array.astype(carried)
-        for array in (params.kernel_scale, params.recurrent_scale, params.bias)
+        for array in (
+            params.kernel_scale,
+            params.recurrent_scale,
+            params.cell_scale,
+            params.cell_bias,
+            params.bias,
+        )
     )
     from_inputs = _normalise(product(inputs, params.kernel, compute, carried))
     from_state = _normalise(product(state.h, params.recurrent_kernel, compute, carried))
-    return a_x * from_inputs + a_h * from_state + bias
+    i, f, g, o = jnp.split(a_x * from_inputs + a_h * from_state + bias, 4, axis=-1)
+    gates = LSTMGates(jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o))
+    c = next_cell(state, gates)
+    return LSTMState(gates.o * jnp.tanh(a_c * _normalise(c) + b_c), c), gates
 
 
 def _normalise(array: Array) -> Array:

@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 
-from lstm_attn.files import write_whole
+from lstm_attn.files import write_whole, writing
 from lstm_attn.flat import flatten
 from lstm_attn.history import History
 from lstm_attn.report import comparison, figures, studies, tables
@@ -19,6 +19,7 @@ from lstm_attn.report.reading import Run, read
 from lstm_attn.report.section import Picture, Section
 
 PAGE = "report.html"
+LONGEST_NAME = 100  # letters of a picture's, which take up to four bytes each in a file system
 
 
 def write(path: str | os.PathLike) -> Path:
@@ -31,7 +32,7 @@ def write(path: str | os.PathLike) -> Path:
     """
     run = read(path)
     folder = run.folder.path
-    return _written(folder / PAGE, [_part(run, folder.name, folder)], [])
+    return _written(_in_folder(folder / PAGE), [_part(run, folder.name, folder)], [])
 
 
 def write_several(
@@ -110,6 +111,14 @@ def _part(run: Run, name: str, folder: Path | None) -> dict[str, Any]:
     }
 
 
+def _in_folder(path: Path) -> Path:
+    """The path, without the link that may have come there with the run and would lead out of it."""
+    if path.is_symlink():
+        with writing(path):
+            path.unlink()
+    return path
+
+
 def _by_cell(
     records: Sequence[dict], kind: str, histories: dict[str, History], draw: Any
 ) -> list[Picture]:
@@ -160,7 +169,7 @@ def _drawn(picture: Picture, folder: Path | None) -> dict[str, str]:
     picture.figure.savefig(buffer, format="png")
     if folder is not None:
         # A name comes from a run folder: it must not lead out of it.
-        name = re.sub(r"[^\w.=+-]", "-", picture.name)
-        write_whole(folder / f"{name}.png", buffer.getvalue())
+        name = re.sub(r"[^\w.=+-]", "-", picture.name)[:LONGEST_NAME]
+        write_whole(_in_folder(folder / f"{name}.png"), buffer.getvalue())
     data = base64.b64encode(buffer.getvalue()).decode()
     return {"alt": picture.alt, "data": f"data:image/png;base64,{data}"}

@@ -1,6 +1,7 @@
 """A run folder read for a report: whole and of a known form, or one line that says what is not."""
 
 import os
+import reprlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from lstm_attn.history import History, stack
 from lstm_attn.runs import CONFIG, METRICS, RESULTS, RunFolder
 
 NUMBER = int | float
+LARGEST = 1e18  # of a number that can be drawn; NaN is not within it
 # What every record of results.json holds. None stands for null.
 FIELDS: dict[str, Any] = {
     "cell": str, "model": str, "task": str, "variant": str, "length": int, "criterion": str,
@@ -79,6 +81,8 @@ def checked_results(folder: RunFolder) -> list[dict[str, Any]]:
         _check(record, FIELDS, f"{path}: record {number}")
         if LATER_FIELDS.keys() & record.keys():
             _check(record, LATER_FIELDS, f"{path}: record {number}")
+        if not record["baseline"] > 0:
+            raise UsageError(f"{path}: record {number}: baseline is {record['baseline']}")
         if not record["per_trial"]:
             raise UsageError(f"{path}: record {number}: expected trials, got none")
         for trial in record["per_trial"]:
@@ -121,8 +125,12 @@ def _check(value: Any, fields: Mapping[str, Any], where: str) -> None:
     for key, kind in fields.items():
         if key not in value:
             raise UsageError(f"{where} lacks {key!r}")
-        if not isinstance(value[key], kind):
-            raise UsageError(f"{where}: {key} is {value[key]!r}")
+        found = value[key]
+        is_number = isinstance(found, NUMBER) and not isinstance(found, bool)
+        if not isinstance(found, kind) or (
+            isinstance(found, NUMBER) and not (is_number and -LARGEST <= found <= LARGEST)
+        ):
+            raise UsageError(f"{where}: {key} is {reprlib.repr(found)}")
 
 
 def _history(folder: RunFolder, record: Mapping[str, Any]) -> History:
@@ -136,6 +144,10 @@ def _history(folder: RunFolder, record: Mapping[str, Any]) -> History:
     wanted = {"loss"} | ({"accuracy_by_position"} if record["chance"] is not None else set())
     if not evaluations or any(not wanted <= one.metrics.keys() for one in evaluations):
         raise UsageError(f"{path} lacks {' or '.join(sorted(wanted))} of {record['cell']}")
+    for one in evaluations:
+        measured = (one.solved, one.diverged, *(one.metrics[name] for name in wanted))
+        if any(values.shape[:1] != (len(trials),) for values in measured):
+            raise UsageError(f"{path}: {record['cell']} has not {len(trials)} trials in each line")
     return stack(
         evaluations,
         np.array([trial["seed"] for trial in trials]),

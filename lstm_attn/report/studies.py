@@ -16,6 +16,7 @@ from lstm_attn.report import (
 from lstm_attn.report.section import Section
 from lstm_attn.runs import RunFolder
 
+NOT_WHAT_IS_WRITTEN = (AttributeError, ArithmeticError, LookupError, TypeError, ValueError)
 Found = Mapping[str, Any]  # what a study wrote
 # A new study is one file here and one line: the name under which it wrote, and who draws it.
 STUDIES: dict[str, Callable[[Found], Sequence[Section]]] = {
@@ -41,7 +42,7 @@ def sections(folder: RunFolder) -> list[Section]:
         if found is not None:
             try:
                 drawn += draw(found)
-            except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+            except NOT_WHAT_IS_WRITTEN as error:
                 raise UsageError(
                     f"{folder.path / name}.json is not what the study writes: {error!r}"
                 ) from error

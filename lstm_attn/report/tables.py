@@ -1,5 +1,7 @@
 """What the records of results.json say, in words and tables."""
 
+import html
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -63,10 +65,17 @@ def loss_over_baseline(record: Record) -> str:
     return NONE if loss is None else f"{loss / record['baseline']:.3g}"
 
 
+def as_markdown(text: str) -> str:
+    """The text as itself in Markdown, also in a table and in an attribute of HTML."""
+    # Of HTML only what begins a tag, an entity or the end of an attribute: "T < 60" stays.
+    escaped = re.sub(r"""<(?=[a-zA-Z/!?])|&(?=[#a-zA-Z])|\"""", lambda m: html.escape(m[0]), text)
+    return re.sub(r"([\\|`*\[\]])", r"\\\1", escaped)
+
+
 def markdown(
     headings: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int] = (0,)
 ) -> str:
-    """A table as Markdown; columns of these indices to the left, the others to the right."""
+    """A table of Markdown; columns of these indices to the left, the others to the right."""
     rule = ["---" if index in left else "---:" for index in range(len(headings))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (headings, rule, *rows))
 
@@ -88,7 +97,10 @@ def markdown_table(records: Sequence[Record]) -> str:
             ]
             sizes = sorted({record["parameters"] for record in found.values()})
             reach = horizon(records, task, model)
-            rows.append([task, model, _range(sizes), *cells, NONE if reach is None else str(reach)])
+            found_names = map(as_markdown, (task, model))
+            rows.append(
+                [*found_names, _range(sizes), *cells, NONE if reach is None else str(reach)]
+            )
     return markdown(headings, rows, left=(0, 1))
 
 

@@ -25,8 +25,7 @@ from jax.experimental import multihost_utils
 
 from lstm_attn.errors import UsageError
 
-# To find each other at the start, and to end alike.
-START_SECONDS, SHUTDOWN_SECONDS, GRACE_SECONDS = 300, 30, 5
+START_SECONDS, SHUTDOWN_SECONDS = 300, 30
 # Bytes are sent in blocks of a power of two, so that few programs are compiled for it.
 SMALLEST_BLOCK, LARGEST_BLOCK = 2**10, 2**22
 
@@ -129,7 +128,8 @@ def wait() -> None:
     """Until every process has come here.
 
     The first collective of a new group of CPU devices fails if one of them is 30 s late; this one
-    does not, since its group is as old as the run. So processes wait here after a compilation.
+    waits half an hour, since its group is as old as the run. So processes wait here after a
+    compilation.
     """
     agreed(lambda: None)
 
@@ -180,21 +180,23 @@ def placed(tree: Any, shardings: Any) -> Any:
     return jax.tree.map(place, tree, shardings)
 
 
-def is_loss(error: jax.errors.JaxRuntimeError) -> bool:
-    """Whether a collective failed since another process is gone."""
+def is_loss(error: Exception) -> bool:
+    """Whether a collective failed since another process is gone; JAX raises it as several types."""
     message = str(error).lower()
     return several() and any(sign in message for sign in ("gloo", "nccl", "coordination"))
 
 
-def end(status: int) -> NoReturn:
-    """Ends this process, at once or when the others end too, at most GRACE_SECONDS later.
+def end(status: int, grace: float) -> NoReturn:
+    """Ends this process when the others end too, or else after some seconds of grace.
 
-    The others are ended by JAX, roughly, when the leader goes first.
+    An exit of Python would wait longer for the others, and JAX would then end it in C++. So it ends
+    those that are left behind when the leader goes.
     """
-    timer = threading.Timer(GRACE_SECONDS, os._exit, (status,))
-    timer.daemon = True
-    timer.start()
-    jax.distributed.shutdown()
+    if grace:
+        timer = threading.Timer(grace, os._exit, (status,))
+        timer.daemon = True
+        timer.start()
+        jax.distributed.shutdown()
     os._exit(status)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -82,8 +83,9 @@ def test_a_config_is_a_lab_note(path):
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_parameters_are_near_equal_in_every_cell(path):
-    """Oracle: the LSTM's count, within 10 %."""
-    for cell in cells_of(path):
+    """Oracle: the LSTM's count, within 10 %. Of cells that differ in length alone, the last."""
+    differing = {(cell.task.name, cell.model_name, cell.model): cell for cell in cells_of(path)}
+    for cell in differing.values():
         budget, count = (
             models.count_parameters(models.build(name, cell.task, cell.model))
             for name in ("lstm", cell.model_name)
@@ -100,7 +102,8 @@ def test_parameters_are_near_equal_in_every_cell(path):
     ],
 )
 def test_every_config_takes_one_step(path, model_name):
-    """At the shortest length of each task, whole batch. Catches a config that fails an hour in."""
+    """At the shortest length of each task, whole batch; a config's first model is run, the others are
+    traced. Catches a config that fails an hour in."""
     config = load(path)
     one_step = dataclasses.replace(
         config.training, steps=1, evaluate_every=1, warmup_steps=0, seeds=1, evaluation_sequences=4
@@ -108,6 +111,12 @@ def test_every_config_takes_one_step(path, model_name):
     lengths = sorted((cell.task for cell in cells_of(path)), key=lambda task: -task.length)
     for task in {task.name: task for task in lengths}.values():
         model = models.build(model_name, task, config.model)
+        if model_name != next(iter(models_of(path))):
+            program = training.make_program(model, task, one_step)
+            states, metrics = program.advance.eval_shape(program.shapes)
+            assert jax.tree.structure(states) == jax.tree.structure(program.shapes)
+            assert metrics["loss"].shape == (one_step.trials,)
+            continue
         history = training.train(model, task, one_step).history
         assert history.steps.tolist() == [1]
         assert np.isfinite(history.metrics["loss"]).all()

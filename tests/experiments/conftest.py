@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from absl import flags
 
 from experiments.cells import describe
 from lstm_attn.analysis import summarise
@@ -30,6 +31,13 @@ TINY = (
 )
 
 
+@pytest.fixture(autouse=True, scope="module")
+def flags_are_parsed():
+    """As `app.run` leaves them, for a study that a test calls: it reads --launcher, whose default
+    is no other process."""
+    flags.FLAGS.mark_as_parsed()
+
+
 @pytest.fixture(scope="session")
 def compilation_cache(tmp_path_factory):
     """A cache of the tests' own, filled by the first run of a program."""
@@ -38,28 +46,43 @@ def compilation_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def compare(compilation_cache):
-    """Starts `python -m experiments.compare` on the quick config with overrides."""
-    usual = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMPIL")}
+    """Starts `python -m experiments.compare` on the quick config with overrides.
+
+    variables: of the environment, beside those of the tests.
+    """
+    # Nor the cluster on which the tests may run.
+    others = ("JAX_COMPIL", "RAY_", "SLURM_", "SUBMITIT_")
+    usual = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     environment = {
         **usual,
         "PYTHONWARNINGS": "error::RuntimeWarning",
         "JAX_COMPILATION_CACHE_DIR": str(compilation_cache),
     }
 
-    def start(workdir, *overrides, config=("--config=configs/quick.py",)):
+    def start(workdir, *overrides, config=("--config=configs/quick.py",), variables=None):
         # Tests that a shell runs in its background ignore SIGINT, and a child would inherit that.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             return subprocess.Popen(
                 [sys.executable, "-m", "experiments.compare", *config,
                  f"--workdir={workdir}", *overrides],
-                cwd=ROOT, env=environment,
+                cwd=ROOT, env={**environment, **(variables or {})},
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             )  # fmt: skip
         finally:
             signal.signal(signal.SIGINT, before)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def whole(compare, tmp_path_factory):
+    """A run that nothing interrupted, and what it printed."""
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    process = compare(workdir, *TINY)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return workdir, out
 
 
 @pytest.fixture

@@ -35,16 +35,6 @@ def metrics_lines(workdir):
     return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.fixture(scope="module")
-def whole(compare, tmp_path_factory):
-    """A run that nothing interrupted, and what it printed."""
-    workdir = tmp_path_factory.mktemp("whole") / "run"
-    process = compare(workdir, *TINY)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    return workdir, out
-
-
 def test_a_run_leaves_everything_it_should(whole):
     """Catches a file or a field that is missing, and a record without its cell."""
     workdir, _ = whole

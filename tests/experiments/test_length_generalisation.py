@@ -135,7 +135,11 @@ def test_an_interrupted_test_goes_on(whole, tmp_path, monkeypatch):
         ("test", {"factors": (0.25,)}, "adding: length: expected at least 2, got 1"),
         ("test", {"factors": (0.3,)}, "test.factors: expected whole numbers of steps, got 0.3 of"),
         ("test", {"sequences": 30}, "test.sequences: expected a multiple of batch_size=20, got"),
-        ("test", {"most_padding": 0.5}, "test.most_padding: expected at least 1, got 0.5"),
+        (
+            "test",
+            {"most_padding": 0.5},
+            "test.most_padding: expected finite and at least 1, got 0.5",
+        ),
     ],
 )
 def test_a_wrong_config_is_one_line_that_names_the_key(part, changes, message):

@@ -91,8 +91,8 @@ def test_second_derivatives_are_those_of_the_scan(cell, float64):
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32])
 @pytest.mark.parametrize("cell", CELLS)
 def test_gradients_are_as_near_to_float64_as_the_scans(cell, dtype, float64):
-    """Oracle: the scan in float64. Catches gradients summed in the compute dtype: the error may be
-    at most twice that of the scan's own, and parameters' gradients are float32."""
+    """Oracle: the scan in float64. Catches gradients summed in the compute dtype: the error of each
+    array may be at most twice the scan's own, and parameters' gradients are float32."""
     op, *arrays = case(cell)
     exact = jax.grad(scalar_of(op, **SCAN), (0, 1))(*arrays)
     params, inputs, state = jax.tree.map(lambda a: a.astype(jnp.float32), tuple(arrays))
@@ -102,8 +102,8 @@ def test_gradients_are_as_near_to_float64_as_the_scans(cell, dtype, float64):
         assert {leaf.dtype for leaf in jax.tree.leaves(low[0])} == {jnp.dtype("float32")}
         assert low[1].dtype == dtype
         distance = jax.tree.map(lambda a, b: np.abs(np.float64(a) - b).max(), low, exact)
-        errors.append(max(jax.tree.leaves(distance)))
-    assert errors[1] < 2 * errors[0]
+        errors.append(jax.tree.leaves(distance))
+    assert np.all(np.array(errors[1]) < 2 * np.array(errors[0]))
 
 
 @pytest.mark.parametrize("other", ["fused", "fused segments"])

@@ -86,5 +86,7 @@ def test_the_baseline_is_that_of_frequencies():
 
 def test_a_part_shorter_than_a_segment_is_one_line():
     """Catches an index error in the middle of a run."""
-    with pytest.raises(UsageError, match=r"text counted: the test part has 50 tokens, expected more than length=50"):
+    with pytest.raises(
+        UsageError, match=r"text counted: the test part has 50 tokens, expected more than length=50"
+    ):
         counting(length=50)

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import logging
+import types
 
 import chex
 import jax
@@ -68,7 +69,7 @@ def test_trials_differ_in_seed_and_in_learning_rate(whole):
 
 @pytest.mark.parametrize(
     ("seeds", "batch_size", "placed", "shards"),
-    [(4, 8, "map", (4, 1)), (4, 8, "vmap", (4, 1)), (1, 8, "map", (2, 2)), (1, 7, "map", (2, 1))],
+    [(4, 8, "vmap", (4, 1)), (1, 8, "map", (2, 2)), (1, 7, "map", (2, 1))],
 )
 def test_the_mesh_does_not_change_the_result(
     model, task, config, seeds, batch_size, placed, shards
@@ -111,7 +112,8 @@ def test_evaluation_does_not_depend_on_the_mesh(task, config):
 def test_the_layout_uses_as_many_devices_as_it_can(trials, devices, used, monkeypatch):
     """Oracle: by hand, for a batch of 32. Catches a mesh that leaves most devices idle."""
     chosen = {}
-    monkeypatch.setattr(jax, "local_devices", lambda: list(range(devices)))
+    of_one_process = [types.SimpleNamespace(process_index=0) for _ in range(devices)]
+    monkeypatch.setattr(jax, "devices", lambda: of_one_process)
     monkeypatch.setattr(jax, "make_mesh", lambda shape, names, **k: chosen.update(shape=shape))
     choose_layout(TrainingConfig(seeds=trials))
     assert np.prod(chosen["shape"]) == used

@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from experiments.cell import Cell
-from experiments.cells import train_missing
+from experiments.missing import train_missing
 from lstm_attn import tasks
 from lstm_attn.models import ModelConfig
 from lstm_attn.runs import RunFolder

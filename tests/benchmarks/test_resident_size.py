@@ -1,0 +1,35 @@
+"""The hour-long run, for some seconds."""
+
+import json
+import os
+import subprocess
+import sys
+
+from benchmarks.resident_size import growth_bytes
+from experiments.readme import ROOT
+
+
+def test_growth_is_from_the_second_tenth_to_the_last():
+    """Oracle: by hand. Catches the start counted as growth, and a leak that is averaged away."""
+    sizes = [100, 100, 200, 201, *range(202, 216), 300, 302]  # tenths of two
+    assert growth_bytes(sizes) == 301 - 200.5
+
+
+def test_chunks_go_by_without_a_compilation_and_the_record_says_so(tmp_path):
+    """Oracle: JAX's own events. Catches a program that is compiled anew from chunk to chunk, and a
+    cell that compiles its chunk twice."""
+    output = tmp_path / "size.json"
+    result = subprocess.run(
+        [sys.executable, "-m", "benchmarks.resident_size", "--minutes=0.02", "--model=gru",
+         f"--output={output}"],
+        cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    record = json.loads(output.read_text())
+    (row,) = record["rows"]
+    assert row["chunks"] > 2
+    assert row["compiled"]["jit(advance)"] == 1
+    assert row["compiled_between_chunks"] == {}
+    assert 2**26 < row["resident_bytes"] < record["limit_bytes"]
+    assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert "adding-20-gru" in result.stdout

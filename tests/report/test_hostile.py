@@ -1,0 +1,178 @@
+"""A run folder that somebody made to do harm: its strings are text, and nothing else is written.
+
+Oracle: the page of the folder as it was, element by element.
+"""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from experiments import readme, study_sections
+from lstm_attn import report
+from lstm_attn.errors import UsageError
+from lstm_attn.report.tables import as_markdown
+from lstm_attn.runs import RunFolder
+from tests.report.reading_html import Page
+
+RESULTS = Path(__file__).parent.parent.parent / "results"
+# quick is a grid; the others are grids of their own or studies. `inside` draws thirty pictures.
+RUNS = ("quick", "ablation", "learning_rates", "horizon", "gradient_reach", "length_generalisation")
+PAYLOADS = (
+    "<script>alert(1)</script>", '" onload="alert(1)', "' onerror='alert(1)", "</style><b>", "</td>",
+    "{{7*7}}{% raw %}", "javascript:alert(1)", "../../up/", "/etc/", "[red]x[/red]:smile:",
+    "\x1b[31m\x1b]0;title\x07", "\n", "\0", "\u2028\u202e", "$\\frac{x$", "%s{}", "-->", "&lt;",
+    "|a|", "](javascript:x)", "`", "y" * 100_000,
+)  # fmt: skip
+
+
+def hostile(value, known):
+    """The value with every string, the same wherever it stands, between two of the payloads."""
+    if isinstance(value, str) and not re.fullmatch(r"[\d ]+", value):
+        number = known.setdefault(value, len(known))
+        return (
+            f"{PAYLOADS[number % len(PAYLOADS)]}{value}{PAYLOADS[(5 * number + 2) % len(PAYLOADS)]}"
+        )
+    if isinstance(value, dict):
+        return {key: hostile(entry, known) for key, entry in value.items()}
+    return [hostile(entry, known) for entry in value] if isinstance(value, list) else value
+
+
+def copied(source, place, change):
+    place.mkdir(parents=True)
+    for path in source.glob("*.json"):
+        (place / path.name).write_text(json.dumps(change(json.loads(path.read_text()))))
+    if (source / "metrics.jsonl").exists():
+        lines = map(json.loads, (source / "metrics.jsonl").read_text().splitlines())
+        changed = [json.dumps({**line, "cell": change(line["cell"])}) + "\n" for line in lines]
+        (place / "metrics.jsonl").write_text("".join(changed))
+    return place
+
+
+@pytest.fixture
+def without_pictures(monkeypatch):
+    """Pictures are made and not drawn: letters in them are no letters of the page."""
+    monkeypatch.setattr(Figure, "savefig", lambda self, file, **_: file.write(b"a picture"))
+
+
+def files_below(place):
+    return {
+        path.relative_to(place): path.read_bytes() for path in place.rglob("*") if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_page_has_the_elements_of_its_template_alone(name, tmp_path, without_pictures):
+    """Catches a string that is not escaped, in a cell, an attribute, a style or a file's name."""
+    known = {}
+    benign = copied(RESULTS / name, tmp_path / "benign" / "run", lambda value: value)
+    evil = copied(RESULTS / name, tmp_path / "a" / "b" / "run", lambda value: hostile(value, known))
+    before = files_below(tmp_path)
+    expected, found = Page(report.write(benign)), Page(report.write(evil))
+    assert len(expected.elements) > 50
+    assert found.elements == expected.elements
+    for key, value in found.attributes:
+        if key in ("src", "href"):
+            assert re.match(r"data:image/png;base64,|data:,$|#run-\d+$", value)
+        if key == "style":
+            assert re.fullmatch(r"--(dot|rate): [#\w.]+", value)
+    text = (evil / "report.html").read_text()
+    assert not re.search(r"[\0\x1b\x07\u2028\u202e]", text)
+    written = files_below(tmp_path).keys() - before.keys()
+    pictures = {path for path in written if path.suffix == ".png"}
+    pages = {Path("benign/run/report.html"), Path("a/b/run/report.html")}
+    assert written == pictures | pages
+    assert {path.parent for path in pictures} <= {page.parent for page in pages}
+
+
+def test_a_page_of_several_runs_has_the_elements_of_its_template_alone(tmp_path, without_pictures):
+    """As above, of `write_several`, whose folders' names are shown too; none is written to."""
+    known = {}
+    places = [
+        copied(RESULTS / "ablation", tmp_path / "benign" / "run", lambda value: value),
+        copied(RESULTS / "ablation", tmp_path / '<b onload="x">', lambda v: hostile(v, known)),
+    ]
+    before = files_below(tmp_path)
+    pages = [
+        Page(report.write_several([place, RESULTS / "ablation"], tmp_path / "page.html"))
+        for place in places
+    ]
+    assert pages[0].elements == pages[1].elements
+    assert files_below(tmp_path).keys() - before.keys() == {Path("page.html")}
+
+
+def test_a_link_in_the_folder_is_not_followed_out_of_it(run_path, tmp_path, without_pictures):
+    """Catches a report that overwrites what a link in a folder from elsewhere points to."""
+    outside = tmp_path / "precious"
+    outside.write_text("kept")
+    run = tmp_path / "run"
+    shutil.copytree(run_path, run, ignore=shutil.ignore_patterns("*.png", "*.html"))
+    for name in ("report.html", "loss-adding-10.png"):
+        (run / name).symlink_to(outside)
+    page = report.write(run)
+    assert outside.read_text() == "kept"
+    assert "<!doctype html>" in page.read_text()
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "../", "a/b", "x\0"])
+def test_a_cell_is_no_path(tmp_path, name):
+    """Catches a cell's name in results.json by which a file elsewhere is read or written."""
+    with pytest.raises(UsageError, match="expected the name of a cell"):
+        RunFolder(tmp_path).checkpoint(name)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("baseline", 0), ("baseline", float("nan")), ("seconds", float("inf")), ("length", True),
+        ("parameters", 10**400), ("solve_rate", -1e300), ("steps", "3"), ("per_trial", [3]),
+    ],
+)  # fmt: skip
+def test_a_number_that_cannot_be_drawn_is_one_line(run_path, tmp_path, key, value):
+    """Catches a traceback out of arithmetic."""
+    run = tmp_path / "run"
+    shutil.copytree(run_path, run, ignore=shutil.ignore_patterns("*.png", "*.html"))
+    records = json.loads((run / "results.json").read_text())
+    records[0][key] = value
+    (run / "results.json").write_text(json.dumps(records))
+    with pytest.raises(UsageError, match=r"results.json: (a trial of )?record 1") as caught:
+        report.read(run)
+    assert str(caught.value).isprintable()
+
+
+def test_json_nested_without_end_is_one_line(run_path, tmp_path):
+    """Catches a RecursionError out of the parser."""
+    run = tmp_path / "run"
+    shutil.copytree(run_path, run, ignore=shutil.ignore_patterns("*.png", "*.html"))
+    (run / "environment.json").write_text('{"a":' + "[" * 10**6)
+    with pytest.raises(UsageError, match="environment.json can't be read"):
+        report.read(run)
+
+
+def test_the_readme_shows_strings_as_they_are(tmp_path, without_pictures):
+    """Oracle: the sections of the runs as they were, in which an escape of Markdown or HTML stands
+    for each letter that had a meaning. Catches HTML or a link in the README, and torn tables."""
+    known = {}
+
+    def change(value):
+        return hostile(value, known)
+
+    for name in ("quick", "horizon", "gradient_reach"):
+        copied(RESULTS / name, tmp_path / name, change)
+    quick = readme.quick_section(RunFolder(tmp_path / "quick"))
+    studies = study_sections.studies_section(tmp_path)
+    expected = readme.quick_section(RunFolder(RESULTS / "quick"))
+    bare = re.sub(r'<img src="results/[^"<]*" width="\d+%" alt="[^"<]*">', "", quick + studies)
+    assert not re.search(r"<(?=[a-zA-Z/!?])|(?<!\\)[\[\]`]", bare)
+    assert quick.count("\n") == expected.count("\n")
+
+    def columns(text):
+        return [
+            len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line[:1] == "|"
+        ]
+
+    assert columns(quick) == columns(expected)
+    assert as_markdown("T < 60 & 5 > 3") == "T < 60 & 5 > 3"
