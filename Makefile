@@ -90,13 +90,13 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/test-installed: $(VENV)/installed
-	$(INSTALL) --editable '.[test,ray,slurm]'
+	$(INSTALL) --editable '.[test,ray,slurm,notebooks,text]'
 	@touch $@
 
 $(VENV)/peers-installed: $(VENV)/test-installed
-	$(INSTALL) --editable '.[test,ray,slurm,peers]'
+	$(INSTALL) --editable '.[test,ray,slurm,notebooks,text,peers]'
 	@touch $@
 
 $(VENV)/lint-installed: $(VENV)/test-installed
-	$(INSTALL) --editable '.[test,ray,slurm,lint]'
+	$(INSTALL) --editable '.[test,ray,slurm,notebooks,text,lint]'
 	@touch $@
