@@ -1,6 +1,7 @@
 """Run folders in; tables, figures and one HTML page out. No JAX."""
 
 from lstm_attn.report import differences, tables
+from lstm_attn.report.escaping import harmless
 from lstm_attn.report.figures import (
     learning_curves,
     recall_by_position,
@@ -14,6 +15,7 @@ from lstm_attn.report.tables import horizon, markdown_table, verdict
 __all__ = [
     "Run",
     "differences",
+    "harmless",
     "horizon",
     "in_grid_order",
     "labels",
