@@ -161,6 +161,7 @@ def _drawn_section(section: Section, folder: Path | None) -> dict[str, Any]:
         "text": section.text,
         "pictures": [_drawn(picture, folder) for picture in section.pictures],
         "tables": section.tables,
+        "quotes": section.quotes,
     }
 
 
