@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
         {
             "models": ("lstm", "gru", "transformer", "lstm_attention"),
             "length": 256,
-            "data": {"path": "", "level": "character", "vocabulary_size": 1000, "held_out": 0.05},
+            "data": {"path": "", "level": "character", "vocabulary_size": 1000, "held_out": 0.1},
             "memory": {
                 "contexts": (16, 64, 256, 1024),
                 "tokens": 500,

@@ -14,7 +14,7 @@ from absl import flags
 from experiments import border
 from experiments.benchmark_sections import SECTIONS
 from experiments.marks import replaced
-from experiments.study_sections import studies_section
+from experiments.study_sections import language_model_section, studies_section
 from lstm_attn import report
 from lstm_attn.errors import UsageError
 from lstm_attn.report import tables
@@ -119,6 +119,8 @@ def main() -> int:
         if (run.parent / name / f"{name}.json").exists():
             keep(run.parent / name, KEPT_RUNS / name, (*FILES, f"{name}.json"))
     sections["studies"] = studies_section(KEPT_RUNS)
+    if found := RunFolder(KEPT_RUNS / "language_model").study("language_model"):
+        sections["language_model"] = language_model_section(report.harmless(found))
     text = README.read_text()
     for name, section in sections.items():
         text = replaced(text, name, section, README.name)
