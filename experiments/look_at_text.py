@@ -37,8 +37,13 @@ class Asked(Protocol):
     def passages(self) -> int: ...
 
 
-def look_at(cell: TrainedCell, asked: Asked, seed: int) -> dict[str, Any]:
+def look_at(
+    cell: TrainedCell, asked: Asked, seed: int, first: list[float] | None = None
+) -> dict[str, Any]:
     """Bits a byte, loss by position and by context, induction by distance, and samples.
+
+    minus_first: bits a byte less those of the first model, `first` its `blocks`, block by block, so
+    that what is hard for both cancels out. None where this one is the first.
 
     Of several trials each figure is the mean over them, its interval that over places of the text.
     """
@@ -63,6 +68,7 @@ def look_at(cell: TrainedCell, asked: Asked, seed: int) -> dict[str, Any]:
         "carries": carries(model, task.length),
         "bits_per_byte": _numbers(mean_interval(blocks)),
         "blocks": blocks.tolist(),
+        "minus_first": _numbers(mean_interval(blocks - (blocks if first is None else first))),
         "by_context": by_context(model, trials, part.tokens, asked),
         "by_position": by_position(model, trials, part.tokens, asked),
         "induction": by_distance(model, trials, part.tokens, size, asked, seed),

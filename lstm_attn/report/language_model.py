@@ -7,7 +7,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lstm_attn.analysis import mean_interval
 from lstm_attn.report.colors import colors_of
 from lstm_attn.report.panel import REFERENCE_COLOR, panel, panels
 from lstm_attn.report.section import Picture, Quote, Section, Table
@@ -69,15 +68,15 @@ def bits_table(models: Sequence[Mapping[str, Any]]) -> Table:
     rows = []
     for model in models:
         bits = model["bits_per_byte"]
-        apart = mean_interval(np.subtract(model["blocks"], first["blocks"]))
+        apart = model["minus_first"]
         rows.append(
             [
                 model["model"],
                 f"{model['parameters']:,}",
                 f"{_number(bits['mean']):.3f}",
                 _interval(bits, ".3f"),
-                NONE if model is first else f"{apart.mean:+.3f}",
-                NONE if model is first else _interval(apart._asdict(), "+.3f"),
+                NONE if model is first else f"{_number(apart['mean']):+.3f}",
+                NONE if model is first else _interval(apart, "+.3f"),
                 f"{model['seconds']:.0f}",
             ]
         )
