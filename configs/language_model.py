@@ -37,7 +37,7 @@ def get_config() -> ConfigDict:
                     steps=1000,
                     batch_size=8,
                     seeds=1,
-                    learning_rates=(3e-3,),
+                    learning_rates=(6e-3,),
                     evaluate_every=50,
                     evaluation_sequences=80,
                 )
