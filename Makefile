@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install native compare adding copy pooling language-model studies test test-peers mutants golden lint bench bench-all whole-job layouts scaling kill resident-size readme clean
+.PHONY: help install native compare adding copy pooling language-model studies test test-peers mutants golden lint bench bench-all whole-job layouts scaling kill resident-size readme notebooks clean
 
 help: ## List every target with one line each
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -81,6 +81,9 @@ scaling: $(VENV)/installed ## Check the cost model on this machine and write doc
 readme: $(VENV)/installed ## Put the table and pictures of runs/quick into the README
 	$(RUN) -m experiments.readme --run=runs/quick
 
+notebooks: $(VENV)/test-installed ## Make notebooks/*.ipynb from their sources, the .py beside them
+	$(RUN) -m jupytext --quiet --update --to ipynb notebooks/*.py
+
 clean: ## Remove the virtual environment and caches; run folders stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
@@ -93,13 +96,13 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/test-installed: $(VENV)/installed
-	$(INSTALL) --editable '.[test,ray,slurm]'
+	$(INSTALL) --editable '.[test,ray,slurm,notebooks,text]'
 	@touch $@
 
 $(VENV)/peers-installed: $(VENV)/test-installed
-	$(INSTALL) --editable '.[test,ray,slurm,peers]'
+	$(INSTALL) --editable '.[test,ray,slurm,notebooks,text,peers]'
 	@touch $@
 
 $(VENV)/lint-installed: $(VENV)/test-installed
-	$(INSTALL) --editable '.[test,ray,slurm,lint]'
+	$(INSTALL) --editable '.[test,ray,slurm,notebooks,text,lint]'
 	@touch $@
