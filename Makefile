@@ -68,13 +68,13 @@ whole-job: $(VENV)/installed ## Eight trials of adding to solved, ours and an id
 layouts: $(VENV)/installed ## Measure how trials are best laid out on this machine's devices
 	$(RUN) -m benchmarks.trial_layouts --output=results/trial_layouts.json
 
-kill: $(VENV)/test-installed ## Kill a run at 30 random moments and compare what it leaves: about 10 minutes
+kill: $(VENV)/test-installed ## Kill a run at 30 random moments and compare what it leaves: some minutes
 	$(RUN) -m tests.kill --kills=30
 
 resident-size: $(VENV)/installed ## Train for an hour under a memory limit and watch the size
 	$(RUN) -m benchmarks.resident_size --minutes=60 --output=results/benchmarks/resident_size.json
 
-scaling: $(VENV)/installed ## Check the cost model on this machine and write docs/scaling.md: 4 minutes
+scaling: $(VENV)/installed ## Check the cost model on this machine and write docs/scaling.md: 2 minutes
 	$(RUN) -m benchmarks.scaling --output=results/benchmarks/scaling.json
 	$(RUN) -m experiments.scaling_page
 

@@ -169,7 +169,7 @@ MUTATIONS = [
     Mutation("cost model: the gradient of data is computed", "lstm_attn/analysis/scaling/operations.py", "of_inputs = 0 if inputs_are_data else 2", "of_inputs = 2", "tests/analysis/test_scaling.py -k flops_and_parameters"),
     Mutation("cost model: a cache holds everything", "lstm_attn/analysis/scaling/seconds.py", "fits = operation.reused <= machine.cache_bytes", "fits = True", "tests/analysis/test_scaling.py -k slower_side"),
     Mutation("cost model: hosts exchange all that each device holds", "lstm_attn/analysis/scaling/seconds.py", "size, devices = size / here, devices // here", "devices = devices // here", "tests/analysis/test_scaling.py -k collectives"),
-    Mutation("cost model: launches grow with trials of one program", "lstm_attn/analysis/scaling/seconds.py", "        launches=operation.launches,", "        launches=trials * operation.launches,", "tests/analysis/test_scaling.py -k meet"),
+    Mutation("cost model: launches grow with trials of one program", "lstm_attn/analysis/scaling/seconds.py", "        kept=trials * operation.kept,", "        kept=trials * operation.kept, launches=trials * operation.launches,", "tests/analysis/test_scaling.py -k meet"),
     # many hosts
     Mutation("processes: a mesh that some have no device in", "lstm_attn/training/layout.py", "in_trials * in_batch % processes == 0 and ", "", "tests/training/test_hosts.py"),
     Mutation("processes: parts of a batch dealt out over them", "lstm_attn/training/layout.py", "sorted(by_process.items())", "by_process.items()", "tests/training/test_hosts.py"),
