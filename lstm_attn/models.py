@@ -76,7 +76,12 @@ class Network(nn.Module):
     @nn.compact
     def __call__(self, inputs: Array, carry: State = None) -> tuple[State, Array]:
         if self.embedding_features:
-            embedding = nn.Embed(self.output_features, self.embedding_features, name="embedding", embedding_init=nn.initializers.normal(1.0))
+            embedding = nn.Embed(
+                self.output_features,
+                self.embedding_features,
+                name="embedding",
+                embedding_init=nn.initializers.normal(1.0),
+            )
             inputs = embedding(inputs)
         carry, hidden = continued(self.body, inputs, carry)
         dtype = compute_dtype(hidden, None, jnp.float32)
