@@ -6,6 +6,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.status import Status
 
+from experiments.terminal import Terminal
+
 LOG_WIDTH = 132  # of tables in a log, where there is no terminal to ask
 
 
@@ -13,7 +15,7 @@ class Progress:
     """start(case), show(what), say(line), finish(), case after case."""
 
     def __init__(self, cases: int, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False, markup=False)
+        self.console = console or Terminal()
         if not self.console.is_terminal:
             self.console.width = LOG_WIDTH
         self._cases, self._number, self._title = cases, 0, ""

@@ -25,7 +25,6 @@ from absl import flags
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.output import checked_output, write
@@ -35,6 +34,7 @@ from experiments.cell import Cell
 from experiments.cells import train_cell
 from experiments.profile import COMPILE, Chunk
 from experiments.progress import GridProgress
+from experiments.terminal import Terminal
 from lstm_attn import tasks, training
 from lstm_attn.models import MODELS, ModelConfig
 from lstm_attn.report.colors import COLORS
@@ -205,7 +205,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     training.use_host_cores()
     record = make_record(MINUTES.value, LIMIT.value, measure(60 * MINUTES.value))
-    console = Console(highlight=False, markup=False)
+    console = Terminal()
     console.print(table(record))
     if output:
         write(output, record, picture(record), console)

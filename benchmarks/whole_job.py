@@ -22,13 +22,13 @@ from absl import flags
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.job import Job
 from benchmarks.output import checked_output, write
 from benchmarks.progress import Progress
 from experiments import border, environment
+from experiments.terminal import Terminal
 from lstm_attn.analysis import wilson_interval
 from lstm_attn.report.colors import COLORS
 from lstm_attn.report.panel import STYLE
@@ -180,7 +180,7 @@ def main() -> int:
     job = Job(trials=TRIALS.value, length=LENGTH.value, features=FEATURES.value, steps=STEPS.value)
     with Progress(len(SIDES)) as progress:
         record = make_record(job, {side: do(side, job, progress) for side in SIDES})
-    console = Console(highlight=False, markup=False)
+    console = Terminal()
     console.print(job_table(record))
     if output:
         write(output, record, picture(record), console)

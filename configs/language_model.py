@@ -20,7 +20,7 @@ def get_config() -> ConfigDict:
     return ConfigDict(
         {
             "models": ("lstm", "gru", "transformer", "lstm_attention"),
-            "length": 128,
+            "length": 256,
             "data": {"path": "", "level": "character", "vocabulary_size": 1000, "held_out": 0.05},
             "memory": {
                 "contexts": (16, 64, 256, 1024),
@@ -34,12 +34,12 @@ def get_config() -> ConfigDict:
             ),
             "training": dataclasses.asdict(
                 TrainingConfig(
-                    steps=1500,
-                    batch_size=16,
-                    seeds=2,
+                    steps=1000,
+                    batch_size=8,
+                    seeds=1,
                     learning_rates=(3e-3,),
-                    evaluate_every=100,
-                    evaluation_sequences=160,
+                    evaluate_every=50,
+                    evaluation_sequences=80,
                 )
             ),
         }

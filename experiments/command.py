@@ -13,6 +13,7 @@ from rich.console import Console
 
 from experiments import border, compilation_cache, environment, launchers, many_hosts, memory
 from experiments.launchers.gather import CellsFailed
+from experiments.terminal import Terminal
 from lstm_attn import training
 from lstm_attn.errors import UsageError
 from lstm_attn.runs import RunFolder
@@ -54,7 +55,7 @@ def run(settings: type, study: Callable[[Any, RunFolder, Console], None]) -> NoR
         many_hosts.start()
 
         def work(folder: RunFolder) -> int:
-            console = Console(highlight=False, markup=False)
+            console = Terminal()
             try:
                 if launcher:
                     prepare(console)

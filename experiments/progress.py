@@ -5,11 +5,11 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
-from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from experiments.cell import Cell
+from experiments.terminal import Terminal
 from lstm_attn.history import Evaluation
 from lstm_attn.tasks import NO_CRITERION
 
@@ -29,7 +29,7 @@ class GridProgress:
     """
 
     def __init__(self, cells: Sequence[Cell] = ()) -> None:
-        self.console = Console(highlight=False, markup=False)
+        self.console = Terminal()
         self._left = {cell.name: _work(cell, 0) for cell in cells}
         self._work_seconds, self._work_done = 0.0, 0
         self._startups: list[float] = []

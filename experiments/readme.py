@@ -38,12 +38,12 @@ RUN = flags.DEFINE_string(
 def quick_section(folder: RunFolder) -> str:
     """The README's account of the quick run."""
     records = report.in_grid_order(folder)
-    environment = folder.environment
-    longest = max(folder.config["task"]["lengths"])
+    config, environment = map(report.harmless, (folder.config, folder.environment))
+    longest = max(config["task"]["lengths"])
     pictures = " ".join(
         f'<img src="results/quick/loss-{task}-{longest}.png" width="49%" '
         f'alt="Learning curves: {task}, T = {longest}">'
-        for task in map(tables.as_markdown, folder.config["task"]["names"])
+        for task in map(tables.as_markdown, config["task"]["names"])
     )
     verdicts = " ".join(
         tables.as_markdown(report.verdict(records, task)) for task in tables.names(records, "task")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lstm_attn.report import studies, tables
+from lstm_attn.report import harmless, studies, tables
 from lstm_attn.report.memory_horizon import budget_in_words, horizon_table
 from lstm_attn.runs import RunFolder
 
@@ -17,14 +17,14 @@ def studies_section(results: Path) -> str:
     """What each of SHOWN says of its picture; then the horizons, as a table."""
     parts = []
     for name, shown in SHOWN.items():
-        found = RunFolder(results / name).study(name)
+        found = harmless(RunFolder(results / name).study(name))
         for section in studies.STUDIES[name](found) if found else ():
             for picture in section.pictures:
                 if picture.name == shown:
                     image = f'<img src="results/{name}/{shown}.png" width="60%" '
                     alt, text = map(tables.as_markdown, (picture.alt, section.text))
                     parts += [f'{image}alt="{alt}">', text]
-    if found := RunFolder(results / "horizon").study("horizon"):
+    if found := harmless(RunFolder(results / "horizon").study("horizon")):
         budget = budget_in_words(found)
         headings, rows = horizon_table(found["searches"], with_task=True)
         parts += [

@@ -183,7 +183,9 @@ MUTATIONS = [
     Mutation("memory: trials are not counted", "experiments/memory.py", "FLOAT32 * STATES * training.trials * kernels", "FLOAT32 * STATES * kernels", "tests/experiments/test_memory.py"),
     Mutation("report: a page that escapes nothing", "lstm_attn/report/page.py", "autoescape=True", "autoescape=False", "tests/report/test_hostile.py"),
     Mutation("report: a link is followed out of the folder", "lstm_attn/report/page.py", "if path.is_symlink():", "if False:", "tests/report/test_hostile.py"),
-    Mutation("run folder: control characters reach the page", "lstm_attn/runs.py", "return harmless(json.loads(path.read_text()))", "return json.loads(path.read_text())", "tests/report/test_hostile.py"),
+    Mutation("run folder: control characters reach the page", "lstm_attn/report/escaping.py", "return text if text.isprintable() else visible(text)", "return text", "tests/report/test_hostile.py"),
+    Mutation("terminal: it obeys a text from a run folder", "experiments/terminal.py", "map(visible, segment.text.split", "map(str, segment.text.split", "tests/experiments/test_terminal.py"),
+    Mutation("run folder: JSON nested deep is let through", "lstm_attn/runs.py", "DEEPEST = 50", "DEEPEST = 5000", "tests/report/test_hostile.py"),
     Mutation("README: a name's bar tears a table", "lstm_attn/report/tables.py", 'return re.sub(r"([\\\\|`*\\[\\]])", r"\\\\\\1", escaped)', "return escaped", "tests/report/test_hostile.py"),
     Mutation("old runs: a record without its cell's name stays so", "lstm_attn/runs.py", 'if "cell" in record or not', "if True or not", "tests/test_old_runs.py"),
 ]  # fmt: skip

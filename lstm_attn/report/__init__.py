@@ -1,6 +1,7 @@
 """Run folders in; tables, figures and one HTML page out. No JAX."""
 
 from lstm_attn.report import differences, tables
+from lstm_attn.report.escaping import harmless
 from lstm_attn.report.figures import (
     learning_curves,
     recall_by_position,
@@ -15,6 +16,7 @@ __all__ = [
     "Run",
     "checked_results",
     "differences",
+    "harmless",
     "horizon",
     "in_grid_order",
     "labels",
