@@ -105,15 +105,12 @@ def test_models_with_attention_do_not_carry():
     assert carrying == ["lstm", "gru", "attention_pooling"]
 
 
-def test_bits_a_byte_and_their_interval_over_blocks():
-    """By hand: blocks of 1, 2, 3 and 4 bits, mean 2.5, and Student's 3.182 for 3 degrees of freedom;
-    two bytes a token. Catches bits a token, and an interval over tokens, which are not
-    independent."""
+def test_bits_a_byte_of_blocks():
+    """By hand: blocks of 1, 2, 3 and 4 bits a token, two bytes a token. Catches bits a token, blocks
+    that leave tokens out, and a text with fewer tokens than blocks."""
     losses = np.repeat([1.0, 2.0, 3.0, 4.0], 25)
     part = Part(np.zeros(101, np.uint8), 202, 0)
-    found = text_loss.block_interval(losses, part, blocks=4)
-    half = 3.1824 * np.std([1, 2, 3, 4], ddof=1) / 2
-    np.testing.assert_allclose(found, np.array([2.5, 2.5 - half, 2.5 + half]) / 2, rtol=1e-4)
-    one = text_loss.block_interval(losses[:1], Part(np.zeros(2, np.uint8), 2, 0))
-    assert one.mean == 1
-    assert np.isnan([one.low, one.high]).all()
+    np.testing.assert_allclose(text_loss.block_bits(losses, part, 4), [0.5, 1, 1.5, 2])
+    uneven = np.repeat([1.0, 2.0], [52, 48])
+    np.testing.assert_allclose(text_loss.block_bits(uneven, part, 2), [0.5, 0.98])
+    assert text_loss.block_bits(losses[:1], Part(np.zeros(2, np.uint8), 2, 0)) == [1]
