@@ -9,6 +9,7 @@ what was trained write on.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from lstm_attn.history import Evaluation
 from lstm_attn.models import ModelConfig
 from lstm_attn.runs import RunFolder
 from lstm_attn.tasks import TextPrediction
-from lstm_attn.training import TrainingConfig
+from lstm_attn.training import TrainingConfig, hosts
 
 STUDY = "language_model"
 
@@ -100,23 +101,52 @@ class LanguageModelConfig:
         check_models(self.models)
         check_whole("length", self.length, 2)
         check_one_rate("training.learning_rates", self.training)
+        if self.memory.contexts[0] > self.length:
+            raise UsageError(
+                f"memory.contexts: expected the shortest to be at most length={self.length}, got "
+                f"{self.memory.contexts[0]}"
+            )
         if self.training.stop_when_solved:
             raise UsageError("training.stop_when_solved: expected False, since text has no end")
 
 
+def check_text(config: LanguageModelConfig, workdir: Path) -> None:
+    """Raises UsageError for a text that can't be trained on, unless the run has one already."""
+    if (workdir / trained.TEXT / text.DESCRIPTION).exists():
+        return
+    validation = config.training.evaluation_sequences * config.length
+    text.check(
+        text.Source(config.data.path),
+        config.data.level,
+        held_out=config.data.held_out,
+        longer_than={"train": config.length, "validation": validation, "test": config.length},
+    )
+
+
 def prepared(config: LanguageModelConfig, folder: RunFolder) -> TextPrediction:
-    """The text that the run folder holds, put there if it is not, as a task."""
+    """The text that the run folder holds, put there if it is not, as a task.
+
+    Of several processes each puts it into its own folder.
+
+    Raises:
+      UsageError: a text that can't be read or is damaged, or another one in another process.
+    """
     place = folder.path / trained.TEXT
-    if not (place / text.DESCRIPTION).exists():
+    if (place / text.DESCRIPTION).exists():
+        found = text.load(place)
+        text.check_intact(place, found)
+    else:
         data = config.data
-        text.prepare(
+        found = text.prepare(
             place,
             text.Source(data.path),
             data.level,
             vocabulary_size=data.vocabulary_size,
             held_out=data.held_out,
         )
-    return TextPrediction(text.load(place), config.length)
+    digests = {name: part.sha256 for name, part in found.parts.items()}
+    hosts.check_alike("text", [found.vocabulary.to_json(), digests])
+    return TextPrediction(found, config.length)
 
 
 def cells(config: LanguageModelConfig, task: TextPrediction) -> list[Cell]:
@@ -148,15 +178,19 @@ def closing_table(found: Mapping[str, Any]) -> Table:
     for heading in ("model", "parameters", "bits a byte", "interval", "seconds"):
         table.add_column(heading, justify="left" if heading == "model" else "right")
     for one in found["models"]:
-        bits = one["bits_per_byte"]
+        bits = {name: _digits(value) for name, value in one["bits_per_byte"].items()}
         table.add_row(
             one["model"],
             f"{one['parameters']:,}",
-            f"{bits['mean']:.3f}",
-            f"{bits['low']:.3f}-{bits['high']:.3f}",
+            bits["mean"],
+            f"{bits['low']}-{bits['high']}",
             f"{one['seconds']:.0f}",
         )
     return table
+
+
+def _digits(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
 
 
 def language_model(config: LanguageModelConfig, folder: RunFolder, console: Console) -> None:
@@ -191,4 +225,4 @@ def language_model(config: LanguageModelConfig, folder: RunFolder, console: Cons
 
 
 if __name__ == "__main__":
-    command.run(LanguageModelConfig, language_model)
+    command.run(LanguageModelConfig, language_model, check_text)

@@ -35,9 +35,8 @@ def train(path: str, cores: int, cache: str | None) -> None:
     Raises:
       UsageError: not a cell's folder, one that another process works in or that can't be written.
     """
-    config = RunFolder(path).config
-    cell = cell_folder.cell_of(config)
-    folder = RunFolder.open(path, config)
+    cell = cell_folder.cell_of(Path(path))
+    folder = RunFolder.open(path, RunFolder(path).config)
     if folder.results:
         return
     # Both before JAX computes: its devices, and the threads that they share.

@@ -9,7 +9,7 @@ import optax
 from jax import Array
 
 from lstm_attn.errors import UsageError, check_whole
-from lstm_attn.tasks.base import Batch
+from lstm_attn.tasks.base import NO_CRITERION, Batch
 from lstm_attn.text import Text, token_counts
 
 
@@ -28,7 +28,7 @@ class TextPrediction:
     text: Text
     length: int
     name: str = dataclasses.field(default="text", init=False)
-    criterion: str = dataclasses.field(default="none", init=False)
+    criterion: str = dataclasses.field(default=NO_CRITERION, init=False)
     input_features: None = dataclasses.field(default=None, init=False)
 
     def __post_init__(self) -> None:

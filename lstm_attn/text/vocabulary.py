@@ -122,8 +122,12 @@ def encode_known(vocabulary: Vocabulary, text: str) -> np.ndarray:
     """The ids of a text all of whose characters the vocabulary has.
 
     Raises:
-      UsageError: a text with others, naming the first of them.
+      UsageError: a text with others, naming the first of them, or one that is no Unicode.
     """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # bytes of a command line that are not UTF-8
+        raise UsageError(f"prompt: expected UTF-8, got {text!r}") from error
     if isinstance(vocabulary, Characters):
         known = set(vocabulary.characters[1:])
         for place, character in enumerate(text):

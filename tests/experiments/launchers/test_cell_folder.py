@@ -38,12 +38,12 @@ def contents(folder):
         (tasks.over_range(tasks.adding(20), 5), {}, {"learning_rates": (1e-3, 1 / 3), "clip_norm": 2}),
     ],
 )  # fmt: skip
-def test_a_cell_comes_back_from_its_config(task, model, training):
+def test_a_cell_comes_back_from_its_config(task, model, training, tmp_path):
     """Identity, through JSON. Catches a field that is lost, a tuple that becomes a list, a range of
     lengths that becomes one length."""
     cell = Cell("name", "gru", task, ModelConfig(**model), TrainingConfig(**training))
-    config = json.loads(json.dumps(cell_folder.config_of(cell)))
-    assert cell_folder.cell_of(config) == cell
+    RunFolder.open(tmp_path / "cell", cell_folder.config_of(cell))
+    assert cell_folder.cell_of(tmp_path / "cell") == cell
 
 
 def test_a_folder_of_another_cell_is_refused(cells, folder):
