@@ -27,8 +27,6 @@ def run(
     contenders: Callable[[Any], Sequence[Contender]],
     tables: Callable[[dict[str, Any]], Sequence[Table]],
     picture: Callable[[dict[str, Any]], Figure],
-    *,
-    same_values: bool = True,
 ) -> None:
     """Measures, prints the tables, and writes JSON and PNG where --output says.
 
@@ -38,16 +36,13 @@ def run(
       contenders: who takes part in a case.
       tables: what is printed of a record.
       picture: the figure of a record.
-      same_values: whether the contenders of a case compute the same function.
     """
 
     def main() -> int:
         output = checked_output()
         chosen = cases()
         with Progress(len(chosen)) as progress:
-            comparison = compare(
-                chosen, contenders, progress, rounds=ROUNDS.value, same_values=same_values
-            )
+            comparison = compare(chosen, contenders, progress, rounds=ROUNDS.value)
         record = make_record(title, comparison)
         for table in tables(record):
             progress.console.print(table, "")
