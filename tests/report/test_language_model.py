@@ -17,7 +17,8 @@ def ends(mean, half=0.1):
 def model(name, blocks, falls, induction):
     return {
         "model": name, "cell": f"text-8-{name}", "parameters": 1000, "seconds": 12.4, "trials": 1,
-        "carries": name == "lstm", "minus_first": ends(float(np.mean(blocks)) - 3, 0.25),
+        "carries": name == "lstm",
+        "minus_first": None if name == "lstm" else ends(float(np.mean(blocks)) - 3, 0.25),
         "bits_per_byte": ends(float(np.mean(blocks))),
         "by_context": [
             {"context": 4 ** (i + 1), **ends(3 - fall), "fall": ends(fall, 0.05)}
