@@ -68,7 +68,7 @@ def test_a_figure_shows_the_points_of_its_model(found):
     """Oracle: the numbers put in. Catches panels exchanged, positions at the end of their bin, and a
     model in another's colour."""
     color = colors_of(["lstm", "gru"])["gru"]
-    figure = language_model.memory_figure(found["models"][1], found, color)
+    figure = language_model.sections(found)[1].pictures[1].figure
     position, context, induction = (axes.containers[0].lines[0] for axes in figure.axes)
     np.testing.assert_allclose(position.get_xydata(), [(1, 4), (4, 3)])
     np.testing.assert_allclose(context.get_xydata(), [(4, 0), (16, -0.5)])
