@@ -209,7 +209,7 @@ report.learning_curves({"lstm": trained.history}, task.baseline, "Validation los
 lstm = trained.trial(0)
 test = corpus.parts["test"]
 losses = text_loss.part_losses(model, lstm, test.tokens, task.length, batch_size=32)
-bits = text_loss.block_interval(losses, test)
+bits = analysis.mean_interval(text_loss.block_bits(losses, test))
 print(f"{bits.mean:.2f} bits a byte, interval {bits.low:.2f} to {bits.high:.2f}")
 assert bits.high < 3
 
