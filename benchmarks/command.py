@@ -1,6 +1,5 @@
 """The command line that all benchmarks share, and what they leave behind."""
 
-import datetime
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,9 +9,9 @@ from rich.table import Table
 
 from benchmarks.comparison import Comparison, compare
 from benchmarks.contenders import Contender
-from benchmarks.output import checked_output, write
+from benchmarks.output import checked_output, stamp, write
 from benchmarks.progress import Progress
-from experiments import border, environment
+from experiments import border
 from lstm_attn.errors import UsageError
 
 ALL = flags.DEFINE_bool("all", False, "Every case; without it a short set.")
@@ -28,8 +27,6 @@ def run(
     contenders: Callable[[Any], Sequence[Contender]],
     tables: Callable[[dict[str, Any]], Sequence[Table]],
     picture: Callable[[dict[str, Any]], Figure],
-    *,
-    same_values: bool = True,
 ) -> None:
     """Measures, prints the tables, and writes JSON and PNG where --output says.
 
@@ -39,16 +36,13 @@ def run(
       contenders: who takes part in a case.
       tables: what is printed of a record.
       picture: the figure of a record.
-      same_values: whether the contenders of a case compute the same function.
     """
 
     def main() -> int:
         output = checked_output()
         chosen = cases()
         with Progress(len(chosen)) as progress:
-            comparison = compare(
-                chosen, contenders, progress, rounds=ROUNDS.value, same_values=same_values
-            )
+            comparison = compare(chosen, contenders, progress, rounds=ROUNDS.value)
         record = make_record(title, comparison)
         for table in tables(record):
             progress.console.print(table, "")
@@ -62,9 +56,7 @@ def run(
 def make_record(title: str, comparison: Comparison) -> dict[str, Any]:
     """The figures, with the machine and the versions that they depend on."""
     return {
-        "benchmark": title,
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **environment.machine(PACKAGES),
+        **stamp(title, PACKAGES),
         "device": comparison.device,
         "rows": comparison.rows,
         "skipped": comparison.skipped,

@@ -13,7 +13,7 @@ from benchmarks.processes import Process
 from benchmarks.progress import Progress
 from benchmarks.spread import spread
 from benchmarks.turns import take_turns
-from experiments.benchmark_record import Row
+from experiments.benchmark_record import Row, fastest
 
 Facts = dict[str, Any]  # of benchmarks.worker.Worker.prepare
 
@@ -24,7 +24,7 @@ class Comparison:
 
     rows: one a case and contender; times are seconds a step. `floor_seconds` is what the case's
       flops at the measured matmul rate take, or its bytes at the measured bandwidth, the longer;
-      `distance` is the median over it.
+      `distance` is the median over it, `speed_over_peer` the fastest peer's median over its own.
     skipped: case and contender, and why it did not run.
     """
 
@@ -40,9 +40,9 @@ def compare(
     *,
     rounds: int | None = None,
     budget_seconds: float = 20,
-    same_values: bool = True,
 ) -> Comparison:
-    """Times all contenders on each case; the first that can run is what the others must equal.
+    """Times all contenders on each case; the first that can run is what those that compute the same
+    must equal.
 
     A contender keeps its process from case to case. `contenders(case)` may leave some out.
 
@@ -59,7 +59,7 @@ def compare(
         }
         for case, lineup in zip(cases, lineups, strict=True):
             progress.start(case.title)
-            facts = _prepare(case, lineup, processes, comparison, progress, same_values)
+            facts = _prepare(case, lineup, processes, comparison, progress)
             samples = take_turns(
                 {name: partial(processes[name].ask, "run") for name in facts},
                 rounds,
@@ -77,7 +77,6 @@ def _prepare(
     processes: dict[str, Process],
     comparison: Comparison,
     progress: Progress,
-    same_values: bool,
 ) -> dict[str, Facts]:
     """Name -> what a contender said when it was ready, of those that can run this case."""
     prepared: dict[str, Facts] = {}
@@ -94,8 +93,8 @@ def _prepare(
         if contender not in (MATMUL, BANDWIDTH):
             if expected is None:
                 expected, comparison.device = facts["values"], facts["device"]
-            difference = check_same(name, expected, facts["values"]) if same_values else None
-            facts["difference"] = difference
+            same = contender.is_same
+            facts["difference"] = check_same(name, expected, facts["values"]) if same else None
             facts["is_ours"] = contender.is_ours
         prepared[name] = facts
     return prepared
@@ -124,6 +123,7 @@ def _rows(case: Any, prepared: dict[str, Facts], samples: dict[str, list[float]]
                 "compile_seconds": facts["compile_seconds"],
                 "temporary_bytes": facts["temporary_bytes"],
                 "peak_bytes": facts["peak_bytes"],
+                "parameters": facts["parameters"],
                 "difference": facts["difference"],
                 "flops": flops,
                 "bytes": traffic,
@@ -133,4 +133,7 @@ def _rows(case: Any, prepared: dict[str, Facts], samples: dict[str, list[float]]
                 "distance": times.median / floor,
             }
         )
+    peer = fastest(rows, ours=False)
+    for row in rows:
+        row["speed_over_peer"] = peer["median_seconds"] / row["median_seconds"] if peer else None
     return rows

@@ -22,6 +22,8 @@ class Contender:
     `module`.`function`(case, **arguments) makes it ready, in a process with that many JAX host
     devices and these environment variables. The name stands for the process: function and arguments
     may differ from case to case, the rest may not.
+
+    is_same: whether it computes what the first contender of a case does, which is then checked.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Contender:
     function: str
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     is_ours: bool = False
+    is_same: bool = True
     devices: int = 1
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -43,6 +46,7 @@ class Ready:
     compile_seconds: tracing and compiling, or None where that is not apart from running.
     temporary_bytes: XLA's own account of what a run needs beside its inputs and results.
     work: flops and bytes of a run's step, where the case alone does not tell.
+    parameters: how many numbers are learned, where contenders of a case may differ in that.
     """
 
     run: Callable[[], object]
@@ -51,6 +55,7 @@ class Ready:
     compile_seconds: float | None = None
     temporary_bytes: int | None = None
     work: tuple[int, int] | None = None
+    parameters: int | None = None
 
 
 def compile_seconds(steps: list[float]) -> float | None:

@@ -32,7 +32,14 @@ def cases() -> list[Decoding]:
 
 def contenders(case: Decoding) -> Sequence[Contender]:
     return [
-        Contender(name, "benchmarks.stepping", "decoding", {"model_name": name}, is_ours=True)
+        Contender(
+            name,
+            "benchmarks.stepping",
+            "decoding",
+            {"model_name": name},
+            is_ours=True,
+            is_same=False,
+        )
         for name in MODELS
     ]
 
@@ -59,4 +66,4 @@ def show(record: dict[str, Any]) -> list[Table]:
 
 
 if __name__ == "__main__":
-    command.run("decoding", cases, contenders, show, pictures.tokens_by_room, same_values=False)
+    command.run("decoding", cases, contenders, show, pictures.tokens_by_room)

@@ -1,9 +1,10 @@
 """Who takes part in `recurrent` and `training`."""
 
+import dataclasses
 from collections.abc import Sequence
 
 from benchmarks.contenders import Contender, cores
-from benchmarks.workloads import Training
+from benchmarks.workloads import LanguageModel, Training
 
 # Implementations of ops.lstm and ops.gru; the first is what all others are checked against.
 OURS = ("scan", "fused", "auto")
@@ -17,10 +18,16 @@ CELLS = {
     "gru": {"linen GRUCell": ("linen", "GRUCell"), "nnx GRUCell": ("nnx", "GRUCell")},
 }
 LIBRARIES = ("haiku", "equinox", "keras", "torch")
+# Model -> the layer's name, the builder, and whether it computes the same function as ours.
+TORCH_LANGUAGE_MODELS = {
+    "lstm": ("torch.nn.LSTM", "recurrent", True),
+    "transformer": ("torch.nn.TransformerEncoder", "transformer", False),
+}
 ENVIRONMENTS = {
     "keras": {"KERAS_BACKEND": "jax"},
     # Its compile times, too, must not come from an earlier run.
     "torch": {"JAX_PLATFORMS": "cpu", "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"},
+    "torch_language": {"JAX_PLATFORMS": "cpu"},
 }
 ONE_PROGRAM = "training_in_one_program"
 
@@ -63,6 +70,25 @@ def training_loops(case: Training, steps: int, with_peers: bool) -> Sequence[Con
     cudnn = _peer("cuDNN, one program", "cudnn", ONE_PROGRAM, arguments)
     peers = _peers(case.cell, "training", arguments)
     return [*ours("training", arguments), *scanned, *peers, compiled, cudnn]
+
+
+def language_models(case: LanguageModel, steps: int, with_peers: bool) -> Sequence[Contender]:
+    """`lstm_attn.training` on one host device and on one a core; torch's layers in a loop."""
+    arguments = {"steps": steps}
+    mine = [
+        Contender(
+            f"ours, training program, {'one device' if devices == 1 else f'{devices} devices'}",
+            "benchmarks.our_language",
+            "training_program",
+            arguments,
+            is_ours=True,
+            devices=devices,
+        )
+        for devices in sorted({1, cores()})
+    ]
+    name, function, is_same = TORCH_LANGUAGE_MODELS[case.model]
+    peer = dataclasses.replace(_peer(name, "torch_language", function, arguments), is_same=is_same)
+    return [*mine, *([peer] if with_peers else [])]
 
 
 def _peers(cell: str, function: str, arguments: dict) -> list[Contender]:

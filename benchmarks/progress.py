@@ -1,7 +1,6 @@
 """What a benchmark is doing: a live line on a terminal, elsewhere a plain line a case."""
 
 import time
-from types import TracebackType
 
 from rich.console import Console
 from rich.status import Status
@@ -27,12 +26,7 @@ class Progress:
             self._status.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._status.stop()
 
     def start(self, title: str) -> None:

@@ -7,7 +7,13 @@ from typing import Any
 from rich.table import Table
 
 from benchmarks.spread import Spread
-from experiments.benchmark_record import Row, by_case, fastest, speed_over_peers
+from experiments.benchmark_record import (
+    Row,
+    by_case,
+    fastest,
+    speed_over_peers,
+    tokens_per_second,
+)
 
 NOTHING = "–"
 
@@ -69,4 +75,28 @@ def summaries(rows: Sequence[Row], title: str = "all cases") -> list[Table]:
     for name, values in ratios.items():
         mean, least = statistics.geometric_mean(values), min(values)
         table.add_row(name, f"{mean:.2f}", f"{least:.2f}", str(len(values)))
+    return [table]
+
+
+def tokens_tables(rows: Sequence[Row]) -> list[Table]:
+    """What language models train on in a second, a line a contender; none without such rows."""
+    if not rows:
+        return []
+    table = Table(title="language models: training tokens a second", title_justify="left")
+    for heading in ("case", "contender"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("parameters", "tokens/s", "quartiles", "speed / peer"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        # Few seconds, many tokens.
+        low, high = (tokens_per_second(row, f"{side}_quartile") for side in ("upper", "lower"))
+        speed = row["speed_over_peer"]
+        table.add_row(
+            row["case"],
+            row["name"],
+            f"{row['parameters']:,}",
+            f"{tokens_per_second(row):,.0f}",
+            f"{low:,.0f}–{high:,.0f}",
+            NOTHING if speed is None else f"{speed:.2f}",
+        )
     return [table]

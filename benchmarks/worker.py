@@ -61,6 +61,7 @@ class Worker:
             "temporary_bytes": self.ready.temporary_bytes,
             "peak_bytes": peak_bytes,
             "work": self.ready.work,
+            "parameters": self.ready.parameters,
             "device": device.platform if device.platform == "cpu" else device.device_kind,
         }
 

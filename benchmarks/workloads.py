@@ -133,6 +133,25 @@ class Decoding:
         return f"decoding, B={self.batch}, {self.room} positions, H={self.features}"
 
 
+@dataclasses.dataclass(frozen=True)
+class LanguageModel:
+    """A training step of a model of `lstm_attn.models` on the characters of a text: embedding, the
+    model, readout, cross-entropy of each next character, the gradient's norm clipped, Adam. A
+    recurrent model goes on from the state that the segment before has left.
+
+    `features` is the LSTM's width H; the Transformer has as many parameters.
+    """
+
+    model: Literal["lstm", "transformer"]
+    batch: int
+    length: int
+    features: int
+
+    @property
+    def title(self) -> str:
+        return f"{self.model} on text, B={self.batch} T={self.length} H={self.features}"
+
+
 def sizes_title(case: Recurrent | Training) -> str:
     """The sizes by axis letter."""
     return f"B={case.batch} T={case.length} D={case.inputs} H={case.features}"

@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
         {
             "models": ("lstm", "gru", "transformer", "lstm_attention"),
             "length": 256,
-            "data": {"path": "", "level": "character", "vocabulary_size": 1000, "held_out": 0.05},
+            "data": {"path": "", "level": "character", "vocabulary_size": 1000, "held_out": 0.1},
             "memory": {
                 "contexts": (16, 64, 256, 1024),
                 "tokens": 500,
@@ -37,7 +37,7 @@ def get_config() -> ConfigDict:
                     steps=1000,
                     batch_size=8,
                     seeds=1,
-                    learning_rates=(3e-3,),
+                    learning_rates=(6e-3,),
                     evaluate_every=50,
                     evaluation_sequences=80,
                 )

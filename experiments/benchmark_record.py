@@ -23,6 +23,21 @@ def fastest(rows: Iterable[Row], *, ours: bool) -> Row | None:
     return min(mine, key=lambda row: row["median_seconds"], default=None)
 
 
+def of_layers(rows: Iterable[Row]) -> list[Row]:
+    """Those that train a recurrent layer by itself."""
+    return [row for row in rows if "cell" in row]
+
+
+def of_text(rows: Iterable[Row]) -> list[Row]:
+    """Those that train a language model."""
+    return [row for row in rows if "model" in row]
+
+
+def tokens_per_second(row: Row, kind: str = "median") -> float:
+    """Of a language model; kind as in "median_seconds"."""
+    return row["batch"] * row["length"] / row[f"{kind}_seconds"]
+
+
 def speed_over_peers(rows: Sequence[Row]) -> dict[str, list[float]]:
     """Name of each of ours -> the fastest peer's time over its own, case by case.
 

@@ -3,9 +3,25 @@
 import statistics
 from collections.abc import Callable, Sequence
 
-from experiments.benchmark_record import Row, by_case, fastest, speed_over_peers
+from experiments.benchmark_record import (
+    Row,
+    by_case,
+    fastest,
+    of_layers,
+    of_text,
+    speed_over_peers,
+)
+from experiments.language_model_section import language_models_table
 from experiments.run_sections import resident_size_section, whole_job_section
-from experiments.section_parts import MEBIBYTE, NOTHING, Record, joined, picture, with_target
+from experiments.section_parts import (
+    MEBIBYTE,
+    NOTHING,
+    Record,
+    joined,
+    picture,
+    three_figures,
+    with_target,
+)
 from lstm_attn.report.tables import markdown
 
 # What the project set out to reach.
@@ -19,9 +35,11 @@ TIME_TARGET = 1.5  # of the time without segments
 
 
 def training_section(record: Record) -> str:
-    """A line a shape: ours, the fastest peer, their ratio, the distance to the floor, compiling."""
+    """A line a shape: ours, the fastest peer, their ratio, the distance to the floor, compiling.
+    Then language models."""
     lines = []
-    for rows in by_case(record["rows"]).values():
+    layers = of_layers(record["rows"])
+    for rows in by_case(layers).values():
         ours, peer = fastest(rows, ours=True), fastest(rows, ours=False)
         assert ours, "a training step of ours is always measured"
         linen = [r for r in rows if r["name"].startswith("linen") and "one program" in r["name"]]
@@ -43,10 +61,11 @@ def training_section(record: Record) -> str:
                 "time over floor", "compile, s"]  # fmt: skip
     return joined(
         markdown(headings, lines, left=(0, 2, 4)),
-        _speeds(record["rows"], f" (target {SPEED_TARGET})"),
+        _speeds(layers, f" (target {SPEED_TARGET})"),
         "Milliseconds are medians with their quartiles. Targets stand in brackets; that of "
         "compiling is the quicker of the linen cells in one program.",
         picture(record, "Milliseconds of a training step by library and shape"),
+        language_models_table(of_text(record["rows"])),
         _left_out(record),
         _circumstances(record),
     )
@@ -226,12 +245,7 @@ def _sizes(row: Row) -> str:
 def _milliseconds(row: Row) -> str:
     kinds = ("median", "lower_quartile", "upper_quartile")
     median, low, high = (1e3 * row[f"{kind}_seconds"] for kind in kinds)
-    return f"{_digits(median)} ({_digits(low)}–{_digits(high)})"
-
-
-def _digits(value: float) -> str:
-    """Three figures, and all of those before the point."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{three_figures(median)} ({three_figures(low)}–{three_figures(high)})"
 
 
 def _circumstances(record: Record) -> str:

@@ -40,7 +40,7 @@ class DataConfig:
     """path: a text file or a folder of them; "" for the help topics of Python.
 
     level: what a token is, "byte", "character" or "bpe"; vocabulary_size: tokens of "bpe".
-    held_out: share of the text for validation, and as much again for the test.
+    held_out: share of the text for validation, and as much again for the test; 5 MB each at most.
     """
 
     path: str = ""
@@ -216,7 +216,8 @@ def language_model(config: LanguageModelConfig, folder: RunFolder, console: Cons
     }
     for cell in cells(config, task):
         console.print(f"looking at {cell.name}")
-        one = look_at(trained.load(folder.path, cell.name), config.memory, TEST_SEED)
+        first = found["models"][0]["blocks"] if found["models"] else None
+        one = look_at(trained.load(folder.path, cell.name), config.memory, TEST_SEED, first)
         found["models"].append({**one, "curve": curve(folder.evaluations(cell.name))})
         folder.write_study(STUDY, found)
         console.print(one["samples"][0]["text"], style="dim", soft_wrap=True)

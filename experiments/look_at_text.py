@@ -37,10 +37,15 @@ class Asked(Protocol):
     def passages(self) -> int: ...
 
 
-def look_at(cell: TrainedCell, asked: Asked, seed: int) -> dict[str, Any]:
+def look_at(
+    cell: TrainedCell, asked: Asked, seed: int, first: list[float] | None = None
+) -> dict[str, Any]:
     """Bits a byte, loss by position and by context, induction by distance, and samples.
 
     Of several trials each figure is the mean over them, its interval that over places of the text.
+
+    Args:
+      first: the `blocks` of the first model; None for that itself.
     """
     task, model = cell.task, cell.model
     assert isinstance(task, TextPrediction)
@@ -63,11 +68,18 @@ def look_at(cell: TrainedCell, asked: Asked, seed: int) -> dict[str, Any]:
         "carries": carries(model, task.length),
         "bits_per_byte": _numbers(mean_interval(blocks)),
         "blocks": blocks.tolist(),
+        "minus_first": minus(blocks, first),
         "by_context": by_context(model, trials, part.tokens, asked),
         "by_position": by_position(model, trials, part.tokens, asked),
         "induction": by_distance(model, trials, part.tokens, size, asked, seed),
         "samples": samples_of(cell, seed),
     }
+
+
+def minus(blocks: np.ndarray, first: list[float] | None) -> dict[str, float | None] | None:
+    """Bits a byte less those of the first model, block by block, so that what is hard for both
+    cancels out; None of the first model itself."""
+    return None if first is None else _numbers(mean_interval(blocks - np.array(first)))
 
 
 def at_once(length: int) -> int:

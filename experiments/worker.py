@@ -63,12 +63,6 @@ def attempt(path: str, cores: int, cache: str) -> str | None:
     return None
 
 
-def compilation_cache_in_use() -> str:
-    """The folder of this process, for its workers; empty where there is none."""
-    # A setting that jax.config has, though its stub does not say so.
-    return jax.config.jax_compilation_cache_dir or ""  # type: ignore[attr-defined]
-
-
 def main() -> None:
     if not FOLDER.value or not (Path(FOLDER.value) / "config.json").exists():
         raise UsageError(f"--folder: expected a cell's run folder, got {FOLDER.value!r}")

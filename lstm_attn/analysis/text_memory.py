@@ -9,6 +9,7 @@ from jax import Array
 
 from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.models import Model, Params
+from lstm_attn.text import token_counts
 
 LOG_2 = float(np.log(2))
 
@@ -96,7 +97,7 @@ def repeated_passages(
     if distance < passage:
         raise UsageError(f"induction: distance expected at least passage={passage}, got {distance}")
     rng = np.random.default_rng(seed)
-    counts = np.bincount(tokens, minlength=size)
+    counts = token_counts(tokens, size)
     repeated, others = rng.choice(size, (2, count, passage), p=counts / counts.sum())
     between = distance - passage
     if between > len(tokens):

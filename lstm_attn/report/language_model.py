@@ -7,7 +7,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lstm_attn.analysis import mean_interval
 from lstm_attn.report.colors import colors_of
 from lstm_attn.report.panel import REFERENCE_COLOR, panel, panels
 from lstm_attn.report.section import Picture, Quote, Section, Table
@@ -65,26 +64,24 @@ def sections(found: Mapping[str, Any]) -> list[Section]:
 
 def bits_table(models: Sequence[Mapping[str, Any]]) -> Table:
     """One row a model, with its difference from the first one, block by block."""
-    first = models[0]
     rows = []
     for model in models:
         bits = model["bits_per_byte"]
-        apart = mean_interval(np.subtract(model["blocks"], first["blocks"]))
+        apart = model["minus_first"]
         rows.append(
             [
                 model["model"],
                 f"{model['parameters']:,}",
                 f"{_number(bits['mean']):.3f}",
                 _interval(bits, ".3f"),
-                NONE if model is first else f"{apart.mean:+.3f}",
-                NONE if model is first else _interval(apart._asdict(), "+.3f"),
+                NONE if apart is None else f"{_number(apart['mean']):+.3f}",
+                NONE if apart is None else _interval(apart, "+.3f"),
                 f"{model['seconds']:.0f}",
             ]
         )
-    name = first["model"]
+    minus = f"minus {models[0]['model']}"
     headings = [
-        "model", "parameters", "bits a byte", "95 % interval", f"minus {name}", "95 % interval",
-        "seconds",
+        "model", "parameters", "bits a byte", "95 % interval", minus, "95 % interval", "seconds"
     ]  # fmt: skip
     return Table(headings, rows)
 

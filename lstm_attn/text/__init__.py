@@ -1,5 +1,6 @@
 """Text as token ids: where it comes from, what the ids mean, and its three parts. numpy only."""
 
+from lstm_attn.text.counting import token_counts
 from lstm_attn.text.parts import DESCRIPTION, PARTS, Part, Text, check, check_intact, load, prepare
 from lstm_attn.text.source import Source
 from lstm_attn.text.vocabulary import LEVELS, Vocabulary, encode_known
@@ -17,4 +18,5 @@ __all__ = [
     "encode_known",
     "load",
     "prepare",
+    "token_counts",
 ]

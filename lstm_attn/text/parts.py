@@ -17,6 +17,8 @@ PARTS = ("train", "validation", "test")
 DESCRIPTION = "text.json"
 # Byte pairs are counted in this much of the training part at most.
 LEARNED_FROM = 16_000_000
+# Bytes; more of them would say no more of a model, and take hours to go through.
+MOST_HELD_OUT = 5_000_000
 
 
 class Part(NamedTuple):
@@ -67,10 +69,10 @@ def prepare(
 ) -> Text:
     """Writes the parts of a text as token ids into a folder, and opens them.
 
-    The last `held_out` of the bytes are the test part, as many before them validation, the rest is
-    training; each part begins with a line, where there is one. The vocabulary is that of the
-    training part. Text goes through block by block, so a file may be larger than memory; the run
-    keeps its ids whatever becomes of the file.
+    The last `held_out` of the bytes, at most MOST_HELD_OUT, are the test part, as many before them
+    validation, the rest is training; each part begins with a line, where there is one. The
+    vocabulary is that of the training part. Text goes through block by block, so a file may be
+    larger than memory; the run keeps its ids whatever becomes of the file.
 
     Args:
       level: one of LEVELS.
@@ -146,8 +148,9 @@ def check_intact(folder: Path, found: Text) -> None:
 def _cuts(source: Source, held_out: float) -> tuple[int, int, int, int]:
     if not 0 < held_out < 0.5:
         raise UsageError(f"data.held_out: expected a share between 0 and 1/2, got {held_out}")
-    validation = source.cut_near(int(source.size * (1 - 2 * held_out)))
-    test = source.cut_near(max(int(source.size * (1 - held_out)), validation))
+    held = min(source.size * held_out, MOST_HELD_OUT)
+    validation = source.cut_near(int(source.size - 2 * held))
+    test = source.cut_near(max(int(source.size - held), validation))
     if not 0 < validation < test < source.size:
         raise UsageError(
             f"text {source.name}: {source.size} bytes are too few to cut off twice {held_out:.0%}"

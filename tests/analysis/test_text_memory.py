@@ -1,6 +1,5 @@
 """Loss by position and context, and induction, on models whose answers are known."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,24 +7,12 @@ import pytest
 from lstm_attn.analysis import text_memory
 from lstm_attn.errors import UsageError
 from lstm_attn.models import Model
-
-SIZE = 5
+from tests.analysis.looking_back import SIZE, delayed
 
 
 def bigram():
     """A model that knows the probabilities of pairs, its parameters."""
     return Model(lambda key: None, lambda table, ids: table[ids])
-
-
-def delayed(delay, sure=0.9):
-    """Says with probability `sure` that the token of `delay` steps before comes next."""
-
-    def apply(params, ids):
-        before = jnp.pad(ids, ((0, 0), (delay - 1, 0)), constant_values=-1)[:, : ids.shape[1]]
-        known = jnp.where(jax.nn.one_hot(before, SIZE) == 1, sure, (1 - sure) / (SIZE - 1))
-        return jnp.log(jnp.where(before[..., None] < 0, 1 / SIZE, known))
-
-    return Model(lambda key: None, apply)
 
 
 def test_losses_are_those_of_the_pairs():

@@ -52,7 +52,7 @@ def test_a_benchmark_writes_its_record_and_its_picture(name, tmp_path):
     ("name", "flag", "message"),
     [
         ("training", "--shape=2,3,2", "--shape: expected B,T,D,H as whole numbers, got '2,3,2'"),
-        ("training", "--shape=2,3,0,4", "--shape: expected sizes of at least 1, got '2,3,0,4'"),
+        ("training", "--text_shape=2,0,4", "text_shape: expected sizes of at least 1, got '2,0,4'"),
         ("recurrent", "--cells=lsmt", "unknown cell 'lsmt': did you mean lstm"),
         ("attention", "--size=8", "--size: expected B,T as whole numbers, got '8'"),
         ("attention", "--outptu=x", "Unknown command line flag 'outptu'"),
