@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install native compare adding copy pooling studies test test-peers mutants golden lint bench bench-all whole-job layouts scaling kill resident-size readme clean
+.PHONY: help install native compare adding copy pooling language-model studies test test-peers mutants golden lint bench bench-all whole-job layouts scaling kill resident-size readme notebooks clean
 
 help: ## List every target with one line each
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -23,6 +23,9 @@ copy: $(VENV)/installed ## The full study of the copy problem: a night, or a GPU
 
 pooling: $(VENV)/installed ## Adding to T = 1,000 by attention alone: 11 minutes
 	$(RUN) -m experiments.compare --config=configs/pooling.py --workdir=runs/pooling
+
+language-model: $(VENV)/installed ## Train all models on the text that Python has with it and let them write: under 10 minutes
+	$(RUN) -m experiments.language_model --config=configs/language_model.py --workdir=runs/language_model
 
 studies: $(VENV)/installed ## Every study of the analysis: about an hour on two cores
 	for name in length_generalisation horizon gradient_reach inside ablation learning_rates; do \
@@ -65,18 +68,21 @@ whole-job: $(VENV)/installed ## Eight trials of adding to solved, ours and an id
 layouts: $(VENV)/installed ## Measure how trials are best laid out on this machine's devices
 	$(RUN) -m benchmarks.trial_layouts --output=results/trial_layouts.json
 
-kill: $(VENV)/test-installed ## Kill a run at 30 random moments and compare what it leaves: about 10 minutes
+kill: $(VENV)/test-installed ## Kill a run at 30 random moments and compare what it leaves: some minutes
 	$(RUN) -m tests.kill --kills=30
 
 resident-size: $(VENV)/installed ## Train for an hour under a memory limit and watch the size
 	$(RUN) -m benchmarks.resident_size --minutes=60 --output=results/benchmarks/resident_size.json
 
-scaling: $(VENV)/installed ## Check the cost model on this machine and write docs/scaling.md: 4 minutes
+scaling: $(VENV)/installed ## Check the cost model on this machine and write docs/scaling.md: 2 minutes
 	$(RUN) -m benchmarks.scaling --output=results/benchmarks/scaling.json
 	$(RUN) -m experiments.scaling_page
 
 readme: $(VENV)/installed ## Put the table and pictures of runs/quick into the README
 	$(RUN) -m experiments.readme --run=runs/quick
+
+notebooks: $(VENV)/test-installed ## Make notebooks/*.ipynb from their sources, the .py beside them
+	$(RUN) -m jupytext --quiet --update --to ipynb notebooks/*.py
 
 clean: ## Remove the virtual environment and caches; run folders stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
@@ -90,13 +96,13 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/test-installed: $(VENV)/installed
-	$(INSTALL) --editable '.[test,ray,slurm]'
+	$(INSTALL) --editable '.[test,ray,slurm,notebooks,text]'
 	@touch $@
 
 $(VENV)/peers-installed: $(VENV)/test-installed
-	$(INSTALL) --editable '.[test,ray,slurm,peers]'
+	$(INSTALL) --editable '.[test,ray,slurm,notebooks,text,peers]'
 	@touch $@
 
 $(VENV)/lint-installed: $(VENV)/test-installed
-	$(INSTALL) --editable '.[test,ray,slurm,lint]'
+	$(INSTALL) --editable '.[test,ray,slurm,notebooks,text,lint]'
 	@touch $@

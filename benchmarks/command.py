@@ -1,6 +1,5 @@
 """The command line that all benchmarks share, and what they leave behind."""
 
-import datetime
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,9 +9,9 @@ from rich.table import Table
 
 from benchmarks.comparison import Comparison, compare
 from benchmarks.contenders import Contender
-from benchmarks.output import checked_output, write
+from benchmarks.output import checked_output, stamp, write
 from benchmarks.progress import Progress
-from experiments import border, environment
+from experiments import border
 from lstm_attn.errors import UsageError
 
 ALL = flags.DEFINE_bool("all", False, "Every case; without it a short set.")
@@ -57,9 +56,7 @@ def run(
 def make_record(title: str, comparison: Comparison) -> dict[str, Any]:
     """The figures, with the machine and the versions that they depend on."""
     return {
-        "benchmark": title,
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **environment.machine(PACKAGES),
+        **stamp(title, PACKAGES),
         "device": comparison.device,
         "rows": comparison.rows,
         "skipped": comparison.skipped,

@@ -1,7 +1,9 @@
 """Where a benchmark leaves its figures: the flag --output, one for all of them."""
 
+import datetime
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from absl import flags
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from experiments import environment
 from lstm_attn.errors import UsageError
 
 DPI = 160
@@ -30,6 +33,16 @@ def checked_output() -> Path | None:
     if not os.access(path.parent, os.W_OK):
         raise UsageError(f"--output {path} can't be written: no permission in {path.parent}")
     return path
+
+
+def stamp(benchmark: str, packages: Sequence[str] = ()) -> dict[str, Any]:
+    """What every record begins with: its name, when, and the machine and versions it depends on.
+
+    Args:
+      packages: whose versions matter too, of those that are installed.
+    """
+    finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {"benchmark": benchmark, "finished": finished, **environment.machine(packages)}
 
 
 def write(path: Path, record: dict[str, Any], picture: Figure, console: Console) -> None:

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from types import TracebackType
 from typing import Any
 
 from benchmarks.contenders import ENVIRONMENT, Contender, Unavailable
@@ -67,10 +66,5 @@ class Process:
     def __enter__(self) -> "Process":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()

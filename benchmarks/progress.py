@@ -1,10 +1,11 @@
 """What a benchmark is doing: a live line on a terminal, elsewhere a plain line a case."""
 
 import time
-from types import TracebackType
 
 from rich.console import Console
 from rich.status import Status
+
+from experiments.terminal import Terminal
 
 LOG_WIDTH = 132  # of tables in a log, where there is no terminal to ask
 
@@ -13,7 +14,7 @@ class Progress:
     """start(case), show(what), say(line), finish(), case after case."""
 
     def __init__(self, cases: int, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False, markup=False)
+        self.console = console or Terminal()
         if not self.console.is_terminal:
             self.console.width = LOG_WIDTH
         self._cases, self._number, self._title = cases, 0, ""
@@ -25,12 +26,7 @@ class Progress:
             self._status.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._status.stop()
 
     def start(self, title: str) -> None:

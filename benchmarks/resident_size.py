@@ -9,7 +9,6 @@ is the median size over the last tenth of its time less that over the second ten
 """
 
 import contextlib
-import datetime
 import os
 import resource
 import statistics
@@ -22,29 +21,30 @@ from typing import Any
 
 import jax
 from absl import flags
-from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
-from benchmarks.output import checked_output, write
+from benchmarks.output import checked_output, stamp, write
 from benchmarks.pictures import MEBIBYTE
-from experiments import border, environment
+from experiments import border
 from experiments.cell import Cell
 from experiments.cells import train_cell
 from experiments.profile import COMPILE, Chunk
 from experiments.progress import GridProgress
+from experiments.terminal import Terminal
 from lstm_attn import tasks, training
 from lstm_attn.models import MODELS, ModelConfig
 from lstm_attn.report.colors import COLORS
-from lstm_attn.report.panel import REFERENCE_COLOR, STYLE
+from lstm_attn.report.panel import REFERENCE_COLOR, panel
 from lstm_attn.runs import RunFolder
 
 LENGTH, FEATURES, TRIALS = 20, 16, 2
 CHUNK_STEPS = 100
 ENDLESS = CHUNK_STEPS * 10**7
 SAMPLES = 1000  # over the whole run, about
+INCHES = (6.4, 3.3)
 
 MINUTES = flags.DEFINE_float("minutes", 60.0, "How long, all cells together.", lower_bound=0.01)
 LIMIT = flags.DEFINE_float(
@@ -152,9 +152,7 @@ def measure(seconds: float) -> dict[str, Any]:
 
 def make_record(minutes: float, limit: float, measured: dict[str, Any]) -> dict[str, Any]:
     return {
-        "benchmark": "resident_size",
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **environment.machine(),
+        **stamp("resident_size"),
         "minutes": minutes,
         "limit_bytes": int(limit * 2**30),
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
@@ -180,9 +178,8 @@ def table(record: dict[str, Any]) -> Table:
 
 def picture(record: dict[str, Any]) -> Figure:
     """Resident size against time, a colour a cell, below the limit."""
-    with rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 3.3), layout="constrained")
-        axes = figure.add_subplot()
+
+    def draw(axes: Axes) -> None:
         for color, row in zip(COLORS, record["rows"], strict=False):
             mine = [s for s in record["samples"] if s["cell"] == row["cell"]]
             axes.plot(
@@ -193,10 +190,10 @@ def picture(record: dict[str, Any]) -> Figure:
             )
         limit = record["limit_bytes"] / MEBIBYTE
         axes.axhline(limit, color=REFERENCE_COLOR, linestyle="--", label="limit")
-        axes.set(xlabel="minutes", ylabel="resident MiB", title="Resident size of one process")
+        axes.set(xlabel="minutes", ylabel="resident MiB")
         axes.set_ylim(bottom=0)
-        axes.legend(loc="lower right")
-    return figure
+
+    return panel("Resident size of one process", draw, INCHES)
 
 
 def main() -> int:
@@ -205,7 +202,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     training.use_host_cores()
     record = make_record(MINUTES.value, LIMIT.value, measure(60 * MINUTES.value))
-    console = Console(highlight=False, markup=False)
+    console = Terminal()
     console.print(table(record))
     if output:
         write(output, record, picture(record), console)

@@ -10,14 +10,13 @@ models are fitted), on meshes of trial x batch devices, and each is measured. LS
 plain scan and attention is dense: the program that accelerators get.
 """
 
-import datetime
+import contextlib
 import json
-import os
+import math
 import statistics
 import subprocess
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 from absl import flags
@@ -25,10 +24,10 @@ from rich import box
 from rich.table import Table
 
 from benchmarks.contenders import cores
-from benchmarks.output import checked_output, write
+from benchmarks.output import checked_output, stamp, write
 from benchmarks.progress import Progress
 from benchmarks.scaling_picture import predicted_over_measured
-from experiments import border, environment
+from experiments import border, memory
 from lstm_attn.analysis import scaling
 from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.models import MODELS
@@ -103,15 +102,8 @@ class Worker:
         """Of a training step, with what the model's sizes are."""
         return self.ask("step", **case._asdict(), trials=trials, steps=STEPS)
 
-    def __enter__(self) -> "Worker":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Ends the child."""
         assert self._child.stdin
         self._child.stdin.close()
         self._child.kill()
@@ -139,7 +131,7 @@ def this_machine(figures: dict[str, float], link: dict[str, float] | None) -> sc
         figures["bytes_per_second"],
         figures["cache_bytes"],
         figures["cache_bytes_per_second"],
-        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        memory.host_bytes() or math.inf,
         figures["tiny_seconds"] / launches,
         links,
         batched_trials=False,
@@ -176,7 +168,7 @@ def make_row(
 def measure(one: list[Case], two: list[Case], progress: Progress) -> dict[str, Any]:
     """Figures and rows, the cases of one device and then those of two."""
     answers = []
-    with Worker(1) as worker:
+    with contextlib.closing(Worker(1)) as worker:
         progress.start("what a core can do")
         figures = worker.ask("figures")
         figures["tiny_seconds"] = worker.seconds(TINY, 1)["seconds"]
@@ -186,7 +178,7 @@ def measure(one: list[Case], two: list[Case], progress: Progress) -> dict[str, A
             answers.append((case, 1, _told(worker, case, 1, progress)))
     link = None
     if two:
-        with Worker(2) as worker:
+        with contextlib.closing(Worker(2)) as worker:
             progress.start("what joins two cores")
             link = worker.ask("link")
             progress.finish()
@@ -197,9 +189,7 @@ def measure(one: list[Case], two: list[Case], progress: Progress) -> dict[str, A
     rows = [make_row(case, trials, answer, machine) for case, trials, answer in answers]
     ratios = [max(row["ratio"], 1 / row["ratio"]) for row in rows]
     return {
-        "benchmark": "scaling",
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **environment.machine(),
+        **stamp("scaling"),
         "figures": {**figures, "launch_seconds": machine.launch_seconds},
         "link": link,
         "rows": rows,

@@ -8,7 +8,6 @@ usual Flax loop. Same model, optimiser, batches, schedule, criterion and evaluat
 """
 
 import dataclasses
-import datetime
 import importlib
 import json
 import statistics
@@ -19,21 +18,22 @@ from collections.abc import Callable
 from typing import Any
 
 from absl import flags
-from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.job import Job
-from benchmarks.output import checked_output, write
+from benchmarks.output import checked_output, stamp, write
 from benchmarks.progress import Progress
-from experiments import border, environment
+from experiments import border
+from experiments.terminal import Terminal
 from lstm_attn.analysis import wilson_interval
 from lstm_attn.report.colors import COLORS
-from lstm_attn.report.panel import STYLE
+from lstm_attn.report.panel import panel
 
 OURS, PEER = "ours", "flax"
+INCHES = (5.6, 3.3)
 SIDES = {OURS: "benchmarks.our_loop", PEER: "benchmarks.flax_loop"}
 
 TRIALS = flags.DEFINE_integer("trials", Job.trials, "How many.", lower_bound=1)
@@ -116,9 +116,7 @@ def make_record(job: Job, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
         return value(rows[PEER]) / value(rows[OURS])
 
     return {
-        "benchmark": "whole_job",
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **environment.machine(),
+        **stamp("whole_job"),
         **dataclasses.asdict(job),
         "rows": rows,
         "speed": speed(lambda row: row["seconds"]),
@@ -154,9 +152,8 @@ def job_table(record: dict[str, Any]) -> Table:
 
 def picture(record: dict[str, Any]) -> Figure:
     """Solved trials against seconds, compilation included, a line a side."""
-    with rc_context(STYLE):
-        figure = Figure(figsize=(5.6, 3.3), layout="constrained")
-        axes = figure.add_subplot()
+
+    def draw(axes: Axes) -> None:
         for color, (side, row) in zip(COLORS, record["rows"].items(), strict=False):
             solved = [seconds for seconds, won in row["ends"] if won]
             places = [0.0, *solved, row["seconds"]]
@@ -166,10 +163,10 @@ def picture(record: dict[str, Any]) -> Figure:
         axes.set(
             xlabel="seconds from the start, compilation included",
             ylabel=f"solved of {record['trials']} trials",
-            title=f"Adding, T = {record['length']}: LSTM of H = {record['features']}",
         )
-        axes.legend(loc="lower right")
-    return figure
+
+    title = f"Adding, T = {record['length']}: LSTM of H = {record['features']}"
+    return panel(title, draw, INCHES)
 
 
 def main() -> int:
@@ -180,7 +177,7 @@ def main() -> int:
     job = Job(trials=TRIALS.value, length=LENGTH.value, features=FEATURES.value, steps=STEPS.value)
     with Progress(len(SIDES)) as progress:
         record = make_record(job, {side: do(side, job, progress) for side in SIDES})
-    console = Console(highlight=False, markup=False)
+    console = Terminal()
     console.print(job_table(record))
     if output:
         write(output, record, picture(record), console)

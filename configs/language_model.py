@@ -20,8 +20,8 @@ def get_config() -> ConfigDict:
     return ConfigDict(
         {
             "models": ("lstm", "gru", "transformer", "lstm_attention"),
-            "length": 128,
-            "data": {"path": "", "level": "character", "vocabulary_size": 1000, "held_out": 0.05},
+            "length": 256,
+            "data": {"path": "", "level": "character", "vocabulary_size": 1000, "held_out": 0.1},
             "memory": {
                 "contexts": (16, 64, 256, 1024),
                 "tokens": 500,
@@ -34,12 +34,12 @@ def get_config() -> ConfigDict:
             ),
             "training": dataclasses.asdict(
                 TrainingConfig(
-                    steps=1500,
-                    batch_size=16,
-                    seeds=2,
-                    learning_rates=(3e-3,),
-                    evaluate_every=100,
-                    evaluation_sequences=160,
+                    steps=1000,
+                    batch_size=8,
+                    seeds=1,
+                    learning_rates=(6e-3,),
+                    evaluate_every=50,
+                    evaluation_sequences=80,
                 )
             ),
         }

@@ -13,7 +13,15 @@ from experiments.benchmark_record import (
 )
 from experiments.language_model_section import language_models_table
 from experiments.run_sections import resident_size_section, whole_job_section
-from experiments.section_parts import MEBIBYTE, NOTHING, Record, joined, picture, with_target
+from experiments.section_parts import (
+    MEBIBYTE,
+    NOTHING,
+    Record,
+    joined,
+    picture,
+    three_figures,
+    with_target,
+)
 from lstm_attn.report.tables import markdown
 
 # What the project set out to reach.
@@ -237,12 +245,7 @@ def _sizes(row: Row) -> str:
 def _milliseconds(row: Row) -> str:
     kinds = ("median", "lower_quartile", "upper_quartile")
     median, low, high = (1e3 * row[f"{kind}_seconds"] for kind in kinds)
-    return f"{_digits(median)} ({_digits(low)}–{_digits(high)})"
-
-
-def _digits(value: float) -> str:
-    """Three figures, and all of those before the point."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{three_figures(median)} ({three_figures(low)}–{three_figures(high)})"
 
 
 def _circumstances(record: Record) -> str:

@@ -8,12 +8,13 @@ import numpy as np
 from experiments import profile
 from experiments.ahead import in_advance
 from experiments.cell import Cell
-from experiments.progress import GridProgress
+from experiments.progress import GridProgress, in_bits
 from lstm_attn import models, training
 from lstm_attn.analysis import summarise
 from lstm_attn.errors import UsageError
 from lstm_attn.history import Evaluation, History, stack
 from lstm_attn.runs import METRICS, RunFolder
+from lstm_attn.tasks import NO_CRITERION
 from lstm_attn.training import Program, TrialState
 
 # Heads that are many for the width leave few widths to choose from.
@@ -119,8 +120,13 @@ def describe(cell: Cell) -> dict:
 def in_words(record: dict) -> str:
     """How a cell ended, on one line."""
     median, ratio = record["median_steps_to_solve"], record["parameters_over_lstm"]
+    if record["criterion"] != NO_CRITERION:
+        reached = f"solved {record['solved']}/{record['trials']}"
+    else:
+        loss = record["final_loss"]
+        reached = "no trial is finite" if loss is None else in_bits(loss)
     return (
-        f"solved {record['solved']}/{record['trials']}"
+        reached
         + (f" after {median:.0f} steps (median)" if median is not None else "")
         + f", {record['seconds']:.0f} s"
         + (f"; {ratio:.2f} of the LSTM's parameters" if abs(ratio - 1) > NEAR_EQUAL else "")

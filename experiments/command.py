@@ -13,6 +13,7 @@ from rich.console import Console
 
 from experiments import border, compilation_cache, environment, launchers, many_hosts, memory
 from experiments.launchers.gather import CellsFailed
+from experiments.terminal import Terminal
 from lstm_attn import training
 from lstm_attn.errors import UsageError
 from lstm_attn.runs import RunFolder
@@ -32,12 +33,18 @@ FAILED_STATUS = 1
 flags.mark_flag_as_required("config")
 
 
-def run(settings: type, study: Callable[[Any, RunFolder, Console], None]) -> NoReturn:
+def run(
+    settings: type,
+    study: Callable[[Any, RunFolder, Console], None],
+    check: Callable[[Any, Path], None] = lambda config, workdir: None,
+) -> NoReturn:
     """Does the study in the folder --workdir; interrupted, it says how to go on.
 
     Args:
       settings: the dataclass that --config becomes; its `training` lays out the trials.
       study: (settings, folder, console) -> None.
+      check: (settings, path of the folder) -> None, before anything is begun there; for what the
+        settings can't know, such as a file.
     """
 
     def main() -> int:
@@ -46,6 +53,7 @@ def run(settings: type, study: Callable[[Any, RunFolder, Console], None]) -> NoR
         # Before anything is begun, though it is the training that wants it.
         launcher = launchers.chosen(Path(WORKDIR.value))
         config: Any = border.checked(settings, CONFIG.value)
+        check(config, Path(WORKDIR.value))
         if launcher and many_hosts.asked_for():
             raise UsageError(
                 "--launcher: each cell is trained by one process; expected no --distributed"
@@ -54,7 +62,7 @@ def run(settings: type, study: Callable[[Any, RunFolder, Console], None]) -> NoR
         many_hosts.start()
 
         def work(folder: RunFolder) -> int:
-            console = Console(highlight=False, markup=False)
+            console = Terminal()
             try:
                 if launcher:
                     prepare(console)

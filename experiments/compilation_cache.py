@@ -21,6 +21,12 @@ def default_folder() -> Path:
     return Path.home() / caches / FOLDER
 
 
+def in_use() -> str:
+    """The folder of this process; empty where there is none."""
+    # A setting that jax.config has, though its stub does not say so.
+    return jax.config.jax_compilation_cache_dir or ""  # type: ignore[attr-defined]
+
+
 def use(folder: str | None) -> str | None:
     """Turns on JAX's persistent compilation cache for the process.
 
@@ -34,9 +40,7 @@ def use(folder: str | None) -> str | None:
       None, or one line that says why there is no cache after all: a run goes on without.
     """
     if folder is None:
-        # A setting that jax.config has, though its stub does not say so.
-        theirs = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
-        folder = theirs or str(default_folder())
+        folder = in_use() or str(default_folder())
     if folder == "":
         jax.config.update("jax_compilation_cache_dir", None)
         return None

@@ -6,6 +6,8 @@ The same seed writes the same text.
 """
 
 import codecs
+import io
+import os
 import sys
 import time
 
@@ -14,10 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import border
+from experiments import border, memory
 from experiments.look_at_text import SAMPLE_CHUNK, context_of
-from lstm_attn import trained
-from lstm_attn.errors import UsageError, check_whole, unknown_name
+from lstm_attn import report, trained
+from lstm_attn.errors import UsageError, check_whole, readable, unknown_name
 from lstm_attn.generation import generate, make_generator
 from lstm_attn.ops.sampling import Sampling
 from lstm_attn.runs import RunFolder
@@ -34,7 +36,11 @@ TEMPERATURE = flags.DEFINE_float("temperature", 0.8, "0 takes the likeliest toke
 TOP_K = flags.DEFINE_integer("top_k", 0, "Only so many of the likeliest tokens; 0 for all.")
 TOP_P = flags.DEFINE_float("top_p", 1.0, "Only the likeliest tokens that reach this probability.")
 PENALTY = flags.DEFINE_float("repetition_penalty", 1.0, "Of tokens that were there; 1 for none.")
-SEED = flags.DEFINE_integer("seed", 0, "Of the draws.", lower_bound=0)
+SEED = flags.DEFINE_integer("seed", 0, "Of the draws.")
+
+
+# As a shell has it of a program whose reader has gone.
+NO_READER_STATUS = 141
 
 
 class Writer:
@@ -45,32 +51,30 @@ class Writer:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def __call__(self, ids: np.ndarray, *, last: bool = False) -> str:
-        return self._decoder.decode(self._vocabulary.decode(ids), final=last)
+        return readable(self._decoder.decode(self._vocabulary.decode(ids), final=last))
 
 
 def chosen_cell(run: str, name: str) -> trained.TrainedCell:
     """The cell of that name, or the first of the run.
 
     Raises:
-      UsageError: a run without a language model, or an unknown name.
+      UsageError: a run without a language model, or with none that is trained yet, an unknown name.
     """
-    names = [record["cell"] for record in RunFolder(run).results if record["task"] == "text"]
-    if not names:
+    folder = RunFolder(run)
+    if not (folder.path / trained.TEXT).is_dir():
         raise UsageError(f"--run: expected a run of experiments.language_model, got {run!r}")
+    names = [record["cell"] for record in report.checked_results(folder)]
+    if not names:
+        raise UsageError(f"--run: {run} has no trained model yet; its command goes on with it")
     if name and name not in names:
-        raise unknown_name("cell", name, names)
+        raise unknown_name("--cell", name, names)
     return trained.load(run, name or names[0])
 
 
-def main() -> int:
-    sampling = Sampling(TEMPERATURE.value, TOP_K.value, TOP_P.value, PENALTY.value)
-    for flag in (LENGTH, SAMPLES):
-        check_whole(f"--{flag.name}", flag.value)
-    cell = chosen_cell(RUN.value, CELL.value)
+def write_on(cell: trained.TrainedCell, sampling: Sampling) -> int:
+    """Writes to stdout what the cell makes of --prompt, and how fast to stderr."""
     task = cell.task
     assert isinstance(task, TextPrediction)
-    if not 0 <= TRIAL.value < len(cell.seeds):
-        raise UsageError(f"--trial: expected 0 to {len(cell.seeds) - 1}, got {TRIAL.value}")
     vocabulary = task.text.vocabulary
     pieces = generate(
         make_generator(cell.model, sampling, SAMPLE_CHUNK),
@@ -81,25 +85,56 @@ def main() -> int:
         seed=SEED.value,
         context=context_of(cell),
     )
-    write = Writer(vocabulary)
-    if SAMPLES.value > 1:
-        print("[1]")
-    print(PROMPT.value, end="")
-    written, began = [], 0.0
+    write, several = Writer(vocabulary), SAMPLES.value > 1
+    # Programs are compiled before the first piece is there, which is not clocked.
+    first = next(pieces)
+    began, others = time.monotonic(), [first[1:]]
+    print("[1]\n" * several + readable(PROMPT.value), end="")
+    print(write(first[0]), end="", flush=True)
     for ids in pieces:
-        # The first piece waits for the programs to be compiled.
-        began = began or time.monotonic()
-        written.append(ids)
         print(write(ids[0]), end="", flush=True)
-    print(write(np.zeros(0, int), last=True))
-    texts = np.concatenate(written, axis=1)
-    for number, ids in enumerate(texts[1:], 2):
-        print(f"\n[{number}]\n{PROMPT.value}{Writer(vocabulary)(ids, last=True)}")
-    clocked = texts.size - written[0].size
+        others += [ids[1:]] * several
+    seconds = time.monotonic() - began
+    print(write(first[0, :0], last=True))
+    for number, ids in enumerate(np.concatenate(others, axis=1), 2):
+        print(f"\n[{number}]\n{readable(PROMPT.value)}{Writer(vocabulary)(ids, last=True)}")
+    clocked = SAMPLES.value * LENGTH.value - first.size
     if clocked:
-        rate = clocked / (time.monotonic() - began)
-        print(f"\n{rate:,.0f} tokens a second", file=sys.stderr)
+        print(f"\n{clocked / seconds:,.0f} tokens a second", file=sys.stderr)
     return 0
+
+
+def main() -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that has no such sign is given its number.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    sampling = Sampling(TEMPERATURE.value, TOP_K.value, TOP_P.value, PENALTY.value)
+    for flag, least in ((LENGTH, 1), (SAMPLES, 1), (SEED, 0)):
+        check_whole(f"--{flag.name}", flag.value, least)
+    if not PROMPT.value:
+        raise UsageError("--prompt: expected at least one character, got none")
+    cell = chosen_cell(RUN.value, CELL.value)
+    if not 0 <= TRIAL.value < len(cell.seeds):
+        raise UsageError(f"--trial: expected 0 to {len(cell.seeds) - 1}, got {TRIAL.value}")
+    # JAX would end the process with a stack of C++.
+    logits, there = (
+        memory.FLOAT32 * SAMPLES.value * cell.task.output_features,
+        memory.machine_bytes(),
+    )
+    if there is not None and logits > there:
+        raise UsageError(
+            f"--samples: so many texts at once need more than {logits / memory.GIB:,.0f} GiB of "
+            f"memory, this machine has {there / memory.GIB:,.0f}"
+        )
+    try:
+        return write_on(cell, sampling)
+    except BrokenPipeError:
+        # Or else the exit would write the rest, and say that it can't.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NO_READER_STATUS
+    except KeyboardInterrupt:
+        print(flush=True)
+        raise
 
 
 if __name__ == "__main__":

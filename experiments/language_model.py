@@ -8,7 +8,8 @@ what was trained write on.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,13 @@ from experiments.grid import check_lists, check_models, check_one_rate
 from experiments.look_at_text import look_at
 from experiments.missing import train_missing
 from lstm_attn import text, trained
+from lstm_attn.analysis.json_values import or_null
 from lstm_attn.errors import UsageError, check_whole, unknown_name
+from lstm_attn.history import Evaluation
 from lstm_attn.models import ModelConfig
 from lstm_attn.runs import RunFolder
 from lstm_attn.tasks import TextPrediction
-from lstm_attn.training import TrainingConfig
+from lstm_attn.training import TrainingConfig, hosts
 
 STUDY = "language_model"
 
@@ -37,7 +40,7 @@ class DataConfig:
     """path: a text file or a folder of them; "" for the help topics of Python.
 
     level: what a token is, "byte", "character" or "bpe"; vocabulary_size: tokens of "bpe".
-    held_out: share of the text for validation, and as much again for the test.
+    held_out: share of the text for validation, and as much again for the test; 5 MB each at most.
     """
 
     path: str = ""
@@ -98,23 +101,52 @@ class LanguageModelConfig:
         check_models(self.models)
         check_whole("length", self.length, 2)
         check_one_rate("training.learning_rates", self.training)
+        if self.memory.contexts[0] > self.length:
+            raise UsageError(
+                f"memory.contexts: expected the shortest to be at most length={self.length}, got "
+                f"{self.memory.contexts[0]}"
+            )
         if self.training.stop_when_solved:
             raise UsageError("training.stop_when_solved: expected False, since text has no end")
 
 
+def check_text(config: LanguageModelConfig, workdir: Path) -> None:
+    """Raises UsageError for a text that can't be trained on, unless the run has one already."""
+    if (workdir / trained.TEXT / text.DESCRIPTION).exists():
+        return
+    validation = config.training.evaluation_sequences * config.length
+    text.check(
+        text.Source(config.data.path),
+        config.data.level,
+        held_out=config.data.held_out,
+        longer_than={"train": config.length, "validation": validation, "test": config.length},
+    )
+
+
 def prepared(config: LanguageModelConfig, folder: RunFolder) -> TextPrediction:
-    """The text that the run folder holds, put there if it is not, as a task."""
+    """The text that the run folder holds, put there if it is not, as a task.
+
+    Of several processes each puts it into its own folder.
+
+    Raises:
+      UsageError: a text that can't be read or is damaged, or another one in another process.
+    """
     place = folder.path / trained.TEXT
-    if not (place / text.DESCRIPTION).exists():
+    if (place / text.DESCRIPTION).exists():
+        found = text.load(place)
+        text.check_intact(place, found)
+    else:
         data = config.data
-        text.prepare(
+        found = text.prepare(
             place,
             text.Source(data.path),
             data.level,
             vocabulary_size=data.vocabulary_size,
             held_out=data.held_out,
         )
-    return TextPrediction(text.load(place), config.length)
+    digests = {name: part.sha256 for name, part in found.parts.items()}
+    hosts.check_alike("text", [found.vocabulary.to_json(), digests])
+    return TextPrediction(found, config.length)
 
 
 def cells(config: LanguageModelConfig, task: TextPrediction) -> list[Cell]:
@@ -125,25 +157,40 @@ def cells(config: LanguageModelConfig, task: TextPrediction) -> list[Cell]:
     ]
 
 
+def curve(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
+    """Loss of the validation part after so many steps, in bits a token; null where it diverged."""
+    return [
+        {
+            "step": evaluation.step,
+            "bits": or_null(evaluation.metrics["loss"].mean() / np.log(2)),
+        }
+        for evaluation in evaluations
+    ]
+
+
 def closing_table(found: Mapping[str, Any]) -> Table:
     """One row a model, narrow enough for a terminal of 80 columns."""
     table = Table(
-        title="Test part: bits a byte, and by how much less with more context",
+        title="Bits a byte of the test part, with a 95 % interval over its blocks",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
     for heading in ("model", "parameters", "bits a byte", "interval", "seconds"):
         table.add_column(heading, justify="left" if heading == "model" else "right")
     for one in found["models"]:
-        bits = one["bits_per_byte"]
+        bits = {name: _digits(value) for name, value in one["bits_per_byte"].items()}
         table.add_row(
             one["model"],
             f"{one['parameters']:,}",
-            f"{bits['mean']:.3f}",
-            f"{bits['low']:.3f}-{bits['high']:.3f}",
+            bits["mean"],
+            f"{bits['low']}-{bits['high']}",
             f"{one['seconds']:.0f}",
         )
     return table
+
+
+def _digits(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
 
 
 def language_model(config: LanguageModelConfig, folder: RunFolder, console: Console) -> None:
@@ -169,12 +216,13 @@ def language_model(config: LanguageModelConfig, folder: RunFolder, console: Cons
     }
     for cell in cells(config, task):
         console.print(f"looking at {cell.name}")
-        one = look_at(trained.load(folder.path, cell.name), config.memory, TEST_SEED)
-        found["models"].append(one)
+        first = found["models"][0]["blocks"] if found["models"] else None
+        one = look_at(trained.load(folder.path, cell.name), config.memory, TEST_SEED, first)
+        found["models"].append({**one, "curve": curve(folder.evaluations(cell.name))})
         folder.write_study(STUDY, found)
-        console.print(one["sample"], style="dim", soft_wrap=True)
+        console.print(one["samples"][0]["text"], style="dim", soft_wrap=True)
     close(folder, console, closing_table(found))
 
 
 if __name__ == "__main__":
-    command.run(LanguageModelConfig, language_model)
+    command.run(LanguageModelConfig, language_model, check_text)

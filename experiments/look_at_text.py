@@ -7,16 +7,19 @@ import jax
 import numpy as np
 
 from lstm_attn.analysis import mean_interval, text_loss, text_memory
+from lstm_attn.analysis.json_values import or_null
 from lstm_attn.analysis.means import Interval
 from lstm_attn.generation import generate, make_generator
-from lstm_attn.models import Model, Params
+from lstm_attn.models import Model, Params, carries
 from lstm_attn.ops.sampling import Sampling
 from lstm_attn.tasks import TextPrediction
 from lstm_attn.trained import TrainedCell
 
 # Tokens of a forward pass at most: it bounds what it takes of memory.
 TOKENS_AT_ONCE = 16_384
-SAMPLE_TOKENS, SAMPLE_CHUNK = 300, 16
+# Places of the test part after which it writes, tokens that it is given and that it writes.
+SAMPLES, PROMPT_TOKENS, SAMPLE_TOKENS, SAMPLE_CHUNK = 3, 64, 200, 16
+SAMPLE_TEMPERATURE = 0.7
 
 
 class Asked(Protocol):
@@ -34,37 +37,49 @@ class Asked(Protocol):
     def passages(self) -> int: ...
 
 
-def look_at(cell: TrainedCell, asked: Asked, seed: int) -> dict[str, Any]:
-    """Bits a byte, loss by position and by context, induction by distance, and a sample.
+def look_at(
+    cell: TrainedCell, asked: Asked, seed: int, first: list[float] | None = None
+) -> dict[str, Any]:
+    """Bits a byte, loss by position and by context, induction by distance, and samples.
 
-    Of several trials each figure is the mean over them, its interval that over blocks of text.
+    Of several trials each figure is the mean over them, its interval that over places of the text.
+
+    Args:
+      first: the `blocks` of the first model; None for that itself.
     """
     task, model = cell.task, cell.model
     assert isinstance(task, TextPrediction)
     part, size = task.text.parts["test"], task.output_features
     trials = [cell.trial(index) for index in range(len(cell.seeds))]
-
-    def over_trials(measure: Any) -> np.ndarray:
-        return np.mean([measure(params) for params in trials], axis=0)
-
-    losses = over_trials(
-        lambda params: text_loss.part_losses(
-            cell.model, params, part.tokens, task.length, at_once(task.length)
-        )
+    losses = np.mean(
+        [
+            text_loss.part_losses(model, params, part.tokens, task.length, at_once(task.length))
+            for params in trials
+        ],
+        axis=0,
     )
+    blocks = text_loss.block_bits(losses, part)
     return {
         "model": cell.record["model"],
         "cell": cell.record["cell"],
         "parameters": cell.record["parameters"],
         "seconds": cell.record["seconds"],
         "trials": len(trials),
-        "carries": text_loss.carries(cell.model, task.length),
-        "bits_per_byte": text_loss.block_interval(losses, part)._asdict(),
+        "carries": carries(model, task.length),
+        "bits_per_byte": _numbers(mean_interval(blocks)),
+        "blocks": blocks.tolist(),
+        "minus_first": minus(blocks, first),
         "by_context": by_context(model, trials, part.tokens, asked),
         "by_position": by_position(model, trials, part.tokens, asked),
         "induction": by_distance(model, trials, part.tokens, size, asked, seed),
-        "sample": sample_of(cell, seed),
+        "samples": samples_of(cell, seed),
     }
+
+
+def minus(blocks: np.ndarray, first: list[float] | None) -> dict[str, float | None] | None:
+    """Bits a byte less those of the first model, block by block, so that what is hard for both
+    cancels out; None of the first model itself."""
+    return None if first is None else _numbers(mean_interval(blocks - np.array(first)))
 
 
 def at_once(length: int) -> int:
@@ -74,7 +89,10 @@ def at_once(length: int) -> int:
 def by_context(
     model: Model, trials: list[Params], tokens: np.ndarray, asked: Asked
 ) -> list[dict[str, Any]]:
-    """The loss of the same tokens given more and more of what stands before them."""
+    """The loss of the same tokens given more and more of what stands before them.
+
+    fall: by how much it is less than with the shortest context, token by token.
+    """
     contexts = [context for context in asked.contexts if context < len(tokens)]
     longest = contexts[-1]
     ends = np.linspace(longest, len(tokens) - 1, asked.tokens).round().astype(int)
@@ -83,9 +101,16 @@ def by_context(
         text_memory.losses_by_context(model, params, windows, contexts, at_once(longest))
         for params in trials
     ]
+    losses = {
+        context: np.mean([found[context] for found in of_trials], axis=0) for context in contexts
+    }
     return [
-        {"context": context, **over_texts([found[context] for found in of_trials])._asdict()}
-        for context in contexts
+        {
+            "context": context,
+            **_numbers(mean_interval(found)),
+            "fall": _numbers(mean_interval(losses[contexts[0]] - found)),
+        }
+        for context, found in losses.items()
     ]
 
 
@@ -98,15 +123,16 @@ def by_position(
     """
     longest = max(context for context in asked.contexts if context < len(tokens))
     windows = text_memory.windows_of(tokens, longest + 1, asked.tokens)
-    losses = [
-        text_memory.token_losses(model, params, windows, at_once(longest)) for params in trials
-    ]
+    losses = np.mean(
+        [text_memory.token_losses(model, params, windows, at_once(longest)) for params in trials],
+        axis=0,
+    )
     edges = [0, *(2**power for power in range(int(np.log2(longest)) + 1)), longest]
     return [
         {
             "first": start + 1,
             "last": end,
-            **over_texts([found[:, start:end].mean(axis=1) for found in losses])._asdict(),
+            **_numbers(mean_interval(losses[:, start:end].mean(axis=1))),
         }
         for start, end in itertools.pairwise(edges)
         if end > start
@@ -116,7 +142,10 @@ def by_position(
 def by_distance(
     model: Model, trials: list[Params], tokens: np.ndarray, size: int, asked: Asked, seed: int
 ) -> list[dict[str, Any]]:
-    """How far the loss of a random passage falls when it comes again, in bits a token."""
+    """By how much the loss of a random passage is less where it stood before, in bits a token.
+
+    loss: where another one stood before.
+    """
     found = []
     for distance in asked.distances:
         if distance - asked.passage > len(tokens):
@@ -124,42 +153,52 @@ def by_distance(
         texts = text_memory.repeated_passages(
             tokens, asked.passage, distance, asked.passages, size, seed
         )
-        pairs = [
-            text_memory.induction(model, params, texts, asked.passage, at_once(texts.shape[1]))
-            for params in trials
-        ]
-        falls = over_texts([first - second for first, second in pairs])
-        first = float(np.mean([first for first, _ in pairs]))
-        found.append({"distance": distance, "first": first, **falls._asdict()})
+        again, control = (
+            np.mean(
+                [
+                    text_memory.passage_losses(
+                        model, params, one, asked.passage, at_once(one.shape[1])
+                    )
+                    for params in trials
+                ],
+                axis=0,
+            )
+            for one in texts
+        )
+        falls = _numbers(mean_interval(control - again))
+        found.append({"distance": distance, "loss": float(control.mean()), **falls})
     return found
 
 
-def over_texts(of_trials: list[np.ndarray]) -> Interval:
-    """Of trials x texts: the mean, its interval over texts."""
-    return mean_interval(np.mean(of_trials, axis=0))
-
-
-def sample_of(cell: TrainedCell, seed: int) -> str:
-    """What the first trial writes after the first line of the test part."""
+def samples_of(cell: TrainedCell, seed: int) -> list[dict[str, Any]]:
+    """What the first trial writes after some places of the test part, and what stands there."""
     task = cell.task
     assert isinstance(task, TextPrediction)
-    vocabulary = task.text.vocabulary
-    prompt = np.asarray(task.text.parts["test"].tokens[: task.length // 2])
-    pieces = generate(
-        make_generator(cell.model, Sampling(temperature=0.7), SAMPLE_CHUNK),
-        jax.tree.map(jax.numpy.asarray, cell.trial(0)),
-        prompt,
-        samples=1,
-        length=SAMPLE_TOKENS,
-        seed=seed,
-        context=context_of(cell),
-    )
-    written = np.concatenate([piece[0] for piece in pieces])
-    return vocabulary.decode(written).decode(errors="replace")
+    tokens, vocabulary = task.text.parts["test"].tokens, task.text.vocabulary
+    given = min(PROMPT_TOKENS, task.length)
+    generator = make_generator(cell.model, Sampling(temperature=SAMPLE_TEMPERATURE), SAMPLE_CHUNK)
+    params = jax.tree.map(jax.numpy.asarray, cell.trial(0))
+    found = []
+    for place in np.linspace(0, len(tokens) - given, SAMPLES).astype(int):
+        prompt = np.asarray(tokens[place : place + given])
+        pieces = generate(
+            generator, params, prompt,
+            samples=1, length=SAMPLE_TOKENS, seed=seed, context=context_of(cell),
+        )  # fmt: skip
+        written = np.concatenate([piece[0] for piece in pieces])
+        before, after = (
+            {"text": vocabulary.decode(ids).decode(errors="replace")} for ids in (prompt, written)
+        )
+        found.append({"prompt": before, **after})
+    return found
 
 
 def context_of(cell: TrainedCell) -> int | None:
     """How far back it may look while it writes: as far as it was trained to, unless it carries."""
-    if text_loss.carries(cell.model, cell.task.length):
+    if carries(cell.model, cell.task.length):
         return None
     return max(cell.task.length, 2 * SAMPLE_CHUNK)
+
+
+def _numbers(interval: Interval) -> dict[str, float | None]:
+    return {name: or_null(value) for name, value in interval._asdict().items()}

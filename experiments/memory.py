@@ -39,16 +39,20 @@ def machine_bytes() -> int | None:
     """Memory of all devices together, of all hosts; None where it isn't known."""
     devices = jax.local_devices()
     if devices[0].platform == "cpu":
-        names = getattr(os, "sysconf_names", {})
-        if not {"SC_PAGE_SIZE", "SC_PHYS_PAGES"} <= names.keys():
-            return None
-        here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        here = host_bytes()
     else:
         stats = [device.memory_stats() or {} for device in devices]
-        if not all("bytes_limit" in of_device for of_device in stats):
-            return None
-        here = sum(of_device["bytes_limit"] for of_device in stats)
-    return here * jax.process_count()
+        known = all("bytes_limit" in of_device for of_device in stats)
+        here = sum(of_device["bytes_limit"] for of_device in stats) if known else None
+    return None if here is None else here * jax.process_count()
+
+
+def host_bytes() -> int | None:
+    """Memory of this computer; None where its system does not say."""
+    names = getattr(os, "sysconf_names", {})
+    if not {"SC_PAGE_SIZE", "SC_PHYS_PAGES"} <= names.keys():
+        return None
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def check_fits(cells: Sequence[Cell]) -> None:

@@ -8,7 +8,6 @@ are too many and too small for a trace to time them without slowing them down.
 import dataclasses
 import time
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 from typing import Any
 
 import jax
@@ -48,12 +47,7 @@ class CellClock:
         jax.monitoring.register_event_duration_secs_listener(self._listen)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         jax.monitoring.unregister_event_duration_listener(self._listen)
         self._ended = time.monotonic()
 

@@ -1,15 +1,16 @@
 """Live progress over a grid: which cell, step, loss over baseline, solve count, time left."""
 
+import math
 import time
 from collections.abc import Sequence
-from types import TracebackType
 
-from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from experiments.cell import Cell
+from experiments.terminal import Terminal
 from lstm_attn.history import Evaluation
+from lstm_attn.tasks import NO_CRITERION
 
 UNKNOWN = "--:--"
 # Of the cells that run at once, as many are shown with their loss.
@@ -27,7 +28,7 @@ class GridProgress:
     """
 
     def __init__(self, cells: Sequence[Cell] = ()) -> None:
-        self.console = Console(highlight=False, markup=False)
+        self.console = Terminal()
         self._left = {cell.name: _work(cell, 0) for cell in cells}
         self._work_seconds, self._work_done = 0.0, 0
         self._startups: list[float] = []
@@ -51,12 +52,7 @@ class GridProgress:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._live.stop()
 
     def compiling(self, cell: Cell) -> None:
@@ -77,11 +73,10 @@ class GridProgress:
         left = _work(cell, evaluation.step)
         self._measure(self._left[cell.name] - left)
         self._left[cell.name] = left
-        status = (
-            f"{_so_far(cell, evaluation)}  "
-            f"solved {ever_solved}/{evaluation.solved.size}  left {self._time_left()}"
-        )
-        self._show(cell, evaluation.step, status)
+        parts = [_so_far(cell, evaluation), f"left {self._time_left()}"]
+        if cell.task.criterion != NO_CRITERION:
+            parts.insert(1, f"solved {ever_solved}/{evaluation.solved.size}")
+        self._show(cell, evaluation.step, "  ".join(parts))
 
     def finish(self, cell: Cell, line: str) -> None:
         """A cell has ended; its line stays on the screen."""
@@ -140,7 +135,14 @@ class GridProgress:
         return f"{seconds // 60}:{seconds % 60:02d}"
 
 
+def in_bits(loss: float) -> str:
+    """A loss in nats a token, for a task that has no criterion."""
+    return f"{loss / math.log(2):.3f} bits a token"
+
+
 def _so_far(cell: Cell, evaluation: Evaluation) -> str:
+    if cell.task.criterion == NO_CRITERION:
+        return f"step {evaluation.step}  {in_bits(evaluation.median_loss)}"
     ratio = evaluation.median_loss / cell.task.baseline
     return f"step {evaluation.step}  loss/baseline {ratio:.3f}"
 

@@ -14,12 +14,12 @@ from absl import flags
 from experiments import border
 from experiments.benchmark_sections import SECTIONS
 from experiments.marks import replaced
-from experiments.study_sections import studies_section
+from experiments.study_sections import language_model_section, studies_section
 from lstm_attn import report
 from lstm_attn.errors import UsageError
 from lstm_attn.report import tables
 from lstm_attn.report.studies import STUDIES
-from lstm_attn.runs import CONFIG, ENVIRONMENT, METRICS, RESULTS, RunFolder
+from lstm_attn.runs import CONFIG, ENVIRONMENT, FORMAT_FILE, METRICS, RESULTS, RunFolder
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -28,7 +28,7 @@ KEPT = KEPT_RUNS / "quick"
 LAYOUTS = KEPT_RUNS / "trial_layouts.json"
 MUTANTS = KEPT_RUNS / "mutants.json"
 BENCHMARKS = KEPT_RUNS / "benchmarks"
-FILES = (CONFIG, ENVIRONMENT, METRICS, RESULTS)
+FILES = (FORMAT_FILE, CONFIG, ENVIRONMENT, METRICS, RESULTS)
 
 RUN = flags.DEFINE_string(
     "run", "runs/quick", "The run folder to show; studies are those beside it."
@@ -38,12 +38,12 @@ RUN = flags.DEFINE_string(
 def quick_section(folder: RunFolder) -> str:
     """The README's account of the quick run."""
     records = report.in_grid_order(folder)
-    environment = folder.environment
-    longest = max(folder.config["task"]["lengths"])
+    config, environment = map(report.harmless, (folder.config, folder.environment))
+    longest = max(config["task"]["lengths"])
     pictures = " ".join(
         f'<img src="results/quick/loss-{task}-{longest}.png" width="49%" '
         f'alt="Learning curves: {task}, T = {longest}">'
-        for task in map(tables.as_markdown, folder.config["task"]["names"])
+        for task in map(tables.as_markdown, config["task"]["names"])
     )
     verdicts = " ".join(
         tables.as_markdown(report.verdict(records, task)) for task in tables.names(records, "task")
@@ -97,10 +97,12 @@ def benchmark_sections(folder: Path) -> dict[str, str]:
 
 
 def keep(run: Path, place: Path, names: Sequence[str]) -> None:
-    """Copies files of those names and all pictures of a run, in the place of what was there."""
+    """Copies files of those names and all pictures of a run, in the place of what was there; a run
+    of format 1 has no file that says so."""
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    for path in (*(run / name for name in names), *run.glob("*.png")):
+    wanted = [run / name for name in names if name != FORMAT_FILE or (run / name).exists()]
+    for path in (*wanted, *run.glob("*.png")):
         shutil.copy(path, place)
 
 
@@ -119,6 +121,8 @@ def main() -> int:
         if (run.parent / name / f"{name}.json").exists():
             keep(run.parent / name, KEPT_RUNS / name, (*FILES, f"{name}.json"))
     sections["studies"] = studies_section(KEPT_RUNS)
+    if found := RunFolder(KEPT_RUNS / "language_model").study("language_model"):
+        sections["language_model"] = language_model_section(report.harmless(found))
     text = README.read_text()
     for name, section in sections.items():
         text = replaced(text, name, section, README.name)

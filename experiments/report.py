@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from absl import flags
-from rich.console import Console
 
 from experiments import border
+from experiments.terminal import Terminal
 from lstm_attn import report
 from lstm_attn.analysis import compare_records
 from lstm_attn.errors import UsageError
@@ -107,7 +107,7 @@ def draw(paths: Sequence[Path], output: str | None) -> Path:
 
 
 def main(arguments: Sequence[str]) -> int:
-    console = Console(highlight=False, markup=False)
+    console = Terminal()
     with console.status(f"drawing {', '.join(arguments)}"):
         page = draw([Path(argument) for argument in arguments], PAGE_FLAG.value)
     console.print(f"report: {page}", soft_wrap=True)

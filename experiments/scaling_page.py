@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from experiments import border
 from experiments.marks import replaced
+from experiments.section_parts import joined, three_figures
 from lstm_attn.analysis import scaling
 from lstm_attn.analysis.scaling import Choice, Machine, Workload
 from lstm_attn.model_config import ModelConfig
@@ -116,23 +117,21 @@ def check_section(record: dict[str, Any]) -> str:
         ratios = [row["ratio"] for row in record["rows"] if row["model"] == model]
         by_model.append(f"{model} {min(ratios):.2f} to {max(ratios):.2f}")
     below = sum(row["ratio"] < 1 for row in record["rows"])
-    return "\n\n".join(
-        [
-            markdown(headings, rows, left=(0, 6)),
-            f"Off by a factor of {record['median_factor']:.2f} in the median, "
-            f"{record['worst_factor']:.2f} at worst; {below} of {len(rows)} predictions lie below "
-            "what was measured (a roofline is a bound from below). Predicted over measured, by "
-            f"model: {'; '.join(by_model)}.",
-            '<img src="../results/benchmarks/scaling.png" width="60%" '
-            'alt="Predicted against measured seconds of a training step">',
-            f"{record['finished'][:10]}, {record['cores']} cores ({record['processor']}), "
-            f"jax {record['versions']['jax']}. A core, as measured: products "
-            f"{figures['flops_per_second'] / 1e9:.0f} Gflop/s, tanh "
-            f"{figures['functions_per_second'] / 1e9:.1f} G/s, memory "
-            f"{figures['bytes_per_second'] / 1e9:.1f} GB/s, cache "
-            f"{figures['cache_bytes_per_second'] / 1e9:.0f} GB/s, a launch "
-            f"{1e6 * figures['launch_seconds']:.2f} us.",
-        ]
+    return joined(
+        markdown(headings, rows, left=(0, 6)),
+        f"Off by a factor of {record['median_factor']:.2f} in the median, "
+        f"{record['worst_factor']:.2f} at worst; {below} of {len(rows)} predictions lie below "
+        "what was measured (a roofline is a bound from below). Predicted over measured, by "
+        f"model: {'; '.join(by_model)}.",
+        '<img src="../results/benchmarks/scaling.png" width="60%" '
+        'alt="Predicted against measured seconds of a training step">',
+        f"{record['finished'][:10]}, {record['cores']} cores ({record['processor']}), "
+        f"jax {record['versions']['jax']}. A core, as measured: products "
+        f"{figures['flops_per_second'] / 1e9:.0f} Gflop/s, tanh "
+        f"{figures['functions_per_second'] / 1e9:.1f} G/s, memory "
+        f"{figures['bytes_per_second'] / 1e9:.1f} GB/s, cache "
+        f"{figures['cache_bytes_per_second'] / 1e9:.0f} GB/s, a launch "
+        f"{1e6 * figures['launch_seconds']:.2f} us.",
     )
 
 
@@ -175,8 +174,7 @@ def prediction_cells(workload: Workload, machine: Machine, chosen: Choice | None
 
 
 def _milliseconds(seconds: float) -> str:
-    value = 1e3 * seconds
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return three_figures(1e3 * seconds)
 
 
 def picture() -> Figure:

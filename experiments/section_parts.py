@@ -15,6 +15,11 @@ def with_target(value: float | None, target: float | None, sign: str, digits: in
     )
 
 
+def three_figures(value: float) -> str:
+    """And all of those before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def picture(record: Record, text: str) -> str:
     return f'<img src="results/benchmarks/{record["benchmark"]}.png" alt="{text}">'
 

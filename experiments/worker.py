@@ -35,9 +35,8 @@ def train(path: str, cores: int, cache: str | None) -> None:
     Raises:
       UsageError: not a cell's folder, one that another process works in or that can't be written.
     """
-    config = RunFolder(path).config
-    cell = cell_folder.cell_of(config)
-    folder = RunFolder.open(path, config)
+    cell = cell_folder.cell_of(Path(path))
+    folder = RunFolder.open(path, RunFolder(path).config)
     if folder.results:
         return
     # Both before JAX computes: its devices, and the threads that they share.
@@ -62,12 +61,6 @@ def attempt(path: str, cores: int, cache: str) -> str | None:
     except Exception:
         return traceback.format_exc()
     return None
-
-
-def compilation_cache_in_use() -> str:
-    """The folder of this process, for its workers; empty where there is none."""
-    # A setting that jax.config has, though its stub does not say so.
-    return jax.config.jax_compilation_cache_dir or ""  # type: ignore[attr-defined]
 
 
 def main() -> None:

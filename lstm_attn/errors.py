@@ -1,9 +1,12 @@
 """The one error that a user can cause, and how an unknown name is reported."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 HIGHEST = 2**31 - 1
+# By Unicode's names: what is left open turns the text after it round, on a terminal.
+TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
 
 class UsageError(ValueError):
@@ -28,6 +31,22 @@ def visible(text: str) -> str:
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in text
     )
+
+
+def readable(text: str) -> str:
+    """Text of several lines for a terminal: control characters as escapes, so that none is a
+    command to it. Line ends and tabs stay; a carriage return, which would go back over the line, is
+    left out, since many texts have one at the end of each."""
+
+    def shown(letter: str) -> str:
+        if letter in "\n\t":
+            return letter
+        is_command = unicodedata.category(letter) in ("Cc", "Cs")
+        if is_command or unicodedata.bidirectional(letter) in TURNING:
+            return letter.encode("unicode_escape").decode()
+        return letter
+
+    return "".join(map(shown, text.replace("\r", "")))
 
 
 def check_whole(name: str, value: object, lowest: int = 1) -> None:

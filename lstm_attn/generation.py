@@ -97,6 +97,7 @@ def generate(
     """
     check_whole("generate: samples", samples)
     check_whole("generate: length", length)
+    check_whole("generate: seed", seed, 0)
     if not len(prompt):
         raise UsageError("generate: prompt expected at least one token, got none")
     if context is not None and context < 2 * generator.chunk:
@@ -107,12 +108,15 @@ def generate(
     room = context or len(prompt) + length + generator.chunk
     text = np.tile(np.asarray(prompt, np.int32), (samples, 1))
     begun = text[:, -(room - generator.chunk) :] if context else text
+    if context and begun.shape[1] - (-length // generator.chunk) * generator.chunk > room:
+        # As many are read each time, and what reads them is compiled now, so that later nothing
+        # waits for it.
+        generator.read(params, jnp.zeros((samples, room // 2), jnp.int32), room)
     writing = generator.read(params, jnp.asarray(begun), room)
     held = begun.shape[1]
     key, left = jax.random.key(seed), length
     while left > 0:
         if held + generator.chunk > room:
-            # As many each time, so that this program too is compiled once.
             begun = text[:, -(room // 2) :]
             writing = generator.read(params, jnp.asarray(begun), room)._replace(
                 drawn=writing.drawn, seen=writing.seen
@@ -120,6 +124,7 @@ def generate(
             held = begun.shape[1]
         writing, ids = generator.write(params, key, writing)
         new = np.asarray(ids)[:, :left]
-        text = np.concatenate([text, new], axis=1)[:, -room:]
+        if context:
+            text = np.concatenate([text, new], axis=1)[:, -room:]
         held, left = held + generator.chunk, left - new.shape[1]
         yield new

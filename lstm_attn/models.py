@@ -20,6 +20,7 @@ from lstm_attn.modules.initializers import KERNEL_INITIALIZERS, every_gate, gru_
 from lstm_attn.modules.lstm_variants import LSTM_VARIANTS
 from lstm_attn.modules.observing import COLLECTION, Observations, observations
 from lstm_attn.modules.precision import compute_dtype
+from lstm_attn.ops.cache import KeyValueCache
 from lstm_attn.tasks import Task
 
 Params = Any  # a pytree of arrays
@@ -77,7 +78,13 @@ class Network(nn.Module):
     @nn.compact
     def __call__(self, inputs: Array, carry: State = None) -> tuple[State, Array]:
         if self.embedding_features:
-            embedding = nn.Embed(self.output_features, self.embedding_features, name="embedding")
+            embedding = nn.Embed(
+                self.output_features,
+                self.embedding_features,
+                # Flax's own begin smaller by the root of the features, and an LSTM learns slower.
+                embedding_init=nn.initializers.normal(1.0),
+                name="embedding",
+            )
             inputs = embedding(inputs)
         carry, hidden = continued(self.body, inputs, carry)
         dtype = compute_dtype(hidden, None, jnp.float32)
@@ -169,6 +176,14 @@ def example_inputs(task: Task) -> Array:
     if task.input_features is None:
         return jnp.zeros((1, task.sequence_length), jnp.int32)
     return jnp.zeros((1, task.sequence_length, task.input_features), jnp.float32)
+
+
+def carries(model: Model, length: int) -> bool:
+    """Whether what the model remembers is of one size however much it has read, as a carry is; a
+    key-value cache grows."""
+    state = jax.eval_shape(lambda: model.initial_state(1, length))
+    parts = jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, KeyValueCache))
+    return not any(isinstance(part, KeyValueCache) for part in parts)
 
 
 def count_parameters(model: Model) -> int:

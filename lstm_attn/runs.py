@@ -12,7 +12,8 @@ report.html, *.png  drawn from the above by `lstm_attn.report`
 .lock               held by the process that works here; it says which
 
 A record in results.json is there once the cell's metrics and checkpoint have been forced to disk.
-Nothing in the folder is executed, and nothing of it is a pickle.
+Nothing in the folder is executed, and nothing of it is a pickle. Its values are read as they are:
+what shows them, `lstm_attn.report` and the programs' terminal, escapes them.
 """
 
 import json
@@ -33,8 +34,8 @@ FORMAT, FORMAT_FILE = 2, "format.json"
 CONFIG, ENVIRONMENT = "config.json", "environment.json"
 METRICS, RESULTS = "metrics.jsonl", "results.json"
 PROFILE = "profile"
+DEEPEST = 50  # levels of JSON; nothing that a run writes has as many
 CHANCE_OF_COPY = 1 / 8  # of a guess at one of its eight symbols
-LONGEST = 200  # letters of a string; nothing that a run writes has as many
 
 
 class RunFolder:
@@ -133,7 +134,8 @@ class RunFolder:
         if not path.exists():
             _write_json(path, environment)
         there, here = flatten(self.environment), flatten(environment)
-        return [key for key in there if key != "started" and there[key] != here.get(key)]
+        differ = [key for key in there if key != "started" and there[key] != here.get(key)]
+        return list(map(visible, differ))
 
     def add_result(self, record: dict[str, Any]) -> None:
         """Notes that a cell is finished, once what it left is safe on disk."""
@@ -199,7 +201,7 @@ class RunFolder:
                 diverged=np.array(line["diverged"]),
             )
             for line in self._lines()
-            if harmless(line["cell"]) == cell
+            if line["cell"] == cell
         ]
 
     def drop_evaluations_after(self, cell: str, step: int) -> None:
@@ -241,16 +243,6 @@ def _nulls(metric: np.ndarray) -> Any:
     return values.tolist()
 
 
-def harmless(value: Any) -> Any:
-    """JSON of a folder that anyone may have made, for a page and a terminal: every string on one
-    line, without control characters, and no longer than LONGEST."""
-    if isinstance(value, str):
-        return value if value.isprintable() and len(value) <= LONGEST else visible(value)[:LONGEST]
-    if isinstance(value, dict):
-        return {harmless(key): harmless(entry) for key, entry in value.items()}
-    return list(map(harmless, value)) if isinstance(value, list) else value
-
-
 def _named(record: dict[str, Any]) -> dict[str, Any]:
     """A record with what those of lstm_attn's first day did not say: it follows from the others."""
     if "cell" in record or not {"task", "length", "model"} <= record.keys():
@@ -261,9 +253,20 @@ def _named(record: dict[str, Any]) -> dict[str, Any]:
 
 def _read_json(path: Path) -> Any:
     try:
-        return harmless(json.loads(path.read_text()))
+        value = json.loads(path.read_text())
+        if not _is_within(value, DEEPEST):
+            raise RecursionError(f"nested more than {DEEPEST} levels deep")
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} can't be read: {error}; remove the run or repair it") from error
+    return value
+
+
+def _is_within(value: Any, levels: int) -> bool:
+    """Whether it is nested no deeper: nothing that walks through it then runs out of stack."""
+    if not isinstance(value, dict | list):
+        return True
+    entries = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_within(entry, levels - 1) for entry in entries)
 
 
 def _write_json(path: Path, value: Any) -> None:

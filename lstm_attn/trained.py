@@ -1,6 +1,7 @@
 """What a run folder trained, ready for analysis: a model and the parameters of each trial."""
 
 import os
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -43,6 +44,19 @@ class TrainedCell(NamedTuple):
         return jax.tree.map(lambda leaf: leaf[index], self.params)
 
 
+def build_task(
+    folder: Path, name: str, length: int, variant: str, shortest: int | None = None
+) -> Task:
+    """`tasks.build`, or where the name says so, prediction of the text in the run folder.
+
+    Raises:
+      ValueError: as `tasks.build`, or a text that can't be read, on one line.
+    """
+    if name == tasks.TextPrediction.name:
+        return tasks.TextPrediction(text.load(folder / TEXT), length)
+    return tasks.build(name, length, variant, shortest)
+
+
 def load(path: str | os.PathLike, cell: str) -> TrainedCell:
     """The finished cell of that name, such as "adding-50-lstm", from a run folder.
 
@@ -61,12 +75,9 @@ def load(path: str | os.PathLike, cell: str) -> TrainedCell:
     }
     # A record names what its checkpoint is for; an old one doesn't, nor does its checkpoint.
     purpose = {key: record.get(key) for key in PURPOSE}
-    task: Task
-    if record["task"] == "text":
-        task = tasks.TextPrediction(text.load(folder.path / TEXT), record["length"])
-    else:
-        shortest = record.get("shortest")
-        task = tasks.build(record["task"], record["length"], record["variant"], shortest)
+    task = build_task(
+        folder.path, record["task"], record["length"], record["variant"], record.get("shortest")
+    )
     trials = record["per_trial"]
     return TrainedCell(
         model=models.build(record["model"], task, ModelConfig(**settings)),

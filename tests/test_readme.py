@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from experiments import readme
+from lstm_attn.report import harmless
 from lstm_attn.runs import RunFolder
 
 TEXT = readme.README.read_text()
@@ -53,6 +54,8 @@ def test_the_figures_are_those_of_the_committed_runs():
     assert readme.layouts_section(json.loads(readme.LAYOUTS.read_text())) in TEXT
     assert readme.mutants_section(json.loads(readme.MUTANTS.read_text())) in TEXT
     assert readme.studies_section(readme.KEPT_RUNS) in TEXT
+    found = RunFolder(readme.KEPT_RUNS / "language_model").study("language_model")
+    assert readme.language_model_section(harmless(found)) in TEXT
     for section in readme.benchmark_sections(readme.BENCHMARKS).values():
         assert section in TEXT
     for source in re.findall(r'src="([^"]+)"', TEXT):

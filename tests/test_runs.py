@@ -42,6 +42,19 @@ def test_evaluations_come_back_bit_for_bit(folder):
         np.testing.assert_array_equal(ours.diverged, [False, False, True])
 
 
+def test_long_and_strange_text_comes_back_as_it_is(tmp_path):
+    """Identity. Catches strings that are cut or escaped in reading: a run whose config has a long
+    path could not be resumed, and the next record would change the earlier ones."""
+    text = "line\n\x1b[31m" + "\u2028é" * 1000
+    RunFolder.open(tmp_path, {"data": {"path": text}})
+    folder = RunFolder.open(tmp_path, {"data": {"path": text}})
+    folder.add_result({"cell": "a", "text": text})
+    folder.add_result({"cell": "b"})
+    folder.write_study("sample", {"text": text})
+    assert folder.config["data"]["path"] == folder.results[0]["text"] == text
+    assert folder.study("sample") == {"text": text}
+
+
 def test_every_line_is_strict_json(folder):
     """Catches NaN, which is not JSON and which other readers refuse."""
     folder.add_evaluation("a", evaluation(5))

@@ -14,7 +14,7 @@ from typing import Any
 
 from experiments import border
 from experiments.cell import Cell
-from lstm_attn import lock, tasks
+from lstm_attn import lock, trained
 from lstm_attn.errors import UsageError
 from lstm_attn.files import PARTIAL, force, writing
 from lstm_attn.history import Evaluation
@@ -28,7 +28,7 @@ CELLS = "cells"
 
 @dataclasses.dataclass(frozen=True)
 class CellTask:
-    """The arguments of `tasks.build`."""
+    """The arguments of `trained.build_task`."""
 
     name: str
     length: int
@@ -49,20 +49,23 @@ class CellConfig:
 
 def config_of(cell: Cell) -> dict[str, Any]:
     """The cell as JSON values."""
+    return dataclasses.asdict(_described(cell))
+
+
+def _described(cell: Cell) -> CellConfig:
     task = cell.task
     named = CellTask(task.name, task.length, task.variant, task.shortest)
-    config = CellConfig(cell.name, cell.model_name, named, cell.model, cell.training)
-    return dataclasses.asdict(config)
+    return CellConfig(cell.name, cell.model_name, named, cell.model, cell.training)
 
 
-def cell_of(config: dict[str, Any]) -> Cell:
-    """The cell that `config_of` wrote down.
+def cell_of(path: Path) -> Cell:
+    """The cell of the folder at the path, as its config says; a text is that of WORKDIR.
 
     Raises:
-      UsageError: it is no such config, naming the key.
+      UsageError: it has no such config, naming the key, or its text can't be read.
     """
-    settings = border.checked(CellConfig, config)
-    task = tasks.build(**dataclasses.asdict(settings.task))
+    settings = border.checked(CellConfig, RunFolder(path).config)
+    task = trained.build_task(path.resolve().parent.parent, **dataclasses.asdict(settings.task))
     return Cell(settings.name, settings.model_name, task, settings.model, settings.training)
 
 
@@ -79,7 +82,7 @@ def hand_out(cell: Cell, folder: RunFolder) -> Path:
     """
     path = place(cell, folder)
     if path.exists():
-        if cell_of(RunFolder(path).config) != cell:
+        if border.checked(CellConfig, RunFolder(path).config) != _described(cell):
             raise UsageError(f"{path} is of another config than the run's; remove it")
         return path
     # It appears whole or not at all: half of it would look like a cell that has not been begun.

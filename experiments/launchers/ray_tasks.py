@@ -10,7 +10,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from experiments import worker
+from experiments import compilation_cache, worker
 from experiments.launchers.work import Lost, Options
 from lstm_attn.errors import UsageError
 
@@ -83,7 +83,7 @@ class RayTasks:
         if wanted > most:
             raise UsageError(f"{flag}: {wanted} wanted, but no machine has more than {most:.0f}")
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         ray.shutdown()
 
     def launch(self, folders: Sequence[Path]) -> list[RayTask]:
@@ -94,7 +94,7 @@ class RayTasks:
             max_retries=0,
             max_calls=1,
         )(worker.attempt)
-        cache = worker.compilation_cache_in_use()
+        cache = compilation_cache.in_use()
         return [
             RayTask(task.remote(str(folder.resolve()), self._options.cores, cache))
             for folder in folders

@@ -10,7 +10,7 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError, UncompletedJobError
 from submitit.helpers import Checkpointable
 
-from experiments import worker
+from experiments import compilation_cache, worker
 from experiments.launchers.work import Lost, Options
 from lstm_attn.errors import UsageError, unknown_name
 
@@ -91,11 +91,11 @@ class SlurmJobs:
         self._executor = executor
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         pass
 
     def launch(self, folders: Sequence[Path]) -> list[SlurmJob]:
-        cache = worker.compilation_cache_in_use()
+        cache = compilation_cache.in_use()
         try:
             with self._executor.batch():
                 jobs = [

@@ -79,6 +79,8 @@ def length_generalisation(
         task.of_length(length)  # raises where the task can't be posed
     stacked = params if trials is not None else jax.tree.map(lambda leaf: leaf[None], params)
     layout = lay_out(1 if trials is None else trials)
+    # Training may have left them on other devices than these.
+    stacked = jax.device_put(stacked, layout.by_trial)
     rooms = share_rooms(lengths, most_padding)
     measured: dict[int, dict[str, np.ndarray]] = {}
     for room, fitting in rooms.items():

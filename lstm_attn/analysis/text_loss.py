@@ -1,4 +1,4 @@
-"""Bits a byte of held-out text, with an interval over its blocks."""
+"""The loss of every token of held-out text, and bits a byte of its blocks."""
 
 import jax
 import jax.numpy as jnp
@@ -6,20 +6,11 @@ import numpy as np
 import optax
 from jax import Array
 
-from lstm_attn.analysis.means import Interval, mean_interval
 from lstm_attn.analysis.text_memory import LOG_2, bits_per_byte, token_losses
-from lstm_attn.models import Model, Params
-from lstm_attn.ops.cache import KeyValueCache
+from lstm_attn.models import Model, Params, carries
 from lstm_attn.text import Part
 
 BLOCKS = 20
-
-
-def carries(model: Model, length: int) -> bool:
-    """Whether what the model remembers is of one size, so that it can go on for ever."""
-    state = jax.eval_shape(lambda: model.initial_state(1, length))
-    nodes = jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, KeyValueCache))
-    return not any(isinstance(part, KeyValueCache) for part in nodes)
 
 
 def part_losses(
@@ -69,16 +60,15 @@ def _streamed(model: Model, params: Params, tokens: np.ndarray, length: int) -> 
     return np.concatenate(losses)
 
 
-def block_interval(losses: np.ndarray, part: Part, blocks: int = BLOCKS) -> Interval:
-    """Bits a byte of a part, with Student's interval over equally long blocks of it.
+def block_bits(losses: np.ndarray, part: Part, blocks: int = BLOCKS) -> np.ndarray:
+    """Bits a byte of equally long blocks of a part, in their order: [blocks].
 
-    Blocks are pieces of one text and taken as independent; neighbours resemble each other, so the
-    interval says how the figure would move with other text of the kind, not with another author.
+    Student's interval over them takes them as independent; neighbours resemble each other, so it
+    says how the figure would move with other text of the kind, not with another author. Of two
+    models on the same blocks, the interval of the differences says more than that of each.
 
     Args:
-      losses: of its tokens, in bits [n - 1].
+      losses: of the part's tokens, in bits [n - 1].
     """
     of_blocks = [block.mean() for block in np.array_split(losses, min(blocks, len(losses)))]
-    return mean_interval(
-        bits_per_byte(np.array(of_blocks), len(part.tokens), part.bytes, part.unknown_bytes)
-    )
+    return bits_per_byte(np.array(of_blocks), len(part.tokens), part.bytes, part.unknown_bytes)

@@ -9,6 +9,7 @@ from jax import Array
 
 from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.models import Model, Params
+from lstm_attn.text import token_counts
 
 LOG_2 = float(np.log(2))
 
@@ -71,12 +72,14 @@ def losses_by_context(
 
 def repeated_passages(
     tokens: np.ndarray, passage: int, distance: int, count: int, size: int, seed: int
-) -> np.ndarray:
-    """Texts in which a random passage comes twice: ids [count, distance + passage].
+) -> tuple[np.ndarray, np.ndarray]:
+    """Texts in which a random passage p comes twice, and texts that differ from them in one thing,
+    another random passage q in the place of the first: ids [count, distance + passage] each.
 
-        p_1 ... p_P   text   p_1 ... p_P        the second begins `distance` after the first
+        p_1 ... p_P   text   p_1 ... p_P
+        q_1 ... q_P   text   p_1 ... p_P        the last begins `distance` after the first
 
-    The passage's tokens are drawn one by one from those of the text, as often as they are there, so
+    Passages' tokens are drawn one by one from those of the text, as often as they are there, so
     nothing but the first occurrence tells what the second will be. Between them stands text.
 
     Args:
@@ -89,33 +92,35 @@ def repeated_passages(
     Raises:
       UsageError: a distance that is too short, or too few tokens, on one line.
 
-    Source: the induction test of Olsson et al. 2022, with text in between.
+    Source: the induction test of Olsson et al. 2022; the text in between and the control are ours.
     """
     if distance < passage:
         raise UsageError(f"induction: distance expected at least passage={passage}, got {distance}")
     rng = np.random.default_rng(seed)
-    counts = np.bincount(tokens, minlength=size)
-    passages = rng.choice(size, (count, passage), p=counts / counts.sum())
+    counts = token_counts(tokens, size)
+    repeated, others = rng.choice(size, (2, count, passage), p=counts / counts.sum())
     between = distance - passage
     if between > len(tokens):
         raise UsageError(f"induction: expected at least {between} tokens, got {len(tokens)}")
     starts = rng.integers(0, len(tokens) - between + 1, count)
     middle = np.stack([tokens[start : start + between] for start in starts])
-    return np.concatenate([passages, middle, passages], axis=1)
+    again, control = (
+        np.concatenate([first, middle, repeated], axis=1) for first in (repeated, others)
+    )
+    return again, control
 
 
-def induction(
+def passage_losses(
     model: Model, params: Params, texts: np.ndarray, passage: int, batch_size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean loss of the passage's tokens at its first and second occurrence, in bits: [W] each.
+) -> np.ndarray:
+    """Mean loss of the tokens of the passage at the end of each text, in bits: [W].
 
     A passage's first token is left out: nothing before it says that the passage begins.
 
     Args:
       texts: of `repeated_passages`.
     """
-    losses = token_losses(model, params, texts, batch_size)
-    return losses[:, : passage - 1].mean(axis=1), losses[:, -(passage - 1) :].mean(axis=1)
+    return token_losses(model, params, texts, batch_size)[:, -(passage - 1) :].mean(axis=1)
 
 
 def bits_per_byte(

@@ -1,6 +1,7 @@
 """Run folders in; tables, figures and one HTML page out. No JAX."""
 
 from lstm_attn.report import differences, tables
+from lstm_attn.report.escaping import harmless
 from lstm_attn.report.figures import (
     learning_curves,
     recall_by_position,
@@ -8,12 +9,14 @@ from lstm_attn.report.figures import (
     steps_to_solve,
 )
 from lstm_attn.report.page import labels, write, write_several
-from lstm_attn.report.reading import Run, in_grid_order, read
+from lstm_attn.report.reading import Run, checked_results, in_grid_order, read
 from lstm_attn.report.tables import horizon, markdown_table, verdict
 
 __all__ = [
     "Run",
+    "checked_results",
     "differences",
+    "harmless",
     "horizon",
     "in_grid_order",
     "labels",

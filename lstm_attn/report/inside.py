@@ -53,6 +53,7 @@ def _section(title: str, name: str, cells: Sequence[Cell], edges: Sequence[float
     for cell in cells:
         for layer in cell["gates"]:
             whose = figures.whose(cell, layer["layer"])
+            sample = {gate: figures.from_percent(rows) for gate, rows in layer["sample"].items()}
             pictures += [
                 Picture(
                     f"time-scales-{cell['cell']}-{_slug(layer)}",
@@ -62,17 +63,18 @@ def _section(title: str, name: str, cells: Sequence[Cell], edges: Sequence[float
                 Picture(
                     f"gates-{cell['cell']}-{_slug(layer)}",
                     f"gates over time of {whose}, {title}",
-                    figures.gates(layer, f"{whose}, {title}"),
+                    figures.gates(sample, f"{whose}, {title}"),
                 ),
             ]
         for layer in cell["attention"]:
             for number, head in enumerate(layer["heads"], 1):
                 whose = f"{figures.whose(cell, layer['layer'])}, head {number}"
+                weights = figures.from_percent(head["map"])
                 pictures.append(
                     Picture(
                         f"attention-{cell['cell']}-{_slug(layer)}-{number}",
                         f"attention map of {whose}, {title}",
-                        figures.attention_map(head, f"{whose}, {title}"),
+                        figures.attention_map(weights, f"{whose}, {title}"),
                     )
                 )
     text = TEXT.format(

@@ -68,9 +68,12 @@ def time_scales(layer: Mapping[str, Any], edges: Sequence[float], model: str, ti
     return panel(title, draw)
 
 
-def gates(layer: Mapping[str, Any], title: str) -> Figure:
-    """The gates of one sequence, unit by time, one block a gate; slow units at the top of each."""
-    blocks = {name: from_percent(rows) for name, rows in layer["sample"].items()}
+def gates(blocks: Mapping[str, np.ndarray], title: str) -> Figure:
+    """The gates of one sequence, unit by time, one block a gate.
+
+    Args:
+      blocks: name -> activations [H, T] from 0 to 1, the fastest unit first; it is drawn lowest.
+    """
 
     def draw(axes: Axes) -> None:
         units, steps = next(iter(blocks.values())).shape
@@ -94,9 +97,8 @@ def gates(layer: Mapping[str, Any], title: str) -> Figure:
     return panel(title, draw)
 
 
-def attention_map(head: Mapping[str, Any], title: str) -> Figure:
-    """The weights of one head on one sequence, query by key."""
-    weights = from_percent(head["map"])
+def attention_map(weights: np.ndarray, title: str) -> Figure:
+    """The weights of one head on one sequence, [T, T], query by key."""
 
     def draw(axes: Axes) -> None:
         steps = len(weights)

@@ -9,118 +9,227 @@ from matplotlib.figure import Figure
 
 from lstm_attn.report.colors import colors_of
 from lstm_attn.report.panel import REFERENCE_COLOR, panel, panels
-from lstm_attn.report.section import Picture, Section, Table
+from lstm_attn.report.section import Picture, Quote, Section, Table
 
-LOSS = "loss in bits a token"
+LOSS = "loss, bits a token"
+NONE = "–"
 
 
 def sections(found: Mapping[str, Any]) -> list[Section]:
-    """Bits a byte of all models, and what each makes of its context."""
+    """Bits a byte of all models, what each makes of its context, and what each writes."""
     models = found["models"]
     colors = colors_of(model["model"] for model in models)
+    pictures = [
+        Picture(
+            "text-training",
+            "Loss of the validation part against the training step",
+            panel("Training", lambda axes: _curves(axes, models, colors)),
+        ),
+        Picture(
+            "text-by-context",
+            "Loss against the length of the context, all models",
+            panel("Context", lambda axes: _contexts(axes, models, found["length"], colors)),
+        ),
+    ]
+    families = [
+        Picture(
+            f"text-memory-{model['model']}",
+            f"Memory on text of {model['model']}: loss by position and context, induction",
+            memory_figure(model, found, colors[model["model"]]),
+        )
+        for model in models
+    ]
+    return [
+        Section(
+            f"Language models: {found['source']}", _text(found), pictures, [bits_table(models)]
+        ),
+        Section(
+            "How far back they look, on text",
+            _memory_text(found),
+            families,
+            [context_table(models), induction_table(models)],
+        ),
+        *(
+            Section(
+                f"Written by {model['model']}",
+                "After three places of the test part (grey), by its first trial at temperature .7.",
+                quotes=[
+                    Quote(sample["prompt"]["text"], sample["text"]) for sample in model["samples"]
+                ],
+            )
+            for model in models
+        ),
+    ]
+
+
+def bits_table(models: Sequence[Mapping[str, Any]]) -> Table:
+    """One row a model, with its difference from the first one, block by block."""
+    rows = []
+    for model in models:
+        bits = model["bits_per_byte"]
+        apart = model["minus_first"]
+        rows.append(
+            [
+                model["model"],
+                f"{model['parameters']:,}",
+                f"{_number(bits['mean']):.3f}",
+                _interval(bits, ".3f"),
+                NONE if apart is None else f"{_number(apart['mean']):+.3f}",
+                NONE if apart is None else _interval(apart, "+.3f"),
+                f"{model['seconds']:.0f}",
+            ]
+        )
+    minus = f"minus {models[0]['model']}"
+    headings = [
+        "model", "parameters", "bits a byte", "95 % interval", minus, "95 % interval", "seconds"
+    ]  # fmt: skip
+    return Table(headings, rows)
+
+
+def context_table(models: Sequence[Mapping[str, Any]]) -> Table:
+    """Loss of the same tokens given more and more context, and how far it falls."""
+    contexts = [point["context"] for point in models[0]["by_context"]]
     rows = [
         [
             model["model"],
-            f"{model['parameters']:,}",
-            f"{model['bits_per_byte']['mean']:.3f}",
-            f"{model['bits_per_byte']['low']:.3f} to {model['bits_per_byte']['high']:.3f}",
-            *(_cell(point) for point in model["by_context"]),
-            f"{model['seconds']:.0f}",
+            f"{_number(model['by_context'][0]['mean']):.3f}",
+            *(
+                f"{-_number(point['fall']['mean']):+.3f}\n"
+                f"{_interval(_turned(point['fall']), '+.3f')}"
+                for point in model["by_context"][1:]
+            ),
         ]
         for model in models
     ]
-    contexts = [f"context {point['context']}" for point in models[0]["by_context"]]
-    headings = ["model", "parameters", "bits a byte", "95 % interval", *contexts, "seconds"]
-    text = (
-        f"Held-out text of {found['source']}: {found['vocabulary']} different {found['level']} "
-        f"tokens, segments of {found['length']}, {found['tokens_a_step']:,} tokens a step. Bits a "
-        "byte are those of the whole test part, their interval is over blocks of it; models with a "
-        f"carry read it through, others see at most {found['length']} tokens back. By context: "
-        "bits a token of the same tokens, given only so many before them."
-    )
-    several = Picture(
-        "text-by-context",
-        "Loss against context, all models",
-        panel("Loss against context", lambda axes: _context_lines(axes, models, colors)),
-    )
-    of_each = [
-        Picture(
-            f"text-memory-{model['model']}",
-            f"Memory on text: {model['model']}",
-            memory_of(model, found, colors[model["model"]]),
-        )
+    return Table(["loss, bits a token", f"context {contexts[0]}", *map(str, contexts[1:])], rows)
+
+
+def induction_table(models: Sequence[Mapping[str, Any]]) -> Table:
+    """By how many bits a token a passage that stood before is likelier, by distance."""
+    rows = [
+        [
+            model["model"],
+            *(
+                f"{_number(point['mean']):+.3f}\n{_interval(point, '+.3f')}"
+                for point in model["induction"]
+            ),
+        ]
         for model in models
     ]
-    samples = [Section(f"Written by {model['model']}", model["sample"]) for model in models]
-    title = f"Language models: {found['source']}"
-    return [Section(title, text, [several, *of_each], [Table(headings, rows)]), *samples]
+    distances = [str(point["distance"]) for point in models[0]["induction"]]
+    return Table(["fall at the second occurrence, by distance", *distances], rows)
 
 
-def memory_of(model: Mapping[str, Any], found: Mapping[str, Any], color: str) -> Figure:
-    """Loss by position and by context, and how far it falls for a passage that comes again."""
+def memory_figure(model: Mapping[str, Any], found: Mapping[str, Any], color: str) -> Figure:
+    """Loss by position, how far it falls with context, and for a passage that stood before."""
 
-    def by_position(axes: Axes) -> None:
+    def position(axes: Axes) -> None:
         points = model["by_position"]
         middles = [np.sqrt(point["first"] * point["last"]) for point in points]
-        _points(axes, middles, points, color, "in a window without memory before it")
-        _baseline(axes, found)
-        axes.set(xlabel="position in the window, tokens", ylabel=LOSS)
+        _points(axes, middles, points, color)
+        axes.axhline(found["baseline_bits"], color=REFERENCE_COLOR, linewidth=1, linestyle="--")
+        axes.set(xlabel="position in a window that begins without memory, tokens", ylabel=LOSS)
 
-    def by_context(axes: Axes) -> None:
+    def context(axes: Axes) -> None:
         points = model["by_context"]
-        _points(axes, [p["context"] for p in points], points, color, "")
-        _baseline(axes, found)
-        axes.set(xlabel="context, tokens", ylabel=LOSS)
+        falls = [point["fall"] for point in points]
+        _points(axes, [point["context"] for point in points], falls, color)
+        _zero(axes)
+        axes.set(xlabel="context, tokens", ylabel="fall, bits a token")
 
     def induction(axes: Axes) -> None:
         points = model["induction"]
-        _points(axes, [p["distance"] for p in points], points, color, "")
-        axes.axhline(0, color=REFERENCE_COLOR, linewidth=1, linestyle="--")
+        _points(axes, [point["distance"] for point in points], points, color)
+        _zero(axes)
         axes.set(
-            xlabel=f"distance of the second passage of {found['passage']}, tokens",
-            ylabel="bits a token by which loss falls",
+            xlabel=f"distance to the same {found['passage']} tokens before, tokens",
+            ylabel="fall, bits a token",
         )
 
+    name = model["model"]
     return panels(
         [
-            (f"{model['model']}: position", by_position),
-            ("context", by_context),
-            ("a passage again", induction),
+            (f"{name}: loss by position", position),
+            (f"{name}: fall of the loss with context", context),
+            (f"{name}: fall for a passage that stood before", induction),
         ]
     )
 
 
+def _text(found: Mapping[str, Any]) -> str:
+    return (
+        f"{found['source']}, {found['vocabulary']} different {found['level']} tokens, segments of "
+        f"{found['length']}, {found['tokens_a_step']:,} tokens a step for every model. Bits a byte "
+        "are those of the whole test part, their interval is over blocks of it; differences are "
+        "taken block by block, so that hard and easy text cancel out. Models with a carry read the "
+        f"part through; others see at most {found['length']} tokens back. Curves: validation part."
+    )
+
+
+def _memory_text(found: Mapping[str, Any]) -> str:
+    return (
+        "Position: loss of tokens so far into a window, nothing before it; dashed, by frequencies "
+        "alone. Context: how far the loss of the same tokens falls below that with the shortest "
+        f"context. A passage again: {found['passage']} random tokens at the end of a text, and how "
+        "far their loss falls if they stood that far before, beside the same text with others "
+        f"there. Trained on segments of {found['length']}: positions and distances beyond them are "
+        "new to a model without a carry."
+    )
+
+
+def _curves(axes: Axes, models: Sequence[Mapping[str, Any]], colors: Mapping[str, str]) -> None:
+    for model in models:
+        steps = [point["step"] for point in model["curve"]]
+        bits = [_number(point["bits"]) for point in model["curve"]]
+        axes.plot(steps, bits, color=colors[model["model"]], label=model["model"])
+    axes.set(xlabel="step", ylabel="validation " + LOSS)
+
+
+def _contexts(
+    axes: Axes, models: Sequence[Mapping[str, Any]], length: int, colors: Mapping[str, str]
+) -> None:
+    for model in models:
+        points = model["by_context"]
+        contexts = [point["context"] for point in points]
+        losses = [_number(point["mean"]) for point in points]
+        color = colors[model["model"]]
+        axes.plot(contexts, losses, "o-", color=color, markersize=4, label=model["model"])
+    axes.axvline(length, color=REFERENCE_COLOR, linewidth=1, linestyle="--")
+    _in_powers_of_two(axes)
+    axes.set(xlabel="context, tokens (dashed: a segment of training)", ylabel=LOSS)
+
+
 def _points(
-    axes: Axes, x: Sequence[float], points: Sequence[Mapping[str, Any]], color: str, label: str
+    axes: Axes, x: Sequence[float], points: Sequence[Mapping[str, Any]], color: str
 ) -> None:
     low, mean, high = (
         np.array([_number(point[key]) for point in points]) for key in ("low", "mean", "high")
     )
     ends = np.nan_to_num(np.maximum([mean - low, high - mean], 0))
     axes.errorbar(
-        x, mean, ends, color=color, label=label or None,
+        x, mean, ends, color=color,
         marker="o", markersize=4, linewidth=1.5, elinewidth=1, capsize=2,
     )  # fmt: skip
+    _in_powers_of_two(axes)
+
+
+def _in_powers_of_two(axes: Axes) -> None:
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
-def _context_lines(
-    axes: Axes, models: Sequence[Mapping[str, Any]], colors: Mapping[str, str]
-) -> None:
-    for model in models:
-        points = model["by_context"]
-        contexts = [point["context"] for point in points]
-        _points(axes, contexts, points, colors[model["model"]], model["model"])
-    axes.set(xlabel="context, tokens", ylabel=LOSS)
+def _zero(axes: Axes) -> None:
+    axes.axhline(0, color=REFERENCE_COLOR, linewidth=1, linestyle="--")
 
 
-def _baseline(axes: Axes, found: Mapping[str, Any]) -> None:
-    axes.axhline(found["baseline_bits"], color=REFERENCE_COLOR, linewidth=1, linestyle="--")
+def _interval(ends: Mapping[str, Any], form: str) -> str:
+    low, high = _number(ends["low"]), _number(ends["high"])
+    return f"{low:{form}} to {high:{form}}" if np.isfinite(low + high) else NONE
 
 
-def _cell(point: Mapping[str, Any]) -> str:
-    return f"{point['mean']:.3f}"
+def _turned(fall: Mapping[str, Any]) -> dict[str, float]:
+    """The ends of a fall's interval as those of a rise."""
+    return {"low": -_number(fall["high"]), "high": -_number(fall["low"])}
 
 
 def _number(value: float | None) -> float:

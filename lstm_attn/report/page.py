@@ -15,6 +15,7 @@ from lstm_attn.flat import flatten
 from lstm_attn.history import History
 from lstm_attn.report import comparison, figures, studies, tables
 from lstm_attn.report.colors import colors_of
+from lstm_attn.report.escaping import harmless
 from lstm_attn.report.reading import Run, read
 from lstm_attn.report.section import Picture, Section
 
@@ -89,7 +90,7 @@ def _part(run: Run, name: str, folder: Path | None) -> dict[str, Any]:
         "rates": _by_task(records, "solve-rate", figures.solve_rates),
         "recall": _by_cell(recalled, "recall", run.histories, figures.recall_by_position),
         "steps": _by_task(records, "steps-to-solve", figures.steps_to_solve),
-        "times": _of_profile(run.folder.times),
+        "times": _of_profile(harmless(run.folder.times)),
     }
     return {
         "name": name,
@@ -160,6 +161,7 @@ def _drawn_section(section: Section, folder: Path | None) -> dict[str, Any]:
         "text": section.text,
         "pictures": [_drawn(picture, folder) for picture in section.pictures],
         "tables": section.tables,
+        "quotes": section.quotes,
     }
 
 

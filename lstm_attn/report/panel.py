@@ -56,12 +56,12 @@ def panel(
 
 
 def panels(parts: Sequence[tuple[str, Callable[[Axes], None]]]) -> Figure:
-    """A figure of several sets of axes side by side: the title of each, and what draws on it."""
+    """A figure of several sets of axes, one below the other: each one's title, and what draws."""
     with rc_context(STYLE):
-        inches = (3.4 * len(parts), 2.9)
+        inches = (SIZE_INCHES[0], 2.4 * len(parts))
         figure = Panel(figsize=inches, dpi=DPI, layout="constrained")
         for axes, (title, draw) in zip(
-            np.ravel(figure.subplots(1, len(parts))), parts, strict=True
+            np.ravel(figure.subplots(len(parts), 1)), parts, strict=True
         ):
             draw(axes)
             axes.set_title(title, parse_math=False)

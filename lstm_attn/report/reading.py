@@ -9,6 +9,7 @@ import numpy as np
 
 from lstm_attn.errors import UsageError
 from lstm_attn.history import History, stack
+from lstm_attn.report.escaping import harmless
 from lstm_attn.runs import CONFIG, METRICS, RESULTS, RunFolder
 
 NUMBER = int | float
@@ -33,7 +34,8 @@ TRIAL_FIELDS: dict[str, Any] = {
 
 class Run(NamedTuple):
     """records: of all finished cells, checked, as they ended. grid: those of a grid, in its order,
-    none of another study. histories: cell -> history, of the grid's."""
+    none of another study. histories: cell -> history, of the grid's. All can be shown as it is:
+    `harmless`."""
 
     folder: RunFolder
     config: dict[str, Any]
@@ -61,14 +63,15 @@ def read(path: str | os.PathLike) -> Run:
                 f"{folder.path / name}: expected an object, got {type(value).__name__}"
             )
     records = checked_results(folder)
-    grid = in_grid_order(folder) if is_grid(folder) else []
+    grid = _in_grid_order(folder) if is_grid(folder) else []
+    histories = {harmless(record["cell"]): _history(folder, record) for record in grid}
     return Run(
         folder,
-        config,
-        environment,
-        records,
-        grid,
-        {record["cell"]: _history(folder, record) for record in grid},
+        harmless(config),
+        harmless(environment),
+        harmless(records),
+        harmless(grid),
+        histories,
     )
 
 
@@ -99,7 +102,12 @@ def is_grid(folder: RunFolder) -> bool:
 
 
 def in_grid_order(folder: RunFolder) -> list[dict[str, Any]]:
-    """The run's records in the order of its config, whatever order they were finished in."""
+    """The run's records in the order of its config, whatever order they were finished in; they
+    can be shown as they are."""
+    return harmless(_in_grid_order(folder))
+
+
+def _in_grid_order(folder: RunFolder) -> list[dict[str, Any]]:
     config = folder.config
     axes = {
         "task": config["task"]["names"],

@@ -21,6 +21,13 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[str]]
 
 
+class Quote(NamedTuple):
+    """text: what a model wrote, line by line; prompt: what it was given before."""
+
+    prompt: str
+    text: str
+
+
 class Section(NamedTuple):
     """One part of the page.
 
@@ -31,3 +38,4 @@ class Section(NamedTuple):
     text: str
     pictures: Sequence[Picture] = ()
     tables: Sequence[Table] = ()
+    quotes: Sequence[Quote] = ()

@@ -13,6 +13,7 @@ from lstm_attn.report import (
     length_generalisation,
     memory_horizon,
 )
+from lstm_attn.report.escaping import harmless
 from lstm_attn.report.section import Section
 from lstm_attn.runs import RunFolder
 
@@ -38,7 +39,7 @@ def sections(folder: RunFolder) -> list[Section]:
     """
     drawn: list[Section] = []
     for name, draw in STUDIES.items():
-        found = folder.study(name)
+        found = harmless(folder.study(name))
         if found is not None:
             try:
                 drawn += draw(found)

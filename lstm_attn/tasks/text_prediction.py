@@ -9,8 +9,8 @@ import optax
 from jax import Array
 
 from lstm_attn.errors import UsageError, check_whole
-from lstm_attn.tasks.base import Batch
-from lstm_attn.text import Text
+from lstm_attn.tasks.base import NO_CRITERION, Batch
+from lstm_attn.text import Text, token_counts
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class TextPrediction:
     text: Text
     length: int
     name: str = dataclasses.field(default="text", init=False)
-    criterion: str = dataclasses.field(default="none", init=False)
+    criterion: str = dataclasses.field(default=NO_CRITERION, init=False)
     input_features: None = dataclasses.field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -62,17 +62,21 @@ class TextPrediction:
 
     @functools.cached_property
     def _log_frequencies(self) -> np.ndarray:
-        counts = np.bincount(self.text.parts["train"].tokens, minlength=self.output_features) + 1
+        counts = self._counts("train") + 1
         return np.log(counts / counts.sum())
 
     @functools.cached_property
     def baseline(self) -> float:
-        return float(-self._log_frequencies[self.text.parts["validation"].tokens].mean())
+        held_out = self._counts("validation")
+        return float(-self._log_frequencies @ held_out / held_out.sum())
 
     @functools.cached_property
     def accuracy_without_memory(self) -> float:
-        likeliest = self._log_frequencies.argmax()
-        return float((self.text.parts["validation"].tokens == likeliest).mean())
+        held_out = self._counts("validation")
+        return float(held_out[self._log_frequencies.argmax()] / held_out.sum())
+
+    def _counts(self, part: str) -> np.ndarray:
+        return token_counts(self.text.parts[part].tokens, self.output_features)
 
     def of_length(self, length: int) -> "TextPrediction":
         return dataclasses.replace(self, length=length)

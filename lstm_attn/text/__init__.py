@@ -1,6 +1,7 @@
 """Text as token ids: where it comes from, what the ids mean, and its three parts. numpy only."""
 
-from lstm_attn.text.parts import DESCRIPTION, PARTS, Part, Text, load, prepare
+from lstm_attn.text.counting import token_counts
+from lstm_attn.text.parts import DESCRIPTION, PARTS, Part, Text, check, check_intact, load, prepare
 from lstm_attn.text.source import Source
 from lstm_attn.text.vocabulary import LEVELS, Vocabulary, encode_known
 
@@ -12,7 +13,10 @@ __all__ = [
     "Source",
     "Text",
     "Vocabulary",
+    "check",
+    "check_intact",
     "encode_known",
     "load",
     "prepare",
+    "token_counts",
 ]

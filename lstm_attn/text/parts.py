@@ -1,14 +1,15 @@
 """A text cut by position into training, validation and test, as token ids in files."""
 
+import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lstm_attn.errors import UsageError, unknown_name
+from lstm_attn.files import force, write_whole, writing
 from lstm_attn.text.source import Source
 from lstm_attn.text.vocabulary import LEVELS, BytePairs, Bytes, Characters, Vocabulary, from_json
 
@@ -16,15 +17,18 @@ PARTS = ("train", "validation", "test")
 DESCRIPTION = "text.json"
 # Byte pairs are counted in this much of the training part at most.
 LEARNED_FROM = 16_000_000
+# Bytes; more of them would say no more of a model, and take hours to go through.
+MOST_HELD_OUT = 5_000_000
 
 
 class Part(NamedTuple):
     """tokens: ids, a memory map [n]. bytes: of text that they stand for. unknown_bytes: those of
-    characters that the vocabulary does not have."""
+    characters that the vocabulary does not have. sha256: of the file of ids, in hexadecimal."""
 
     tokens: np.ndarray
     bytes: int
     unknown_bytes: int
+    sha256: str = ""
 
 
 class Text(NamedTuple):
@@ -35,15 +39,40 @@ class Text(NamedTuple):
     source: str
 
 
+def check(source: Source, level: str, *, held_out: float, longer_than: Mapping[str, int]) -> None:
+    """Goes through a text as `prepare` would, and writes nothing.
+
+    Args:
+      longer_than: of each part, how many tokens are too few.
+
+    Raises:
+      UsageError: what `prepare` would raise, or a part that is too short. Of "bpe" parts alone that
+        are too short in bytes are found, since its tokens are not known yet.
+    """
+    cuts = _cuts(source, held_out)
+    for name, start, end in zip(PARTS, cuts, cuts[1:], strict=False):
+        if level == "byte":
+            count = sum(len(piece.data) for piece in source.bytes_between(start, end))
+        else:
+            count = sum(map(len, source.text_between(start, end)))
+        count = end - start if level == "bpe" else count
+        if count <= longer_than[name]:
+            raise UsageError(
+                f"text {source.name}: its {name} part has {count:,} tokens, expected more than "
+                f"{longer_than[name]:,}; a longer text, larger data.held_out, or shorter length "
+                "or fewer training.evaluation_sequences"
+            )
+
+
 def prepare(
     folder: Path, source: Source, level: str, *, vocabulary_size: int, held_out: float
 ) -> Text:
     """Writes the parts of a text as token ids into a folder, and opens them.
 
-    The last `held_out` of the bytes are the test part, as many before them validation, the rest is
-    training; each part begins with a line, where there is one. The vocabulary is that of the
-    training part. Text goes through block by block, so a file may be larger than memory; the run
-    keeps its ids whatever becomes of the file.
+    The last `held_out` of the bytes, at most MOST_HELD_OUT, are the test part, as many before them
+    validation, the rest is training; each part begins with a line, where there is one. The
+    vocabulary is that of the training part. Text goes through block by block, so a file may be
+    larger than memory; the run keeps its ids whatever becomes of the file.
 
     Args:
       level: one of LEVELS.
@@ -58,55 +87,70 @@ def prepare(
     cuts = _cuts(source, held_out)
     vocabulary = _vocabulary(source, level, vocabulary_size, cuts[1])
     dtype = np.min_scalar_type(vocabulary.size - 1)
-    folder.mkdir(parents=True, exist_ok=True)
     described = {}
-    for name, start, end in zip(PARTS, cuts, cuts[1:], strict=False):
-        encoded = _encoded(source, vocabulary, start, end)
-        counts = _write(folder / f"{name}.tokens", encoded, dtype)
-        described[name] = {"bytes": end - start, **counts}
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, start, end in zip(PARTS, cuts, cuts[1:], strict=False):
+            encoded = _encoded(source, vocabulary, start, end)
+            noted = _write(folder / f"{name}.tokens", encoded, dtype)
+            described[name] = {"bytes": end - start, **noted}
     description = {
         "source": source.name,
-        "dtype": dtype.name,
         "vocabulary": vocabulary.to_json(),
         "parts": described,
     }
-    partial = folder / f"{DESCRIPTION}.partial"
-    partial.write_text(json.dumps(description, ensure_ascii=False) + "\n")
-    os.replace(partial, folder / DESCRIPTION)
+    # Last: what it describes is on disk.
+    write_whole(folder / DESCRIPTION, (json.dumps(description) + "\n").encode())
     return load(folder)
 
 
 def load(folder: Path) -> Text:
-    """The text that `prepare` wrote.
+    """The text that `prepare` wrote; its ids are read when they are asked for.
 
     Raises:
-      UsageError: a folder that holds none, or whose files are not as long as it says.
+      UsageError: a folder that holds none, or another one than it says, on one line.
     """
     try:
         description = json.loads((folder / DESCRIPTION).read_text())
-        parts = {
-            name: Part(
-                np.memmap(
-                    folder / f"{name}.tokens",
-                    np.dtype(description["dtype"]),
-                    mode="r",
-                    shape=(counts["tokens"],),
-                ),
-                counts["bytes"],
-                counts["unknown_bytes"],
+        vocabulary = from_json(description["vocabulary"])
+        dtype = np.min_scalar_type(vocabulary.size - 1)
+        parts = {}
+        for name in PARTS:
+            noted = description["parts"][name]
+            tokens = _mapped(folder / f"{name}.tokens", dtype, int(noted["tokens"]))
+            parts[name] = Part(
+                tokens, int(noted["bytes"]), int(noted["unknown_bytes"]), str(noted["sha256"])
             )
-            for name, counts in description["parts"].items()
-        }
-    except (OSError, ValueError) as error:
-        raise UsageError(f"text in {folder} can't be read: {error}") from error
-    return Text(from_json(description["vocabulary"]), parts, description["source"])
+        return Text(vocabulary, parts, str(description["source"]))
+    except UsageError:
+        raise
+    except Exception as error:  # tokenizers has no narrower one for a tokenizer that it can't read
+        reason = f"{type(error).__name__}: {error}"
+        raise UsageError(f"text in {folder} can't be read: {reason}") from error
+
+
+def _mapped(path: Path, dtype: np.dtype, count: int) -> np.ndarray:
+    size, expected = path.stat().st_size, count * dtype.itemsize
+    if size != expected:
+        raise UsageError(f"{path} is damaged: expected {expected:,} bytes, found {size:,}")
+    return np.memmap(path, dtype, mode="r", shape=(count,))
+
+
+def check_intact(folder: Path, found: Text) -> None:
+    """Raises UsageError unless the ids are those that were written; reads all of them."""
+    for name, part in found.parts.items():
+        path = folder / f"{name}.tokens"
+        with open(path, "rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != part.sha256:
+                raise UsageError(f"{path} is damaged: its ids are not those that were written")
 
 
 def _cuts(source: Source, held_out: float) -> tuple[int, int, int, int]:
     if not 0 < held_out < 0.5:
         raise UsageError(f"data.held_out: expected a share between 0 and 1/2, got {held_out}")
-    validation = source.cut_near(int(source.size * (1 - 2 * held_out)))
-    test = source.cut_near(max(int(source.size * (1 - held_out)), validation))
+    held = min(source.size * held_out, MOST_HELD_OUT)
+    validation = source.cut_near(int(source.size - 2 * held))
+    test = source.cut_near(max(int(source.size - held), validation))
     if not 0 < validation < test < source.size:
         raise UsageError(
             f"text {source.name}: {source.size} bytes are too few to cut off twice {held_out:.0%}"
@@ -132,14 +176,17 @@ def _encoded(
 
 def _write(
     path: Path, encoded: Iterable[tuple[np.ndarray, int]], dtype: np.dtype
-) -> dict[str, int]:
-    tokens = unknown_bytes = 0
+) -> dict[str, Any]:
+    tokens, unknown_bytes, digest = 0, 0, hashlib.sha256()
     with open(path, "wb") as file:
         for ids, unknown in encoded:
-            file.write(ids.astype(dtype).tobytes())
+            data = ids.astype(dtype).tobytes()
+            file.write(data)
+            digest.update(data)
             tokens += len(ids)
             unknown_bytes += unknown
-    return {"tokens": tokens, "unknown_bytes": unknown_bytes}
+    force(path)
+    return {"tokens": tokens, "unknown_bytes": unknown_bytes, "sha256": digest.hexdigest()}
 
 
 def _vocabulary(source: Source, level: str, size: int, end: int) -> Vocabulary:

@@ -1,6 +1,7 @@
 """Text to token ids and back: bytes, characters, or pairs of bytes merged by their frequency."""
 
 import json
+import sys
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -47,14 +48,17 @@ class Characters:
 
     def __init__(self, characters: Iterable[str]) -> None:
         self.characters = UNKNOWN + "".join(sorted(set(characters) - {UNKNOWN}))
-        self._ids = {character: number for number, character in enumerate(self.characters)}
+        # By code point, so that a block of text is one look-up.
+        self._ids = np.zeros(sys.maxunicode + 1, np.int32)
+        self._ids[[ord(character) for character in self.characters]] = np.arange(self.size)
 
     @property
     def size(self) -> int:
         return len(self.characters)
 
     def encode(self, text: str) -> np.ndarray:
-        return np.array([self._ids.get(character, 0) for character in text], np.int32)
+        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+        return self._ids[points]
 
     def decode(self, ids: np.ndarray) -> bytes:
         return "".join(self.characters[number] for number in np.asarray(ids)).encode()
@@ -118,8 +122,12 @@ def encode_known(vocabulary: Vocabulary, text: str) -> np.ndarray:
     """The ids of a text all of whose characters the vocabulary has.
 
     Raises:
-      UsageError: a text with others, naming the first of them.
+      UsageError: a text with others, naming the first of them, or one that is no Unicode.
     """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # bytes of a command line that are not UTF-8
+        raise UsageError(f"prompt: expected UTF-8, got {text!r}") from error
     if isinstance(vocabulary, Characters):
         known = set(vocabulary.characters[1:])
         for place, character in enumerate(text):

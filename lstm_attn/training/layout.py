@@ -129,11 +129,12 @@ def lay_out(
     for device in jax.local_devices() if devices is None else devices:
         by_process[device.process_index].append(device)
     processes, most = len(by_process), min(map(len, by_process.values()))
+    highest = processes * most
     shards = [
         (in_trials, in_batch)
-        for in_trials in _divisors(trials)
-        for in_batch in _divisors(batch_size)
-        if in_trials * in_batch % processes == 0 and in_trials * in_batch <= processes * most
+        for in_trials in _divisors(trials, highest)
+        for in_batch in _divisors(batch_size, highest // in_trials)
+        if in_trials * in_batch % processes == 0
     ]
     if not shards:
         raise UsageError(
@@ -159,5 +160,5 @@ def lay_out(
     return Layout(mesh, placed, trials)
 
 
-def _divisors(number: int) -> list[int]:
-    return [divisor for divisor in range(1, number + 1) if number % divisor == 0]
+def _divisors(number: int, highest: int) -> list[int]:
+    return [divisor for divisor in range(1, min(number, highest) + 1) if number % divisor == 0]

@@ -80,6 +80,10 @@ class Trained(NamedTuple):
     history: History
     params: Params
 
+    def trial(self, index: int) -> Params:
+        """The parameters of one trial."""
+        return jax.tree.map(lambda leaf: leaf[index], self.params)
+
 
 def train(
     model: Model,

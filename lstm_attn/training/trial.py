@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
-from lstm_attn.models import Model, Params
-from lstm_attn.ops.cache import KeyValueCache
+from lstm_attn.models import Model, Params, carries
 from lstm_attn.tasks import Batch, ReadTask, Task
 from lstm_attn.training.config import TrainingConfig
 from lstm_attn.training.optimizer import make_optimizer
@@ -84,11 +83,9 @@ def make_trial(model: Model, task: Task, config: TrainingConfig, batch_shards: i
 
     def empty_carry(batch_size: int) -> Any:
         """Of a model whose memory is of one size, where there is something to carry; or ()."""
-        if not isinstance(task, ReadTask):
+        if not isinstance(task, ReadTask) or not carries(model, task.length):
             return ()
-        state = model.initial_state(batch_size, task.length)
-        nodes = jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, KeyValueCache))
-        return () if any(isinstance(part, KeyValueCache) for part in nodes) else state
+        return model.initial_state(batch_size, task.length)
 
     def outputs_of(params: Params, carried: Any, inputs: Array) -> tuple[Array, Any]:
         if not jax.tree.leaves(carried):

@@ -89,6 +89,20 @@ def test_trials_each_have_their_own_parameters_and_the_interval_is_over_them():
         assert (high - mean, mean - low) == pytest.approx((half, half), rel=1e-4)
 
 
+def test_parameters_may_lie_on_other_devices_than_the_test_takes():
+    """Identity with those of the host: three trials take three devices, and training left them on
+    four. Catches what a notebook sees: incompatible devices."""
+    model, params, task = hand_written("adding", errors=[0, 0.03, 1.0])
+    everywhere = jax.sharding.NamedSharding(jax.make_mesh((4,), ("batch",)), jax.P())
+    found, expected = (
+        length_generalisation(
+            model, given, task, (4,), jax.random.key(0), trials=3, sequences=20, batch_size=20
+        ).loss
+        for given in (jax.device_put(params, everywhere), params)
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_the_interval_of_one_trial_is_over_its_sequences():
     """Oracle: Wilson's, of the sequences that are right: a model that always says 1."""
     model = Model(

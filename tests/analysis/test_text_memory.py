@@ -1,6 +1,5 @@
 """Loss by position and context, and induction, on models whose answers are known."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,24 +7,12 @@ import pytest
 from lstm_attn.analysis import text_memory
 from lstm_attn.errors import UsageError
 from lstm_attn.models import Model
-
-SIZE = 5
+from tests.analysis.looking_back import SIZE, delayed
 
 
 def bigram():
     """A model that knows the probabilities of pairs, its parameters."""
     return Model(lambda key: None, lambda table, ids: table[ids])
-
-
-def delayed(delay, sure=0.9):
-    """Says with probability `sure` that the token of `delay` steps before comes next."""
-
-    def apply(params, ids):
-        before = jnp.pad(ids, ((0, 0), (delay - 1, 0)), constant_values=-1)[:, : ids.shape[1]]
-        known = jnp.where(jax.nn.one_hot(before, SIZE) == 1, sure, (1 - sure) / (SIZE - 1))
-        return jnp.log(jnp.where(before[..., None] < 0, 1 / SIZE, known))
-
-    return Model(lambda key: None, apply)
 
 
 def test_losses_are_those_of_the_pairs():
@@ -65,18 +52,26 @@ def test_a_context_helps_from_the_step_on_that_it_reaches():
 
 @pytest.mark.parametrize("distance", [6, 20])
 def test_induction_is_seen_at_its_distance_and_nowhere_else(distance):
-    """Closed form: a model that looks back just so far knows the second occurrence, -log2 .9, and one
-    that looks one step further does not. Catches a distance that is off by one, and first and second
-    exchanged."""
+    """Closed form: a model that looks back just so far knows the second occurrence, -log2 .9; not so
+    one that looks one step further, nor it where another passage stood before. Catches a distance
+    that is off by one, texts and controls exchanged, and a loss at the first occurrence."""
     tokens = np.random.default_rng(1).integers(0, SIZE, 500)
-    texts = text_memory.repeated_passages(tokens, 6, distance, 40, SIZE, seed=0)
-    assert texts.shape == (40, distance + 6)
-    np.testing.assert_array_equal(texts[:, :6], texts[:, -6:])
-    first, second = text_memory.induction(delayed(distance), None, texts, 6, 16)
-    np.testing.assert_allclose(second, -np.log2(0.9), rtol=1e-5)
-    np.testing.assert_allclose(first, np.log2(SIZE), rtol=1e-5)
-    _, off = text_memory.induction(delayed(distance + 1), None, texts, 6, 16)
-    assert off.mean() > 1.5
+    again, control = text_memory.repeated_passages(tokens, 6, distance, 40, SIZE, seed=0)
+    known = text_memory.passage_losses(delayed(distance), None, again, 6, 16)
+    np.testing.assert_allclose(known, -np.log2(0.9), rtol=1e-5)
+    for model, texts in ((delayed(distance + 1), again), (delayed(distance), control)):
+        assert text_memory.passage_losses(model, None, texts, 6, 16).mean() > 1.5
+
+
+def test_a_text_and_its_control_differ_in_the_first_passage_alone():
+    """Identity. Catches a control with other text in between, whose loss would differ by that."""
+    tokens = np.random.default_rng(1).integers(0, SIZE, 500)
+    again, control = text_memory.repeated_passages(tokens, 6, 30, 40, SIZE, seed=0)
+    assert again.shape == control.shape == (40, 36)
+    np.testing.assert_array_equal(again[:, :6], again[:, -6:])
+    np.testing.assert_array_equal(again[:, 6:], control[:, 6:])
+    chance = np.mean([(tokens == token).mean() ** 2 for token in range(SIZE)]) * SIZE
+    assert np.mean(again[:, :6] == control[:, :6]) == pytest.approx(chance, abs=0.1)
 
 
 def test_passages_are_the_same_at_every_distance_and_as_frequent_as_text():
@@ -84,7 +79,7 @@ def test_passages_are_the_same_at_every_distance_and_as_frequent_as_text():
     draw of signs that text hardly has."""
     tokens = np.repeat([0, 1, 2, 3], [500, 300, 150, 50])
     near, far = (
-        text_memory.repeated_passages(tokens, 20, distance, 300, SIZE, seed=3)
+        text_memory.repeated_passages(tokens, 20, distance, 300, SIZE, seed=3)[0]
         for distance in (20, 90)
     )
     np.testing.assert_array_equal(near[:, :20], far[:, :20])

@@ -143,11 +143,23 @@ def test_a_number_that_cannot_be_drawn_is_one_line(run_path, tmp_path, key, valu
     assert str(caught.value).isprintable()
 
 
-def test_json_nested_without_end_is_one_line(run_path, tmp_path):
-    """Catches a RecursionError out of the parser."""
+def test_a_text_keeps_its_lines_and_nothing_else(tmp_path):
+    """Oracle: by hand. Catches a sample of a language model on one line of the page, and commands
+    to a terminal in it."""
+    text = "one\n\ttwo\r\n\x1b[31m"
+    assert report.harmless({"text": text, "a": [text]}) == {
+        "text": "one\n\\ttwo\\r\n\\x1b[31m",
+        "a": ["one\\n\\ttwo\\r\\n\\x1b[31m"],
+    }
+    assert len(report.harmless({"text": "y" * 10**6})["text"]) < 10**5
+
+
+@pytest.mark.parametrize("content", ['{"a":' + "[" * 10**6, "[" * 200 + "]" * 200])
+def test_json_nested_without_end_is_one_line(run_path, tmp_path, content):
+    """Catches a RecursionError out of the parser, or out of what walks through the values."""
     run = tmp_path / "run"
     shutil.copytree(run_path, run, ignore=shutil.ignore_patterns("*.png", "*.html"))
-    (run / "environment.json").write_text('{"a":' + "[" * 10**6)
+    (run / "environment.json").write_text(content)
     with pytest.raises(UsageError, match="environment.json can't be read"):
         report.read(run)
 

@@ -57,7 +57,8 @@ def test_histograms_hold_the_shares_before_and_after():
 
 def test_gates_are_drawn_unit_by_time_one_block_below_the_other():
     """Oracle: the percents. Catches a block transposed, and names beside another block."""
-    axes = figures.gates(GATES, "").axes[0]
+    blocks = {name: figures.from_percent(rows) for name, rows in GATES["sample"].items()}
+    axes = figures.gates(blocks, "").axes[0]
     first, second = axes.get_images()
     np.testing.assert_allclose(first.get_array(), [[0, 0.5], [0.25, 1]])
     names = [label.get_text() for label in axes.get_yticklabels()]
@@ -70,7 +71,7 @@ def test_gates_are_drawn_unit_by_time_one_block_below_the_other():
 
 def test_an_attention_map_has_the_first_query_on_top():
     """Oracle: the percents. Catches a map upside down, and keys along the axis of queries."""
-    axes = figures.attention_map(HEAD, "").axes[0]
+    axes = figures.attention_map(figures.from_percent(HEAD["map"]), "").axes[0]
     (image,) = axes.get_images()
     np.testing.assert_allclose(image.get_array(), [[1, 0], [0.4, 0.6]])
     assert image.origin == "upper"

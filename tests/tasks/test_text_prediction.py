@@ -6,7 +6,7 @@ import pytest
 from lstm_attn.errors import UsageError
 from lstm_attn.tasks import ReadTask, Task, TextPrediction
 from lstm_attn.text import Part, Text
-from lstm_attn.text.vocabulary import Bytes
+from lstm_attn.text.vocabulary import Bytes, Characters
 
 N, T, B = 1000, 7, 4
 
@@ -17,7 +17,7 @@ def counting(length=T, train=N, validation=200):
         name: Part(np.arange(size), size, 0)
         for name, size in (("train", train), ("validation", validation), ("test", 50))
     }
-    return TextPrediction(Text(Bytes(), parts, "counted"), length)
+    return TextPrediction(Text(Characters(map(chr, range(1, N))), parts, "counted"), length)
 
 
 def test_it_is_a_task_that_is_read():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lstm_attn.errors import UsageError
-from lstm_attn.text import LEVELS, PARTS, Source, encode_known, load, prepare, vocabulary
+from lstm_attn.text import LEVELS, PARTS, Source, encode_known, load, parts, prepare, vocabulary
 from lstm_attn.text.vocabulary import BytePairs, Bytes, Characters
 
 LINES = [f"line {number} of the text, é €\n" for number in range(400)]
@@ -27,10 +27,10 @@ def test_the_parts_are_the_text(path, level):
     """Identity: decoded and joined they are the file, cut between two lines at 80 and 90 %. Catches
     a byte in two parts or in none, and an order that is not that of the text."""
     text = prepared(path, level)
-    parts = [text.vocabulary.decode(text.parts[name].tokens) for name in PARTS]
-    assert b"".join(parts) == path.read_bytes()
-    assert [text.parts[name].bytes for name in PARTS] == [len(part) for part in parts]
-    for part, share in zip(parts, (0.8, 0.1, 0.1), strict=True):
+    decoded = [text.vocabulary.decode(text.parts[name].tokens) for name in PARTS]
+    assert b"".join(decoded) == path.read_bytes()
+    assert [text.parts[name].bytes for name in PARTS] == [len(part) for part in decoded]
+    for part, share in zip(decoded, (0.8, 0.1, 0.1), strict=True):
         assert part.endswith(b"\n")
         assert len(part) / path.stat().st_size == pytest.approx(share, abs=0.01)
     assert all(part.unknown_bytes == 0 for part in text.parts.values())
@@ -45,6 +45,15 @@ def test_the_vocabulary_knows_nothing_of_the_held_out_parts(path, level):
     cut = int(len(data) * 0.85)
     path.write_bytes(data[:cut] + bytes(byte if byte == 10 else ord("q") for byte in data[cut:]))
     assert prepared(path, level).vocabulary.to_json() == before
+
+
+def test_of_a_large_text_little_is_held_out(path, monkeypatch):
+    """Oracle: the lengths. Catches a share of gigabytes, which would take hours to go through."""
+    monkeypatch.setattr(parts, "MOST_HELD_OUT", 300)
+    text = prepared(path, "byte")
+    longest = max(map(len, (line.encode() for line in LINES)))
+    for name in ("validation", "test"):
+        assert abs(text.parts[name].bytes - 300) <= longest
 
 
 def test_what_training_never_had_is_unknown_and_counted(tmp_path):

@@ -1,6 +1,8 @@
 """Devices of several processes, as far as one process can tell; the rest is in
 tests/experiments/test_distributed.py."""
 
+import itertools
+import time
 from types import SimpleNamespace
 
 import jax
@@ -11,6 +13,7 @@ from lstm_attn import tasks
 from lstm_attn.errors import UsageError
 from lstm_attn.training import TrainingConfig, choose_layout, hosts, run
 from lstm_attn.training.hosts import LARGEST_BLOCK, SMALLEST_BLOCK
+from lstm_attn.training.layout import lay_out
 
 
 def devices_of(*counts):
@@ -53,6 +56,34 @@ def test_every_process_has_as_many_devices_in_the_mesh(trials, counts, shape, me
     used = [device.process_index for device in keywords["devices"]]
     assert used == sorted(used)
     assert {used.count(process) for process in range(len(counts))} == {len(used) // len(counts)}
+
+
+@pytest.mark.parametrize("counts", [(1,), (4,), (2, 2), (3, 3, 3)])
+def test_the_layout_is_the_first_of_all_that_divide_evenly(counts, meshes):
+    """Oracle: every pair of numbers up to trials and batch, tried by its definition. Catches a
+    bound of the divisors that leaves the best layout out."""
+    processes, devices = len(counts), sum(counts)
+    for trials, batch in itertools.product(range(1, 13), repeat=2):
+        fits = [
+            (a, b)
+            for a, b in itertools.product(range(1, trials + 1), range(1, batch + 1))
+            if trials % a == batch % b == a * b % processes == 0 and a * b <= devices
+        ]
+        if fits:
+            lay_out(trials, batch, devices=devices_of(*counts))
+            assert meshes.pop()[0] == max(fits)
+        else:
+            with pytest.raises(UsageError):
+                lay_out(trials, batch, devices=devices_of(*counts))
+
+
+def test_a_layout_of_very_many_trials_takes_no_time(meshes):
+    """Catches divisors that are looked for up to the number of trials or to the batch: the line
+    that says how little memory there is for them comes after the layout."""
+    began = time.process_time()
+    lay_out(2 * 10**6, 2 * 10**6, devices=devices_of(4))
+    assert time.process_time() < began + 0.5
+    assert meshes.pop()[0] == (4, 1)
 
 
 def test_trials_that_cannot_be_spread_are_one_line(meshes, monkeypatch):

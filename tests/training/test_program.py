@@ -13,7 +13,7 @@ import optax
 import pytest
 
 from lstm_attn.models import Model
-from lstm_attn.training import TrainingConfig, choose_layout, make_program, run, train
+from lstm_attn.training import Trained, TrainingConfig, choose_layout, make_program, run, train
 from lstm_attn.training.program import trial_settings
 from lstm_attn.training.trial import INIT_STREAM, TRAIN_STREAM
 from tests.conftest import make_lenient_optimizer
@@ -58,6 +58,12 @@ def test_a_trial_among_others_equals_that_trial_alone(model, task, config, whole
     )
     theirs = jax.tree.map(lambda leaf: leaf[trial : trial + 1], params)
     chex.assert_trees_all_close(alone_params, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_one_trial_is_taken_out_of_all():
+    """Oracle: written by hand. Catches a slice of another axis, and the first trial for all."""
+    trained = Trained(None, {"kernel": np.arange(6).reshape(3, 2), "bias": np.arange(3)})
+    chex.assert_trees_all_equal(trained.trial(1), {"kernel": np.array([2, 3]), "bias": np.int64(1)})
 
 
 def test_trials_differ_in_seed_and_in_learning_rate(whole):

@@ -156,12 +156,10 @@ def step(workload: Workload, machine: Machine, mesh: Mesh = ALONE) -> Step:
 
 def _times(operation: Operation, trials: int) -> Operation:
     """The same for several trials in one program: more work, no more launches."""
-    return Operation(
-        operation.name,
+    return operation._replace(
         flops=trials * operation.flops,
         functions=trials * operation.functions,
         bytes=trials * operation.bytes,
         reused=trials * operation.reused,
-        launches=operation.launches,
         kept=trials * operation.kept,
     )

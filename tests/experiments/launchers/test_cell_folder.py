@@ -1,6 +1,7 @@
 """Cells in folders of their own: there and back, stopped anywhere."""
 
 import dataclasses
+import itertools
 import json
 import os
 import shutil
@@ -37,12 +38,12 @@ def contents(folder):
         (tasks.over_range(tasks.adding(20), 5), {}, {"learning_rates": (1e-3, 1 / 3), "clip_norm": 2}),
     ],
 )  # fmt: skip
-def test_a_cell_comes_back_from_its_config(task, model, training):
+def test_a_cell_comes_back_from_its_config(task, model, training, tmp_path):
     """Identity, through JSON. Catches a field that is lost, a tuple that becomes a list, a range of
     lengths that becomes one length."""
     cell = Cell("name", "gru", task, ModelConfig(**model), TrainingConfig(**training))
-    config = json.loads(json.dumps(cell_folder.config_of(cell)))
-    assert cell_folder.cell_of(config) == cell
+    RunFolder.open(tmp_path / "cell", cell_folder.config_of(cell))
+    assert cell_folder.cell_of(tmp_path / "cell") == cell
 
 
 def test_a_folder_of_another_cell_is_refused(cells, folder):
@@ -111,6 +112,21 @@ def stopping_at(number, patch):
         patch.setattr(owner, name, counted(getattr(owner, name)))
 
 
+def stopped_folders(begun, act, monkeypatch):
+    """(n, folder), n = 1, 2, ...: a fresh one each, in which `act` was stopped before the n-th change
+    of a file; as many as there are changes."""
+    for number in itertools.count(1):
+        folder = begun(f"stopped-{number}")
+        with monkeypatch.context() as patch:
+            stopping_at(number, patch)
+            try:
+                act(folder)
+                return
+            except KeyboardInterrupt:
+                pass
+        yield number, folder
+
+
 @pytest.mark.parametrize("there_is_a_record", [True, False])
 def test_taking_in_can_be_stopped_anywhere(there_is_a_record, cells, tmp_path, monkeypatch):
     """Identity with what nothing stopped: stopped before each change of a file, then done again as
@@ -129,16 +145,11 @@ def test_taking_in_can_be_stopped_anywhere(there_is_a_record, cells, tmp_path, m
 
     reference = begun("reference")
     assert cell_folder.take_in(cells[0], reference) == []
-    stops = 0
-    while True:
-        folder = begun(f"stopped-{stops}")
-        with monkeypatch.context() as patch:
-            stopping_at(stops + 1, patch)
-            try:
-                cell_folder.take_in(cells[0], folder)
-                break
-            except KeyboardInterrupt:
-                stops += 1
+
+    def take_in(folder):
+        cell_folder.take_in(cells[0], folder)
+
+    for stops, folder in stopped_folders(begun, take_in, monkeypatch):
         if cell_folder.place(cells[0], folder).exists():
             cell_folder.take_in(cells[0], folder)
         cell_folder.sweep(folder)
@@ -156,16 +167,11 @@ def test_handing_out_can_be_stopped_anywhere(cells, tmp_path, monkeypatch):
         return folder
 
     whole = RunFolder(cell_folder.hand_out(cells[0], begun("reference")))
-    stops = 0
-    while True:
-        folder = begun(f"stopped-{stops}")
-        with monkeypatch.context() as patch:
-            stopping_at(stops + 1, patch)
-            try:
-                cell_folder.hand_out(cells[0], folder)
-                break
-            except KeyboardInterrupt:
-                stops += 1
+
+    def hand_out(folder):
+        cell_folder.hand_out(cells[0], folder)
+
+    for stops, folder in stopped_folders(begun, hand_out, monkeypatch):
         cell_folder.sweep(folder)
         own = cell_folder.hand_out(cells[0], folder)
         assert contents(RunFolder(own)) == contents(whole), stops

@@ -1,0 +1,106 @@
+"""The language models' section says what a study found, made here by hand."""
+
+import numpy as np
+import pytest
+
+from experiments.study_sections import language_model_section
+from lstm_attn import report
+from lstm_attn.report import language_model
+from lstm_attn.report.colors import colors_of
+from lstm_attn.runs import RunFolder
+
+
+def ends(mean, half=0.1):
+    return {"mean": mean, "low": mean - half, "high": mean + half}
+
+
+def model(name, blocks, falls, induction):
+    return {
+        "model": name, "cell": f"text-8-{name}", "parameters": 1000, "seconds": 12.4, "trials": 1,
+        "carries": name == "lstm",
+        "minus_first": None if name == "lstm" else ends(float(np.mean(blocks)) - 3, 0.25),
+        "bits_per_byte": ends(float(np.mean(blocks))),
+        "by_context": [
+            {"context": 4 ** (i + 1), **ends(3 - fall), "fall": ends(fall, 0.05)}
+            for i, fall in enumerate(falls)
+        ],
+        "by_position": [{"first": 1, "last": 1, **ends(4.0)}, {"first": 2, "last": 8, **ends(3.0)}],
+        "induction": [
+            {"distance": 4 ** (i + 1), "loss": 5.0, **ends(fall)} for i, fall in enumerate(induction)
+        ],
+        "curve": [{"step": 10, "bits": 4.0}, {"step": 20, "bits": None}],
+        "samples": [{"prompt": {"text": "a\n  b"}, "text": "<i>c\n\nd"}],
+    }  # fmt: skip
+
+
+@pytest.fixture
+def found():
+    return {
+        "source": "a text", "level": "character", "vocabulary": 5, "length": 8,
+        "tokens_a_step": 64, "baseline_bits": 4.5, "passage": 4,
+        "models": [
+            model("lstm", [2.0, 3.0, 4.0], [0.0, 0.25], [0.5, 0.0]),
+            model("gru", [1.9, 2.8, 3.7], [0.0, -0.5], [1.5, -1.0]),
+        ],
+    }  # fmt: skip
+
+
+def test_bits_stand_beside_those_of_the_first_model(found):
+    """By hand. Catches the first model beside itself, and a sign turned."""
+    first, second = language_model.bits_table(found["models"]).rows
+    assert first == ["lstm", "1,000", "3.000", "2.900 to 3.100", "–", "–", "12"]
+    assert second[4:6] == ["-0.200", "-0.450 to +0.050"]
+
+
+def test_a_fall_of_the_loss_is_a_change_below_nought(found):
+    """By hand. Catches a sign turned, an interval whose ends change places, and the shortest
+    context beside itself."""
+    table = language_model.context_table(found["models"])
+    assert list(table.headings) == ["loss, bits a token", "context 4", "16"]
+    assert table.rows[0] == ["lstm", "3.000", "-0.250\n-0.300 to -0.200"]
+    assert table.rows[1] == ["gru", "3.000", "+0.500\n+0.450 to +0.550"]
+    assert language_model.induction_table(found["models"]).rows[1] == [
+        "gru", "+1.500\n+1.400 to +1.600", "-1.000\n-1.100 to -0.900",
+    ]  # fmt: skip
+
+
+def test_a_figure_shows_the_points_of_its_model(found):
+    """Oracle: the numbers put in. Catches panels exchanged, positions at the end of their bin, and a
+    model in another's colour."""
+    color = colors_of(["lstm", "gru"])["gru"]
+    figure = language_model.sections(found)[1].pictures[1].figure
+    position, context, induction = (axes.containers[0].lines[0] for axes in figure.axes)
+    np.testing.assert_allclose(position.get_xydata(), [(1, 4), (4, 3)])
+    np.testing.assert_allclose(context.get_xydata(), [(4, 0), (16, -0.5)])
+    np.testing.assert_allclose(induction.get_xydata(), [(4, 1.5), (16, -1)])
+    assert {line.get_color() for line in (position, context, induction)} == {color}
+
+
+def test_the_curves_are_those_of_all_models(found):
+    """Oracle: the numbers put in; what diverged is left out. Catches a legend in another order."""
+    section = language_model.sections(found)[0]
+    training, contexts = (picture.figure.axes[0] for picture in section.pictures)
+    assert [line.get_label() for line in training.get_lines()] == ["lstm", "gru"]
+    np.testing.assert_array_equal(training.get_lines()[0].get_ydata(), [4.0, np.nan])
+    np.testing.assert_allclose(contexts.get_lines()[1].get_xydata(), [(4, 3), (16, 3.5)])
+
+
+def test_what_was_written_keeps_its_lines_and_is_no_html(found, tmp_path):
+    """Oracle: the text itself. Catches tags that come alive, lines that run together, and a report
+    that a run folder of language models does not get."""
+    folder = RunFolder.open(tmp_path / "run", {"models": ["lstm", "gru"]})
+    folder.begin({})
+    folder.write_study("language_model", found)
+    html = report.write(folder.path).read_text()
+    assert "a\n  b</span>&lt;i&gt;c\n\nd</pre>" in html
+    assert {path.stem for path in folder.path.glob("*.png")} == {
+        "text-training", "text-by-context", "text-memory-lstm", "text-memory-gru"
+    }  # fmt: skip
+
+
+def test_the_readme_quotes_the_best_model_as_code(found):
+    """Oracle: Markdown's rule that four spaces make code. Catches a sample of the worst model, and
+    one that ends its block."""
+    text = language_model_section(found)
+    assert "gru wrote what stands after ▸:\n\n    a\n      b▸<i>c\n\n    d" in text
+    assert "| gru | 3.000 | +0.500<br>+0.450 to +0.550 |" in text

@@ -1,0 +1,42 @@
+"""The notebooks run from top to bottom, and are what their sources say."""
+
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+from nbmake.nb_run import NotebookRun
+
+FOLDER = Path(__file__).parent.parent / "notebooks"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+PICTURES = {"character_model": 3, "copy_and_adding": 6}
+SECONDS_OF_A_CELL = 300
+
+
+def cells(notebook):
+    return [(cell.cell_type, cell.source) for cell in notebook.cells]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_runs_without_a_warning(name, monkeypatch):
+    """Oracle: its own assertions, on what its text claims. Catches a name that was changed, a claim
+    that became false, a warning, and a picture that is not shown."""
+    monkeypatch.setenv("PYTHONWARNINGS", "error")  # of the kernel, which is another process
+    found = NotebookRun(FOLDER / f"{name}.ipynb", SECONDS_OF_A_CELL).execute()
+    assert found.error is None, f"{found.error.failing_cell}\n{found.error.trace}"
+    outputs = [output for cell in found.nb.cells for output in cell.get("outputs", ())]
+    assert not [output.text for output in outputs if output.get("name") == "stderr"]
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert len(pictures) == PICTURES[name]
+
+
+def test_each_notebook_is_its_source_without_outputs():
+    """Oracle: jupytext's reading of the source. Catches a cell changed on one side alone, and what
+    a run leaves behind."""
+    assert sorted(path.stem for path in FOLDER.glob("*.py")) == NAMES
+    for name in NAMES:
+        notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+        assert cells(notebook) == cells(jupytext.read(FOLDER / f"{name}.py"))
+        for cell in notebook.cells:
+            assert not cell.get("outputs")
+            assert cell.get("execution_count") is None
