@@ -26,7 +26,7 @@ from lstm_attn.runs import RunFolder
 from lstm_attn.tasks import TextPrediction
 from lstm_attn.text import Vocabulary, encode_known
 
-RUN = flags.DEFINE_string("run", None, "A run folder of experiments.language_model.", required=True)
+RUN = flags.DEFINE_string("run", "", "A run folder of experiments.language_model.")
 CELL = flags.DEFINE_string("cell", "", "Which of its models; the first where none is named.")
 TRIAL = flags.DEFINE_integer("trial", 0, "Which of its trials.")
 PROMPT = flags.DEFINE_string("prompt", "\n", "What the text begins with.")
@@ -61,7 +61,7 @@ def chosen_cell(run: str, name: str) -> trained.TrainedCell:
       UsageError: a run without a language model, or with none that is trained yet, an unknown name.
     """
     folder = RunFolder(run)
-    if not (folder.path / trained.TEXT).is_dir():
+    if not run or not (folder.path / trained.TEXT).is_dir():
         raise UsageError(f"--run: expected a run of experiments.language_model, got {run!r}")
     names = [record["cell"] for record in report.checked_results(folder)]
     if not names:

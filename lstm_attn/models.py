@@ -15,6 +15,7 @@ from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.model_config import ModelConfig
 from lstm_attn.modules.carries import continued
 from lstm_attn.modules.cutting import Cut, cutting
+from lstm_attn.modules.flat_product import flat_product
 from lstm_attn.modules.initializers import KERNEL_INITIALIZERS, every_gate, gru_bias, lstm_bias
 from lstm_attn.modules.lstm_variants import LSTM_VARIANTS
 from lstm_attn.modules.observing import COLLECTION, Observations, observations
@@ -87,7 +88,10 @@ class Network(nn.Module):
             inputs = embedding(inputs)
         carry, hidden = continued(self.body, inputs, carry)
         dtype = compute_dtype(hidden, None, jnp.float32)
-        return carry, nn.Dense(self.output_features, dtype=dtype, name="readout")(hidden)
+        readout = nn.Dense(
+            self.output_features, dtype=dtype, dot_general=flat_product, name="readout"
+        )
+        return carry, readout(hidden)
 
 
 def recurrent(config: ModelConfig) -> Callable[..., modules.LSTM]:

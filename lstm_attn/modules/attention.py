@@ -10,6 +10,7 @@ from jax import Array
 from lstm_attn import ops
 from lstm_attn.errors import UsageError
 from lstm_attn.modules.carries import check_carry
+from lstm_attn.modules.flat_product import flat_product
 from lstm_attn.modules.observing import WEIGHTS, show
 from lstm_attn.modules.positions import find_positions
 from lstm_attn.modules.precision import Dtype, compute_dtype
@@ -185,6 +186,7 @@ def dense_layer(
         use_bias=use_bias,
         dtype=compute_dtype(inputs, module.dtype, module.param_dtype),
         param_dtype=module.param_dtype,
+        dot_general=flat_product,
         name=name,
     )
 

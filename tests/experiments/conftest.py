@@ -14,6 +14,7 @@ from experiments.cells import describe
 from lstm_attn.analysis import summarise
 from lstm_attn.history import History
 from lstm_attn.training import trial_settings
+from tests.experiments import tiny_text
 
 ROOT = Path(__file__).parent.parent.parent
 # Two cells of a second each, many checkpoints.
@@ -83,6 +84,26 @@ def whole(compare, tmp_path_factory):
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     return workdir, out
+
+
+@pytest.fixture(scope="session")
+def text_study():
+    """text_study(path of the text, folder) does the tiny study of text there in this process, and
+    returns what it printed; its programs are compiled the first time."""
+    programs = {}
+
+    def run(path, folder):
+        with tiny_text.compiled_once(programs):
+            return tiny_text.study(path, folder)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def text_run(text_study, tmp_path_factory):
+    """A run of it that nothing stopped, and what it printed."""
+    place = tmp_path_factory.mktemp("text_run")
+    return place / "run", text_study(tiny_text.text_in(place), place / "run")
 
 
 @pytest.fixture

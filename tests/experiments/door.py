@@ -25,8 +25,10 @@ class Outcome(NamedTuple):
     settings: Any
 
 
-def knock(settings: type, arguments: list[str]) -> Outcome:
+def knock(settings: type, arguments: list[str], *check: Any) -> Outcome:
     """Gives the arguments to the command of that study, up to where JAX would begin.
+
+    check: of `command.run`.
 
     Only how devices are laid out, and what is trained on them, is left out.
     """
@@ -47,7 +49,7 @@ def knock(settings: type, arguments: list[str]) -> Outcome:
     ):
         flags.FLAGS.unparse_flags()
         try:
-            command.run(settings, study)
+            command.run(settings, study, *check)
         except SystemExit as end:
             status = end.code or 0
     return Outcome(status, out.getvalue(), err.getvalue(), built[0] if built else None)

@@ -23,9 +23,9 @@ def peer():
 
 @pytest.mark.usefixtures("peer", "compiled_quickly")
 def test_both_lstms_take_the_same_steps():
-    """Oracle: torch's LSTM, its clipping and its Adam, three steps on text from our parameters, by
-    the check of the benchmark. Catches a state that is not carried on, other ids, targets or rates,
-    gradients of part of a batch."""
+    """Oracle: torch's LSTM and its Adam, three steps on text from our parameters, by the check of
+    the benchmark. Catches a state that is not carried on, other ids, targets or rates, gradients of
+    part of a batch. (A gradient this small is not clipped.)"""
     case = LanguageModel("lstm", 4, LENGTH, 8)
     ours, _, torchs = lineup.language_models(case, 3, with_peers=True)
     made = []

@@ -1,10 +1,23 @@
 """A text in three parts: all of it, each byte once, and nothing of one part in another."""
 
+import json
+
 import numpy as np
 import pytest
 
 from lstm_attn.errors import UsageError
-from lstm_attn.text import LEVELS, PARTS, Source, encode_known, load, parts, prepare, vocabulary
+from lstm_attn.text import (
+    LEVELS,
+    PARTS,
+    Source,
+    check,
+    check_intact,
+    encode_known,
+    load,
+    parts,
+    prepare,
+    vocabulary,
+)
 from lstm_attn.text.vocabulary import BytePairs, Bytes, Characters
 
 LINES = [f"line {number} of the text, é €\n" for number in range(400)]
@@ -108,12 +121,76 @@ def test_a_text_too_small_to_cut_is_one_line(tmp_path, level, data):
     assert "\n" not in str(caught.value)
 
 
-def test_a_torn_part_is_one_line(path):
-    """Catches a traceback of numpy where the disk was full."""
+def test_what_is_checked_is_what_is_prepared(path):
+    """Oracle: the parts themselves. Catches a text that is refused after the run has begun, and one
+    that is long enough and refused."""
+    for level in LEVELS:
+        text = prepared(path, level)
+        counts = {
+            name: part.bytes if level == "bpe" else len(part.tokens)
+            for name, part in text.parts.items()
+        }
+        source = Source(str(path))
+        one_less = {name: count - 1 for name, count in counts.items()}
+        check(source, level, held_out=0.1, longer_than=one_less)
+        for name in PARTS:
+            with pytest.raises(UsageError, match=f"its {name} part has {counts[name]:,} tokens"):
+                check(source, level, held_out=0.1, longer_than=one_less | {name: counts[name]})
+
+
+def damage(folder):
+    """How the files of a text may be damaged, and what is then said."""
+    description, ids = folder / "text.json", folder / "train.tokens"
+    whole = json.loads(description.read_text())
+    parts = whole["parts"]
+    shorter = {**parts, "train": {**parts["train"], "tokens": 7}}
+    nothing = {**parts, "train": {**parts["train"], "tokens": None}}
+    for changed, message in (
+        ("{", "can't be read: JSONDecodeError"),
+        ([], "can't be read: TypeError"),
+        ({**whole, "parts": {}}, "can't be read: KeyError: 'train'"),
+        ({**whole, "parts": shorter}, "train.tokens is damaged: expected 7 bytes, found"),
+        ({**whole, "parts": nothing}, "can't be read: TypeError"),
+        ({**whole, "vocabulary": {"level": "word"}}, "unknown data.level 'word'"),
+        ({**whole, "vocabulary": {"level": "character", "characters": [1]}}, "can't be read"),
+        ({**whole, "vocabulary": {"level": "bpe", "tokenizer": 3}}, "can't be read"),
+    ):
+        yield description, changed if isinstance(changed, str) else json.dumps(changed), message
+    yield ids, "short", "train.tokens is damaged: expected"
+    yield ids, ids.read_text() + "x", "train.tokens is damaged: expected"
+    yield ids, None, "can't be read: FileNotFoundError"
+    yield description, None, "can't be read: FileNotFoundError"
+
+
+def test_a_damaged_text_is_one_line(path):
+    """Oracle: by hand, each damage by itself. Catches a traceback, ids that are of another type than
+    they were, and a disk that was full."""
     prepared(path, "byte")
-    (path.parent / "byte" / "train.tokens").write_bytes(b"short")
-    with pytest.raises(UsageError, match="can't be read"):
-        load(path.parent / "byte")
+    folder = path.parent / "byte"
+    for file, content, message in list(damage(folder)):
+        before = file.read_bytes()
+        file.unlink() if content is None else file.write_text(content)
+        with pytest.raises(UsageError, match=message) as caught:
+            load(folder)
+        assert "\n" not in str(caught.value)
+        file.write_bytes(before)
+    text = load(folder)
+    check_intact(folder, text)
+    (folder / "test.tokens").write_bytes((folder / "test.tokens").read_bytes()[::-1])
+    with pytest.raises(UsageError, match="test.tokens is damaged: its ids are not those"):
+        check_intact(folder, load(folder))
+
+
+def test_a_disk_without_room_is_one_line(path, monkeypatch):
+    """A disk that refuses. Catches a traceback where the text is larger than what is left of it."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(parts, "force", full)
+    with pytest.raises(UsageError, match="can't be written: No space left on device"):
+        prepared(path, "byte")
+    assert not (path.parent / "byte" / "text.json").exists()
 
 
 def test_byte_pairs_give_every_byte_back():
@@ -131,6 +208,8 @@ def test_a_prompt_outside_the_vocabulary_is_one_line():
     with pytest.raises(UsageError, match=r"prompt: 'z' at place 2 is not among the 3 characters"):
         encode_known(known, "abz")
     assert len(encode_known(Bytes(), "z€")) == 4
+    with pytest.raises(UsageError, match="prompt: expected UTF-8, got"):
+        encode_known(Bytes(), "a\udcff")
 
 
 def test_an_unknown_level_is_named(tmp_path, path):

@@ -64,6 +64,15 @@ def test_what_is_no_text_is_one_line_with_its_place(tmp_path, data, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_that_goes_while_it_is_read_is_one_line(tmp_path):
+    """Catches a traceback in the middle of a folder."""
+    (tmp_path / "text").write_text("abc")
+    text = Source(str(tmp_path))
+    (tmp_path / "text").unlink()
+    with pytest.raises(UsageError, match="text .*/text can't be read: No such file or directory"):
+        list(text.bytes_between(0, 3))
+
+
 def test_nothing_there_and_nothing_in_it_are_one_line(tmp_path):
     """Catches a run on an empty text."""
     with pytest.raises(UsageError, match=r"nowhere: expected a file or a folder, found none"):
