@@ -18,16 +18,16 @@ def part_losses(
 ) -> np.ndarray:
     """The loss of every token of a text but the first, in bits: [n - 1].
 
-    A model with a carry reads the text in segments of `length` from its first token to its last.
+    A model with a carry reads the text in segments from its first token to its last.
     One with a cache sees from `length` / 2 to `length` tokens back, but at the beginning: windows
     of `length` overlap by half, and of each its later half counts.
 
     Args:
       tokens: ids [n].
-      batch_size: windows at a time.
+      batch_size: windows at a time; a segment has as many tokens.
     """
     if carries(model, length):
-        return _streamed(model, params, tokens, length)
+        return _streamed(model, params, tokens, min(length * batch_size, len(tokens) - 1))
     half = max(length // 2, 1)
     last = len(tokens) - 1 - length
     starts = np.arange(0, last, half)
@@ -50,14 +50,14 @@ def _streamed(model: Model, params: Params, tokens: np.ndarray, length: int) -> 
         nats = optax.softmax_cross_entropy_with_integer_labels(logits, ids[:, 1:])
         return state, nats / LOG_2
 
-    state, losses = model.initial_state(1, length), []
+    state, losses = model.initial_state(1, length), np.empty(len(tokens) - 1, np.float32)
     for start in range(0, len(tokens) - 1, length):
         ids = np.asarray(tokens[start : start + length + 1], np.int32)[None]
         # The last segment is filled up; what is in its filling counts nothing.
         filled = np.pad(ids, ((0, 0), (0, length + 1 - ids.shape[1])))
         state, found = advance(params, state, jnp.asarray(filled))
-        losses.append(np.asarray(found)[0, : ids.shape[1] - 1])
-    return np.concatenate(losses)
+        losses[start : start + length] = np.asarray(found)[0, : ids.shape[1] - 1]
+    return losses
 
 
 def block_bits(losses: np.ndarray, part: Part, blocks: int = BLOCKS) -> np.ndarray:
