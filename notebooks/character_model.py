@@ -197,7 +197,7 @@ loss = trained.history.metrics["loss"][:, 0]
 print(f"{models.count_parameters(model):,} parameters, {trained.history.seconds[-1]:.0f} s")
 
 # %%
-assert loss[-1] < 0.65 * task.baseline
+assert loss[-1] < 0.6 * task.baseline
 report.learning_curves({"lstm": trained.history}, task.baseline, "Validation loss")
 
 # %% [markdown]
@@ -211,25 +211,22 @@ test = corpus.parts["test"]
 losses = text_loss.part_losses(model, lstm, test.tokens, task.length, batch_size=32)
 bits = analysis.mean_interval(text_loss.block_bits(losses, test))
 print(f"{bits.mean:.2f} bits a byte, interval {bits.low:.2f} to {bits.high:.2f}")
-assert bits.high < 3
+assert bits.high < 2.8
 
 # %% [markdown]
 # ## How far back does it look?
 #
-# The same characters of the test part, predicted with only so many before them. Given one, it does
-# worse than the frequencies of characters would: in training its state was always carried on, and
-# without one it is at a loss. Then each doubling is worth a bit or so, up to 8; beyond 32 this
-# model makes almost nothing of what it is given. `experiments.language_model` asks other models
-# the same.
+# The same characters of the test part, predicted with only so many before them. From one to eight,
+# each doubling is worth half a bit to a bit; beyond 32 this model makes almost nothing of what it
+# is given. `experiments.language_model` asks other models the same.
 
 # %%
 contexts = (1, 2, 4, 8, 16, 32, 64, 128)
 windows = np.lib.stride_tricks.sliding_window_view(test.tokens, max(contexts) + 1)[::40]
 by_context = text_memory.losses_by_context(model, lstm, windows, contexts, batch_size=100)
 intervals = [analysis.mean_interval(by_context[context]) for context in contexts]
-assert by_context[1].mean() > task.baseline / np.log(2)
-assert by_context[1].mean() - by_context[8].mean() > 2
-assert abs(by_context[32].mean() - by_context[128].mean()) < 0.15
+assert by_context[1].mean() - by_context[8].mean() > 1.5
+assert abs(by_context[32].mean() - by_context[128].mean()) < 0.1
 
 
 def draw_context(axes: Axes) -> None:

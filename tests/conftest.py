@@ -20,7 +20,7 @@ hypothesis.settings.load_profile("jit")
 
 
 # Folders most of whose tests' time is compilation.
-COMPILED_QUICKLY = ("analysis", "configs", "modules", "ops", "tasks")
+COMPILED_QUICKLY = ("analysis", "benchmarks", "configs", "modules", "ops", "tasks")
 
 
 def make_lenient_optimizer(config, learning_rate, global_norm=None):
@@ -52,10 +52,13 @@ def programs_are_let_go():
 
 @pytest.fixture(scope="module")
 def compiled_quickly():
-    """For modules most of whose time is compilation: no number hangs on how well it is done."""
+    """For modules most of whose time is compilation, their child processes' too: no number hangs
+    on how well it is done."""
     usual = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+        yield
     jax.config.update("jax_disable_most_optimizations", usual)
 
 

@@ -109,7 +109,9 @@ def test_the_clock_is_the_leaders(monkeypatch):
     monkeypatch.setattr(hosts, "agreed", lambda decide: 1234.5)
     state = SimpleNamespace(step=jax.numpy.zeros(1, int), finite=jax.numpy.ones(1, bool))
     metrics = {"loss": jax.numpy.ones(1), "accuracy": jax.numpy.ones(1)}
-    program = SimpleNamespace(start=lambda: state, advance=lambda *_: (state, metrics))
+    program = SimpleNamespace(
+        start=lambda: state, advance=lambda *_: (state, metrics), read=lambda step: ()
+    )
     config = TrainingConfig(steps=1, evaluate_every=1, warmup_steps=0, seeds=1)
     [(evaluation, _)] = run(program, tasks.adding(4), config)
     assert evaluation.seconds == 1234.5
