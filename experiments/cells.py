@@ -12,9 +12,8 @@ from experiments.progress import GridProgress, in_bits
 from lstm_attn import models, training
 from lstm_attn.analysis import summarise
 from lstm_attn.errors import UsageError
-from lstm_attn.history import Evaluation, History, stack
+from lstm_attn.history import NO_CRITERION, Evaluation, History, stack
 from lstm_attn.runs import METRICS, RunFolder
-from lstm_attn.tasks import NO_CRITERION
 from lstm_attn.training import Program, TrialState
 
 # Heads that are many for the width leave few widths to choose from.

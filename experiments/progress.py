@@ -9,8 +9,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from experiments.cell import Cell
 from experiments.terminal import Terminal
-from lstm_attn.history import Evaluation
-from lstm_attn.tasks import NO_CRITERION
+from lstm_attn.history import NO_CRITERION, Evaluation
 
 UNKNOWN = "--:--"
 # Of the cells that run at once, as many are shown with their loss.

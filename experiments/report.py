@@ -19,6 +19,7 @@ from lstm_attn import report
 from lstm_attn.analysis import compare_records
 from lstm_attn.errors import UsageError
 from lstm_attn.flat import MISSING, flatten
+from lstm_attn.history import NO_CRITERION
 from lstm_attn.report.page import PAGE
 
 PAGE_FLAG = flags.DEFINE_string(
@@ -29,8 +30,8 @@ SAME = ("cell", "task", "variant", "length", "model")  # what two cells agree in
 
 def compared(first: report.Run, second: report.Run, names: Sequence[str]) -> dict[str, Any]:
     """What `report.comparison.section` draws of two runs, in the order of the first's cells."""
-    there = {_cell(record): record for record in second.records}
-    here = {_cell(record): record for record in first.records}
+    there = {_cell(record): record for record in _solvable(second)}
+    here = {_cell(record): record for record in _solvable(first)}
 
     def beside(key: tuple) -> dict[str, Any]:
         budget = min(_budget(first, here[key]), _budget(second, there[key]))
@@ -64,6 +65,11 @@ def _budget(run: report.Run, record: dict[str, Any]) -> int:
         for trial in record["per_trial"]
     )
     return min(steps, record["steps"]) if is_open else steps
+
+
+def _solvable(run: report.Run) -> list[dict[str, Any]]:
+    """Of text no trial solves anything, so that counts would be alike whatever was trained."""
+    return [record for record in run.records if record["criterion"] != NO_CRITERION]
 
 
 def _cell(record: dict[str, Any]) -> tuple:

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+# Of a task that has no end, such as text: no trial solves it.
+NO_CRITERION = "none"
+
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:

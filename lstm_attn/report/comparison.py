@@ -23,7 +23,7 @@ def section(found: Mapping[str, Any]) -> Section:
     cells = found["cells"]
     beyond = [cell["cell"] for cell in cells if _differs(cell["compared"])]
     if not cells:
-        summary = "They have no finished cell in common."
+        summary = "They have no finished cell in common of a task that has a criterion."
     elif beyond:
         summary = f"Beyond noise in {len(beyond)} of {len(cells)} cells: {', '.join(beyond)}."
     else:

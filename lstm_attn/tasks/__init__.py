@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from lstm_attn.errors import unknown_name
 from lstm_attn.tasks.adding_problem import Adding
-from lstm_attn.tasks.base import NO_CRITERION, Batch, ReadTask, Task
+from lstm_attn.tasks.base import Batch, ReadTask, Task
 from lstm_attn.tasks.copy_problem import Copy
 from lstm_attn.tasks.range_of_lengths import OverRange, each_alone
 from lstm_attn.tasks.text_prediction import TextPrediction
@@ -32,7 +32,6 @@ def build(name: str, length: int, variant: str, shortest: int | None = None) -> 
 
 
 __all__ = [
-    "NO_CRITERION",
     "TASKS",
     "Adding",
     "Batch",

@@ -12,8 +12,6 @@ from lstm_attn.errors import UsageError, check_whole, unknown_name
 # A fraction of right answers is a float32 mean of batch means, so .99 may come out as .9899999.
 # One answer in 20,000 weighs 5e-5: this slack never lets a wrong one pass.
 ACCURACY_SLACK = 1e-6
-# Of a task that has no end, such as text: no trial solves it.
-NO_CRITERION = "none"
 
 
 class Batch(NamedTuple):
@@ -68,7 +66,7 @@ class Task(Protocol):
 
     @property
     def criterion(self) -> str:
-        """What `is_solved` asks for, in words; or NO_CRITERION."""
+        """What `is_solved` asks for, in words; or `history.NO_CRITERION`."""
 
     def of_length(self, length: int) -> "Task":
         """The same task with all sequences of that length."""

@@ -9,7 +9,8 @@ import optax
 from jax import Array
 
 from lstm_attn.errors import UsageError, check_whole
-from lstm_attn.tasks.base import NO_CRITERION, Batch
+from lstm_attn.history import NO_CRITERION
+from lstm_attn.tasks.base import Batch
 from lstm_attn.text import Text, token_counts
 
 

@@ -60,6 +60,21 @@ def test_a_text_comes_in_pieces_until_its_reader_goes(text_run):
         assert err.read() == b""
 
 
+def test_each_piece_is_shown_when_it_is_there(text_run, monkeypatch):
+    """Oracle: what has been flushed, piece by piece. Catches pieces that wait in a buffer."""
+    shown = []
+
+    class Screen(io.StringIO):
+        def flush(self):
+            shown.append(self.getvalue())
+
+    screen = Screen()
+    monkeypatch.setattr(sys, "stdout", screen)
+    with flagsaver.flagsaver(run=str(text_run[0]), prompt="she ", length=40):
+        generate.main()
+    assert [len(text) for text in shown[:3]] == [4 + count for count in (16, 32, 40)]
+
+
 def test_an_interrupt_ends_it_on_a_line_of_its_own(text_run):
     """Ctrl-C. Catches a traceback, and a prompt of the shell in the middle of the text."""
     process = command(text_run[0], "--length=100000000")

@@ -109,6 +109,7 @@ def test_a_worker_finds_the_text_of_its_run(text_run, tmp_path):
 GIVEN = (
     "--config=configs/language_model.py",
     "--config.length=16",
+    "--config.data.held_out=0.05",
     "--config.training.evaluation_sequences=16",
 )
 

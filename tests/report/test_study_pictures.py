@@ -136,7 +136,7 @@ CELL = {"solved": 4, "trials": 8, "solve_rate_low": 0.2, "solve_rate_high": 0.8}
         ([("a", CLEAR), ("b", NOISE)], "Beyond noise in 1 of 2 cells: a."),
         ([("a", NOISE), ("b", FEW)], "All differences are within noise, in 2 of 2 cells."),
         ([("a", {**NOISE, "steps": CLEAR["steps"]})], "Beyond noise in 1 of 1 cells: a."),
-        ([], "They have no finished cell in common."),
+        ([], "They have no finished cell in common of a task that has a criterion."),
     ],
 )
 def test_a_comparison_counts_what_is_beyond_noise(found, summary):
