@@ -1,4 +1,4 @@
-"""Four models of about 200,000 parameters on the text that every Python has, by characters.
+"""Four models of about 340,000 parameters on the text that every Python has, by characters.
 
     python -m experiments.language_model --config=configs/language_model.py \\
         --workdir=runs/language_model

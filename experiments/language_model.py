@@ -21,7 +21,7 @@ from experiments import command
 from experiments.cell import TEST_SEED, Cell
 from experiments.closing import close
 from experiments.grid import check_lists, check_models, check_one_rate
-from experiments.look_at_text import look_at
+from experiments.look_at_text import SAMPLE_CHUNK, MemoryConfig, look_at
 from experiments.missing import train_missing
 from lstm_attn import text, trained
 from lstm_attn.analysis.json_values import or_null
@@ -59,32 +59,6 @@ class DataConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class MemoryConfig:
-    """How far back a trained model is asked; all in tokens.
-
-    contexts: what it may look back at when one token is predicted. tokens: how many are predicted.
-    passage: length of a random passage that comes twice; distances: from one to the next.
-    passages: how many at each distance.
-    """
-
-    contexts: tuple[int, ...] = (16, 64, 256, 1024)
-    tokens: int = 500
-    passage: int = 16
-    distances: tuple[int, ...] = (16, 64, 256, 1024)
-    passages: int = 100
-
-    def __post_init__(self) -> None:
-        for field in ("tokens", "passage", "passages"):
-            check_whole(f"memory.{field}", getattr(self, field), 2)
-        for field, least in (("contexts", 1), ("distances", self.passage)):
-            values = getattr(self, field)
-            for value in values:
-                check_whole(f"memory.{field}", value, least)
-            if list(values) != sorted(values):
-                raise UsageError(f"memory.{field}: expected them to rise, got {values}")
-
-
-@dataclasses.dataclass(frozen=True)
 class LanguageModelConfig:
     """models: names in MODELS; length: tokens of a segment, through which gradients pass; data,
     memory, model, training: as their classes say."""
@@ -105,6 +79,14 @@ class LanguageModelConfig:
             raise UsageError(
                 f"memory.contexts: expected the shortest to be at most length={self.length}, got "
                 f"{self.memory.contexts[0]}"
+            )
+        # Found out here, not when all are trained: nothing of the config can be changed then.
+        longest = max(self.memory.contexts[-1], self.memory.distances[-1] + self.memory.passage - 1)
+        if self.model.positions == "learned" and max(longest, 2 * SAMPLE_CHUNK) > self.length:
+            raise UsageError(
+                f"model.positions: learned ones reach as far as length={self.length}; expected "
+                f"others, or length of at least {max(longest, 2 * SAMPLE_CHUNK)}, as "
+                "memory.contexts, memory.distances and the samples ask for"
             )
         if self.training.stop_when_solved:
             raise UsageError("training.stop_when_solved: expected False, since text has no end")

@@ -24,8 +24,8 @@ from experiments.closing import close
 from experiments.grid import check_lists, check_models
 from experiments.missing import train_missing
 from lstm_attn import tasks, trained
-from lstm_attn.analysis import Interval, length_generalisation, wilson_interval
-from lstm_attn.analysis.json_values import or_null
+from lstm_attn.analysis import length_generalisation, wilson_interval
+from lstm_attn.analysis.json_values import as_json
 from lstm_attn.errors import UsageError, check_whole, unknown_name
 from lstm_attn.models import ModelConfig
 from lstm_attn.modules import POSITIONS, continue_positions
@@ -212,16 +212,12 @@ def test_cell(cell: Cell, config: LengthConfig, folder: RunFolder) -> dict[str, 
                 "solved": int(found.solved[n].sum()),
                 "solve_rate": wilson_interval(int(found.solved[n].sum()), len(finished.seeds)),
                 "accuracies": found.accuracy[n].tolist(),
-                "accuracy": _as_json(found.accuracy_interval[n]),
-                "loss": _as_json(found.loss_interval[n]),
+                "accuracy": as_json(found.accuracy_interval[n]),
+                "loss": as_json(found.loss_interval[n]),
             }
             for n, length in enumerate(found.lengths)
         ],
     }
-
-
-def _as_json(interval: Interval) -> dict[str, float | None]:
-    return {name: or_null(value) for name, value in interval._asdict().items()}
 
 
 def closing_table(entries: Sequence[dict[str, Any]]) -> Table:

@@ -1,14 +1,15 @@
 """What a trained language model does on the test part of its text, as JSON values."""
 
+import dataclasses
 import itertools
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import numpy as np
 
 from lstm_attn.analysis import mean_interval, text_loss, text_memory
-from lstm_attn.analysis.json_values import or_null
-from lstm_attn.analysis.means import Interval
+from lstm_attn.analysis.json_values import as_json, or_null
+from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.generation import generate, make_generator
 from lstm_attn.models import Model, Params, carries
 from lstm_attn.ops.sampling import Sampling
@@ -22,23 +23,34 @@ SAMPLES, PROMPT_TOKENS, SAMPLE_TOKENS, SAMPLE_CHUNK = 3, 64, 200, 16
 SAMPLE_TEMPERATURE = 0.7
 
 
-class Asked(Protocol):
-    """What is asked of its memory; see `experiments.language_model.MemoryConfig`."""
+@dataclasses.dataclass(frozen=True)
+class MemoryConfig:
+    """How far back a trained model is asked; all in tokens.
 
-    @property
-    def contexts(self) -> tuple[int, ...]: ...
-    @property
-    def tokens(self) -> int: ...
-    @property
-    def passage(self) -> int: ...
-    @property
-    def distances(self) -> tuple[int, ...]: ...
-    @property
-    def passages(self) -> int: ...
+    contexts: what it may look back at when one token is predicted. tokens: how many are predicted.
+    passage: length of a random passage that comes twice; distances: from one to the next.
+    passages: how many at each distance.
+    """
+
+    contexts: tuple[int, ...] = (16, 64, 256, 1024)
+    tokens: int = 500
+    passage: int = 16
+    distances: tuple[int, ...] = (16, 64, 256, 1024)
+    passages: int = 100
+
+    def __post_init__(self) -> None:
+        for field in ("tokens", "passage", "passages"):
+            check_whole(f"memory.{field}", getattr(self, field), 2)
+        for field, least in (("contexts", 1), ("distances", self.passage)):
+            values = getattr(self, field)
+            for value in values:
+                check_whole(f"memory.{field}", value, least)
+            if list(values) != sorted(values):
+                raise UsageError(f"memory.{field}: expected them to rise, got {values}")
 
 
 def look_at(
-    cell: TrainedCell, asked: Asked, seed: int, first: list[float] | None = None
+    cell: TrainedCell, asked: MemoryConfig, seed: int, first: list[float | None] | None = None
 ) -> dict[str, Any]:
     """Bits a byte, loss by position and by context, induction by distance, and samples.
 
@@ -66,8 +78,8 @@ def look_at(
         "seconds": cell.record["seconds"],
         "trials": len(trials),
         "carries": carries(model, task.length),
-        "bits_per_byte": _numbers(mean_interval(blocks)),
-        "blocks": blocks.tolist(),
+        "bits_per_byte": as_json(mean_interval(blocks)),
+        "blocks": list(map(or_null, blocks)),
         "minus_first": minus(blocks, first),
         "by_context": by_context(model, trials, part.tokens, asked),
         "by_position": by_position(model, trials, part.tokens, asked),
@@ -76,10 +88,10 @@ def look_at(
     }
 
 
-def minus(blocks: np.ndarray, first: list[float] | None) -> dict[str, float | None] | None:
+def minus(blocks: np.ndarray, first: list[float | None] | None) -> dict[str, float | None] | None:
     """Bits a byte less those of the first model, block by block, so that what is hard for both
     cancels out; None of the first model itself."""
-    return None if first is None else _numbers(mean_interval(blocks - np.array(first)))
+    return None if first is None else as_json(mean_interval(blocks - np.array(first, float)))
 
 
 def at_once(length: int) -> int:
@@ -87,7 +99,7 @@ def at_once(length: int) -> int:
 
 
 def by_context(
-    model: Model, trials: list[Params], tokens: np.ndarray, asked: Asked
+    model: Model, trials: list[Params], tokens: np.ndarray, asked: MemoryConfig
 ) -> list[dict[str, Any]]:
     """The loss of the same tokens given more and more of what stands before them.
 
@@ -107,15 +119,15 @@ def by_context(
     return [
         {
             "context": context,
-            **_numbers(mean_interval(found)),
-            "fall": _numbers(mean_interval(losses[contexts[0]] - found)),
+            **as_json(mean_interval(found)),
+            "fall": as_json(mean_interval(losses[contexts[0]] - found)),
         }
         for context, found in losses.items()
     ]
 
 
 def by_position(
-    model: Model, trials: list[Params], tokens: np.ndarray, asked: Asked
+    model: Model, trials: list[Params], tokens: np.ndarray, asked: MemoryConfig
 ) -> list[dict[str, Any]]:
     """The loss of tokens with so many before them in a window that begins without memory.
 
@@ -132,7 +144,7 @@ def by_position(
         {
             "first": start + 1,
             "last": end,
-            **_numbers(mean_interval(losses[:, start:end].mean(axis=1))),
+            **as_json(mean_interval(losses[:, start:end].mean(axis=1))),
         }
         for start, end in itertools.pairwise(edges)
         if end > start
@@ -140,7 +152,12 @@ def by_position(
 
 
 def by_distance(
-    model: Model, trials: list[Params], tokens: np.ndarray, size: int, asked: Asked, seed: int
+    model: Model,
+    trials: list[Params],
+    tokens: np.ndarray,
+    size: int,
+    asked: MemoryConfig,
+    seed: int,
 ) -> list[dict[str, Any]]:
     """By how much the loss of a random passage is less where it stood before, in bits a token.
 
@@ -165,8 +182,8 @@ def by_distance(
             )
             for one in texts
         )
-        falls = _numbers(mean_interval(control - again))
-        found.append({"distance": distance, "loss": float(control.mean()), **falls})
+        falls = as_json(mean_interval(control - again))
+        found.append({"distance": distance, "loss": or_null(control.mean()), **falls})
     return found
 
 
@@ -198,7 +215,3 @@ def context_of(cell: TrainedCell) -> int | None:
     if carries(cell.model, cell.task.length):
         return None
     return max(cell.task.length, 2 * SAMPLE_CHUNK)
-
-
-def _numbers(interval: Interval) -> dict[str, float | None]:
-    return {name: or_null(value) for name, value in interval._asdict().items()}

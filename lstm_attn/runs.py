@@ -7,6 +7,7 @@ metrics.jsonl       one evaluation of all trials of a cell a line
 checkpoints/        the latest train states of each cell, CELL.safetensors
 results.json        one record a finished cell
 STUDY.json          what a study found beside it, such as horizon.json
+text/               of language models: their text as ids of tokens, and what these mean
 profile/            with --profile: times.json, and a trace of each cell for TensorBoard
 report.html, *.png  drawn from the above by `lstm_attn.report`
 .lock               held by the process that works here; it says which

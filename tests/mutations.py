@@ -190,6 +190,7 @@ MUTATIONS = [
     Mutation("old runs: a record without its cell's name stays so", "lstm_attn/runs.py", 'if "cell" in record or not', "if True or not", "tests/test_old_runs.py"),
     # language models
     Mutation("text: the test part leaks into training", "lstm_attn/text/parts.py", "encoded = _encoded(source, vocabulary, start, end)", "encoded = _encoded(source, vocabulary, start, source.size)", "tests/text"),
+    Mutation("text: byte pairs know the first line of validation", "lstm_attn/text/parts.py", "min(end, source.cut_near(LEARNED_FROM))", "source.cut_near(min(LEARNED_FROM, end))", "tests/text/test_parts.py"),
     Mutation("text: the vocabulary knows the held-out characters", "lstm_attn/text/parts.py", "for text in source.text_between(0, end):", "for text in source.text_between(0, source.size):", "tests/text"),
     Mutation("text: a sign cut by a block is lost", "lstm_attn/text/source.py", "yield decoder.decode(piece.data)", 'yield piece.data.decode(errors="ignore")', "tests/text"),
     Mutation("text: the next segment leaves a token out", "lstm_attn/tasks/text_prediction.py", "segments = (first_step + np.arange(steps)) * self.length", "segments = (first_step + np.arange(steps)) * (self.length + 1)", "tests/tasks/test_text_prediction.py"),

@@ -3,10 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
-from lstm_attn.analysis.text_memory import LOG_2, bits_per_byte, token_losses
+from lstm_attn.analysis.text_memory import bits_of, bits_per_byte, token_losses
 from lstm_attn.models import Model, Params, carries
 from lstm_attn.text import Part
 
@@ -47,8 +46,7 @@ def _streamed(model: Model, params: Params, tokens: np.ndarray, length: int) -> 
     @jax.jit
     def advance(params: Params, state: object, ids: Array) -> tuple[object, Array]:
         state, logits = model.segment(params, state, ids[:, :-1])
-        nats = optax.softmax_cross_entropy_with_integer_labels(logits, ids[:, 1:])
-        return state, nats / LOG_2
+        return state, bits_of(logits, ids)
 
     state, losses = model.initial_state(1, length), np.empty(len(tokens) - 1, np.float32)
     for start in range(0, len(tokens) - 1, length):

@@ -1,5 +1,6 @@
 """How far back a language model makes use of text: loss by position, by context, and induction."""
 
+import functools
 from collections.abc import Sequence
 
 import jax
@@ -23,20 +24,25 @@ def token_losses(model: Model, params: Params, windows: np.ndarray, batch_size: 
       windows: ids; nothing is carried from one to the next.
       batch_size: windows at a time, for the sake of memory.
     """
-
-    @jax.jit
-    def losses(params: Params, ids: Array) -> Array:
-        logits = model.apply(params, ids[:, :-1])
-        nats = optax.softmax_cross_entropy_with_integer_labels(logits, ids[:, 1:])
-        return nats / LOG_2
-
     count = len(windows)
+    batch_size = min(batch_size, count)
     # The last batch is filled up, so that all of them are one program.
     filled = np.resize(
         np.asarray(windows, np.int32), (-(-count // batch_size) * batch_size, windows.shape[1])
     )
     batches = filled.reshape(-1, batch_size, windows.shape[1])
-    return np.concatenate([np.asarray(losses(params, batch)) for batch in batches])[:count]
+    return np.concatenate([np.asarray(_losses(model, params, batch)) for batch in batches])[:count]
+
+
+# Jitted once for all that ask: windows of one shape and model are one program.
+@functools.partial(jax.jit, static_argnums=0)
+def _losses(model: Model, params: Params, ids: Array) -> Array:
+    return bits_of(model.apply(params, ids[:, :-1]), ids)
+
+
+def bits_of(logits: Array, ids: Array) -> Array:
+    """The loss of each id but the first, in bits: [W, T] from logits [W, T, V], ids [W, T + 1]."""
+    return optax.softmax_cross_entropy_with_integer_labels(logits, ids[:, 1:]) / LOG_2
 
 
 def windows_of(tokens: np.ndarray, length: int, count: int) -> np.ndarray:

@@ -197,4 +197,5 @@ def _vocabulary(source: Source, level: str, size: int, end: int) -> Vocabulary:
         for text in source.text_between(0, end):
             seen.update(text)
         return Characters(seen)
-    return BytePairs.learn(source.text_between(0, source.cut_near(min(LEARNED_FROM, end))), size)
+    # No farther than `end`, which is a cut itself: the next one would be in the part behind it.
+    return BytePairs.learn(source.text_between(0, min(end, source.cut_near(LEARNED_FROM))), size)

@@ -129,6 +129,9 @@ GIVEN = (
         (b"abc\n" * 9999, ("--config.data.level=bytes",), "unknown data.level 'bytes'"),
         (b"abc\n" * 9999, ("--config.length=8",),
          "memory.contexts: expected the shortest to be at most length=8, got 16"),
+        (b"abc\n" * 9999, ("--config.model.positions=learned",),
+         "model.positions: learned ones reach as far as length=16; expected others, or length of at least 1039"),
+        (b"abc\n" * 99999, ("--config.model.positions=learned", "--config.length=1039"), None),
     ],
 )  # fmt: skip
 def test_a_text_that_does_not_serve_is_one_line(tmp_path, data, flags, message):

@@ -1,7 +1,5 @@
 """What is asked of a language model's memory, of one whose answers are known."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -17,7 +15,7 @@ def asked(**changed):
     default = {
         "contexts": (4, 8, 32), "tokens": 20, "passage": 6, "distances": (6, 12, 40), "passages": 30
     }  # fmt: skip
-    return SimpleNamespace(**{**default, **changed})
+    return look_at_text.MemoryConfig(**{**default, **changed})
 
 
 def test_context_helps_a_model_that_looks_eight_tokens_back():
