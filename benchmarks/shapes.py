@@ -17,7 +17,7 @@ SHAPES = (
     (16, 512, 128, 512),
 )
 SHORT = SHAPES[:2]
-# B, T, H of configs/language_model.py.
+# B, T, H: the width of configs/language_model.py, and as many tokens a step.
 TEXT_SHAPE = (16, 128, 192)
 
 SHAPE = flags.DEFINE_multi_string("shape", None, "B,T,D,H in place of the set; may be repeated.")

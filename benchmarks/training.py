@@ -25,7 +25,7 @@ TEXT_SHAPE = flags.DEFINE_string("text_shape", None, "B,T,H of language models, 
 # A run has as many steps as keep it near a second, between these.
 FEWEST_STEPS, MOST_STEPS = 2, 5
 FLOPS_A_RUN = 5e10
-# Of a run of a language model; configs/language_model.py has a hundred between two evaluations.
+# Of a run of a language model; configs/language_model.py has fifty between two evaluations.
 TEXT_STEPS = 10
 Case = Training | LanguageModel
 
