@@ -34,7 +34,7 @@ def get_config() -> ConfigDict:
             ),
             "training": dataclasses.asdict(
                 TrainingConfig(
-                    steps=1000,
+                    steps=1500,
                     batch_size=8,
                     seeds=1,
                     learning_rates=(6e-3,),
