@@ -150,8 +150,8 @@ def memory_figure(model: Mapping[str, Any], found: Mapping[str, Any], color: str
     return panels(
         [
             (f"{name}: loss by position", position),
-            (f"{name}: fall of the loss with context", context),
-            (f"{name}: fall for a passage that stood before", induction),
+            (f"{name}: fall with more context", context),
+            (f"{name}: fall at a repetition", induction),
         ]
     )
 
