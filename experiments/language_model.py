@@ -202,7 +202,9 @@ def language_model(config: LanguageModelConfig, folder: RunFolder, console: Cons
         one = look_at(trained.load(folder.path, cell.name), config.memory, TEST_SEED, first)
         found["models"].append({**one, "curve": curve(folder.evaluations(cell.name))})
         folder.write_study(STUDY, found)
-        console.print(one["samples"][0]["text"], style="dim", soft_wrap=True)
+        written = one["samples"][-1]
+        console.print(written["prompt"]["text"], end="", soft_wrap=True)
+        console.print(written["text"], style="dim", soft_wrap=True)
     close(folder, console, closing_table(found))
 
 

@@ -150,8 +150,8 @@ def memory_figure(model: Mapping[str, Any], found: Mapping[str, Any], color: str
     return panels(
         [
             (f"{name}: loss by position", position),
-            (f"{name}: fall of the loss with context", context),
-            (f"{name}: fall for a passage that stood before", induction),
+            (f"{name}: fall with more context", context),
+            (f"{name}: fall at a repetition", induction),
         ]
     )
 
@@ -162,7 +162,8 @@ def _text(found: Mapping[str, Any]) -> str:
         f"{found['length']}, {found['tokens_a_step']:,} tokens a step for every model. Bits a byte "
         "are those of the whole test part, their interval is over blocks of it; differences are "
         "taken block by block, so that hard and easy text cancel out. Models with a carry read the "
-        f"part through; others see at most {found['length']} tokens back. Curves: validation part."
+        f"part through; others see at most {found['length']} tokens back. Curves: validation "
+        "part; a line that leaves the picture of contexts goes on to the loss of the table below."
     )
 
 
@@ -195,6 +196,16 @@ def _contexts(
         color = colors[model["model"]]
         axes.plot(contexts, losses, "o-", color=color, markersize=4, label=model["model"])
     axes.axvline(length, color=REFERENCE_COLOR, linewidth=1, linestyle="--")
+    # Beyond the trained length a loss may be many times higher; it would flatten all others.
+    within = [
+        point["mean"]
+        for model in models
+        for point in model["by_context"]
+        if point["context"] <= length and point["mean"] is not None
+    ]
+    if within:
+        low, high = min(within), max(within)
+        axes.set_ylim(low - 0.1 * (high - low) - 0.01, high + (high - low) + 0.01)
     _in_powers_of_two(axes)
     axes.set(xlabel="context, tokens (dashed: a segment of training)", ylabel=LOSS)
 

@@ -85,6 +85,18 @@ def test_the_curves_are_those_of_all_models(found):
     np.testing.assert_allclose(contexts.get_lines()[1].get_xydata(), [(4, 3), (16, 3.5)])
 
 
+def test_one_wild_loss_leaves_the_others_to_be_seen(found):
+    """By hand: 2.75 to 3 within a segment of 8, 9 beyond it. Catches an axis up to 9, and a run that
+    diverged, whose losses are null."""
+    found["models"][1]["by_context"][1]["mean"] = 9.0
+    top = language_model.sections(found)[0].pictures[1].figure.axes[0].get_ylim()[1]
+    assert 3 < top < 4
+    for one in found["models"]:
+        for point in one["by_context"]:
+            point["mean"] = None
+    language_model.sections(found)
+
+
 def test_what_was_written_keeps_its_lines_and_is_no_html(found, tmp_path):
     """Oracle: the text itself. Catches tags that come alive, lines that run together, and a report
     that a run folder of language models does not get."""
