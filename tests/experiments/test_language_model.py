@@ -54,7 +54,8 @@ def test_a_run_goes_on_without_its_text_to_the_same_bits(
 ):
     """Identity with the run that nothing stopped. Catches what is carried that is not in the
     checkpoint, data that begin anew, and ids that are read from a text that has changed since."""
-    monkeypatch.setattr(language_model, "look_at", lambda *_: {"samples": [{"text": ""}]})
+    sample = {"prompt": {"text": ""}, "text": ""}
+    monkeypatch.setattr(language_model, "look_at", lambda *_: {"samples": [sample]})
     monkeypatch.setattr(language_model, "close", lambda *_: None)
     monkeypatch.setattr(language_model, "closing_table", lambda _: None)
     path = text_in(tmp_path)

@@ -1,10 +1,13 @@
 """What is asked of a language model's memory, of one whose answers are known."""
 
+import json
+
 import numpy as np
 import pytest
 
 from experiments import look_at_text
 from lstm_attn.analysis import mean_interval
+from lstm_attn.models import Model
 from tests.analysis.looking_back import SIZE, delayed
 
 UNKNOWN, KNOWN = np.log2(SIZE), -np.log2(0.9)
@@ -68,3 +71,13 @@ def test_models_are_compared_block_by_block():
     assert apart["high"] - apart["mean"] == pytest.approx(4.3027 * 0.1 / 3**0.5, rel=1e-4)
     assert apart["high"] < mean_interval(second).high - 2
     assert look_at_text.minus(second, None) is None
+
+
+def test_a_model_that_diverged_is_null_in_json():
+    """Oracle: JSON, which has no NaN. Catches a run that ends in a traceback once all is trained."""
+    lost = Model(
+        lambda key: None, lambda params, ids: np.full((*ids.shape, SIZE), np.nan, np.float32)
+    )
+    found = look_at_text.by_distance(lost, [None], PERIODIC, SIZE, asked(), 0)
+    assert json.loads(json.dumps(found, allow_nan=False))[0]["loss"] is None
+    assert look_at_text.minus(np.ones(2), [1.0, None]) == dict.fromkeys(("mean", "low", "high"))
