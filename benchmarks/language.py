@@ -1,4 +1,5 @@
-"""Language models in training: the text, models and settings of configs/language_model.py."""
+"""Language models in training: text, models and settings of configs/language_model.py, but for the
+sizes."""
 
 import dataclasses
 import functools

@@ -42,9 +42,9 @@ def get_config() -> ConfigDict:
             ),
             "training": dataclasses.asdict(
                 TrainingConfig(
-                    steps=1500,
+                    steps=1000,
                     batch_size=8,
-                    seeds=1,
+                    seeds=2,
                     learning_rates=(6e-3,),
                     evaluate_every=50,
                     evaluation_sequences=80,

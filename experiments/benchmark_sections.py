@@ -11,7 +11,6 @@ from experiments.benchmark_record import (
     of_text,
     speed_over_peers,
 )
-from experiments.language_model_section import language_models_table
 from experiments.run_sections import resident_size_section, whole_job_section
 from experiments.section_parts import (
     MEBIBYTE,
@@ -22,6 +21,7 @@ from experiments.section_parts import (
     three_figures,
     with_target,
 )
+from experiments.throughput_section import language_models_table
 from lstm_attn.report.tables import markdown
 
 # What the project set out to reach.

@@ -113,22 +113,29 @@ def prepared(config: LanguageModelConfig, folder: RunFolder) -> TextPrediction:
     Raises:
       UsageError: a text that can't be read or is damaged, or another one in another process.
     """
-    place = folder.path / trained.TEXT
-    if (place / text.DESCRIPTION).exists():
-        found = text.load(place)
-        text.check_intact(place, found)
-    else:
-        data = config.data
-        found = text.prepare(
+    try:
+        found = _text(config.data, folder.path / trained.TEXT)
+    except UsageError as error:
+        # Of several processes the others must not wait for one that alone has no text.
+        hosts.check_alike("text (or none that it can read)", str(error))
+        raise
+    digests = {name: part.sha256 for name, part in found.parts.items()}
+    hosts.check_alike("text (or none that it can read)", [found.vocabulary.to_json(), digests])
+    return TextPrediction(found, config.length)
+
+
+def _text(data: DataConfig, place: Path) -> text.Text:
+    if not (place / text.DESCRIPTION).exists():
+        return text.prepare(
             place,
             text.Source(data.path),
             data.level,
             vocabulary_size=data.vocabulary_size,
             held_out=data.held_out,
         )
-    digests = {name: part.sha256 for name, part in found.parts.items()}
-    hosts.check_alike("text", [found.vocabulary.to_json(), digests])
-    return TextPrediction(found, config.length)
+    found = text.load(place)
+    text.check_intact(place, found)
+    return found
 
 
 def cells(config: LanguageModelConfig, task: TextPrediction) -> list[Cell]:

@@ -11,7 +11,7 @@ from lstm_attn.analysis import mean_interval, text_loss, text_memory
 from lstm_attn.analysis.json_values import as_json, or_null
 from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.generation import generate, make_generator
-from lstm_attn.models import Model, Params, carries
+from lstm_attn.models import Model, Params, carries_over
 from lstm_attn.ops.sampling import Sampling
 from lstm_attn.tasks import TextPrediction
 from lstm_attn.trained import TrainedCell
@@ -63,21 +63,24 @@ def look_at(
     assert isinstance(task, TextPrediction)
     part, size = task.text.parts["test"], task.output_features
     trials = [cell.trial(index) for index in range(len(cell.seeds))]
-    losses = np.mean(
+    of_trials = np.array(
         [
-            text_loss.part_losses(model, params, part.tokens, task.length, at_once(task.length))
+            text_loss.block_bits(
+                text_loss.part_losses(
+                    model, params, part.tokens, task.length, at_once(task.length)
+                ),
+                part,
+            )
             for params in trials
-        ],
-        axis=0,
+        ]
     )
-    blocks = text_loss.block_bits(losses, part)
+    blocks = of_trials.mean(axis=0)
     return {
         "model": cell.record["model"],
         "cell": cell.record["cell"],
         "parameters": cell.record["parameters"],
         "seconds": cell.record["seconds"],
-        "trials": len(trials),
-        "carries": carries(model, task.length),
+        "by_trial": list(map(or_null, of_trials.mean(axis=1))),
         "bits_per_byte": as_json(mean_interval(blocks)),
         "blocks": list(map(or_null, blocks)),
         "minus_first": minus(blocks, first),
@@ -211,7 +214,8 @@ def samples_of(cell: TrainedCell, seed: int) -> list[dict[str, Any]]:
 
 
 def context_of(cell: TrainedCell) -> int | None:
-    """How far back it may look while it writes: as far as it was trained to, unless it carries."""
-    if carries(cell.model, cell.task.length):
+    """How far back it may look while it writes: as far as it was trained to, but for two chunks at
+    least; all the way back where it carries over."""
+    if carries_over(cell.model, cell.task.length):
         return None
     return max(cell.task.length, 2 * SAMPLE_CHUNK)

@@ -1,5 +1,6 @@
 """The README's account of the studies and of the language models, from results/."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ SHOWN = {
 def language_model_section(found: dict[str, Any]) -> str:
     """Its tables and the pictures of all models, and what the best of them wrote."""
     section, memory, *_ = language_model.sections(found)
-    best = min(found["models"], key=lambda model: model["bits_per_byte"]["mean"])
+    best = min(found["models"], key=lambda model: model["bits_per_byte"]["mean"] or math.inf)
     sample = best["samples"][-1]
     written = f"{sample['prompt']['text']}▸{sample['text']}"
     pictures = " ".join(

@@ -20,6 +20,7 @@ from lstm_attn.modules.initializers import KERNEL_INITIALIZERS, every_gate, gru_
 from lstm_attn.modules.lstm_variants import LSTM_VARIANTS
 from lstm_attn.modules.observing import COLLECTION, Observations, observations
 from lstm_attn.modules.precision import compute_dtype
+from lstm_attn.ops.additive_attention import PoolingState
 from lstm_attn.ops.cache import KeyValueCache
 from lstm_attn.tasks import Task
 
@@ -178,12 +179,16 @@ def example_inputs(task: Task) -> Array:
     return jnp.zeros((1, task.sequence_length, task.input_features), jnp.float32)
 
 
-def carries(model: Model, length: int) -> bool:
-    """Whether what the model remembers is of one size however much it has read, as a carry is; a
-    key-value cache grows."""
+def carries_over(model: Model, length: int) -> bool:
+    """Whether the model takes what it remembers from one segment of a text to the next: a recurrent
+    carry does. A key-value cache would grow; in the sums of attention pooling all of the past has
+    its weight, and a segment next to none."""
+    if model.initial_state is _no_state:
+        return False
+    kinds = (KeyValueCache, PoolingState)
     state = jax.eval_shape(lambda: model.initial_state(1, length))
-    parts = jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, KeyValueCache))
-    return not any(isinstance(part, KeyValueCache) for part in parts)
+    parts = jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, kinds))
+    return not any(isinstance(part, kinds) for part in parts)
 
 
 def count_parameters(model: Model) -> int:

@@ -119,7 +119,7 @@ report.learning_curves(histories, adding.baseline, f"Adding, T = {adding.length}
 # ## Does it hold where they were not trained?
 #
 # The same parameters at other lengths, for recurrence alone and attention alone. Trained at one
-# length, both know that length; elsewhere they are about as wrong as a guess.
+# length, both know that length; at twice the length they are about as wrong as a guess.
 # `experiments.length_generalisation` trains over a range of lengths.
 
 # %%

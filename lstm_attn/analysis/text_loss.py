@@ -6,7 +6,7 @@ import numpy as np
 from jax import Array
 
 from lstm_attn.analysis.text_memory import bits_of, bits_per_byte, token_losses
-from lstm_attn.models import Model, Params, carries
+from lstm_attn.models import Model, Params, carries_over
 from lstm_attn.text import Part
 
 BLOCKS = 20
@@ -25,7 +25,7 @@ def part_losses(
       tokens: ids [n].
       batch_size: windows at a time; a segment has as many tokens.
     """
-    if carries(model, length):
+    if carries_over(model, length):
         return _streamed(model, params, tokens, min(length * batch_size, len(tokens) - 1))
     half = max(length // 2, 1)
     last = len(tokens) - 1 - length

@@ -74,6 +74,7 @@ def bits_table(models: Sequence[Mapping[str, Any]]) -> Table:
                 f"{model['parameters']:,}",
                 f"{_number(bits['mean']):.3f}",
                 _interval(bits, ".3f"),
+                ", ".join(f"{_number(trial):.2f}" for trial in model["by_trial"]),
                 NONE if apart is None else f"{_number(apart['mean']):+.3f}",
                 NONE if apart is None else _interval(apart, "+.3f"),
                 f"{model['seconds']:.0f}",
@@ -81,7 +82,8 @@ def bits_table(models: Sequence[Mapping[str, Any]]) -> Table:
         )
     minus = f"minus {models[0]['model']}"
     headings = [
-        "model", "parameters", "bits a byte", "95 % interval", minus, "95 % interval", "seconds"
+        "model", "parameters", "bits a byte", "95 % interval", "by trial", minus, "95 % interval",
+        "seconds",
     ]  # fmt: skip
     return Table(headings, rows)
 
@@ -160,10 +162,11 @@ def _text(found: Mapping[str, Any]) -> str:
     return (
         f"{found['source']}, {found['vocabulary']} different {found['level']} tokens, segments of "
         f"{found['length']}, {found['tokens_a_step']:,} tokens a step for every model. Bits a byte "
-        "are those of the whole test part, their interval is over blocks of it; differences are "
-        "taken block by block, so that hard and easy text cancel out. Models with a carry read the "
-        f"part through; others see at most {found['length']} tokens back. Curves: validation "
-        "part; a line that leaves the picture of contexts goes on to the loss of the table below."
+        "are those of the whole test part, the mean over trials; their interval is over blocks of "
+        "it, and says nothing of other seeds, for which see the trials. Differences are taken "
+        "block by block, so that hard and easy text cancel out. Models with a carry read the part "
+        f"through; others see at most {found['length']} tokens back. Curves: validation part; a "
+        "line that leaves the picture of contexts goes on to the loss of the table below."
     )
 
 
@@ -174,7 +177,8 @@ def _memory_text(found: Mapping[str, Any]) -> str:
         f"context. A passage again: {found['passage']} random tokens at the end of a text, and how "
         "far their loss falls if they stood that far before, beside the same text with others "
         f"there. Trained on segments of {found['length']}: positions and distances beyond them are "
-        "new to a model without a carry."
+        "new to a model without a carry. One with a carry has hardly ever begun without it, so a "
+        "short context costs it more than a model that begins every segment so."
     )
 
 

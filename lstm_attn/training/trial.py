@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
-from lstm_attn.models import Model, Params, carries
+from lstm_attn.errors import UsageError
+from lstm_attn.models import Model, Params, carries_over
 from lstm_attn.tasks import Batch, ReadTask, Task
 from lstm_attn.training.config import TrainingConfig
 from lstm_attn.training.optimizer import make_optimizer
@@ -65,6 +66,12 @@ def make_trial(model: Model, task: Task, config: TrainingConfig, batch_shards: i
     def stream(seed: Array, index: int, step: Array | int = 0) -> Array:
         return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), index), step)
 
+    goes_on = isinstance(task, ReadTask) and carries_over(model, task.length)
+    if goes_on and model.apply_with_dropout is not None:
+        raise UsageError(
+            f"{task.name}: expected a model without dropout, since its state is carried from "
+            "segment to segment, got one with it"
+        )
     shapes = jax.eval_shape(model.init, jax.random.key(0))
     sharded = config.parameters == "sharded"
     parts = Parts.of(shapes, batch_shards, sharded=sharded)
@@ -82,10 +89,8 @@ def make_trial(model: Model, task: Task, config: TrainingConfig, batch_shards: i
         return jax.tree.map(part, batch) if batch_shards > 1 else batch
 
     def empty_carry(batch_size: int) -> Any:
-        """Of a model whose memory is of one size, where there is something to carry; or ()."""
-        if not isinstance(task, ReadTask) or not carries(model, task.length):
-            return ()
-        return model.initial_state(batch_size, task.length)
+        """What is carried into the first batch: () where each begins anew."""
+        return model.initial_state(batch_size, task.length) if goes_on else ()
 
     def outputs_of(params: Params, carried: Any, inputs: Array) -> tuple[Array, Any]:
         if not jax.tree.leaves(carried):
@@ -115,7 +120,7 @@ def make_trial(model: Model, task: Task, config: TrainingConfig, batch_shards: i
         carried: Any,
         microbatch: Array | int = 0,
     ) -> tuple[Array, Any]:
-        if model.apply_with_dropout is None or jax.tree.leaves(carried):
+        if model.apply_with_dropout is None:
             outputs, carried = outputs_of(params, carried, batch.inputs)
             return task.loss(outputs, batch), carried
         key = stream(state.seed, DROPOUT_STREAM, state.step)

@@ -2,9 +2,11 @@
 
 import ast
 import dataclasses
+import functools
 import runpy
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import jax
@@ -16,11 +18,12 @@ from experiments import (
     border,
     gradient_reach,
     horizon,
+    language_model,
     learning_rates,
     length_generalisation,
 )
 from experiments.grid import CompareConfig, grid_cells
-from lstm_attn import models, training
+from lstm_attn import models, tasks, text, training
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "configs"
@@ -49,8 +52,27 @@ STUDIES = {
         ],
     ),
     "learning_rates": (learning_rates.LearningRatesConfig, learning_rates.cells),
+    "language_model": (
+        language_model.LanguageModelConfig,
+        lambda config: language_model.cells(config, python_topics(config)),
+    ),
 }
 COMPARED = ("lstm", "gru", "transformer", "lstm_attention")
+
+
+@functools.cache
+def python_topics(config):
+    """The text of the config as a task, its files gone but still mapped."""
+    data = config.data
+    with tempfile.TemporaryDirectory() as folder:
+        found = text.prepare(
+            Path(folder),
+            text.Source(data.path),
+            data.level,
+            vocabulary_size=data.vocabulary_size,
+            held_out=data.held_out,
+        )
+        return tasks.TextPrediction(found, config.length)
 
 
 def load(path):
@@ -113,7 +135,8 @@ def test_every_config_takes_one_step(path, model_name):
         model = models.build(model_name, task, config.model)
         if model_name != next(iter(models_of(path))):
             program = training.make_program(model, task, one_step)
-            states, metrics = program.advance.eval_shape(program.shapes)
+            active = np.ones(one_step.trials, bool)
+            states, metrics = program.advance.eval_shape(program.shapes, active, program.read(0))
             assert jax.tree.structure(states) == jax.tree.structure(program.shapes)
             assert metrics["loss"].shape == (one_step.trials,)
             continue
