@@ -79,7 +79,7 @@ scaling: $(VENV)/installed ## Check the cost model on this machine and write doc
 	$(RUN) -m experiments.scaling_page
 
 readme: $(VENV)/installed ## Put the table and pictures of runs/quick into the README
-	$(RUN) -m experiments.readme --run=runs/quick
+	$(RUN) -m experiments.readme --quick=runs/quick
 
 notebooks: $(VENV)/test-installed ## Make notebooks/*.ipynb from their sources, the .py beside them
 	$(RUN) -m jupytext --quiet --update --to ipynb notebooks/*.py

@@ -1,6 +1,6 @@
 """Puts a run's table and pictures, and what was measured, into the README; keeps the run beside it.
 
-python -m experiments.readme --run=runs/quick
+python -m experiments.readme --quick=runs/quick
 """
 
 import json
@@ -30,8 +30,8 @@ MUTANTS = KEPT_RUNS / "mutants.json"
 BENCHMARKS = KEPT_RUNS / "benchmarks"
 FILES = (FORMAT_FILE, CONFIG, ENVIRONMENT, METRICS, RESULTS)
 
-RUN = flags.DEFINE_string(
-    "run", "runs/quick", "The run folder to show; studies are those beside it."
+QUICK = flags.DEFINE_string(
+    "quick", "runs/quick", "The run of configs/quick.py to show; studies are those beside it."
 )
 
 
@@ -107,9 +107,9 @@ def keep(run: Path, place: Path, names: Sequence[str]) -> None:
 
 
 def main() -> int:
-    run = Path(RUN.value)
+    run = Path(QUICK.value)
     if not (run / RESULTS).exists() or run.resolve() == KEPT:
-        raise UsageError(f"--run: expected a run folder outside {KEPT}, got {run}")
+        raise UsageError(f"--quick: expected a run folder outside {KEPT}, got {run}")
     sections = {
         "quick": quick_section(RunFolder(run)),
         "layouts": layouts_section(json.loads(LAYOUTS.read_text())),

@@ -40,6 +40,12 @@ def trained(task, config=CONFIG, name="lstm"):
     return evaluation, jax.tree.map(np.asarray, states)
 
 
+@pytest.fixture(scope="module")
+def reference(task):
+    """The LSTM, one trial with whole batches."""
+    return trained(task)
+
+
 def by_hand(task, steps):
     """Oracle: one segment after the other, its state handed on by `Model.segment`."""
     model = built(task)
@@ -47,24 +53,28 @@ def by_hand(task, steps):
     params = jax.tree.map(lambda leaf: leaf[0], params)
     one = optimizer.make_optimizer(CONFIG, 1e-2)
     optimizer_state, state = one.init(params), model.initial_state(B, T)
-    for ids in task.read(np.array([0]), 0, steps, B)[0]:
 
-        def loss(params, state, ids):
-            state, logits = model.segment(params, state, ids[:, :-1])
-            nats = optax.softmax_cross_entropy_with_integer_labels(logits, ids[:, 1:])
-            return nats.mean(), state
+    def loss(params, state, ids):
+        state, logits = model.segment(params, state, ids[:, :-1])
+        nats = optax.softmax_cross_entropy_with_integer_labels(logits, ids[:, 1:])
+        return nats.mean(), state
 
+    @jax.jit
+    def step(params, optimizer_state, state, ids):
         (_, state), gradients = jax.value_and_grad(loss, has_aux=True)(params, state, ids)
         with jax.numpy_dtype_promotion("standard"):
             updates, optimizer_state = one.update(gradients, optimizer_state, params)
-        params = optax.apply_updates(params, updates)
+        return optax.apply_updates(params, updates), optimizer_state, state
+
+    for ids in task.read(np.array([0]), 0, steps, B)[0]:
+        params, optimizer_state, state = step(params, optimizer_state, state, ids)
     return params, state
 
 
-def test_segments_are_trained_on_with_the_state_of_those_before(task):
+def test_segments_are_trained_on_with_the_state_of_those_before(task, reference):
     """Catches a state that begins anew at each segment, a step that carries the one before last, and
     segments in another order."""
-    _, states = trained(task)
+    _, states = reference
     params, state = by_hand(task, CONFIG.steps)
     for ours, theirs in zip(jax.tree.leaves(states.params), jax.tree.leaves(params), strict=True):
         np.testing.assert_allclose(ours[0], theirs, atol=2e-6)
@@ -73,10 +83,10 @@ def test_segments_are_trained_on_with_the_state_of_those_before(task):
     assert all(np.abs(leaf).max() > 1e-3 for leaf in jax.tree.leaves(states.carried))
 
 
-def test_the_evaluation_reads_its_streams_through(task):
+def test_the_evaluation_reads_its_streams_through(task, reference):
     """Oracle: `Model.apply` on each stream as one long sequence. Catches a state that evaluation
     takes from training, and segments that begin without memory."""
-    evaluation, states = trained(task)
+    evaluation, states = reference
     held_out = task.held_out(8, 4)
     whole = np.concatenate([held_out[0], held_out[1][:, 1:]], axis=1)
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), states.params)
@@ -96,14 +106,14 @@ def test_attention_carries_nothing(task):
     [{"accumulation_steps": 2}, {"seeds": 2}, {"parameters": "sharded"}],
     ids=str,
 )
-def test_where_and_how_a_batch_is_computed_changes_little(task, change):
+def test_where_and_how_a_batch_is_computed_changes_little(task, reference, change):
     """Identity with one device and one batch. Catches carries that go to other sequences than those
     they are from."""
-    _, reference = trained(task)
+    _, expected = reference
     _, states = trained(task, dataclasses.replace(CONFIG, **change))
     for ours, theirs in zip(
         jax.tree.leaves((states.params, states.carried)),
-        jax.tree.leaves((reference.params, reference.carried)),
+        jax.tree.leaves((expected.params, expected.carried)),
         strict=True,
     ):
         np.testing.assert_allclose(ours[0], theirs[0], atol=5e-6)

@@ -147,7 +147,7 @@ def test_microbatches_take_less_memory():
         config = dataclasses.replace(CONFIG, batch_size=512, accumulation_steps=count)
         trial = make_trial(lstm(), Sums(), config, batch_shards=1)
         state = jax.eval_shape(trial.start, np.uint32(0), np.float32(1e-3))
-        data = jax.eval_shape(trial.batch, state)
+        data = jax.eval_shape(trial.batch, state, ())
         compiled = jax.jit(trial.loss_and_gradients).lower(state.params, state, data).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
