@@ -30,7 +30,7 @@ RUN = flags.DEFINE_string("run", "", "A run folder of experiments.language_model
 CELL = flags.DEFINE_string("cell", "", "Which of its models; the first where none is named.")
 TRIAL = flags.DEFINE_integer("trial", 0, "Which of its trials.")
 PROMPT = flags.DEFINE_string("prompt", "\n", "What the text begins with.")
-LENGTH = flags.DEFINE_integer("length", 500, "Tokens to write.")
+TOKENS = flags.DEFINE_integer("tokens", 500, "How many to write.")
 SAMPLES = flags.DEFINE_integer("samples", 1, "Texts to write, all at once.")
 TEMPERATURE = flags.DEFINE_float("temperature", 0.8, "0 takes the likeliest token.")
 TOP_K = flags.DEFINE_integer("top_k", 0, "Only so many of the likeliest tokens; 0 for all.")
@@ -81,7 +81,7 @@ def write_on(cell: trained.TrainedCell, sampling: Sampling) -> int:
         jax.tree.map(jnp.asarray, cell.trial(TRIAL.value)),
         encode_known(vocabulary, PROMPT.value),
         samples=SAMPLES.value,
-        length=LENGTH.value,
+        length=TOKENS.value,
         seed=SEED.value,
         context=context_of(cell),
     )
@@ -98,7 +98,7 @@ def write_on(cell: trained.TrainedCell, sampling: Sampling) -> int:
     print(write(first[0, :0], last=True))
     for number, ids in enumerate(np.concatenate(others, axis=1), 2):
         print(f"\n[{number}]\n{readable(PROMPT.value)}{Writer(vocabulary)(ids, last=True)}")
-    clocked = SAMPLES.value * LENGTH.value - first.size
+    clocked = SAMPLES.value * TOKENS.value - first.size
     if clocked:
         print(f"\n{clocked / seconds:,.0f} tokens a second", file=sys.stderr)
     return 0
@@ -109,7 +109,7 @@ def main() -> int:
         # A terminal that has no such sign is given its number.
         sys.stdout.reconfigure(errors="backslashreplace")
     sampling = Sampling(TEMPERATURE.value, TOP_K.value, TOP_P.value, PENALTY.value)
-    for flag, least in ((LENGTH, 1), (SAMPLES, 1), (SEED, 0)):
+    for flag, least in ((TOKENS, 1), (SAMPLES, 1), (SEED, 0)):
         check_whole(f"--{flag.name}", flag.value, least)
     if not PROMPT.value:
         raise UsageError("--prompt: expected at least one character, got none")

@@ -52,7 +52,7 @@ def written(run, **given):
 def test_a_text_comes_in_pieces_until_its_reader_goes(text_run):
     """A pipe that is read from and closed, of a text too long to wait for. Catches a text that comes at
     its end, and a traceback of the broken pipe."""
-    process = command(text_run[0], "--prompt=she ", "--length=100000000")
+    process = command(text_run[0], "--prompt=she ", "--tokens=100000000")
     assert process.stdout.read(50).startswith(b"she ")
     process.stdout.close()
     assert process.wait(timeout=200) == generate.NO_READER_STATUS
@@ -70,14 +70,14 @@ def test_each_piece_is_shown_when_it_is_there(text_run, monkeypatch):
 
     screen = Screen()
     monkeypatch.setattr(sys, "stdout", screen)
-    with flagsaver.flagsaver(run=str(text_run[0]), prompt="she ", length=40):
+    with flagsaver.flagsaver(run=str(text_run[0]), prompt="she ", tokens=40):
         generate.main()
     assert [len(text) for text in shown[:3]] == [4 + count for count in (16, 32, 40)]
 
 
 def test_an_interrupt_ends_it_on_a_line_of_its_own(text_run):
     """Ctrl-C. Catches a traceback, and a prompt of the shell in the middle of the text."""
-    process = command(text_run[0], "--length=100000000")
+    process = command(text_run[0], "--tokens=100000000")
     process.stdout.read(50)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=200)
@@ -88,14 +88,14 @@ def test_an_interrupt_ends_it_on_a_line_of_its_own(text_run):
 
 def test_the_seed_gives_the_text_and_samples_are_several(text_run):
     """Identity. Catches a draw that hangs on the clock, and samples shown in another's place."""
-    out, err = written(text_run[0], prompt="she ", length=40, samples=3)
+    out, err = written(text_run[0], prompt="she ", tokens=40, samples=3)
     assert re.fullmatch(r"\n[\d,]+ tokens a second\n", err)
     texts = re.split(r"\n?\n?\[\d\]\n", out)[1:]
     assert len(set(texts)) == len(texts) == 3
     assert all(text.startswith("she ") for text in texts)
     assert [len(text.removesuffix("\n")) for text in texts] == [44] * 3
-    assert written(text_run[0], prompt="she ", length=40, samples=3)[0] == out
-    assert written(text_run[0], prompt="she ", length=40, samples=3, seed=1)[0] != out
+    assert written(text_run[0], prompt="she ", tokens=40, samples=3)[0] == out
+    assert written(text_run[0], prompt="she ", tokens=40, samples=3, seed=1)[0] != out
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_the_seed_gives_the_text_and_samples_are_several(text_run):
         ({"prompt": ""}, "--prompt: expected at least one character, got none"),
         ({"prompt": "she Z"}, "prompt: 'Z' at place 4 is not among the "),
         ({"prompt": "\udcff"}, "prompt: expected UTF-8, got '\\udcff'"),
-        ({"length": 0}, "--length: expected at least 1, got 0"),
+        ({"tokens": 0}, "--tokens: expected at least 1, got 0"),
         ({"samples": 0}, "--samples: expected at least 1, got 0"),
         ({"samples": 2**31 - 1}, "--samples: so many texts at once need more than"),
         ({"seed": -1}, "--seed: expected at least 0, got -1"),
@@ -182,4 +182,4 @@ def test_compiling_is_not_clocked(text_run):
 
     clock = SimpleNamespace(monotonic=lambda: now[0])
     with mock.patch.object(generate, "generate", slow), mock.patch.object(generate, "time", clock):
-        assert written(text_run[0], length=50, prompt="s")[1] == "\n10 tokens a second\n"
+        assert written(text_run[0], tokens=50, prompt="s")[1] == "\n10 tokens a second\n"
