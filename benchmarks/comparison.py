@@ -13,7 +13,7 @@ from benchmarks.processes import Process
 from benchmarks.progress import Progress
 from benchmarks.spread import spread
 from benchmarks.turns import take_turns
-from experiments.benchmark_record import Row, fastest
+from experiments.benchmark_record import Row
 
 Facts = dict[str, Any]  # of benchmarks.worker.Worker.prepare
 
@@ -24,7 +24,7 @@ class Comparison:
 
     rows: one a case and contender; times are seconds a step. `floor_seconds` is what the case's
       flops at the measured matmul rate take, or its bytes at the measured bandwidth, the longer;
-      `distance` is the median over it, `speed_over_peer` the fastest peer's median over its own.
+      `distance` is the median over it.
     skipped: case and contender, and why it did not run.
     """
 
@@ -133,7 +133,4 @@ def _rows(case: Any, prepared: dict[str, Facts], samples: dict[str, list[float]]
                 "distance": times.median / floor,
             }
         )
-    peer = fastest(rows, ours=False)
-    for row in rows:
-        row["speed_over_peer"] = peer["median_seconds"] / row["median_seconds"] if peer else None
     return rows

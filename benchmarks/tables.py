@@ -12,7 +12,7 @@ from experiments.benchmark_record import (
     by_case,
     fastest,
     speed_over_peers,
-    tokens_per_second,
+    throughputs,
 )
 
 NOTHING = "–"
@@ -87,16 +87,13 @@ def tokens_tables(rows: Sequence[Row]) -> list[Table]:
         table.add_column(heading, no_wrap=True)
     for heading in ("parameters", "tokens/s", "quartiles", "speed / peer"):
         table.add_column(heading, justify="right")
-    for row in rows:
-        # Few seconds, many tokens.
-        low, high = (tokens_per_second(row, f"{side}_quartile") for side in ("upper", "lower"))
-        speed = row["speed_over_peer"]
+    for row, median, lower, upper, speed in throughputs(rows):
         table.add_row(
             row["case"],
             row["name"],
             f"{row['parameters']:,}",
-            f"{tokens_per_second(row):,.0f}",
-            f"{low:,.0f}–{high:,.0f}",
+            f"{median:,.0f}",
+            f"{lower:,.0f}–{upper:,.0f}",
             NOTHING if speed is None else f"{speed:.2f}",
         )
     return [table]

@@ -4,7 +4,7 @@ A record is the JSON that `benchmarks` writes; a row of it is one contender on o
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 Row = dict[str, Any]
 
@@ -33,9 +33,30 @@ def of_text(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if "model" in row]
 
 
-def tokens_per_second(row: Row, kind: str = "median") -> float:
-    """Of a language model; kind as in "median_seconds"."""
-    return row["batch"] * row["length"] / row[f"{kind}_seconds"]
+class Throughput(NamedTuple):
+    """Tokens a second of a language model, with their quartiles; speed: the fastest peer's time
+    over its own, None without a peer."""
+
+    row: Row
+    median: float
+    lower: float
+    upper: float
+    speed: float | None
+
+
+def throughputs(rows: Iterable[Row]) -> list[Throughput]:
+    """Of the rows of language models, in their order."""
+    found = []
+    for mine in by_case(rows).values():
+        peer = fastest(mine, ours=False)
+        for row in mine:
+            tokens = row["batch"] * row["length"]
+            # Few seconds, many tokens.
+            kinds = ("median", "upper_quartile", "lower_quartile")
+            median, lower, upper = (tokens / row[f"{kind}_seconds"] for kind in kinds)
+            speed = peer["median_seconds"] / row["median_seconds"] if peer else None
+            found.append(Throughput(row, median, lower, upper, speed))
+    return found
 
 
 def speed_over_peers(rows: Sequence[Row]) -> dict[str, list[float]]:

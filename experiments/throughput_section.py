@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from experiments.benchmark_record import Row, tokens_per_second
+from experiments.benchmark_record import Row, throughputs
 from experiments.section_parts import NOTHING, joined
 from lstm_attn.report.tables import markdown
 
@@ -12,16 +12,13 @@ def language_models_table(rows: Sequence[Row]) -> str:
     if not rows:
         return ""
     lines = []
-    for row in rows:
-        # Few seconds, many tokens.
-        low, high = (tokens_per_second(row, f"{side}_quartile") for side in ("upper", "lower"))
-        speed = row["speed_over_peer"]
+    for row, median, lower, upper, speed in throughputs(rows):
         lines.append(
             [
                 f"{row['model']} {row['batch']}, {row['length']}, {row['features']}",
                 row["name"].removeprefix("ours, "),
                 f"{row['parameters']:,}",
-                f"{tokens_per_second(row):,.0f} ({low:,.0f}–{high:,.0f})",
+                f"{median:,.0f} ({lower:,.0f}–{upper:,.0f})",
                 NOTHING if speed is None or not row["is_ours"] else f"{speed:.2f}",
             ]
         )

@@ -1,5 +1,7 @@
 """The loss of every token of held-out text, and bits a byte of its blocks."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -43,19 +45,21 @@ def part_losses(
 
 
 def _streamed(model: Model, params: Params, tokens: np.ndarray, length: int) -> np.ndarray:
-    @jax.jit
-    def advance(params: Params, state: object, ids: Array) -> tuple[object, Array]:
-        state, logits = model.segment(params, state, ids[:, :-1])
-        return state, bits_of(logits, ids)
-
     state, losses = model.initial_state(1, length), np.empty(len(tokens) - 1, np.float32)
     for start in range(0, len(tokens) - 1, length):
         ids = np.asarray(tokens[start : start + length + 1], np.int32)[None]
         # The last segment is filled up; what is in its filling counts nothing.
         filled = np.pad(ids, ((0, 0), (0, length + 1 - ids.shape[1])))
-        state, found = advance(params, state, jnp.asarray(filled))
+        state, found = _advanced(model, params, state, jnp.asarray(filled))
         losses[start : start + length] = np.asarray(found)[0, : ids.shape[1] - 1]
     return losses
+
+
+# Jitted once for all that ask: every trial of a model is one program.
+@functools.partial(jax.jit, static_argnums=0)
+def _advanced(model: Model, params: Params, state: object, ids: Array) -> tuple[object, Array]:
+    state, logits = model.segment(params, state, ids[:, :-1])
+    return state, bits_of(logits, ids)
 
 
 def block_bits(losses: np.ndarray, part: Part, blocks: int = BLOCKS) -> np.ndarray:
