@@ -75,11 +75,11 @@ resident-size: $(VENV)/installed ## Train for an hour under a memory limit and w
 	$(RUN) -m benchmarks.resident_size --minutes=60 --output=results/benchmarks/resident_size.json
 
 scaling: $(VENV)/installed ## Check the cost model on this machine and write docs/scaling.md: 2 minutes
-	$(RUN) -m benchmarks.scaling --output=results/benchmarks/scaling.json
-	$(RUN) -m experiments.scaling_page
+	$(RUN) -m tools.scaling.check --output=results/benchmarks/scaling.json
+	$(RUN) -m tools.scaling.page
 
 readme: $(VENV)/installed ## Put the table and pictures of runs/quick into the README
-	$(RUN) -m experiments.readme --quick=runs/quick
+	$(RUN) -m tools.pages.readme --quick=runs/quick
 
 notebooks: $(VENV)/test-installed ## Make notebooks/*.ipynb from their sources, the .py beside them
 	$(RUN) -m jupytext --quiet --update --to ipynb notebooks/*.py

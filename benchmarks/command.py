@@ -11,8 +11,8 @@ from benchmarks.comparison import Comparison, compare
 from benchmarks.contenders import Contender
 from benchmarks.output import checked_output, stamp, write
 from benchmarks.progress import Progress
-from experiments import border
 from lstm_attn.errors import UsageError
+from lstm_attn.runner import command_line
 
 ALL = flags.DEFINE_bool("all", False, "Every case; without it a short set.")
 PEERS = flags.DEFINE_bool("peers", False, "Other libraries too, those that are installed.")
@@ -50,7 +50,7 @@ def run(
             write(output, record, picture(record), progress.console)
         return 0
 
-    border.run(main)
+    command_line.run(main)
 
 
 def make_record(title: str, comparison: Comparison) -> dict[str, Any]:

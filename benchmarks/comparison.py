@@ -11,9 +11,9 @@ from benchmarks.contenders import Contender, Unavailable
 from benchmarks.machine import BANDWIDTH, MATMUL
 from benchmarks.processes import Process
 from benchmarks.progress import Progress
+from benchmarks.record import Row
 from benchmarks.spread import spread
 from benchmarks.turns import take_turns
-from experiments.benchmark_record import Row
 
 Facts = dict[str, Any]  # of benchmarks.worker.Worker.prepare
 

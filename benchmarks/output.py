@@ -11,8 +11,8 @@ from absl import flags
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from experiments import environment
 from lstm_attn.errors import UsageError
+from lstm_attn.runner import machine
 
 DPI = 160
 
@@ -42,7 +42,7 @@ def stamp(benchmark: str, packages: Sequence[str] = ()) -> dict[str, Any]:
       packages: whose versions matter too, of those that are installed.
     """
     finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {"benchmark": benchmark, "finished": finished, **environment.machine(packages)}
+    return {"benchmark": benchmark, "finished": finished, **machine.machine(packages)}
 
 
 def write(path: Path, record: dict[str, Any], picture: Figure, console: Console) -> None:

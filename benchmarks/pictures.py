@@ -9,9 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from experiments.benchmark_record import Row, by_case
-from lstm_attn.report.colors import COLORS
-from lstm_attn.report.panel import REFERENCE_COLOR, STYLE
+from benchmarks.record import Row, by_case
+from lstm_attn.report.panel import COLORS, REFERENCE_COLOR, STYLE
 
 OURS_COLOR, PEER_COLOR = COLORS[0], COLORS[1]
 PANEL_WIDTH, LINE_HEIGHT = 3.4, 0.24

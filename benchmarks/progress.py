@@ -5,7 +5,7 @@ import time
 from rich.console import Console
 from rich.status import Status
 
-from experiments.terminal import Terminal
+from lstm_attn.runner.terminal import Terminal
 
 LOG_WIDTH = 132  # of tables in a log, where there is no terminal to ask
 

@@ -28,16 +28,15 @@ from rich.table import Table
 
 from benchmarks.output import checked_output, stamp, write
 from benchmarks.pictures import MEBIBYTE
-from experiments import border
-from experiments.cell import Cell
-from experiments.cells import train_cell
-from experiments.profile import COMPILE, Chunk
-from experiments.progress import GridProgress
-from experiments.terminal import Terminal
 from lstm_attn import tasks, training
 from lstm_attn.models import MODELS, ModelConfig
-from lstm_attn.report.colors import COLORS
-from lstm_attn.report.panel import REFERENCE_COLOR, panel
+from lstm_attn.report.panel import COLORS, REFERENCE_COLOR, panel
+from lstm_attn.runner import command_line
+from lstm_attn.runner.cell import Cell
+from lstm_attn.runner.profile import COMPILE, Chunk
+from lstm_attn.runner.progress import GridProgress
+from lstm_attn.runner.terminal import Terminal
+from lstm_attn.runner.train_cells import train_cell
 from lstm_attn.runs import RunFolder
 
 LENGTH, FEATURES, TRIALS = 20, 16, 2
@@ -210,4 +209,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    border.run(main)
+    command_line.run(main)

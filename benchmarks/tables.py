@@ -6,14 +6,8 @@ from typing import Any
 
 from rich.table import Table
 
+from benchmarks.record import Row, by_case, fastest, speed_over_peers, throughputs
 from benchmarks.spread import Spread
-from experiments.benchmark_record import (
-    Row,
-    by_case,
-    fastest,
-    speed_over_peers,
-    throughputs,
-)
 
 NOTHING = "–"
 

@@ -17,8 +17,8 @@ from rich.table import Table
 
 from benchmarks import command, lineup, pictures, shapes, tables
 from benchmarks.contenders import Contender
+from benchmarks.record import of_layers, of_text
 from benchmarks.workloads import LanguageModel, Training
-from experiments.benchmark_record import of_layers, of_text
 
 CELLS = flags.DEFINE_list("cells", "lstm", "lstm, gru or both.")
 TEXT_SHAPE = flags.DEFINE_string("text_shape", None, "B,T,H of language models, and no layers.")

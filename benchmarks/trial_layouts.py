@@ -23,8 +23,8 @@ from rich.table import Table
 
 from benchmarks.contenders import cores
 from benchmarks.output import checked_output
-from experiments import border
 from lstm_attn import models, tasks, training
+from lstm_attn.runner import command_line
 
 TRIALS, CHUNK_STEPS, CHUNKS = 8, 25, 5
 LENGTH, FEATURES = 50, 32
@@ -94,4 +94,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    border.run(main)
+    command_line.run(main)

@@ -26,11 +26,10 @@ from rich.table import Table
 from benchmarks.job import Job
 from benchmarks.output import checked_output, stamp, write
 from benchmarks.progress import Progress
-from experiments import border
-from experiments.terminal import Terminal
 from lstm_attn.analysis import wilson_interval
-from lstm_attn.report.colors import COLORS
-from lstm_attn.report.panel import panel
+from lstm_attn.report.panel import COLORS, panel
+from lstm_attn.runner import command_line
+from lstm_attn.runner.terminal import Terminal
 
 OURS, PEER = "ours", "flax"
 INCHES = (5.6, 3.3)
@@ -48,7 +47,7 @@ def work(side: str, job: Job) -> None:
     """In a child: does the job, and prints a JSON line an evaluation and one at the end."""
     import jax
 
-    from experiments.profile import CellClock
+    from lstm_attn.runner.profile import CellClock
 
     # Compilation is part of the job: none may come from an earlier run.
     jax.config.update("jax_enable_compilation_cache", False)
@@ -185,4 +184,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    border.run(main)
+    command_line.run(main)

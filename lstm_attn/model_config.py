@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from lstm_attn.errors import UsageError, check_whole, unknown_name
 from lstm_attn.modules.attention import check_heads
 from lstm_attn.modules.initializers import KERNEL_INITIALIZERS
-from lstm_attn.modules.lstm_variants import LSTM_VARIANTS
 from lstm_attn.modules.positions import POSITIONS
+from lstm_attn.modules.recurrent import LSTM_VARIANTS
 from lstm_attn.modules.transformer import FEED_FORWARDS, NORMS
 
 PLACEMENTS = ("over_states", "alternating")

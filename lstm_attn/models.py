@@ -14,14 +14,13 @@ from lstm_attn import modules
 from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.model_config import ModelConfig
 from lstm_attn.modules.carries import continued
-from lstm_attn.modules.cutting import Cut, cutting
-from lstm_attn.modules.flat_product import flat_product
+from lstm_attn.modules.dense import compute_dtype, flat_product
 from lstm_attn.modules.initializers import KERNEL_INITIALIZERS, every_gate, gru_bias, lstm_bias
-from lstm_attn.modules.lstm_variants import LSTM_VARIANTS
+from lstm_attn.modules.intercept import Cut, cutting
 from lstm_attn.modules.observing import COLLECTION, Observations, observations
-from lstm_attn.modules.precision import compute_dtype
+from lstm_attn.modules.recurrent import LSTM_VARIANTS
 from lstm_attn.ops.additive_attention import PoolingState
-from lstm_attn.ops.cache import KeyValueCache
+from lstm_attn.ops.kv_cache import KeyValueCache
 from lstm_attn.tasks import Task
 
 Params = Any  # a pytree of arrays

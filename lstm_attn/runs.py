@@ -25,7 +25,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from lstm_attn import lock
+from lstm_attn import files
 from lstm_attn.errors import UsageError, visible
 from lstm_attn.files import append_line, cut_torn_line, force, write_whole, writing
 from lstm_attn.flat import difference, flatten
@@ -48,7 +48,7 @@ class RunFolder:
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = Path(path)
-        self._hold: lock.Hold | None = None
+        self._hold: files.Hold | None = None
         self._check_format()
 
     @classmethod
@@ -65,7 +65,7 @@ class RunFolder:
         folder = cls(path)
         try:
             (folder.path / "checkpoints").mkdir(parents=True, exist_ok=True)
-            folder._hold = lock.hold(folder.path)
+            folder._hold = files.hold(folder.path)
             if not os.access(folder.path, os.W_OK):
                 raise PermissionError("permission denied")
             if (folder.path / CONFIG).exists():

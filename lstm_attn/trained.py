@@ -13,7 +13,7 @@ from lstm_attn.models import Model, ModelConfig, Params
 from lstm_attn.runs import RESULTS, RunFolder
 from lstm_attn.tasks import Task
 from lstm_attn.training import checkpoints
-from lstm_attn.training.checkpoint_file import Damaged
+from lstm_attn.training.checkpoints import Damaged
 
 PURPOSE = (
     "model", "task", "variant", "length", "shortest", "model_config", "training_config"

@@ -30,7 +30,7 @@ from jax import Array
 from matplotlib.axes import Axes
 
 from lstm_attn import analysis, generation, models, ops, report, tasks, text, training
-from lstm_attn.analysis import text_loss, text_memory
+from lstm_attn.analysis import text_memory
 from lstm_attn.history import Evaluation
 from lstm_attn.ops.sampling import Sampling
 from lstm_attn.report.panel import panel
@@ -208,8 +208,8 @@ report.learning_curves({"lstm": trained.history}, task.baseline, "Validation los
 # %%
 lstm = trained.trial(0)
 test = corpus.parts["test"]
-losses = text_loss.part_losses(model, lstm, test.tokens, task.length, batch_size=32)
-bits = analysis.mean_interval(text_loss.block_bits(losses, test))
+losses = text_memory.part_losses(model, lstm, test.tokens, task.length, batch_size=32)
+bits = analysis.mean_interval(text_memory.block_bits(losses, test))
 print(f"{bits.mean:.2f} bits a byte, interval {bits.low:.2f} to {bits.high:.2f}")
 assert bits.high < 2.8
 

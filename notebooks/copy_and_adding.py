@@ -25,8 +25,7 @@ from matplotlib.axes import Axes
 
 from lstm_attn import analysis, models, report, tasks, training
 from lstm_attn.report import inside_figures
-from lstm_attn.report.colors import colors_of
-from lstm_attn.report.panel import REFERENCE_COLOR, panel
+from lstm_attn.report.panel import REFERENCE_COLOR, colors_of, panel
 
 training.use_host_cores()  # a device of every core; call it before JAX computes
 

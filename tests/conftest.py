@@ -9,10 +9,12 @@ import jax
 import optax
 import pytest
 
-from lstm_attn.training import optimizer, trial
+from lstm_attn.training import optimizer, train_step
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+pytest_plugins = ["tests.study_fixtures"]
 
 # Each new shape compiles: a deadline would measure XLA, and a hundred examples take a minute.
 hypothesis.settings.register_profile("jit", deadline=None, derandomize=True, max_examples=20)
@@ -37,7 +39,7 @@ def make_lenient_optimizer(config, learning_rate, global_norm=None):
 @pytest.fixture(autouse=True, scope="session")
 def optax_may_promote():
     patch = pytest.MonkeyPatch()
-    patch.setattr(trial, "make_optimizer", make_lenient_optimizer)
+    patch.setattr(train_step, "make_optimizer", make_lenient_optimizer)
     yield
     patch.undo()
 

@@ -27,7 +27,16 @@ from tests.mutations import MUTATIONS, Mutation
 ROOT = Path(__file__).parent.parent
 SCORE = ROOT / "results" / "mutants.json"
 WORKERS = 2
-PARTS = ("lstm_attn", "experiments", "benchmarks", "configs", "tests", "results", "pyproject.toml")
+PARTS = (
+    "lstm_attn",
+    "experiments",
+    "benchmarks",
+    "tools",
+    "configs",
+    "tests",
+    "results",
+    "pyproject.toml",
+)
 
 
 def copy_repository(folder: Path) -> Path:

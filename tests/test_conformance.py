@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import border
-from experiments.grid import CompareConfig, TaskConfig
 from lstm_attn import models, ops, tasks, training
 from lstm_attn.errors import UsageError
 from lstm_attn.model_config import CHOICES
 from lstm_attn.models import MODELS, ModelConfig
+from lstm_attn.runner import command_line
+from lstm_attn.runner.configs import CompareConfig, TaskConfig
 from lstm_attn.tasks import TASKS
 from lstm_attn.training import TrainingConfig, checkpoints
 
@@ -274,7 +274,7 @@ def test_a_config_through_json_gives_the_same_parameters(name, task_name):
     config = dataclasses.replace(CONFIG, **OTHER_VALUES)
     whole = CompareConfig((name,), TaskConfig((task_name,), VARIANT, (4,)), config, TRAINING)
     text = json.dumps(dataclasses.asdict(whole))
-    read = border.checked(CompareConfig, json.loads(text))
+    read = command_line.checked(CompareConfig, json.loads(text))
     assert read == whole
     task = case_of(name, task_name).task
     written, again = (

@@ -10,11 +10,13 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # From the top down; names on one line may not import each other unless they are the same part.
 HOUSE = (
+    ("experiments", "tools"),
     ("benchmarks",),
-    ("experiments",),
     ("configs",),
-    ("lstm_attn.trained",),
+    ("lstm_attn.studies",),
     ("lstm_attn.report",),
+    ("lstm_attn.runner",),
+    ("lstm_attn.trained",),
     ("lstm_attn.runs",),
     ("lstm_attn.analysis",),
     ("lstm_attn.training",),
@@ -28,7 +30,6 @@ HOUSE = (
     ("lstm_attn.native",),
     ("lstm_attn.text",),
     ("lstm_attn.history",),
-    ("lstm_attn.lock",),
     ("lstm_attn.files", "lstm_attn.flat"),
     ("lstm_attn.errors",),
 )
@@ -41,14 +42,14 @@ WITHOUT_JAX = (
     "lstm_attn.interop",
     "lstm_attn.text",
     "lstm_attn.history",
-    "lstm_attn.lock",
+    "lstm_attn.files",
     "lstm_attn.files",
     "lstm_attn.flat",
     "lstm_attn.errors",
 )
 FILES = [
     path
-    for part in ("lstm_attn", "experiments", "benchmarks", "configs")
+    for part in ("lstm_attn", "experiments", "benchmarks", "configs", "tools")
     for path in (ROOT / part).rglob("*.py")
 ]
 

@@ -132,7 +132,7 @@ def errors(name, dtype):
 
 
 # For each op and dtype, bounds of both errors: above what was measured, and below what came when
-# sums, carries and softmax statistics were kept in the compute dtype (`ops.precision.accumulator`
+# sums, carries and softmax statistics were kept in the compute dtype (`ops.checks.accumulator`
 # made the identity): (.0052, .12) for attention in bfloat16, (.11, .057) for the LSTM.
 ERRORS = [
     ("attention", "float32", 2e-6, 2e-5),

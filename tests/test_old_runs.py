@@ -10,12 +10,12 @@ import pytest
 from matplotlib.figure import Figure
 from safetensors.numpy import load_file
 
-from experiments.grid import CompareConfig
 from lstm_attn import report, trained
 from lstm_attn.errors import UsageError
+from lstm_attn.runner.configs import CompareConfig
 from lstm_attn.runs import RunFolder
-from tests.experiments.door import knock
 from tests.report.reading_html import Page
+from tests.runner.door import knock
 
 # Of ml_collections, which loads a config so.
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from experiments import readme
 from lstm_attn.report import harmless
 from lstm_attn.runs import RunFolder
+from tools.pages import readme
 
 TEXT = readme.README.read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)

@@ -7,10 +7,10 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.cell import Cell
-from experiments.cells import train_cell
-from experiments.progress import GridProgress
 from lstm_attn import models, tasks, trained, training
+from lstm_attn.runner.cell import Cell
+from lstm_attn.runner.progress import GridProgress
+from lstm_attn.runner.train_cells import train_cell
 from lstm_attn.runs import RunFolder
 
 SMALL = training.TrainingConfig(

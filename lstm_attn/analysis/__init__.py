@@ -8,13 +8,25 @@ from lstm_attn.analysis.comparison import (
     paired_rate_difference,
     rate_difference,
 )
-from lstm_attn.analysis.cuts import crossing, cuts_of, metrics_when_cut
 from lstm_attn.analysis.gradient_reach import gradient_norms, norms_of_trials, reach
-from lstm_attn.analysis.inside import attention_distance, look, look_at_trials, time_scales
+from lstm_attn.analysis.inside import (
+    attention_distance,
+    crossing,
+    cuts_of,
+    look,
+    look_at_trials,
+    metrics_when_cut,
+    time_scales,
+)
+from lstm_attn.analysis.intervals import (
+    Interval,
+    mean_interval,
+    median_interval,
+    score_interval,
+    share_interval,
+)
 from lstm_attn.analysis.learning_rates import by_learning_rate
 from lstm_attn.analysis.length_generalisation import LengthGeneralisation, length_generalisation
-from lstm_attn.analysis.means import Interval, mean_interval, score_interval, share_interval
-from lstm_attn.analysis.medians import median_interval
 from lstm_attn.analysis.solving import median_steps, summarise, wilson_interval
 
 __all__ = [

@@ -11,9 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_attn.analysis.json_values import or_null
-from lstm_attn.analysis.means import LEVEL
-from lstm_attn.analysis.medians import confidence, sign_test_rank
+from lstm_attn.analysis.intervals import LEVEL, confidence, or_null, sign_test_rank
 from lstm_attn.analysis.solving import solve_rate, wilson_interval
 from lstm_attn.errors import UsageError
 

@@ -8,8 +8,7 @@ import numpy as np
 from jax import Array, lax
 
 from lstm_attn import ops
-from lstm_attn.analysis.json_values import or_null
-from lstm_attn.analysis.medians import median_interval
+from lstm_attn.analysis.intervals import median_interval, or_null
 from lstm_attn.models import Model, Params
 from lstm_attn.tasks import Batch, Task
 

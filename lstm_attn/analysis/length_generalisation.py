@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from lstm_attn.analysis.means import Interval, mean_interval, share_interval
+from lstm_attn.analysis.intervals import Interval, mean_interval, share_interval
 from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.models import Model, Params
 from lstm_attn.tasks import Task, each_alone

@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
-from lstm_attn.analysis.json_values import or_null
-from lstm_attn.analysis.means import LEVEL
-from lstm_attn.analysis.medians import median_interval
+from lstm_attn.analysis.intervals import LEVEL, median_interval, or_null
 from lstm_attn.history import History
 
 

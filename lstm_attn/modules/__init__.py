@@ -1,8 +1,6 @@
 """Flax modules: thin shells that own parameters and call `lstm_attn.ops`. Batch first."""
 
 from lstm_attn.modules.attention import AdditiveAttention, MultiHeadAttention
-from lstm_attn.modules.cells import GRUCell, LSTMCell
-from lstm_attn.modules.hidden_states import with_hidden_states
 from lstm_attn.modules.initializers import (
     chrono_coupled,
     chrono_gru,
@@ -10,11 +8,20 @@ from lstm_attn.modules.initializers import (
     every_gate,
     per_gate,
 )
+from lstm_attn.modules.intercept import with_hidden_states
 from lstm_attn.modules.lstm_attention import LSTMAttention, LSTMAttentionBlocks
-from lstm_attn.modules.lstm_variants import CoupledLSTM, LayerNormLSTM, PeepholeLSTM
 from lstm_attn.modules.pooling import AttentionPooling
 from lstm_attn.modules.positions import POSITIONS, continue_positions
-from lstm_attn.modules.recurrent import GRU, LSTM, Bidirectional
+from lstm_attn.modules.recurrent import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    CoupledLSTM,
+    GRUCell,
+    LayerNormLSTM,
+    LSTMCell,
+    PeepholeLSTM,
+)
 from lstm_attn.modules.transformer import Transformer, TransformerBlock
 
 __all__ = [

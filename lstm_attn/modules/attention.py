@@ -10,11 +10,10 @@ from jax import Array
 from lstm_attn import ops
 from lstm_attn.errors import UsageError
 from lstm_attn.modules.carries import check_carry
-from lstm_attn.modules.flat_product import flat_product
+from lstm_attn.modules.dense import Dtype, compute_dtype, flat_product
 from lstm_attn.modules.observing import WEIGHTS, show
 from lstm_attn.modules.positions import find_positions
-from lstm_attn.modules.precision import Dtype, compute_dtype
-from lstm_attn.ops.axes import check_axes
+from lstm_attn.ops.checks import check_axes
 
 
 class MultiHeadAttention(nn.Module):
@@ -31,7 +30,7 @@ class MultiHeadAttention(nn.Module):
     implementation: of `ops.dot_product_attention`.
     positions: "rotary" and "alibi" of the table POSITIONS act here; the others add to the inputs
       and are for whoever embeds them.
-    dtype, param_dtype: as `modules.precision` says.
+    dtype, param_dtype: as `modules.dense` says.
 
     Source: Vaswani et al. 2017, section 3.2.2.
     """
@@ -146,7 +145,7 @@ class AdditiveAttention(nn.Module):
     Parameters: query with kernel [D, F], key with kernel [D, F] and bias [F], score v [F].
 
     features: F, of the hidden layer that scores.
-    dtype, param_dtype: as `modules.precision` says.
+    dtype, param_dtype: as `modules.dense` says.
 
     Source: Bahdanau, Cho & Bengio 2015, appendix A.1.2.
     """

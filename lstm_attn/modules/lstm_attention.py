@@ -10,7 +10,7 @@ from jax import Array
 
 from lstm_attn.modules.attention import MultiHeadAttention, dense_layer
 from lstm_attn.modules.carries import check_carry, continued
-from lstm_attn.modules.precision import Dtype
+from lstm_attn.modules.dense import Dtype
 from lstm_attn.modules.recurrent import LSTM
 from lstm_attn.modules.transformer import layer_norm, residual_pre_norm
 
@@ -24,7 +24,7 @@ class LSTMAttention(nn.Module):
 
     recurrent: makes the recurrent module from features, dtype, param_dtype and name: `LSTM`, a
       variant, or `functools.partial(LSTM, bias_init=...)`.
-    dtype, param_dtype: as `modules.precision` says.
+    dtype, param_dtype: as `modules.dense` says.
 
     Source: the attentional vector of Luong et al. 2015, eq. 5, over the model's own past
     as in Cheng et al. 2016.

@@ -9,7 +9,7 @@ from jax import Array
 
 from lstm_attn import ops
 from lstm_attn.modules.attention import dense_layer
-from lstm_attn.modules.precision import Dtype
+from lstm_attn.modules.dense import Dtype
 
 
 class AttentionPooling(nn.Module):
@@ -23,7 +23,7 @@ class AttentionPooling(nn.Module):
     In the paper c is that of the last step; here each step has that of its past, in O(T). It knows
     no order, so it can add but not copy. lrelu is x or .01 x.
 
-    dtype, param_dtype: as `modules.precision` says.
+    dtype, param_dtype: as `modules.dense` says.
 
     Source: Raffel & Ellis 2015, section 2.
     """

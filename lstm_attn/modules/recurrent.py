@@ -7,8 +7,91 @@ from flax import linen as nn
 from jax import Array
 
 from lstm_attn import ops
+from lstm_attn.modules.dense import Dtype, compute_dtype
+from lstm_attn.modules.initializers import (
+    Initializer,
+    every_gate,
+    glorot,
+    ones,
+    orthogonal,
+    per_gate,
+    zeros,
+)
 from lstm_attn.modules.observing import GATES, show
-from lstm_attn.modules.parameters import GRUParameters, LSTMParameters
+
+
+class RecurrentParameters(nn.Module):
+    """What all recurrent modules hold: a kernel [D, GH], a recurrent_kernel [H, GH] and a bias [GH]
+    for G gates.
+
+    features: H.
+    kernel_init, recurrent_kernel_init, bias_init: each fills a whole parameter; `per_gate` builds
+      one from an initialiser for each gate, in gate order.
+    dtype, param_dtype: as `modules.dense` says.
+    """
+
+    features: int
+    kernel_init: Initializer
+    recurrent_kernel_init: Initializer
+    bias_init: Initializer
+    dtype: Dtype | None = None
+    param_dtype: Dtype = jnp.float32
+
+    def fused(self, features_in: int, gates: int) -> tuple[Array, Array, Array]:
+        """kernel, recurrent_kernel and bias."""
+        width, dtype = gates * self.features, self.param_dtype
+        return (
+            self.param("kernel", self.kernel_init, (features_in, width), dtype),
+            self.param(
+                "recurrent_kernel", self.recurrent_kernel_init, (self.features, width), dtype
+            ),
+            self.param("bias", self.bias_init, (width,), dtype),
+        )
+
+    def computed(self, inputs: Array) -> Array:
+        """The inputs in the compute dtype."""
+        return inputs.astype(compute_dtype(inputs, self.dtype, self.param_dtype))
+
+    def zero_carry(self, batch_size: int) -> Array:
+        """A carry of zeros [B, H]."""
+        dtype = ops.accumulator(self.dtype or self.param_dtype)
+        return jnp.zeros((batch_size, self.features), dtype)
+
+
+class LSTMParameters(RecurrentParameters):
+    """The parameters of `ops.LSTMParams`; gate order i, f, g, o.
+
+    The default bias is one for the forget gate and zero for the others (Gers et al. 2000;
+    Jozefowicz et al. 2015).
+    """
+
+    kernel_init: Initializer = every_gate(4, glorot)
+    recurrent_kernel_init: Initializer = every_gate(4, orthogonal)
+    bias_init: Initializer = per_gate(zeros, ones, zeros, zeros)
+
+    def standard_parameters(self, features_in: int) -> ops.LSTMParams:
+        return ops.LSTMParams(*self.fused(features_in, 4))
+
+
+class GRUParameters(RecurrentParameters):
+    """The parameters of `ops.GRUParams`, a recurrent_bias [3H] among them; gate order r, z, n.
+
+    reset_after: where the reset gate acts, as in `ops.gru_step`.
+    """
+
+    reset_after: bool = True
+    kernel_init: Initializer = every_gate(3, glorot)
+    recurrent_kernel_init: Initializer = every_gate(3, orthogonal)
+    bias_init: Initializer = zeros
+    recurrent_bias_init: Initializer = zeros
+
+    def parameters(self, features_in: int) -> ops.GRUParams:
+        fused = self.fused(features_in, 3)
+        shape = (3 * self.features,)
+        recurrent_bias = self.param(
+            "recurrent_bias", self.recurrent_bias_init, shape, self.param_dtype
+        )
+        return ops.GRUParams(*fused, recurrent_bias)
 
 
 class LSTM(LSTMParameters):
@@ -155,3 +238,91 @@ class Bidirectional(nn.Module):
         )
         joined = jnp.concatenate(outputs, axis=-1)
         return (carries, joined) if return_carry else joined
+
+
+class LSTMCell(LSTMParameters, nn.RNNCellBase):
+    """`ops.lstm_step` as a cell of `flax.linen.RNN`, with the parameters of `LSTM`.
+
+        flax.linen.RNN(modules.LSTMCell(features))
+
+    The carry is an `ops.LSTMState`, h first.
+    """
+
+    @nn.compact
+    def __call__(self, carry: ops.LSTMState, inputs: Array) -> tuple[ops.LSTMState, Array]:
+        """(state, x [B, D]) to (next state, h [B, H])."""
+        params = self.standard_parameters(inputs.shape[-1])
+        return ops.lstm_step(params, carry, self.computed(inputs))
+
+    def initialize_carry(self, rng: Any, input_shape: tuple[int, ...]) -> ops.LSTMState:
+        """Zeros for inputs of this shape, [B, D]; the key is not used."""
+        return ops.LSTMState(self.zero_carry(input_shape[0]), self.zero_carry(input_shape[0]))
+
+    @property
+    def num_feature_axes(self) -> int:
+        return 1
+
+
+class GRUCell(GRUParameters, nn.RNNCellBase):
+    """`ops.gru_step` as a cell of `flax.linen.RNN`, with the parameters of `GRU`."""
+
+    @nn.compact
+    def __call__(self, carry: Array, inputs: Array) -> tuple[Array, Array]:
+        """(h [B, H], x [B, D]) to (next h, h [B, H])."""
+        params = self.parameters(inputs.shape[-1])
+        return ops.gru_step(params, carry, self.computed(inputs), reset_after=self.reset_after)
+
+    def initialize_carry(self, rng: Any, input_shape: tuple[int, ...]) -> Array:
+        """Zeros for inputs of this shape, [B, D]; the key is not used."""
+        return self.zero_carry(input_shape[0])
+
+    @property
+    def num_feature_axes(self) -> int:
+        return 1
+
+
+class PeepholeLSTM(LSTM):
+    """The LSTM whose gates see the cell: `ops.peephole_lstm_step`. One more parameter, peephole."""
+
+    peephole_init: Initializer = zeros
+
+    def parameters(self, features_in: int) -> ops.PeepholeLSTMParams:
+        peephole = self.param(
+            "peephole", self.peephole_init, (3 * self.features,), self.param_dtype
+        )
+        return ops.PeepholeLSTMParams(*self.standard_parameters(features_in), peephole=peephole)
+
+
+class CoupledLSTM(LSTM):
+    """The LSTM that writes as much as it forgets: `ops.coupled_lstm_step`; gates f, g, o."""
+
+    gate_order = "fgo"
+
+    kernel_init: Initializer = every_gate(3, glorot)
+    recurrent_kernel_init: Initializer = every_gate(3, orthogonal)
+    bias_init: Initializer = per_gate(ones, zeros, zeros)
+
+    def parameters(self, features_in: int) -> ops.CoupledLSTMParams:
+        return ops.CoupledLSTMParams(*self.fused(features_in, 3))
+
+
+class LayerNormLSTM(LSTM):
+    """The LSTM with each sum normalised: `ops.layer_norm_lstm_step`; scales start at one."""
+
+    def parameters(self, features_in: int) -> ops.LayerNormLSTMParams:
+        width, dtype = 4 * self.features, self.param_dtype
+        return ops.LayerNormLSTMParams(
+            *self.standard_parameters(features_in),
+            kernel_scale=self.param("kernel_scale", ones, (width,), dtype),
+            recurrent_scale=self.param("recurrent_scale", ones, (width,), dtype),
+            cell_scale=self.param("cell_scale", ones, (self.features,), dtype),
+            cell_bias=self.param("cell_bias", zeros, (self.features,), dtype),
+        )
+
+
+LSTM_VARIANTS: dict[str, type[LSTM]] = {
+    "standard": LSTM,
+    "peephole": PeepholeLSTM,
+    "coupled": CoupledLSTM,
+    "layer_norm": LayerNormLSTM,
+}

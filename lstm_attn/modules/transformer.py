@@ -13,8 +13,8 @@ from lstm_attn import ops
 from lstm_attn.errors import unknown_name
 from lstm_attn.modules.attention import MultiHeadAttention, dense_layer
 from lstm_attn.modules.carries import check_carry, continued
+from lstm_attn.modules.dense import Dtype, compute_dtype
 from lstm_attn.modules.positions import find_positions
-from lstm_attn.modules.precision import Dtype, compute_dtype
 
 Carry = tuple[ops.KeyValueCache, ...]
 
@@ -33,7 +33,7 @@ class TransformerBlock(nn.Module):
     dropout: rate at which the outputs of MultiHead and FeedForward are dropped, where the module is
       applied with a "dropout" key; without one, nothing is. In NNX, give the key to the call:
       `model(inputs, rngs=nnx.Rngs(0, dropout=1))`.
-    dtype, param_dtype: as `modules.precision` says.
+    dtype, param_dtype: as `modules.dense` says.
 
     Source: Vaswani et al. 2017, section 3 (post) and 5.4 (dropout); Xiong et al. 2020 (pre);
     Hendrycks & Gimpel 2016 (gelu, by tanh); Shazeer 2020, eq. 6 (gated).

@@ -12,24 +12,25 @@ from lstm_attn.ops.additive_attention import (
     attention_pooling,
     empty_pooling_state,
 )
-from lstm_attn.ops.attention import dot_product_attention
-from lstm_attn.ops.attention_map import dot_product_weights
-from lstm_attn.ops.cache import KeyValueCache, append, empty_cache, within
+from lstm_attn.ops.attention import dot_product_attention, dot_product_weights
+from lstm_attn.ops.checks import accumulator
 from lstm_attn.ops.gates import GRUGates, LSTMGates, gru_gates, lstm_gates
 from lstm_attn.ops.gru import gru
 from lstm_attn.ops.gru_step import GRUParams, gru_step
+from lstm_attn.ops.kv_cache import KeyValueCache, append, empty_cache, within
 from lstm_attn.ops.lstm import AnyLSTMParams, lstm
-from lstm_attn.ops.lstm_step import LSTMParams, LSTMState, lstm_step
-from lstm_attn.ops.lstm_variants import (
+from lstm_attn.ops.lstm_step import (
     CoupledLSTMParams,
     LayerNormLSTMParams,
+    LSTMParams,
+    LSTMState,
     PeepholeLSTMParams,
     coupled_lstm_step,
     layer_norm_lstm_step,
+    lstm_step,
     peephole_lstm_step,
 )
 from lstm_attn.ops.positions import alibi_bias, rotary, sinusoidal_positions
-from lstm_attn.ops.precision import accumulator
 
 __all__ = [
     "AnyLSTMParams",

@@ -8,8 +8,7 @@ from jax import Array
 
 from lstm_attn.errors import UsageError
 from lstm_attn.ops.attention import masked_softmax
-from lstm_attn.ops.axes import check_axes
-from lstm_attn.ops.precision import accumulator, carried_along, check_floating
+from lstm_attn.ops.checks import accumulator, carried_along, check_axes, check_floating
 
 
 def additive_attention(

@@ -8,12 +8,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from lstm_attn.errors import UsageError
-from lstm_attn.ops import attention_choice, gpu_attention
-from lstm_attn.ops.attention_tiles import Band
-from lstm_attn.ops.attention_weights import Limits
-from lstm_attn.ops.axes import check_axes
+from lstm_attn.ops import dispatch, gpu_attention
+from lstm_attn.ops.attention_tiles import Band, Limits
+from lstm_attn.ops.checks import accumulator, check_axes, check_floating
 from lstm_attn.ops.chunked_attention import chunked_attention
-from lstm_attn.ops.precision import accumulator, check_floating
 
 
 def dot_product_attention(
@@ -53,7 +51,7 @@ def dot_product_attention(
       implementation: "dense" is the equation; "chunked" never forms an array [T, S] and skips what
         causality and the window hide (see `ops.chunked_attention`); "cudnn" and "pallas" are JAX's
         kernels on a GPU (see `ops.gpu_attention`). "auto" takes the faster of the first two, as the
-        table in `ops.attention_choice` has it. All agree but for rounding. The first two can be
+        table in `ops.dispatch` has it. All agree but for rounding. The first two can be
         differentiated in forward and reverse mode and more than once, the kernels in reverse mode
         once.
 
@@ -100,7 +98,7 @@ def dot_product_attention(
     scale = sizes["K"] ** -0.5 if scale is None else scale
     key, value = key.astype(query.dtype), value.astype(query.dtype)
 
-    chosen = attention_choice.choose(implementation, query.shape, key.shape)
+    chosen = dispatch.choose_attention(implementation, query.shape, key.shape)
     if chosen in ("cudnn", "pallas"):
         given = {"bias": bias, "mask": mask, "local_window_size": local_window_size}
         given |= {"query_seq_lengths": query_lengths, "key_value_seq_lengths": key_lengths}
@@ -211,3 +209,54 @@ def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
     return len(shape) <= len(target) and all(
         size in (1, wanted) for size, wanted in zip(shape[::-1], target[::-1], strict=False)
     )
+
+
+def dot_product_weights(
+    query: Array,
+    key: Array,
+    bias: Array | None = None,
+    mask: Array | None = None,
+    *,
+    scale: float | None = None,
+    is_causal: bool = False,
+    query_seq_lengths: Array | None = None,
+    key_value_seq_lengths: Array | None = None,
+    local_window_size: int | tuple[int, int] | None = None,
+) -> Array:
+    """The weights w of `ops.dot_product_attention`, where out_t = sum_s w_ts v_s.
+
+        w_ts = softmax_s(scale * q_t . k_s + bias_ts)    over the s that t may attend to
+
+    Attention is linear in its values, so this is that op itself on values that are one at one key
+    and zero elsewhere, K keys at a time. Arguments, dtypes and errors as there.
+
+    Returns:
+      [B, N, T, S] in the query's dtype. A row sums to one, or to zero where a query may attend to
+      nothing.
+    """
+    query, key = jnp.asarray(query), jnp.asarray(key)
+    sizes = check_axes("dot_product_weights", query=(query, "B T N K"), key=(key, "B S M K"))
+    if not sizes["K"]:
+        raise UsageError(f"dot_product_weights: query expected K of at least 1, got {query.shape}")
+    keys, features = sizes["S"], sizes["K"]
+    blocks = -(-keys // features)
+    one_hot = jnp.eye(keys, blocks * features, dtype=query.dtype).reshape(keys, blocks, features)
+    values = jnp.broadcast_to(one_hot.swapaxes(0, 1)[:, None, :, None], (blocks, *key.shape))
+
+    def attend(value: Array) -> Array:
+        return dot_product_attention(
+            query,
+            key,
+            value,
+            bias,
+            mask,
+            scale=scale,
+            is_causal=is_causal,
+            query_seq_lengths=query_seq_lengths,
+            key_value_seq_lengths=key_value_seq_lengths,
+            local_window_size=local_window_size,
+            implementation="dense",
+        )
+
+    weights = jax.vmap(attend)(values).transpose(1, 3, 2, 0, 4)  # [B, N, T, blocks, K]
+    return weights.reshape(*weights.shape[:3], -1)[..., :keys]

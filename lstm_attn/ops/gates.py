@@ -8,7 +8,7 @@ from lstm_attn.ops.gru import gru_arrays
 from lstm_attn.ops.gru_step import GRUGates, GRUParams, gru_advance
 from lstm_attn.ops.lstm import AnyLSTMParams, lstm_arrays
 from lstm_attn.ops.lstm_step import LSTMGates, LSTMState
-from lstm_attn.ops.time import check_limits, scan_steps
+from lstm_attn.ops.scan import check_limits, scan_steps
 
 
 def lstm_gates(

@@ -5,11 +5,11 @@ from functools import partial
 import jax.numpy as jnp
 from jax import Array
 
-from lstm_attn.ops.fused_gru import fused_gru
+from lstm_attn.ops.checks import accumulator, carried_along, check_floating
+from lstm_attn.ops.dispatch import choose_recurrent
+from lstm_attn.ops.fused import fused_gru
 from lstm_attn.ops.gru_step import GRUParams, check_gru, gru_step
-from lstm_attn.ops.precision import accumulator, carried_along, check_floating
-from lstm_attn.ops.recurrent_choice import choose
-from lstm_attn.ops.time import Limits, check_limits, run_in_segments, scan_steps
+from lstm_attn.ops.scan import Limits, check_limits, run_in_segments, scan_steps
 
 
 def gru(
@@ -54,7 +54,7 @@ def gru(
     limits = check_limits("gru", inputs, seq_lengths, resets)
     form = None if reset_after else "has no form for reset_after=False"
     obstacles = {"fused": form, "native": "has no form for the GRU"}
-    chosen = choose("gru", implementation, obstacles)
+    chosen = choose_recurrent("gru", implementation, obstacles)
 
     def run(state: Array, x: Array, part: Limits) -> tuple[Array, Array]:
         if chosen == "fused":

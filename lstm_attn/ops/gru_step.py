@@ -7,8 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lstm_attn.errors import UsageError
-from lstm_attn.ops.axes import check_axes
-from lstm_attn.ops.precision import accumulator, check_floating, product
+from lstm_attn.ops.checks import accumulator, check_axes, check_floating, product
 
 
 class GRUParams(NamedTuple):
@@ -61,7 +60,7 @@ def gru_step(
 
     Returns:
       The next h [B, H], twice: as the state, float32 (float64 for float64 inputs), and as the
-      output of the step, in the dtype of the inputs; dtypes as `ops.precision` says.
+      output of the step, in the dtype of the inputs; dtypes as `ops.checks` says.
 
     Raises:
       ValueError: a size that does not fit, naming the array, what was expected and what came.

@@ -9,33 +9,30 @@ from jax import Array
 
 from lstm_attn.errors import UsageError
 from lstm_attn.ops import native_lstm
-from lstm_attn.ops.axes import check_axes
-from lstm_attn.ops.fused_lstm import fused_lstm
+from lstm_attn.ops.checks import accumulator, carried_along, check_axes, check_floating
+from lstm_attn.ops.dispatch import choose_recurrent
+from lstm_attn.ops.fused import fused_lstm
 from lstm_attn.ops.lstm_step import (
-    LSTM_AXES,
-    LSTMGates,
-    LSTMParams,
-    LSTMState,
-    lstm_advance,
-    lstm_step,
-)
-from lstm_attn.ops.lstm_variants import (
     COUPLED_AXES,
     LAYER_NORM_AXES,
+    LSTM_AXES,
     PEEPHOLE_AXES,
     CoupledLSTMParams,
     LayerNormLSTMParams,
+    LSTMGates,
+    LSTMParams,
+    LSTMState,
     PeepholeLSTMParams,
     coupled_advance,
     coupled_lstm_step,
     layer_norm_advance,
     layer_norm_lstm_step,
+    lstm_advance,
+    lstm_step,
     peephole_advance,
     peephole_lstm_step,
 )
-from lstm_attn.ops.precision import accumulator, carried_along, check_floating
-from lstm_attn.ops.recurrent_choice import choose
-from lstm_attn.ops.time import Limits, check_limits, run_in_segments, scan_steps
+from lstm_attn.ops.scan import Limits, check_limits, run_in_segments, scan_steps
 
 AnyLSTMParams = LSTMParams | PeepholeLSTMParams | CoupledLSTMParams | LayerNormLSTMParams
 
@@ -84,12 +81,12 @@ def lstm(
       reverse: run from the last real step to the first. Outputs stay in the order of the inputs, as
         with `keep_order=True` of `flax.linen.RNN`; a reset still acts before its step is run.
       implementation: "scan", the step scanned and differentiated by JAX; "fused", the same values
-        with the derivative of `ops.fused_lstm`, for LSTMParams alone; "native", the kernel of
+        with the derivative of `ops.fused`, for LSTMParams alone; "native", the kernel of
         `lstm_attn.native`, for them in float32 on a CPU where it was built; or "auto", what
-        `ops.recurrent_choice` takes. All of them in forward and reverse mode.
+        `ops.dispatch` takes. All of them in forward and reverse mode.
       segment: None, or S steps: back-propagation then keeps what it needs of S steps and T / S
         states, and computes each segment once more. Gradients are the same. See
-        `ops.time.run_in_segments`.
+        `ops.scan.run_in_segments`.
 
     Returns:
       The outputs h_1 ... h_T [B, T, H] in the dtype of the inputs, and the state after the last
@@ -105,7 +102,7 @@ def lstm(
     limits = check_limits("lstm", inputs, seq_lengths, resets)
     form = None if kind.step is lstm_step else f"has no form for {type(params).__name__}"
     obstacles = {"fused": form, "native": form or native_lstm.obstacle(inputs)}
-    chosen = choose("lstm", implementation, obstacles)
+    chosen = choose_recurrent("lstm", implementation, obstacles)
 
     def run(state: LSTMState, x: Array, part: Limits) -> tuple[LSTMState, Array]:
         if chosen == "native":

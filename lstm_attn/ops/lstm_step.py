@@ -7,8 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lstm_attn.errors import UsageError
-from lstm_attn.ops.axes import check_axes
-from lstm_attn.ops.precision import accumulator, check_floating, product
+from lstm_attn.ops.checks import accumulator, check_axes, check_floating, product
 
 
 class LSTMParams(NamedTuple):
@@ -76,7 +75,7 @@ def lstm_step(params: LSTMParams, state: LSTMState, inputs: Array) -> tuple[LSTM
 
     Returns:
       The next state, float32 (float64 for float64 inputs), and its h [B, H] in the dtype of the
-      inputs as the output of the step; dtypes as `ops.precision` says.
+      inputs as the output of the step; dtypes as `ops.checks` says.
 
     Raises:
       ValueError: a size that does not fit, naming the array, what was expected and what came.
@@ -101,3 +100,155 @@ def lstm_advance(
 def next_cell(state: LSTMState, gates: LSTMGates) -> Array:
     """f * c + i * g."""
     return gates.f * state.c.astype(gates.f.dtype) + gates.i * gates.g
+
+
+EPSILON = 1e-6
+
+
+class PeepholeLSTMParams(NamedTuple):
+    """As LSTMParams, with peephole weights p [3H] from the cell to the gates i, f, o."""
+
+    kernel: Array
+    recurrent_kernel: Array
+    bias: Array
+    peephole: Array
+
+
+class CoupledLSTMParams(NamedTuple):
+    """kernel W [D, 3H], recurrent_kernel U [H, 3H], bias b [3H]; gate order f, g, o."""
+
+    kernel: Array
+    recurrent_kernel: Array
+    bias: Array
+
+
+class LayerNormLSTMParams(NamedTuple):
+    """As LSTMParams, with the scales of x W and h U [4H], and scale and bias of the cell [H]."""
+
+    kernel: Array
+    recurrent_kernel: Array
+    bias: Array
+    kernel_scale: Array
+    recurrent_scale: Array
+    cell_scale: Array
+    cell_bias: Array
+
+
+PEEPHOLE_AXES = LSTM_AXES | {"peephole": "3H"}
+COUPLED_AXES = {"recurrent_kernel": "H 3H", "bias": "3H", "kernel": "D 3H"}
+LAYER_NORM_AXES = LSTM_AXES | {
+    "kernel_scale": "4H",
+    "recurrent_scale": "4H",
+    "cell_scale": "H",
+    "cell_bias": "H",
+}
+
+
+def peephole_lstm_step(
+    params: PeepholeLSTMParams, state: LSTMState, inputs: Array
+) -> tuple[LSTMState, Array]:
+    """One step of the LSTM whose gates see the cell.
+
+        i, f, g, o = split(x W + h U + b)
+        c' = sigmoid(f + p_f * c) * c + sigmoid(i + p_i * c) * tanh(g)
+        h' = sigmoid(o + p_o * c') * tanh(c')
+
+    Arguments, results, dtypes and errors as `lstm_step`; p is params.peephole, [3H] for i, f, o.
+
+    Source: Gers, Schraudolph & Schmidhuber 2002.
+    """
+    check_step("peephole_lstm_step", params, PEEPHOLE_AXES, state, inputs)
+    state, _ = peephole_advance(params, state, inputs)
+    return state, state.h.astype(inputs.dtype)
+
+
+def peephole_advance(
+    params: PeepholeLSTMParams, state: LSTMState, inputs: Array
+) -> tuple[LSTMState, LSTMGates]:
+    """As `lstm_advance`."""
+    carried = accumulator(inputs.dtype)
+    before = state.c.astype(carried)
+    i, f, g, o = jnp.split(gate_sums(params, state, inputs), 4, axis=-1)
+    p_i, p_f, p_o = jnp.split(params.peephole.astype(carried), 3)
+    i, f, g = jax.nn.sigmoid(i + p_i * before), jax.nn.sigmoid(f + p_f * before), jnp.tanh(g)
+    c = f * before + i * g
+    o = jax.nn.sigmoid(o + p_o * c)
+    return LSTMState(o * jnp.tanh(c), c), LSTMGates(i, f, g, o)
+
+
+def coupled_lstm_step(
+    params: CoupledLSTMParams, state: LSTMState, inputs: Array
+) -> tuple[LSTMState, Array]:
+    """One step of the LSTM that writes as much as it forgets.
+
+        f, g, o = split(x W + h U + b)
+        c' = sigmoid(f) * c + (1 - sigmoid(f)) * tanh(g)
+        h' = sigmoid(o) * tanh(c')
+
+    Arguments, results, dtypes and errors as `lstm_step`, with three gates instead of four.
+
+    Source: "CIFG" of Greff et al. 2017, without the peepholes that it has there.
+    """
+    check_step("coupled_lstm_step", params, COUPLED_AXES, state, inputs)
+    state, _ = coupled_advance(params, state, inputs)
+    return state, state.h.astype(inputs.dtype)
+
+
+def coupled_advance(
+    params: CoupledLSTMParams, state: LSTMState, inputs: Array
+) -> tuple[LSTMState, LSTMGates]:
+    """As `lstm_advance`, with i = 1 - f."""
+    f, g, o = jnp.split(gate_sums(params, state, inputs), 3, axis=-1)
+    keep = jax.nn.sigmoid(f)
+    gates = LSTMGates(1 - keep, keep, jnp.tanh(g), jax.nn.sigmoid(o))
+    c = next_cell(state, gates)
+    return LSTMState(gates.o * jnp.tanh(c), c), gates
+
+
+def layer_norm_lstm_step(
+    params: LayerNormLSTMParams, state: LSTMState, inputs: Array
+) -> tuple[LSTMState, Array]:
+    """One step of the LSTM with each sum normalised over its features.
+
+        i, f, g, o = split(a_x * N(x W) + a_h * N(h U) + b)
+        c' = sigmoid(f) * c + sigmoid(i) * tanh(g)
+        h' = sigmoid(o) * tanh(a_c * N(c') + b_c)
+        N(v) = (v - mean(v)) / sqrt(var(v) + 1e-6)
+
+    N over all 4H numbers of a product, and over the H of the cell. a_x is kernel_scale, a_h
+    recurrent_scale, a_c and b_c cell_scale and cell_bias. The paper's two more biases, of N(x W)
+    and N(h U), would only add to b. Arguments, results, dtypes and errors as `lstm_step`.
+
+    Source: Ba, Kiros & Hinton 2016, eq. 20-22.
+    """
+    check_step("layer_norm_lstm_step", params, LAYER_NORM_AXES, state, inputs)
+    state, _ = layer_norm_advance(params, state, inputs)
+    return state, state.h.astype(inputs.dtype)
+
+
+def layer_norm_advance(
+    params: LayerNormLSTMParams, state: LSTMState, inputs: Array
+) -> tuple[LSTMState, LSTMGates]:
+    """As `lstm_advance`; the cell is normalised on its way to h."""
+    compute, carried = inputs.dtype, accumulator(inputs.dtype)
+    a_x, a_h, a_c, b_c, bias = (
+        array.astype(carried)
+        for array in (
+            params.kernel_scale,
+            params.recurrent_scale,
+            params.cell_scale,
+            params.cell_bias,
+            params.bias,
+        )
+    )
+    from_inputs = _normalise(product(inputs, params.kernel, compute, carried))
+    from_state = _normalise(product(state.h, params.recurrent_kernel, compute, carried))
+    i, f, g, o = jnp.split(a_x * from_inputs + a_h * from_state + bias, 4, axis=-1)
+    gates = LSTMGates(jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o))
+    c = next_cell(state, gates)
+    return LSTMState(gates.o * jnp.tanh(a_c * _normalise(c) + b_c), c), gates
+
+
+def _normalise(array: Array) -> Array:
+    centred = array - array.mean(axis=-1, keepdims=True)
+    return centred * jax.lax.rsqrt(jnp.square(centred).mean(axis=-1, keepdims=True) + EPSILON)

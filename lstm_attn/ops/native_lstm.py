@@ -9,10 +9,10 @@ from jax import Array
 from jax.custom_derivatives import SymbolicZero
 
 from lstm_attn import native
-from lstm_attn.ops.fused_lstm import fused_lstm
-from lstm_attn.ops.linear import with_transpose
+from lstm_attn.ops.custom_transpose import with_transpose
+from lstm_attn.ops.fused import fused_lstm
 from lstm_attn.ops.lstm_step import LSTMParams, LSTMState
-from lstm_attn.ops.time import Limits, without_padding
+from lstm_attn.ops.scan import Limits, without_padding
 
 RESET, PADDING = 1, 2
 Held = tuple[LSTMParams, LSTMState, Array]  # params, state and inputs

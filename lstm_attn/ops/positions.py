@@ -5,8 +5,7 @@ import numpy as np
 from jax import Array
 
 from lstm_attn.errors import check_whole
-from lstm_attn.ops.axes import check_axes
-from lstm_attn.ops.precision import accumulator, check_floating
+from lstm_attn.ops.checks import accumulator, check_axes, check_floating
 
 BASE = 10_000.0
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lstm_attn.errors import UsageError, check_whole
-from lstm_attn.ops.axes import check_axes
+from lstm_attn.ops.checks import check_axes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,14 +10,13 @@ from lstm_attn.report.figures import (
 )
 from lstm_attn.report.page import labels, write, write_several
 from lstm_attn.report.reading import Run, checked_results, in_grid_order, read
-from lstm_attn.report.tables import horizon, markdown_table, verdict
+from lstm_attn.report.tables import markdown_table, verdict
 
 __all__ = [
     "Run",
     "checked_results",
     "differences",
     "harmless",
-    "horizon",
     "in_grid_order",
     "labels",
     "learning_curves",

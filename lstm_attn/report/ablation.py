@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lstm_attn.report import differences, tables
-from lstm_attn.report.colors import colors_of
+from lstm_attn.report.panel import colors_of
 from lstm_attn.report.rows import Row, rows
 from lstm_attn.report.section import Picture, Section, Table
 

@@ -8,8 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lstm_attn.history import History
-from lstm_attn.report.colors import COLORS, colors_of
-from lstm_attn.report.panel import REFERENCE_COLOR, SIZE_INCHES, line_with_band, panel
+from lstm_attn.report.panel import (
+    COLORS,
+    REFERENCE_COLOR,
+    SIZE_INCHES,
+    colors_of,
+    line_with_band,
+    panel,
+)
 
 RECALL_SHIFT = 0.17  # of a position
 # What is not arithmetic is grey.

@@ -9,10 +9,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lstm_attn.report.colors import MODEL_COLORS, colors_of
-from lstm_attn.report.panel import REFERENCE_COLOR, line_with_band, panel
-from lstm_attn.report.section import Picture, Section, Table
-from lstm_attn.report.stages import AFTER, BEFORE
+from lstm_attn.report.panel import MODEL_COLORS, REFERENCE_COLOR, colors_of, line_with_band, panel
+from lstm_attn.report.section import AFTER, BEFORE, Picture, Section, Table
 from lstm_attn.report.tables import NONE
 
 Found = Mapping[str, Any]

@@ -5,8 +5,7 @@ from typing import Any
 
 from lstm_attn.report import inside_figures as figures
 from lstm_attn.report import tables
-from lstm_attn.report.section import Picture, Section, Table
-from lstm_attn.report.stages import STAGES
+from lstm_attn.report.section import STAGES, Picture, Section, Table
 
 Cell = Mapping[str, Any]  # one of inside.json
 TEXT = (

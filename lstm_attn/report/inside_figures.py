@@ -7,9 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lstm_attn.report.colors import COLORS, colors_of
-from lstm_attn.report.panel import REFERENCE_COLOR, line_with_band, panel
-from lstm_attn.report.stages import AFTER, BEFORE, STAGES
+from lstm_attn.report.panel import COLORS, REFERENCE_COLOR, colors_of, line_with_band, panel
+from lstm_attn.report.section import AFTER, BEFORE, STAGES
 
 Cell = Mapping[str, Any]  # one of inside.json
 # Light where a gate is shut or no weight lies; equal steps of lightness, in grey print too.

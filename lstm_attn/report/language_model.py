@@ -7,8 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lstm_attn.report.colors import colors_of
-from lstm_attn.report.panel import REFERENCE_COLOR, panel, panels
+from lstm_attn.report.panel import REFERENCE_COLOR, colors_of, panel, panels
 from lstm_attn.report.section import Picture, Quote, Section, Table
 
 LOSS = "loss, bits a token"

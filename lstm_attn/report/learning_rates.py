@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lstm_attn.report import tables
-from lstm_attn.report.colors import colors_of
-from lstm_attn.report.panel import REFERENCE_COLOR, panel
+from lstm_attn.report.panel import REFERENCE_COLOR, colors_of, panel
 from lstm_attn.report.section import Picture, Section, Table
 
 SHIFT = 1.1  # factor between the points of two models at one rate

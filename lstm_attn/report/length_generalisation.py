@@ -12,8 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from lstm_attn.report.colors import COLORS, colors_of
-from lstm_attn.report.panel import panel
+from lstm_attn.report.panel import COLORS, colors_of, panel
 from lstm_attn.report.section import Picture, Section, Table
 from lstm_attn.report.tables import NONE, names
 

@@ -14,8 +14,8 @@ from lstm_attn.files import write_whole, writing
 from lstm_attn.flat import flatten
 from lstm_attn.history import History
 from lstm_attn.report import comparison, figures, studies, tables
-from lstm_attn.report.colors import colors_of
 from lstm_attn.report.escaping import harmless
+from lstm_attn.report.panel import colors_of
 from lstm_attn.report.reading import Run, read
 from lstm_attn.report.section import Picture, Section
 

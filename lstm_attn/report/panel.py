@@ -1,7 +1,7 @@
 """The look of every picture: one set of axes, its title, its legend below."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,3 +81,19 @@ def line_with_band(
     marked = slice(None) if dots else slice(-1, None)
     axes.plot(x[shown], middle[shown], color=color, linewidth=1.2 if dots else 1.7, label=label)
     axes.plot(x[shown][marked], middle[shown][marked], "o", color=color, markersize=3.5)
+
+
+# Okabe & Ito 2008: told apart by readers who see fewer colours.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MODEL_COLORS = dict(
+    zip(("lstm", "gru", "transformer", "lstm_attention", "attention_pooling"), COLORS, strict=False)
+)
+OTHERS = COLORS[len(MODEL_COLORS) :]
+
+
+def colors_of(names: Iterable[str]) -> dict[str, str]:
+    """Name -> colour: a model's own, and for other names those that are left, in turn."""
+    names = list(dict.fromkeys(names))
+    others = [name for name in names if name not in MODEL_COLORS]
+    given = {name: OTHERS[index % len(OTHERS)] for index, name in enumerate(others)}
+    return {name: MODEL_COLORS.get(name) or given[name] for name in names}

@@ -39,3 +39,6 @@ class Section(NamedTuple):
     pictures: Sequence[Picture] = ()
     tables: Sequence[Table] = ()
     quotes: Sequence[Quote] = ()
+
+
+BEFORE, AFTER = STAGES = ("before", "after")  # training

@@ -7,11 +7,11 @@ from lstm_attn.errors import UsageError
 from lstm_attn.report import (
     ablation,
     gradient_reach,
+    horizon,
     inside,
     language_model,
     learning_rates,
     length_generalisation,
-    memory_horizon,
 )
 from lstm_attn.report.escaping import harmless
 from lstm_attn.report.section import Section
@@ -23,7 +23,7 @@ Found = Mapping[str, Any]  # what a study wrote
 STUDIES: dict[str, Callable[[Found], Sequence[Section]]] = {
     "ablation": ablation.sections,
     "learning_rates": learning_rates.sections,
-    "horizon": memory_horizon.sections,
+    "horizon": horizon.sections,
     "gradient_reach": gradient_reach.sections,
     "inside": inside.sections,
     "language_model": language_model.sections,

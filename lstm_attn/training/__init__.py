@@ -1,9 +1,9 @@
 """Training: optimiser, train state, the jitted loop, trials on a mesh, checkpoints."""
 
-from lstm_attn.training import checkpoints, hosts
+from lstm_attn.training import checkpoints, multihost
 from lstm_attn.training.config import TrainingConfig
-from lstm_attn.training.layout import Layout, choose_layout, lay_out, use_host_cores
 from lstm_attn.training.loop import Trained, run, train
+from lstm_attn.training.mesh import Layout, choose_layout, lay_out, use_host_cores
 from lstm_attn.training.program import (
     Program,
     make_program,
@@ -11,9 +11,9 @@ from lstm_attn.training.program import (
     step_of,
     trial_settings,
 )
-from lstm_attn.training.segments import train_over_segments
-from lstm_attn.training.stages import stage_seconds
-from lstm_attn.training.trial import TrialState
+from lstm_attn.training.step_timing import stage_seconds
+from lstm_attn.training.train_step import TrialState
+from lstm_attn.training.truncated_bptt import train_over_segments
 
 __all__ = [
     "Layout",
@@ -23,9 +23,9 @@ __all__ = [
     "TrialState",
     "checkpoints",
     "choose_layout",
-    "hosts",
     "lay_out",
     "make_program",
+    "multihost",
     "quickly_compiled",
     "run",
     "stage_seconds",

@@ -10,23 +10,43 @@ that stops asks for it: so once in KEEP_SECONDS the latest file is forced to dis
 metrics up to it, and kept as the previous one.
 """
 
+import hashlib
+import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file
+from safetensors.numpy import save as to_bytes
 
 from lstm_attn.errors import UsageError
-from lstm_attn.files import force, writing
+from lstm_attn.files import force, write_partial, writing
 from lstm_attn.flat import difference
-from lstm_attn.training import checkpoint_file, hosts
-from lstm_attn.training.checkpoint_file import Damaged, Stored
+from lstm_attn.training import multihost
 from lstm_attn.training.program import Program, step_of
-from lstm_attn.training.trial import TrialState
+from lstm_attn.training.train_step import TrialState
 
 KEEP_SECONDS = 10.0
+FORMAT = 2
+ENTRY = "lstm_attn"
+UNSEALED = "0" * 64
+LENGTH_BYTES = 8  # with which a safetensors file begins: the length of its header
+
+
+class Stored(NamedTuple):
+    """arrays: by name. config: what they were trained for, None where it was not noted."""
+
+    arrays: dict[str, np.ndarray]
+    config: dict[str, Any] | None
+
+
+class Damaged(UsageError):
+    """A file that is cut off, or not as it was written."""
 
 
 class Resumed(NamedTuple):
@@ -46,9 +66,9 @@ def save(path: Path, states: TrialState, config: Any = None, log: Path | None = 
     Raises:
       UsageError: a full disk, a read-only folder; what was there stays.
     """
-    arrays = _named(hosts.whole(states))
+    arrays = _named(multihost.whole(states))
     with writing(path):
-        partial = checkpoint_file.write_beside(path, arrays, int(arrays["step"][0]), config)
+        partial = write_beside(path, arrays, int(arrays["step"][0]), config)
         if path.exists() and _age(previous(path)) >= KEEP_SECONDS:
             force(*([log] if log else []), path)
             os.replace(path, previous(path))
@@ -102,7 +122,7 @@ def restore(path: Path, program: Program, config: Any = None) -> TrialState:
             )
         leaves.append(found)
     states = jax.tree.unflatten(jax.tree.structure(program.shapes), leaves)
-    return hosts.placed(states, program.shardings)
+    return multihost.placed(states, program.shardings)
 
 
 def load_params(path: Path, config: Any = None) -> dict[str, Any]:
@@ -128,7 +148,7 @@ def previous(path: Path) -> Path:
 
 
 def _read(path: Path, config: Any) -> Stored:
-    stored = checkpoint_file.read(path)
+    stored = read(path)
     if config is not None and stored.config is not None:
         differs = difference(stored.config, config)
         if differs:
@@ -153,3 +173,74 @@ def _set_aside(path: Path, step: int, error: Damaged) -> str:
 def _named(states: TrialState) -> dict[str, Any]:
     leaves, _ = jax.tree_util.tree_flatten_with_path(states)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+def write_beside(path: Path, arrays: Mapping[str, np.ndarray], step: int, config: Any) -> Path:
+    """Writes what is to be at the path beside it, and says where.
+
+    Raises:
+      OSError: it can't be written.
+    """
+    entry = {"format": FORMAT, "step": step, "config": config, "sha256": UNSEALED}
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    content = to_bytes(contiguous, metadata={ENTRY: json.dumps(entry)})
+    # Nothing follows the digits in the entry, so that they are the last such in the header.
+    start = content.rfind(UNSEALED.encode(), 0, LENGTH_BYTES + _header_length(content))
+    end = start + len(UNSEALED)
+    digits = hashlib.sha256(content).hexdigest().encode()
+    whole = memoryview(content)
+    return write_partial(path, [whole[:start], digits, whole[end:]])
+
+
+def read(path: Path) -> Stored:
+    """What the file holds, once its checksum was found right.
+
+    Raises:
+      Damaged: it is not as it was written.
+      UsageError: it was written by a newer lstm_attn, or can't be opened.
+    """
+    try:
+        entry = _entry(path)
+        if entry is not None:
+            _check(path, entry)
+        return Stored(load_file(path), None if entry is None else entry["config"])
+    except OSError as error:
+        raise UsageError(f"checkpoint {path} can't be read: {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise Damaged(f"checkpoint {path} is damaged: {error}") from error
+
+
+def _entry(path: Path) -> dict[str, Any] | None:
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+    if metadata is None:
+        return None
+    try:
+        entry = json.loads(metadata[ENTRY])
+    except (KeyError, ValueError) as error:
+        raise Damaged(f"checkpoint {path} is damaged: it lacks the note of its step") from error
+    return entry
+
+
+def _check(path: Path, entry: dict[str, Any]) -> None:
+    digits = entry.get("sha256")
+    if not isinstance(digits, str) or _checksum(path, digits) != digits:
+        raise Damaged(f"checkpoint {path} is damaged: its checksum does not match")
+    if entry["format"] > FORMAT:
+        raise UsageError(
+            f"checkpoint {path} was written by a newer lstm_attn, in format {entry['format']}; "
+            f"this one knows formats up to {FORMAT}"
+        )
+
+
+def _checksum(path: Path, digits: str) -> str:
+    with open(path, "rb") as file:
+        start = file.read(LENGTH_BYTES)
+        start += file.read(_header_length(start))
+        before, found, after = start.rpartition(digits.encode())
+        digest = hashlib.sha256(before + UNSEALED.encode() * bool(found) + after)
+        return hashlib.file_digest(file, lambda: digest).hexdigest()
+
+
+def _header_length(content: bytes) -> int:
+    return int.from_bytes(content[:LENGTH_BYTES], "little")

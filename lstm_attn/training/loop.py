@@ -11,10 +11,10 @@ import numpy as np
 from lstm_attn.history import Evaluation, History, stack
 from lstm_attn.models import Model, Params
 from lstm_attn.tasks import Task
-from lstm_attn.training import hosts
+from lstm_attn.training import multihost
 from lstm_attn.training.config import TrainingConfig
 from lstm_attn.training.program import Program, make_program, step_of, trial_settings
-from lstm_attn.training.trial import TrialState
+from lstm_attn.training.train_step import TrialState
 
 POLL_SECONDS = 0.002
 
@@ -40,7 +40,7 @@ def run(
     The states are donated to the next chunk: save or use them before asking for the next
     evaluation.
 
-    With several processes (`training.hosts`) each of them runs this, the evaluations are the same
+    With several processes (`training.multihost`) each runs this, the evaluations are the same
     in all of them, and the clock is the leader's; the states lie on the devices of all.
 
     Args:
@@ -59,12 +59,12 @@ def run(
     if states is None:
         states = program.start()
     step = step_of(states)
-    hosts.wait()
+    multihost.wait()
     while step < config.steps and not ended.all():
         states, metrics = program.advance(states, ~ended, program.read(step))
         host_metrics = _fetch({**metrics, "finite": states.finite})
         step += config.evaluate_every
-        seconds = hosts.agreed(lambda: time.monotonic() - began)
+        seconds = multihost.agreed(lambda: time.monotonic() - began)
         evaluation = _evaluation(task, step, seconds, host_metrics)
         if last is not None:
             evaluation = _held(evaluation, last, ended)
@@ -100,7 +100,7 @@ def train(
     evaluations = []
     for evaluation, states in run(make_program(model, task, config), task, config):
         evaluations.append(evaluation)
-        params = hosts.whole(states.params) if hosts.several() else states.params
+        params = multihost.whole(states.params) if multihost.several() else states.params
         on_evaluation(evaluation)
     return Trained(stack(evaluations, *trial_settings(config)), params)
 
@@ -110,7 +110,7 @@ def _fetch(arrays: dict[str, jax.Array]) -> dict[str, np.ndarray]:
     # jax.Array has is_ready(), but its stub does not say so.
     while not all(array.is_ready() for array in arrays.values()):  # type: ignore[attr-defined]
         time.sleep(POLL_SECONDS)
-    return hosts.whole(arrays)
+    return multihost.whole(arrays)
 
 
 def _evaluation(

@@ -13,11 +13,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from lstm_attn.models import Model
 from lstm_attn.tasks import ReadTask, Task
-from lstm_attn.training import hosts
+from lstm_attn.training import multihost
 from lstm_attn.training.config import TrainingConfig
-from lstm_attn.training.layout import BY_TRIAL, Layout, choose_layout
-from lstm_attn.training.parts import specs
-from lstm_attn.training.trial import TrialState, make_trial
+from lstm_attn.training.mesh import BY_TRIAL, Layout, choose_layout, specs
+from lstm_attn.training.train_step import TrialState, make_trial
 
 
 class Program(NamedTuple):
@@ -49,7 +48,7 @@ class Program(NamedTuple):
         # One trial at a time: a smaller program than that of all, which runs only here.
         states = [self.start_trial(*setting) for setting in zip(*self.settings, strict=True)]
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *states)
-        return hosts.placed(stacked, self.shardings)
+        return multihost.placed(stacked, self.shardings)
 
     @property
     def shardings(self) -> TrialState:

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from experiments.benchmark_sections import SECTIONS
-from experiments.readme import ROOT
+from tools.pages.benchmark_sections import SECTIONS
+from tools.pages.readme import ROOT
 
 TINY = {
     "recurrent": ["--shape=2,3,2,4", "--cells=lstm"],

@@ -3,9 +3,9 @@
 import pytest
 
 from benchmarks import language, tables
+from benchmarks.record import of_layers, of_text
 from benchmarks.workloads import LanguageModel
-from experiments.benchmark_record import of_layers, of_text
-from experiments.benchmark_sections import training_section
+from tools.pages.benchmark_sections import training_section
 
 PRODUCT, STEP = 2, 3  # a multiplication and an addition; forward, and two products for gradients
 

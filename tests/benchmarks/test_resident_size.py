@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from benchmarks.resident_size import growth_bytes
-from experiments.readme import ROOT
+from tools.pages.readme import ROOT
 
 
 def test_growth_is_from_the_second_tenth_to_the_last():

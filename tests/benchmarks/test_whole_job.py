@@ -12,10 +12,10 @@ import pytest
 
 from benchmarks import flax_loop, whole_job
 from benchmarks.job import Evaluated, Job
-from experiments.benchmark_sections import SECTIONS
-from experiments.readme import ROOT
 from lstm_attn import interop, models
 from tests.conftest import make_lenient_optimizer
+from tools.pages.benchmark_sections import SECTIONS
+from tools.pages.readme import ROOT
 
 SMALL = Job(trials=2, length=6, features=4, steps=200, evaluation_sequences=200)
 

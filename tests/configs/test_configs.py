@@ -13,17 +13,17 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import (
+from lstm_attn import models, tasks, text, training
+from lstm_attn.runner import command_line
+from lstm_attn.runner.configs import CompareConfig, grid_cells
+from lstm_attn.studies import (
     ablation,
-    border,
     gradient_reach,
     horizon,
     language_model,
     learning_rates,
     length_generalisation,
 )
-from experiments.grid import CompareConfig, grid_cells
-from lstm_attn import models, tasks, text, training
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "configs"
@@ -77,7 +77,7 @@ def python_topics(config):
 
 def load(path):
     settings, _ = STUDIES.get(path.stem, (CompareConfig, grid_cells))
-    return border.checked(settings, runpy.run_path(str(path))["get_config"]().to_dict())
+    return command_line.checked(settings, runpy.run_path(str(path))["get_config"]().to_dict())
 
 
 def cells_of(path):

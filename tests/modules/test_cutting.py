@@ -8,7 +8,7 @@ import pytest
 from lstm_attn import models, modules, tasks
 from lstm_attn.analysis import cuts_of
 from lstm_attn.models import ModelConfig
-from lstm_attn.modules.cutting import Cut, cutting
+from lstm_attn.modules.intercept import Cut, cutting
 from lstm_attn.modules.observing import Observations
 from tests.modules.test_modules import LENGTH, initialised, inputs_of
 

@@ -8,9 +8,9 @@ import pytest
 from lstm_attn import models, modules, ops, tasks
 from lstm_attn.models import ModelConfig
 from lstm_attn.modules import attention, recurrent
-from lstm_attn.modules.lstm_variants import LSTM_VARIANTS
 from lstm_attn.modules.observing import COLLECTION
 from lstm_attn.modules.positions import POSITIONS
+from lstm_attn.modules.recurrent import LSTM_VARIANTS
 from tests.modules.test_modules import BATCH, LENGTH, dense, initialised, inputs_of
 from tests.oracles import normalise
 

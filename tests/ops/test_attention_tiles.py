@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.extend.core import jaxprs_in_params
 
-from lstm_attn.ops import attention_choice, attention_tiles
+from lstm_attn.ops import attention_tiles, dispatch
 from lstm_attn.ops.attention_tiles import Band, live_tiles
 from tests.ops.test_chunked_attention import chunked, dense, slopes_of
 
@@ -108,7 +108,7 @@ def test_auto_takes_what_was_measured_to_be_faster(monkeypatch):
     on a platform where nobody measured it."""
 
     def chosen(queries, keys):
-        return attention_choice.choose("auto", (1, queries, 2, 8), (1, keys, 2, 8))
+        return dispatch.choose_attention("auto", (1, queries, 2, 8), (1, keys, 2, 8))
 
     assert chosen(128, 128) == chosen(2048, 200) == "chunked"
     assert chosen(1, 4096) == chosen(127, 4096) == chosen(4096, 127) == "dense"

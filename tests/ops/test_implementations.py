@@ -1,6 +1,6 @@
 """Every implementation of the recurrent layers, and segments, against the plain scan.
 
-The plain scan is held to the equations by test_lstm.py, test_gru.py and test_time.py.
+The plain scan is held to the equations by test_lstm.py, test_gru.py and test_scan.py.
 """
 
 import jax
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lstm_attn import ops
-from tests.ops import test_gru, test_lstm, test_time
+from tests.ops import test_gru, test_lstm, test_scan
 
 BATCH, LENGTH, FEATURES_IN, FEATURES = 4, 7, 3, 5
 SCAN = {"implementation": "scan"}
@@ -148,7 +148,7 @@ def test_the_fused_gradient_of_the_weights_is_no_sum_inside_a_loop(cell):
         traced = jax.make_jaxpr(jax.grad(scalar_of(op, **choice)))(*arrays)
         return {
             variable.aval.shape
-            for scan in test_time.scans(traced.jaxpr)
+            for scan in test_scan.scans(traced.jaxpr)
             for equation in scan.params["jaxpr"].jaxpr.eqns
             for variable in equation.outvars
             if equation.primitive.name in ("dot_general", "add", "add_any")

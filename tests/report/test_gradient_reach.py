@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lstm_attn.report.colors import MODEL_COLORS
 from lstm_attn.report.gradient_reach import norms_by_lag, reach_table, sections
+from lstm_attn.report.panel import MODEL_COLORS
 
 
 def curve(rate, halves, vanishes=(None, None, None)):

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from experiments import readme, study_sections
 from lstm_attn import report
 from lstm_attn.errors import UsageError
 from lstm_attn.report.tables import as_markdown
 from lstm_attn.runs import RunFolder
 from tests.report.reading_html import Page
+from tools.pages import readme, study_sections
 
 RESULTS = Path(__file__).parent.parent.parent / "results"
 # quick is a grid; the others are grids of their own or studies. `inside` draws thirty pictures.

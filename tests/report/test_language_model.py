@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from experiments.study_sections import language_model_section
 from lstm_attn import report
 from lstm_attn.report import language_model
-from lstm_attn.report.colors import colors_of
+from lstm_attn.report.panel import colors_of
 from lstm_attn.runs import RunFolder
+from tools.pages.study_sections import language_model_section
 
 
 def ends(mean, half=0.1):

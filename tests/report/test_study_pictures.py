@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lstm_attn.report import ablation, comparison, differences, learning_rates
-from lstm_attn.report.colors import colors_of
+from lstm_attn.report.panel import colors_of
 
 
 def difference(value, low, high):

@@ -7,9 +7,9 @@ from lstm_attn.runs import RunFolder
 def test_horizon_is_the_longest_length_that_half_of_the_trials_solve(run_path):
     """Oracle: by hand; two of four is half. Catches > for >=."""
     records = RunFolder(run_path).results
-    assert report.horizon(records, "adding", "lstm") == 50
-    assert report.horizon(records, "adding", "transformer") == 50
-    assert report.horizon(records, "copy", "lstm") is None
+    assert report.tables.horizon(records, "adding", "lstm") == 50
+    assert report.tables.horizon(records, "adding", "transformer") == 50
+    assert report.tables.horizon(records, "copy", "lstm") is None
 
 
 def test_verdict_names_who_remembers_how_far(run_path):

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from lstm_attn import ops
 from lstm_attn.models import Model
 from lstm_attn.tasks import Batch
-from lstm_attn.training import TrainingConfig, layout, make_program, program, run
+from lstm_attn.training import TrainingConfig, make_program, program, run
 from tests.training import hlo
 
 TIME, STEPS, BATCHES, TRIALS = 7, 6, 3, 8
@@ -82,7 +82,7 @@ def program_on(trial_shards, batch_shards, **settings):
         axis_types=(jax.sharding.AxisType.Auto,) * 2,
         devices=jax.devices()[: trial_shards * batch_shards],
     )
-    laid_out = layout.Layout(mesh, config.trials_on_device, config.trials)
+    laid_out = mesh.Layout(mesh, config.trials_on_device, config.trials)
     with unittest.mock.patch.object(program, "choose_layout", return_value=laid_out):
         return make_program(lstm(), Sums(), config), config
 

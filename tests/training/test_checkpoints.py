@@ -12,8 +12,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from lstm_attn.errors import UsageError
-from lstm_attn.training import checkpoint_file, checkpoints, make_program
-from lstm_attn.training.checkpoint_file import Damaged
+from lstm_attn.training import checkpoints, make_program
+from lstm_attn.training.checkpoints import Damaged
 
 CONFIG = {"model": "gru", "training_config": {"batch_size": 8, "learning_rates": (1e-3, 1e-2)}}
 
@@ -55,7 +55,7 @@ def is_one_line(error):
 
 def write_small(path):
     arrays = {"params.kernel": np.arange(6, dtype=np.float32), "step": np.array([7], np.int32)}
-    os.replace(checkpoint_file.write_beside(path, arrays, 7, CONFIG), path)
+    os.replace(checkpoints.write_beside(path, arrays, 7, CONFIG), path)
     return path.read_bytes()
 
 
@@ -63,13 +63,13 @@ def test_every_flipped_bit_is_found(path):
     """Oracle: by hand, any bit of the file, header and numbers alike. Catches a part that the
     checksum leaves out, and a flip in the format number taken for a newer format."""
     content = write_small(path)
-    checkpoint_file.read(path)
+    checkpoints.read(path)
     for bit in range(0, 8 * len(content), 11):
         flipped = bytearray(content)
         flipped[bit // 8] ^= 1 << bit % 8
         path.write_bytes(flipped)
         with pytest.raises(Damaged) as caught:
-            checkpoint_file.read(path)
+            checkpoints.read(path)
         assert is_one_line(caught)
 
 
@@ -79,10 +79,10 @@ def test_a_file_cut_anywhere_is_found(path):
     for end in (*range(0, len(content), 29), len(content) - 1):
         path.write_bytes(content[:end])
         with pytest.raises(Damaged):
-            checkpoint_file.read(path)
+            checkpoints.read(path)
     path.write_bytes(content + b"\0")
     with pytest.raises(Damaged):
-        checkpoint_file.read(path)
+        checkpoints.read(path)
 
 
 def test_equal_states_make_equal_files(path, tmp_path, states):
@@ -154,7 +154,7 @@ def test_a_newer_format_is_refused_and_left_alone(path, program, states, always_
     passed over for an older file."""
     checkpoints.save(path, states(5), CONFIG)
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint_file, "FORMAT", checkpoint_file.FORMAT + 1)
+        patch.setattr(checkpoints, "FORMAT", checkpoints.FORMAT + 1)
         checkpoints.save(path, states(10), CONFIG)
     before = contents(path.parent)
     for load in (checkpoints.load_params, lambda path: checkpoints.resume(path, program)):
@@ -204,7 +204,7 @@ def test_a_checkpoint_is_kept_once_in_a_while_and_only_on_disk(path, states, mon
 
     def kept():
         file = checkpoints.previous(path)
-        return int(checkpoint_file.read(file).arrays["step"][0]) if file.exists() else None
+        return int(checkpoints.read(file).arrays["step"][0]) if file.exists() else None
 
     steps = []
     for step in (5, 10, 15, 20, 25, 30):  # saved at 0, 4, 8, 12, 16, 20 seconds

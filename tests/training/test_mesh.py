@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from lstm_attn.training import TrainingConfig, checkpoints, choose_layout, run
-from lstm_attn.training.trial import make_trial
+from lstm_attn.training.train_step import make_trial
 from tests.training import hlo
 from tests.training.meshes import CONFIG, STEPS, TRIALS, Sums, lstm, measured, program_on
 

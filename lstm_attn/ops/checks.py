@@ -1,0 +1,76 @@
+"""Which dtype what is computed in: one rule for every op.
+
+The dtype of the inputs is the compute dtype: parameters are cast to it for the products, and the
+outputs have it. Sums, gates, carried states and the statistics of a softmax or a normalisation are
+in float32, or in float64 for float64 inputs. So bfloat16 inputs with float32 parameters are mixed
+precision, and the gradients of the parameters, summed over time, are float32.
+"""
+
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from lstm_attn.errors import UsageError
+
+
+def accumulator(dtype: jnp.dtype) -> jnp.dtype:
+    """The dtype of sums over numbers of this dtype: float64 for float64, else float32."""
+    return jnp.dtype(jnp.float64 if jnp.dtype(dtype) == jnp.float64 else jnp.float32)
+
+
+def check_floating(function: str, **arrays: Array) -> None:
+    """Raises UsageError for an array that is not floating."""
+    for name, array in arrays.items():
+        if not jnp.issubdtype(array.dtype, jnp.floating):
+            raise UsageError(f"{function}: {name} expected floating numbers, got {array.dtype}")
+
+
+def carried_along(state: Any, inputs: Array) -> Any:
+    """A state as a scan over the inputs carries it: in their accumulator's dtype."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf).astype(accumulator(inputs.dtype)), state)
+
+
+def product(left: Array, right: Array, compute: jnp.dtype, accumulate: jnp.dtype) -> Array:
+    """left @ right of numbers rounded to one dtype, summed in another."""
+    return jnp.matmul(
+        left.astype(compute), right.astype(compute), preferred_element_type=accumulate
+    )
+
+
+def check_axes(function: str, **arrays: tuple[jax.Array, str]) -> dict[str, int]:
+    """Binds axis letters to sizes, and raises where two arrays disagree.
+
+    Each keyword is an array's name with the array and its axes, such as `kernel=(kernel, "D 4H")`.
+    A letter takes its size where it first stands; list the array that defines it first. A number
+    before a letter multiplies it. chex checks shapes too, but its message names neither the array
+    nor the letter, and it raises AssertionError where a caller's mistake is a ValueError.
+
+    Returns:
+      The size of each letter.
+
+    Raises:
+      UsageError: (a ValueError) no array, or a rank or a size that does not fit, on one line.
+    """
+    sizes: dict[str, int] = {}
+    for name, (array, axes) in arrays.items():
+        parsed = [re.fullmatch(r"(\d*)([A-Z])", axis) for axis in axes.split()]
+        label = f"{function}: {name} [{', '.join(axes.split())}]"
+        if not hasattr(array, "shape"):
+            raise UsageError(f"{label} expected an array, got {type(array).__name__}")
+        shape = tuple(array.shape)
+        if len(shape) != len(parsed):
+            raise UsageError(f"{label} expected {len(parsed)} axes, got shape {shape}")
+        expected = []
+        for axis, size in zip(parsed, shape, strict=True):
+            assert axis is not None, axes
+            times, letter = int(axis[1] or 1), axis[2]
+            if letter not in sizes and size % times == 0:
+                sizes[letter] = size // times
+            expected.append(times * sizes[letter] if letter in sizes else f"a multiple of {times}")
+        if tuple(expected) != shape:
+            wanted = ", ".join(map(str, expected))
+            raise UsageError(f"{label} expected shape ({wanted}), got {shape}")
+    return sizes

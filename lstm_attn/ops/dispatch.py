@@ -1,0 +1,67 @@
+"""Which implementation of a recurrent layer runs where: what "auto" takes, as it was measured."""
+
+import jax
+
+from lstm_attn.errors import UsageError, unknown_name
+
+RECURRENT_IMPLEMENTATIONS = ("auto", "scan", "fused", "native")
+
+# Platform -> what "auto" takes, the first that there is; "scan" is always there. Measured on two
+# x86 cores (README, "What it costs"): of five shapes none where a later one was faster. A platform
+# that is not here was not measured.
+MEASURED = {"cpu": ("native", "fused")}
+
+
+def choose_recurrent(function: str, implementation: str, obstacles: dict[str, str | None]) -> str:
+    """The implementation to run: never "auto".
+
+    Args:
+      obstacles: implementation -> why it can't run what is asked for, or None where it can.
+
+    Raises:
+      UsageError: a name that is not known, or an implementation that can't run this, and why.
+    """
+    if implementation not in RECURRENT_IMPLEMENTATIONS:
+        raise unknown_name(f"{function}: implementation", implementation, RECURRENT_IMPLEMENTATIONS)
+    if implementation != "auto":
+        if obstacle := obstacles.get(implementation):
+            raise UsageError(f"{function}: implementation={implementation!r} {obstacle}")
+        return implementation
+    there = (name for name in MEASURED.get(jax.default_backend(), ()) if not obstacles[name])
+    return next(there, "scan")
+
+
+ATTENTION_IMPLEMENTATIONS = ("auto", "dense", "chunked", "cudnn", "pallas")
+
+# Platform -> the length from which "chunked" was faster than "dense", forward and backward, where
+# neither queries nor keys were fewer. Two x86 cores, float32, jax 0.10.2, B x N from 4 to 128: from
+# 128 on 1.1 to 7 times as fast (bfloat16 equal at 128); at 64 1.2 times, and 1.3 times as long to
+# compile; for one query with a cache of 2,048 keys half as fast. A platform that is not here was
+# not measured and gets "dense".
+CHUNKED_FROM = {"cpu": 128}
+
+
+def choose_attention(
+    implementation: str, query_shape: tuple[int, ...], key_shape: tuple[int, ...]
+) -> str:
+    """The implementation for these arguments, [B, T, N, K] and [B, S, M, K]: never "auto".
+
+    Raises:
+      UsageError: a name that is not known, or an implementation that needs a GPU where JAX computes
+        on something else.
+    """
+    if implementation not in ATTENTION_IMPLEMENTATIONS:
+        raise unknown_name("implementation", implementation, ATTENTION_IMPLEMENTATIONS)
+    platform = jax.default_backend()
+    if implementation in ("cudnn", "pallas") and platform != "gpu":
+        raise UsageError(
+            f"dot_product_attention: implementation={implementation!r} expected a GPU, "
+            f"but JAX computes on {platform!r} here"
+        )
+    if 0 in (*query_shape, *key_shape):
+        return "dense"  # there is nothing to cut, and no kernel is asked to do it
+    if implementation != "auto":
+        return implementation
+    shortest = min(query_shape[1], key_shape[1])
+    threshold = CHUNKED_FROM.get(platform)
+    return "chunked" if threshold is not None and shortest >= threshold else "dense"

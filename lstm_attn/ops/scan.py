@@ -1,0 +1,155 @@
+"""A recurrent step scanned over time: sequence lengths, resets, reversal, segments."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from lstm_attn.errors import UsageError, check_whole
+from lstm_attn.ops.checks import check_axes
+
+State = TypeVar("State")
+Slices = TypeVar("Slices")
+Outputs = TypeVar("Outputs")
+
+
+class Limits(NamedTuple):
+    """Where sequences end and begin anew; time stands first, so that a scan can slice it.
+
+    steps: [T], the number of each step. resets: boolean [T, B], or None for nowhere.
+    lengths: integers [B], or None for all steps.
+    """
+
+    steps: Array
+    resets: Array | None
+    lengths: Array | None
+
+
+def check_limits(
+    function: str, inputs: Array, seq_lengths: Array | None, resets: Array | None
+) -> Limits:
+    """The limits of inputs [B, T, D], from seq_lengths [B] and resets [B, T].
+
+    Raises:
+      UsageError: a size or a dtype that does not fit.
+    """
+    if seq_lengths is not None:
+        seq_lengths = jnp.asarray(seq_lengths)
+        check_axes(function, inputs=(inputs, "B T D"), seq_lengths=(seq_lengths, "B"))
+        if not jnp.issubdtype(seq_lengths.dtype, jnp.integer):
+            raise UsageError(f"{function}: seq_lengths expected integers, got {seq_lengths.dtype}")
+        seq_lengths = seq_lengths.astype(jnp.int32)
+    if resets is not None:
+        resets = jnp.asarray(resets)
+        check_axes(function, inputs=(inputs, "B T D"), resets=(resets, "B T"))
+        if resets.dtype != jnp.bool_:
+            raise UsageError(f"{function}: resets expected boolean, got {resets.dtype}")
+        resets = resets.swapaxes(0, 1)
+    return Limits(jnp.arange(inputs.shape[1], dtype=jnp.int32), resets, seq_lengths)
+
+
+def scan_steps(
+    step: Callable[[State, Slices], tuple[State, Outputs]],
+    state: State,
+    slices: Slices,
+    limits: Limits,
+    *,
+    reverse: bool,
+) -> tuple[State, Outputs]:
+    """A step scanned along the first axis of the slices.
+
+    A finished sequence carries its state on, so the final state is that of its last real step
+    without a stack of all states. Run backwards, a sequence is idle until its own last step, so
+    nothing is ever flipped.
+
+    Args:
+      step: (state, slices of one step) -> (state, outputs); every leaf of the three is [B, ...].
+      slices: arrays [T, B, ...].
+      reverse: from the last step to the first; outputs stay in the order of the slices.
+
+    Returns:
+      The state after the last step that was run, and outputs [T, B, ...], zero in the padding.
+    """
+    lengths = limits.lengths
+
+    def body(before: State, each: tuple[Any, Array, Array | None]) -> tuple[State, Outputs]:
+        x, t, reset = each
+        state = before if reset is None else _where(~reset, before, None)
+        if lengths is None:
+            return step(state, x)
+        real = t < lengths
+        # What stands in the padding, NaN even, must reach neither the values nor the gradients.
+        after, outputs = step(state, _where(real, x, None))
+        return _where(real, after, before), _where(real, outputs, None)
+
+    return lax.scan(body, state, (slices, limits.steps, limits.resets), reverse=reverse)
+
+
+def without_padding(inputs: Array, limits: Limits) -> Array:
+    """inputs [T, B, ...] with zeros where a sequence has ended."""
+    if limits.lengths is None:
+        return inputs
+    return jax.vmap(lambda x, t: _where(t < limits.lengths, x, None))(inputs, limits.steps)
+
+
+def _where(condition: Array, chosen: Any, other: Any) -> Any:
+    """By row of the batch; zeros where the other is None."""
+
+    def choose(new: Array, old: Array | int) -> Array:
+        return jnp.where(condition.reshape(condition.shape + (1,) * (new.ndim - 1)), new, old)
+
+    if other is None:
+        return jax.tree.map(lambda new: choose(new, 0), chosen)
+    return jax.tree.map(choose, chosen, other)
+
+
+def run_in_segments(
+    function: str,
+    run: Callable[[State, Slices, Limits], tuple[State, Array]],
+    state: State,
+    inputs: Slices,
+    limits: Limits,
+    *,
+    segment: int | None,
+    reverse: bool,
+) -> tuple[State, Array]:
+    """run over all steps, or over one segment after another, each computed again backwards.
+
+    Back-propagation through T steps keeps what `run` saves of one segment and the T / segment
+    states between them; it costs one more forward pass. Gradients are those of one run.
+
+    Args:
+      run: (state, inputs [S, B, D], limits of those steps) -> (state, outputs [S, B, H]).
+      inputs: [T, B, D]; or several such arrays, of which run gets the segments.
+      segment: how many steps; None for all at once. It need not divide T.
+
+    Source: Chen et al. 2016, section 4.
+    """
+    if segment is None:
+        return run(state, inputs, limits)
+    check_whole(f"{function}: segment", segment)
+    length = limits.steps.shape[0]
+    whole = length - length % segment
+    # The steps that fill no segment are run last, whichever end that is.
+    if reverse:
+        first, last = slice(length - whole, None), slice(length - whole)
+    else:
+        first, last = slice(whole), slice(whole, None)
+    sequence = (inputs, limits.steps, limits.resets)
+
+    @jax.checkpoint
+    def one(state: State, part: tuple[Slices, Array, Array | None]) -> tuple[State, Array]:
+        x, steps, resets = part
+        return run(state, x, Limits(steps, resets, limits.lengths))
+
+    def cut(array: Array) -> Array:
+        return array[first].reshape(whole // segment, segment, *array.shape[1:])
+
+    state, outputs = lax.scan(one, state, jax.tree.map(cut, sequence), reverse=reverse)
+    outputs = outputs.reshape(whole, *outputs.shape[2:])
+    if whole == length:
+        return state, outputs
+    state, rest = one(state, jax.tree.map(lambda array: array[last], sequence))
+    return state, jnp.concatenate([rest, outputs] if reverse else [outputs, rest])

@@ -1,0 +1,1 @@
+"""The cells of a grid trained into a run folder: resume, progress, machine, flags, launchers."""

@@ -1,0 +1,223 @@
+"""What the command of every study does: a checked config and a run folder for it to work in."""
+
+import contextlib
+import dataclasses
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+import jax
+from absl import flags
+from ml_collections import config_flags
+from rich.console import Console
+
+from lstm_attn import training
+from lstm_attn.errors import UsageError
+from lstm_attn.runner import command_line, launchers, machine, memory_check
+from lstm_attn.runner.launchers.gather import CellsFailed
+from lstm_attn.runner.terminal import Terminal
+from lstm_attn.runs import RunFolder
+from lstm_attn.training import TrainingConfig, multihost
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "The config, such as configs/quick.py.")
+WORKDIR = flags.DEFINE_string(
+    "workdir", None, "The run folder, made if it is not there.", required=True
+)
+COMPILATION_CACHE = flags.DEFINE_string(
+    "compilation_cache",
+    None,
+    "Folder for compiled programs; empty for none. Otherwise $JAX_COMPILATION_CACHE_DIR or the "
+    "user's cache folder.",
+)
+FAILED_STATUS = 1
+flags.mark_flag_as_required("config")
+
+
+def run(
+    settings: type,
+    study: Callable[[Any, RunFolder, Console], None],
+    check: Callable[[Any, Path], None] = lambda config, workdir: None,
+) -> NoReturn:
+    """Does the study in the folder --workdir; interrupted, it says how to go on.
+
+    Args:
+      settings: the dataclass that --config becomes; its `training` lays out the trials.
+      study: (settings, folder, console) -> None.
+      check: (settings, path of the folder) -> None, before anything is begun there; for what the
+        settings can't know, such as a file.
+    """
+
+    def main() -> int:
+        if not WORKDIR.value:
+            raise UsageError("--workdir: expected a folder, got an empty name")
+        # Before anything is begun, though it is the training that wants it.
+        launcher = launchers.chosen(Path(WORKDIR.value))
+        config: Any = command_line.checked(settings, CONFIG.value)
+        check(config, Path(WORKDIR.value))
+        if launcher and asked_for():
+            raise UsageError(
+                "--launcher: each cell is trained by one process; expected no --distributed"
+            )
+        training.use_host_cores()
+        start()
+
+        def work(folder: RunFolder) -> int:
+            console = Terminal()
+            try:
+                if launcher:
+                    prepare(console)
+                else:
+                    begin(folder, config.training, console)
+                study(config, folder, console)
+            except KeyboardInterrupt:
+                print(f"interrupted; the same command goes on from {folder.path}")
+                return command_line.INTERRUPTED_STATUS
+            except CellsFailed as error:
+                print(f"error: {error}", file=sys.stderr)
+                return FAILED_STATUS
+            except (MemoryError, jax.errors.JaxRuntimeError) as error:
+                short = memory_check.out_of_memory(error)
+                if short is None:
+                    raise
+                raise short from error
+            return 0
+
+        return work_together(WORKDIR.value, dataclasses.asdict(config), work)
+
+    command_line.run(main)
+
+
+def begin(folder: RunFolder, config: TrainingConfig, console: Console) -> None:
+    """The compilation cache, and what the folder notes of the machine."""
+    prepare(console)
+    layout = training.choose_layout(config)
+    changed = folder.begin(machine.describe(layout))
+    if changed:
+        console.print(f"note: not as when this run was begun: {', '.join(changed)}")
+    console.print(str(layout), soft_wrap=True)
+
+
+def prepare(console: Console) -> None:
+    """The compilation cache; it is all where workers train the cells.
+
+    The folder then notes the machines on which they worked, and they have the devices of this one.
+    """
+    note = machine.use(COMPILATION_CACHE.value)
+    if note:
+        console.print(f"note: {note}", soft_wrap=True)
+
+
+LOST_STATUS = 1
+# Why one process may fail alone: its disk, its memory. It then says so itself.
+OF_ONE_PROCESS = (OSError, MemoryError, jax.errors.JaxRuntimeError)
+GRACE_SECONDS = 5  # for the others to end in the same way
+
+DISTRIBUTED = flags.DEFINE_bool(
+    "distributed",
+    False,
+    "Train in several processes, started with the same command: by SLURM, Open MPI, Kubernetes or "
+    "on a Cloud TPU, where JAX finds them itself.",
+)
+ADDRESS = flags.DEFINE_string(
+    "coordinator_address", None, "For processes started by hand: host:port of process 0."
+)
+PROCESSES = flags.DEFINE_integer(
+    "num_processes", None, "How many processes are started by hand.", lower_bound=1
+)
+PROCESS = flags.DEFINE_integer(
+    "process_id", None, "Which of the processes this is: 0, 1, ...", lower_bound=0
+)
+
+
+def asked_for() -> bool:
+    """Whether the flags speak of other processes."""
+    return DISTRIBUTED.value or (ADDRESS.value, PROCESSES.value, PROCESS.value) != (None,) * 3
+
+
+def start() -> None:
+    """Joins this process with the others, if the flags speak of others.
+
+    Raises:
+      UsageError: flags that do not fit together, or no other process found.
+    """
+    address, processes, process = ADDRESS.value, PROCESSES.value, PROCESS.value
+    if address is None or processes is None or process is None:
+        if (address, processes, process) != (None, None, None):
+            raise UsageError(
+                "--coordinator_address, --num_processes, --process_id: expected all or none of "
+                f"them, got {address}, {processes}, {process}"
+            )
+        if DISTRIBUTED.value:
+            multihost.initialize()
+        return
+    if process >= processes:
+        raise UsageError(
+            f"--process_id: expected less than --num_processes={processes}, got {process}"
+        )
+    multihost.initialize(address, processes, process)
+
+
+def work_together(path: str, config: dict[str, Any], work: Callable[[RunFolder], int]) -> int:
+    """Does the work in the run folder at the path, as one of all processes of the run.
+
+    Args:
+      path: the leader's folder; no other process looks there.
+      work: gives a status, the same in every process.
+
+    Returns:
+      The status. Other processes than the leader are silent, but for an error of their own.
+    """
+    if not multihost.several():
+        return work(RunFolder.open(path, config))
+    grace = GRACE_SECONDS
+    with contextlib.ExitStack() as stack:
+        if not multihost.leads():
+            stack.enter_context(contextlib.redirect_stdout(stack.enter_context(_nowhere())))
+            path = stack.enter_context(tempfile.TemporaryDirectory(prefix="lstm_attn-"))
+        try:
+            status = work(_open(path, config))
+            if status == 0:
+                multihost.wait()  # the leader may have more to do
+                return 0
+        except UsageError as error:
+            status = command_line.USAGE_STATUS
+            if multihost.leads() or isinstance(error.__cause__, OF_ONE_PROCESS):
+                _say(error)
+        except (RuntimeError, ValueError) as error:
+            if not multihost.is_loss(error):
+                raise
+            status, grace = LOST_STATUS, 0
+            _say(
+                "another process of this run has ended, and so does this one; the same command "
+                f"goes on ({str(error).splitlines()[0]})"
+            )
+    multihost.end(status, grace)
+
+
+def _open(path: str, config: dict[str, Any]) -> RunFolder:
+    """The run folder of this process."""
+    multihost.check_alike("config", config)
+    opened = []
+    multihost.agreed(lambda: opened.append(RunFolder.open(path, config)))
+    multihost.copy_files(Path(path), lambda: _to_copy(Path(path)), Path(path))
+    return opened[0] if opened else RunFolder.open(path, config)
+
+
+def _to_copy(folder: Path) -> list[str]:
+    """What training goes on from, and what a study takes up; not what is drawn from it."""
+    found = [*folder.glob("*.json"), *folder.glob("*.jsonl"), *folder.glob("checkpoints/*")]
+    # Of cells that the workers of a launcher have begun.
+    found += [*folder.glob("cells/*/*.json*"), *folder.glob("cells/*/checkpoints/*")]
+    return sorted(str(file.relative_to(folder)) for file in found if file.suffix != ".partial")
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w")
+
+
+def _say(message: object) -> None:
+    which = "" if multihost.leads() else f"process {jax.process_index()}: "
+    print(f"error: {which}{command_line.one_line(message)}", file=sys.stderr, flush=True)

@@ -1,0 +1,169 @@
+"""A cell in a run folder of its own, WORKDIR/cells/CELL, as long as workers train it.
+
+Its config.json says all that a worker has to know; the rest is as in any run folder. What stands
+in such a folder is newer than what WORKDIR has of the cell, until it is taken in and the folder
+goes. Each step can be stopped anywhere and done again.
+"""
+
+import dataclasses
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from lstm_attn import files, trained
+from lstm_attn.errors import UsageError
+from lstm_attn.files import PARTIAL, force, writing
+from lstm_attn.history import Evaluation
+from lstm_attn.models import ModelConfig
+from lstm_attn.runner import command_line
+from lstm_attn.runner.cell import Cell
+from lstm_attn.runs import RunFolder
+from lstm_attn.training import TrainingConfig
+from lstm_attn.training.checkpoints import previous
+
+CELLS = "cells"
+
+
+@dataclasses.dataclass(frozen=True)
+class CellTask:
+    """The arguments of `trained.build_task`."""
+
+    name: str
+    length: int
+    variant: str
+    shortest: int
+
+
+@dataclasses.dataclass(frozen=True)
+class CellConfig:
+    """config.json of a cell's folder: the fields of Cell, with the task by its name."""
+
+    name: str
+    model_name: str
+    task: CellTask
+    model: ModelConfig
+    training: TrainingConfig
+
+
+def config_of(cell: Cell) -> dict[str, Any]:
+    """The cell as JSON values."""
+    return dataclasses.asdict(_described(cell))
+
+
+def _described(cell: Cell) -> CellConfig:
+    task = cell.task
+    named = CellTask(task.name, task.length, task.variant, task.shortest)
+    return CellConfig(cell.name, cell.model_name, named, cell.model, cell.training)
+
+
+def cell_of(path: Path) -> Cell:
+    """The cell of the folder at the path, as its config says; a text is that of WORKDIR.
+
+    Raises:
+      UsageError: it has no such config, naming the key, or its text can't be read.
+    """
+    settings = command_line.checked(CellConfig, RunFolder(path).config)
+    task = trained.build_task(path.resolve().parent.parent, **dataclasses.asdict(settings.task))
+    return Cell(settings.name, settings.model_name, task, settings.model, settings.training)
+
+
+def place(cell: Cell, folder: RunFolder) -> Path:
+    """Where the cell's own folder is, or would be."""
+    return folder.path / CELLS / cell.name
+
+
+def hand_out(cell: Cell, folder: RunFolder) -> Path:
+    """The cell's own folder, begun with what the run folder has of the cell if it is not there.
+
+    Raises:
+      UsageError: it is there, but for something else; or it can't be written.
+    """
+    path = place(cell, folder)
+    if path.exists():
+        if command_line.checked(CellConfig, RunFolder(path).config) != _described(cell):
+            raise UsageError(f"{path} is of another config than the run's; remove it")
+        return path
+    # It appears whole or not at all: half of it would look like a cell that has not been begun.
+    partial = path.with_name(f".{cell.name}.partial")
+    _copy(cell, folder, RunFolder.open(partial, config_of(cell)))
+    os.replace(partial, path)
+    return path
+
+
+def finished(path: Path) -> bool:
+    """Whether a worker has brought the cell of the folder to its record."""
+    return bool(RunFolder(path).results)
+
+
+def in_use(path: Path) -> str | None:
+    """Who works in the folder, None if nobody does; asking takes its lock for a moment."""
+    folder = RunFolder(path)
+    try:
+        RunFolder.open(path, folder.config)
+    except files.InUse as error:
+        return str(error)
+    return None
+
+
+def locked_at(path: Path) -> int:
+    """When a process last began to work in the folder, by the clock of its file system."""
+    try:
+        return (path / files.LOCK).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def latest(cell: Cell, path: Path) -> Evaluation | None:
+    """The last evaluation in the cell's own folder, if there is one."""
+    evaluations = RunFolder(path).evaluations(cell.name)
+    return evaluations[-1] if evaluations else None
+
+
+def take_in(cell: Cell, folder: RunFolder) -> list[str]:
+    """Takes what the cell's own folder holds into the run folder, and removes it.
+
+    Returns:
+      The keys of the environment in which it differs from that of the run, see `RunFolder.begin`.
+
+    Raises:
+      InUse: a worker is still there.
+    """
+    path = place(cell, folder)
+    own = RunFolder.open(path, RunFolder(path).config)
+    changed = []
+    if cell.name not in {record["cell"] for record in folder.results}:
+        _copy(cell, own, folder)
+        if (path / "environment.json").exists():
+            changed = folder.begin(own.environment)
+        # Last, since from then on nothing else is looked for.
+        for record in own.results:
+            folder.add_result(record)
+    # Renamed first, so that what is half removed is not taken for a cell's folder.
+    os.replace(path, path.with_name(f".{cell.name}.removed"))
+    sweep(folder)
+    return changed
+
+
+def sweep(folder: RunFolder) -> None:
+    """Removes what `hand_out` and `take_in` have left where they were stopped."""
+    for left in (folder.path / CELLS).glob(".*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with suppress(OSError):  # none, or cells are there
+        (folder.path / CELLS).rmdir()
+
+
+def _copy(cell: Cell, source: RunFolder, target: RunFolder) -> None:
+    """Makes what the target has of the cell, but for its record, that which the source has."""
+    target.drop_evaluations_after(cell.name, 0)
+    for evaluation in source.evaluations(cell.name):
+        target.add_evaluation(cell.name, evaluation)
+    here, there = source.checkpoint(cell.name), target.checkpoint(cell.name)
+    for checkpoint, copy in ((previous(here), previous(there)), (here, there)):
+        if checkpoint.exists():
+            with writing(copy):
+                partial = copy.with_name(copy.name + PARTIAL)
+                shutil.copyfile(checkpoint, partial)
+                force(partial)
+                os.replace(partial, copy)

@@ -1,0 +1,139 @@
+"""Cells as jobs of SLURM, by submitit; or as processes of this machine, by its local executor."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import submitit
+from submitit.core.utils import FailedJobError, FailedSubmissionError, UncompletedJobError
+from submitit.helpers import Checkpointable
+
+from lstm_attn.errors import UsageError, unknown_name
+from lstm_attn.runner import machine, worker
+from lstm_attn.runner.launchers.work import Lost, Options
+
+CLUSTERS = ("slurm", "local")
+# Of a job that is told nothing else; by itself submitit allows it 5.
+MINUTES = 240
+# How often a job that ran out of its time is queued again, to go on from its checkpoint.
+TIMEOUTS = 1000
+WHOLE = ("time", "signal_delay_s", "array_parallelism")
+WORDS = (
+    "partition", "qos", "account", "constraint", "exclude", "nodelist", "gres", "mem",
+    "mem_per_cpu", "mem_per_gpu", "dependency", "comment", "mail_type", "mail_user", "wckey",
+)  # fmt: skip
+
+
+class Attempt(Checkpointable):
+    """`worker.attempt`; a job told to stop is queued again with the same arguments."""
+
+    def __call__(self, folder: str, cores: int, cache: str) -> str | None:
+        return worker.attempt(folder, cores, cache)
+
+
+class SlurmJob:
+    """One job, which submitit and SLURM queue again when its time is over or its node is lost."""
+
+    def __init__(self, job: submitit.Job) -> None:
+        self._job = job
+
+    def ended(self) -> bool:
+        return self._job.done()
+
+    def answer(self) -> str | None:
+        # Where there is none, `result` would wait for it, a quarter of a minute.
+        if not self._job.paths.result_pickle.exists():
+            raise Lost(f"job {self._job.job_id} ended as {self._job.state}")
+        try:
+            return self._job.result()
+        except FailedJobError as error:
+            return str(error)  # not even begun: a package that the node lacks
+        except UncompletedJobError as error:
+            raise Lost(str(error).partition("\n")[0]) from error
+
+    def cancel(self) -> None:
+        self._job.cancel(check=False)
+
+
+class SlurmJobs:
+    """Submits jobs; those submitted together are one job array."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._parameters = parse(options.slurm)
+        self._cluster = self._parameters.pop("cluster", CLUSTERS[0])
+        if self._cluster == "slurm" and not (shutil.which("sbatch") and shutil.which("srun")):
+            raise UsageError(
+                "--launcher=slurm: found no sbatch and srun here; submit from a machine that has "
+                "them, or run the jobs on this one with --slurm=cluster=local"
+            )
+        local = self._cluster == "local"
+        self.at_once = max(1, (os.cpu_count() or 1) // options.cores) if local else None
+
+    def __enter__(self) -> "SlurmJobs":
+        try:
+            executor = submitit.AutoExecutor(
+                self._options.slurm_folder, self._cluster, slurm_max_num_timeout=TIMEOUTS
+            )
+        except OSError as error:
+            raise UsageError(
+                f"--slurm_folder: {self._options.slurm_folder} can't be written: {error.strerror}"
+            ) from error
+        executor.update_parameters(
+            name="lstm_attn",
+            timeout_min=self._parameters.get("time", MINUTES),
+            cpus_per_task=self._options.cores,
+            gpus_per_node=self._options.gpus,
+            **{f"slurm_{key}": v for key, v in self._parameters.items() if key != "time"},
+        )
+        self._executor = executor
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def launch(self, folders: Sequence[Path]) -> list[SlurmJob]:
+        cache = machine.in_use()
+        try:
+            with self._executor.batch():
+                jobs = [
+                    self._executor.submit(
+                        Attempt(), str(folder.resolve()), self._options.cores, cache
+                    )
+                    for folder in folders
+                ]
+        except (FailedJobError, FailedSubmissionError) as error:
+            raise UsageError(f"--slurm: sbatch refused: {' '.join(str(error).split())}") from error
+        return [SlurmJob(job) for job in jobs]
+
+
+def parse(pieces: Sequence[str]) -> dict[str, Any]:
+    """The settings of --slurm; a piece without `=` belongs to the list before it, as in exclude.
+
+    Raises:
+      UsageError: an unknown key, or a value that it does not take.
+    """
+    settings: dict[str, Any] = {}
+    key = ""
+    for piece in pieces:
+        name, equals, value = piece.partition("=")
+        if not equals:
+            if not key:
+                raise UsageError(f"--slurm: expected key=value, got {piece!r}")
+            settings[key] += f",{piece}"
+            continue
+        key = name
+        if key not in ("cluster", *WHOLE, *WORDS):
+            raise unknown_name("--slurm key", key, ("cluster", *WHOLE, *WORDS))
+        settings[key] = value
+    for key in settings.keys() & set(WHOLE):
+        if not settings[key].isdecimal() or int(settings[key]) == 0:
+            raise UsageError(
+                f"--slurm: {key}: expected a whole number of at least 1, got {settings[key]!r}"
+            )
+        settings[key] = int(settings[key])
+    if settings.get("cluster", CLUSTERS[0]) not in CLUSTERS:
+        raise unknown_name("--slurm cluster", settings["cluster"], CLUSTERS)
+    return settings

@@ -1,0 +1,164 @@
+"""Where the time of a run goes, cell by cell: `--profile` of experiments.compare.
+
+Compilation, host and the time spent on chunks are clocked in the run itself. The chunks are divided
+by timing prefixes of the training step beside it (`training.stage_seconds`): a scan's operations
+are too many and too small for a trace to time them without slowing them down.
+"""
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from lstm_attn import training
+from lstm_attn.history import Evaluation
+from lstm_attn.runner.cell import Cell
+from lstm_attn.runs import PROFILE, RunFolder
+from lstm_attn.training import Layout, TrialState
+
+# JAX reports how long these took: from Python to HLO, and from HLO to machine code or the cache.
+TRACE = (
+    "/jax/core/compile/jaxpr_trace_duration",
+    "/jax/core/compile/jaxpr_to_mlir_module_duration",
+)
+COMPILE = ("/jax/core/compile/backend_compile_duration",)
+PREFIX_SECONDS = 1.0  # what a timed prefix of the step should take, about
+TRACED_STEPS = 3
+Span = tuple[float, float]
+Chunk = tuple[Evaluation, TrialState]
+
+
+class CellClock:
+    """Clocks one cell in training; a context manager, since it listens to JAX meanwhile."""
+
+    def __init__(self) -> None:
+        self.evaluations: list[Evaluation] = []
+        self._trace: list[Span] = []
+        self._compile: list[Span] = []
+        self._waits: list[Span] = []
+
+    def __enter__(self) -> "CellClock":
+        self._began = time.monotonic()
+        jax.monitoring.register_event_duration_secs_listener(self._listen)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        jax.monitoring.unregister_event_duration_listener(self._listen)
+        self._ended = time.monotonic()
+
+    def _listen(self, event: str, duration_secs: float, **_: Any) -> None:
+        now = time.monotonic()
+        for events, spans in ((TRACE, self._trace), (COMPILE, self._compile)):
+            if event in events:
+                spans.append((now - duration_secs, now))
+
+    def waits(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        """The chunks as they come, the wait for each of them clocked."""
+        began = time.monotonic()
+        for evaluation, states in chunks:
+            self._waits.append((began, time.monotonic()))
+            self.evaluations.append(evaluation)
+            yield evaluation, states
+            began = time.monotonic()
+
+    def seconds(self) -> dict[str, float]:
+        """trace, compile, chunks and host; each second of the cell is in one of them.
+
+        Host is what is left: the search for a width, checkpoints, files, progress.
+        """
+        compiled = covered(self._compile)
+        prepared = covered(self._compile + self._trace)
+        busy = covered(self._compile + self._trace + self._waits)
+        return {
+            "trace": prepared - compiled,
+            "compile": compiled,
+            "chunks": busy - prepared,
+            "host": self._ended - self._began - busy,
+        }
+
+
+def covered(spans: Sequence[Span]) -> float:
+    """Seconds that lie in at least one of the spans: JAX's events lie within one another."""
+    total, end = 0.0, -np.inf
+    for first, last in sorted(spans):
+        total += max(0.0, last - max(first, end))
+        end = max(end, last)
+    return float(total)
+
+
+def whole_chunks(evaluations: Sequence[Evaluation], layout: Layout, *, resting: bool) -> float:
+    """How many chunks of all trials would have taken as long, if time goes by active trials.
+
+    Where trials that have ended rest, a chunk takes what the device with most active trials takes.
+    """
+    work = float(bool(evaluations))
+    for before in evaluations[:-1]:
+        ended = before.solved | before.diverged
+        active = (~ended).reshape(layout.trial_shards, -1).mean(axis=1).max()
+        work += float(active) if resting and layout.placed == "map" else 1.0
+    return work
+
+
+def profile_cell(cell: Cell, clock: CellClock, folder: RunFolder) -> None:
+    """Divides the clocked time of a trained cell, notes it in the folder, and writes a trace."""
+    seconds = clock.seconds()
+    chunks = seconds.pop("chunks")
+    settings = cell.training
+    layout = training.choose_layout(settings)
+    work = whole_chunks(clock.evaluations, layout, resting=settings.stop_when_solved)
+    steps = 1
+    if work:
+        a_step = chunks / work / settings.evaluate_every
+        steps = int(np.clip(PREFIX_SECONDS / a_step, 1, settings.evaluate_every))
+    stages = training.stage_seconds(cell.build(), cell.task, settings, steps=steps)
+    explained = {stage: work * value for stage, value in stages.items()}
+    host = seconds.pop("host")
+    parts = {
+        **seconds,
+        **explained,
+        "unexplained": chunks - sum(explained.values()),
+        "host": host,
+    }
+    folder.add_times({"cell": cell.name, "seconds": parts})
+    _write_trace(cell, folder)
+
+
+def _write_trace(cell: Cell, folder: RunFolder) -> None:
+    """TRACED_STEPS steps and one batch of evaluation, for TensorBoard or Perfetto."""
+    few = dataclasses.replace(
+        cell.training,
+        steps=TRACED_STEPS,
+        evaluate_every=TRACED_STEPS,
+        warmup_steps=0,
+        evaluation_sequences=cell.training.evaluation_batch,
+    )
+    program = training.make_program(cell.build(), cell.task, few)
+    jax.block_until_ready(program.advance(program.start()))
+    states = program.start()
+    options = jax.profiler.ProfileOptions()
+    options.python_tracer_level = 0  # of no use here, and ten times the size
+    with jax.profiler.trace(folder.path / PROFILE / cell.name, profiler_options=options):
+        jax.block_until_ready(program.advance(states))
+
+
+def times_table(records: Sequence[dict]) -> Table:
+    """Seconds and share of each part, over all profiled cells; the report shows each cell."""
+    table = Table(
+        title="Where the time went",
+        caption="chunks of training are divided by timing prefixes of a step",
+        box=box.SIMPLE_HEAD,
+    )
+    for heading in ("part", "seconds", "share"):
+        table.add_column(heading, justify="left" if heading == "part" else "right")
+    parts = {
+        part: sum(record["seconds"][part] for record in records) for part in records[0]["seconds"]
+    }
+    everything = sum(parts.values())
+    for part, seconds in (*parts.items(), (f"all of {len(records)} cells", everything)):
+        table.add_row(part, f"{seconds:.1f}", f"{seconds / everything:.0%}")
+    return table

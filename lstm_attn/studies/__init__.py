@@ -1,0 +1,1 @@
+"""One file a question: its config, what it does, its record."""

@@ -1,0 +1,228 @@
+"""What does each choice do? One model on one task, with one key changed a column.
+
+    python -m experiments.ablation --config=configs/ablation.py --workdir=runs/ablation
+
+Every column has the seeds of the reference, so each difference is one over pairs. The same command
+on an interrupted run folder goes on where it stopped.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from lstm_attn import models, report
+from lstm_attn.analysis import compare_records, median_steps
+from lstm_attn.errors import UsageError, unknown_name
+from lstm_attn.models import ModelConfig, Params
+from lstm_attn.runner import command_line
+from lstm_attn.runner.cell import Cell
+from lstm_attn.runner.configs import OneTaskConfig, check_models, check_one_rate
+from lstm_attn.runner.train_grid import train_missing
+from lstm_attn.runs import RunFolder
+from lstm_attn.studies.finish import close
+from lstm_attn.training import TrainingConfig
+
+STUDY = "ablation"
+REFERENCE = "reference"
+
+
+class Column(NamedTuple):
+    """name: in words; key and value: what is changed, None for the reference."""
+
+    name: str
+    key: str | None
+    value: Any
+    cell: Cell
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a change may name a key of."""
+
+    model: ModelConfig
+    training: TrainingConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class AblationConfig:
+    """model_name: in MODELS, the one model.
+    task: the one task.
+    model, training: those of the reference; one learning rate, so that a pair is a seed.
+    changes: (key, value) of each other column, such as ("model.forget_bias", 0.0).
+
+    A change of model.features, or of another key that sizes the LSTM, sizes every other model too:
+    their width is the one whose parameter count is nearest to the LSTM's.
+    """
+
+    model_name: str
+    task: OneTaskConfig
+    model: ModelConfig
+    training: TrainingConfig
+    changes: tuple[tuple[str, Any], ...]
+
+    def __post_init__(self) -> None:
+        check_models([self.model_name])
+        check_one_rate("training", self.training)
+        if not self.changes:
+            raise UsageError("changes: expected at least one, got none")
+        names = [column.name for column in columns(self)]
+        for name in names:
+            if names.count(name) > 1:
+                raise UsageError(f"changes: {name} is given twice")
+
+
+def columns(config: AblationConfig) -> list[Column]:
+    """The reference and then the changes, in the order of the config.
+
+    Raises:
+      UsageError: an unknown key, a value that does not fit it or that is the reference's.
+    """
+    task = config.task.build()
+    start = f"{task.name}-{task.length}-{config.model_name}"
+    cell = Cell(start, config.model_name, task, config.model, config.training)
+    found = [Column(REFERENCE, None, None, cell)]
+    for key, given in config.changes:
+        changed = _changed(config, key, given)
+        part, _, field = key.partition(".")
+        value = getattr(getattr(changed, part), field)
+        shown = _in_words(value)
+        name = re.sub(r"[^\w.+-]+", "-", f"{start}-{key}-{shown}").strip("-")
+        cell = Cell(name, config.model_name, task, changed.model, changed.training)
+        found.append(Column(f"{key} = {shown}", key, value, cell))
+    return found
+
+
+def _changed(config: AblationConfig, key: str, value: Any) -> Settings:
+    reference = {
+        "model": dataclasses.asdict(config.model),
+        "training": dataclasses.asdict(config.training),
+    }
+    known = [f"{part}.{field}" for part, fields in reference.items() for field in fields]
+    # Pairs are seeds: every column has the same ones.
+    known.remove("training.seeds")
+    if key not in known:
+        raise unknown_name("key in changes", key, known)
+    part, _, field = key.partition(".")
+    try:
+        changed = command_line.checked(
+            Settings, {**reference, part: {**reference[part], field: value}}
+        )
+        check_one_rate(key, changed.training)
+    except UsageError as error:
+        raise UsageError(f"changes: {error}") from error
+    if changed == Settings(config.model, config.training):
+        raise UsageError(f"changes: {key} = {_in_words(value)} is what the reference has already")
+    return changed
+
+
+def check_changes_act(config: AblationConfig) -> None:
+    """Raises UsageError for a key of the model that this model does not know.
+
+    Not a part of the config's checks: tracing starts JAX, whose devices are laid out after those.
+    """
+    reference, *changed = columns(config)
+    unchanged = _traced(config, reference.cell.model)
+    for column in changed:
+        of_model = str(column.key).startswith("model.")
+        if of_model and _traced(config, column.cell.model) == unchanged:
+            raise UsageError(f"changes: {column.key} does not act on {config.model_name}")
+
+
+def _traced(config: AblationConfig, settings: ModelConfig) -> str:
+    """What a model with these settings computes, to tell it from another; nothing is computed."""
+    task = config.task.build()
+    model = models.build(config.model_name, task, settings)
+    key = jax.random.key(0)
+    params = jax.eval_shape(model.init, key)
+    inputs = jax.ShapeDtypeStruct((1, task.sequence_length, task.input_features), jnp.float32)
+
+    def all_of_it(key: Array, params: Params, inputs: Array) -> tuple[Params, Array]:
+        if model.apply_with_dropout:
+            return model.init(key), model.apply_with_dropout(params, inputs, key)
+        return model.init(key), model.apply(params, inputs)
+
+    traced = jax.make_jaxpr(all_of_it)
+    # Functions are printed with their addresses, which differ from one tracing to the next.
+    return re.sub(r"0x[0-9a-f]+", "", str(traced(key, params, inputs)))
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return " to ".join(map(_in_words, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def findings(config: AblationConfig, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Every column beside the reference, as JSON values; see `analysis.compare_records`."""
+    by_cell = {record["cell"]: record for record in records}
+    found = columns(config)
+    reference = by_cell[found[0].cell.name]
+    budget = config.training.steps
+
+    def described(column: Column) -> dict[str, Any]:
+        record = by_cell[column.cell.name]
+        compared = compare_records(reference, record, budget)
+        ends = [trial["steps_to_solve"] for trial in record["per_trial"]]
+        within = [end for end in ends if end is not None and end <= budget]
+        return {
+            "name": column.name,
+            "key": column.key,
+            "cell": record["cell"],
+            # Within the reference's budget, also where the column has another.
+            **compared["second"],
+            **median_steps(within),
+            "parameters": record["parameters"],
+            "features": record["features"],
+            "diverged": sum(trial["diverged_by"] is not None for trial in record["per_trial"]),
+            "to_reference": compared if column.key else None,
+        }
+
+    return {
+        "model": config.model_name,
+        "task": config.task.name,
+        "variant": config.task.variant,
+        "length": config.task.length,
+        "criterion": reference["criterion"],
+        "budget": budget,
+        "columns": [described(column) for column in found],
+    }
+
+
+def closing_table(found: Mapping[str, Any]) -> Table:
+    """One row a column of the ablation, narrow enough for a terminal of 80 columns."""
+    table = Table(
+        title=f"{found['model']} on {found['task']}, T = {found['length']}: one key changed a row",
+        caption="difference: of the solve rate and of steps spent, from the reference's over the "
+        "same seeds; within noise where its 95 % interval contains zero",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("changed")
+    for heading in ("solved", "difference", "steps", "difference"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for column in found["columns"]:
+        table.add_row(
+            column["name"],
+            report.tables.count(column),
+            report.differences.rate(column["to_reference"]),
+            report.tables.steps(column),
+            report.differences.steps(column["to_reference"]),
+        )
+    return table
+
+
+def ablation(config: AblationConfig, folder: RunFolder, console: Console) -> None:
+    """Trains what the folder lacks, notes the findings, and writes the report."""
+    check_changes_act(config)
+    train_missing([column.cell for column in columns(config)], folder, console)
+    found = findings(config, folder.results)
+    folder.write_study(STUDY, found)
+    close(folder, console, closing_table(found))

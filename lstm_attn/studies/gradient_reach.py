@@ -1,0 +1,185 @@
+"""How far back do gradients travel, before training and after it, and why does chrono work?
+
+    python -m experiments.gradient_reach --config=configs/gradient_reach.py \\
+        --workdir=runs/gradient_reach
+
+The same command on an interrupted run folder goes on where it stopped. For parameters in memory or
+of another run folder, see `lstm_attn.analysis.norms_of_trials` and `lstm_attn.trained.load`.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from lstm_attn import report, tasks, trained
+from lstm_attn.analysis import norms_of_trials, reach
+from lstm_attn.errors import UsageError, check_whole
+from lstm_attn.models import REFERENCE, ModelConfig
+from lstm_attn.report.gradient_reach import MODELS, STARTS, reach_table
+from lstm_attn.report.section import AFTER, BEFORE
+from lstm_attn.runner.cell import Cell
+from lstm_attn.runner.configs import check_lists, check_models
+from lstm_attn.runner.train_grid import train_missing
+from lstm_attn.runs import RunFolder
+from lstm_attn.studies.finish import close
+from lstm_attn.training import TrainingConfig, multihost
+
+STUDY = "gradient_reach"
+SHORTEST_TIME_SCALE = 2.0  # of chrono, in steps
+
+
+@dataclasses.dataclass(frozen=True)
+class ReachTask:
+    """name: in TASKS; variant: of it; length: T of training, and of what is measured before and
+    after it; untrained_length: T of what is measured at initialisation alone."""
+
+    name: str
+    variant: str
+    length: int
+    untrained_length: int
+
+
+@dataclasses.dataclass(frozen=True)
+class GradientReachConfig:
+    """models: names in MODELS; forget_biases: with which the LSTM starts, beside chrono over 2 to T
+    steps; sequences: fresh ones for each measurement; task, model, training: as their classes say.
+    """
+
+    models: tuple[str, ...]
+    forget_biases: tuple[float, ...]
+    task: ReachTask
+    model: ModelConfig
+    training: TrainingConfig
+    sequences: int
+
+    def __post_init__(self) -> None:
+        check_models(self.models)
+        check_lists(self, "models", "forget_biases")
+        # As they stand in the names of cells.
+        if len({f"{bias:g}" for bias in self.forget_biases}) < len(self.forget_biases):
+            raise UsageError(
+                "forget_biases: expected ones that differ in their first six digits, got "
+                f"{self.forget_biases}"
+            )
+        if not all(map(math.isfinite, self.forget_biases)):
+            raise UsageError(f"forget_biases: expected finite ones, got {self.forget_biases}")
+        check_whole("sequences", self.sequences)
+        # Chrono's longest time scale is T, and it begins at two steps.
+        check_whole("task.length", self.task.length, 2)
+        check_whole("task.untrained_length", self.task.untrained_length, 2)
+        if self.model.chrono_steps:
+            raise UsageError(
+                f"model.chrono_steps: expected (), since the study sets it, "
+                f"got {self.model.chrono_steps}"
+            )
+        lines(self, self.task.length)
+        lines(self, self.task.untrained_length)
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """One line of a picture: which picture, how it is called, what it shows."""
+
+    group: str
+    label: str
+    cell: Cell
+
+
+def lines(config: GradientReachConfig, length: int) -> list[Line]:
+    """The models side by side, and the starts of the LSTM side by side.
+
+    Raises:
+      ValueError: an unknown task or variant, or a length too short for it, on one line.
+    """
+    task = tasks.build(config.task.name, length, config.task.variant)
+    stem = f"{task.name}-{length}"
+
+    def line(group: str, label: str, ending: str, model_name: str, model: ModelConfig) -> Line:
+        # The same start in two pictures is one cell.
+        if model_name == REFERENCE and model == config.model and REFERENCE in config.models:
+            ending = REFERENCE
+        cell = Cell(f"{stem}-{ending}", model_name, task, model, config.training)
+        return Line(group, label, cell)
+
+    chrono = dataclasses.replace(config.model, chrono_steps=(SHORTEST_TIME_SCALE, float(length)))
+    return [
+        *(line(MODELS, name, name, name, config.model) for name in config.models),
+        *(
+            line(
+                STARTS,
+                f"forget bias {bias:g}",
+                f"{REFERENCE}-forget-{bias:g}",
+                REFERENCE,
+                dataclasses.replace(config.model, forget_bias=bias),
+            )
+            for bias in config.forget_biases
+        ),
+        line(STARTS, "chrono", f"{REFERENCE}-chrono", REFERENCE, chrono),
+    ]
+
+
+def measure(
+    config: GradientReachConfig, cell: Cell, phase: str, folder: RunFolder
+) -> dict[str, Any]:
+    """The reach of every gradient of the cell's trials as they start, or as the folder has them."""
+    solved = None
+    if phase == AFTER:
+        loaded = trained.load(folder.path, cell.name)
+        params, solved = loaded.params, report.tables.count(loaded.record)
+    else:
+        params = multihost.whole(cell.make_program().start().params)
+    norms = norms_of_trials(cell.build(), params, cell.task, sequences=config.sequences)
+    return {
+        "cell": cell.name,
+        "phase": phase,
+        "length": cell.task.length,
+        "solved": solved,
+        "gradients": {name: reach(of_one) for name, of_one in norms.items()},
+    }
+
+
+def study(config: GradientReachConfig, folder: RunFolder, console: Console) -> None:
+    """Trains what the folder lacks, measures before and after, and reports."""
+    untrained = lines(config, config.task.untrained_length)
+    compared = lines(config, config.task.length)
+    grid = list(dict.fromkeys(line.cell for line in compared))
+    train_missing(grid, folder, console)
+
+    every_line = list(dict.fromkeys([*untrained, *compared]))
+    before = dict.fromkeys(line.cell for line in every_line)
+    plan = [*((cell, BEFORE) for cell in before), *((cell, AFTER) for cell in grid)]
+    earlier = folder.study(STUDY) or {"measured": []}
+    measured = {(entry["cell"], entry["phase"]): entry for entry in earlier["measured"]}
+    found: dict[str, Any] = {
+        "task": config.task.name,
+        "lines": [
+            {"group": line.group, "label": line.label, "cell": line.cell.name}
+            for line in every_line
+        ],
+    }
+    for number, (cell, phase) in enumerate(plan, 1):
+        if (cell.name, phase) not in measured:
+            console.print(f"measuring {number} of {len(plan)}: {cell.name} {phase} training")
+            measured[cell.name, phase] = measure(config, cell, phase, folder)
+            folder.write_study(STUDY, {**found, "measured": list(measured.values())})
+    found = {**found, "measured": list(measured.values())}
+    close(folder, console, closing_table(found))
+
+
+def closing_table(found: dict[str, Any]) -> Table:
+    """Medians alone, narrow enough for a terminal of 80 columns; intervals stand in the report."""
+    table = Table(
+        title="First lag at which gradients have halved, and are under 1e-6 of the last step's",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    shown = reach_table(found, intervals=False)
+    for index, heading in enumerate(shown.headings):
+        table.add_column(heading, justify="left" if index == 0 else "right", no_wrap=True)
+    for row in shown.rows:
+        table.add_row(*row)
+    return table

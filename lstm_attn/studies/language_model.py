@@ -1,0 +1,214 @@
+"""The same models on text: bits a byte, how far back they make use of it, and what they write.
+
+    python -m experiments.language_model --config=configs/language_model.py \
+        --workdir=runs/language_model
+
+The same command on an interrupted run folder goes on where it stopped. `experiments.generate` lets
+what was trained write on.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from lstm_attn import text, trained
+from lstm_attn.analysis.intervals import or_null
+from lstm_attn.errors import UsageError, check_whole, unknown_name
+from lstm_attn.history import Evaluation
+from lstm_attn.models import ModelConfig
+from lstm_attn.runner.cell import TEST_SEED, Cell
+from lstm_attn.runner.configs import check_lists, check_models, check_one_rate
+from lstm_attn.runner.train_grid import train_missing
+from lstm_attn.runs import RunFolder
+from lstm_attn.studies.finish import close
+from lstm_attn.studies.text_measures import SAMPLE_CHUNK, MemoryConfig, look_at
+from lstm_attn.tasks import TextPrediction
+from lstm_attn.training import TrainingConfig, multihost
+
+STUDY = "language_model"
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """path: a text file or a folder of them; "" for the help topics of Python.
+
+    level: what a token is, "byte", "character" or "bpe"; vocabulary_size: tokens of "bpe".
+    held_out: share of the text for validation, and as much again for the test; 5 MB each at most.
+    """
+
+    path: str = ""
+    level: str = "character"
+    vocabulary_size: int = 1000
+    held_out: float = 0.05
+
+    def __post_init__(self) -> None:
+        check_whole("data.vocabulary_size", self.vocabulary_size, 257)
+        if self.level not in text.LEVELS:
+            raise unknown_name("data.level", self.level, text.LEVELS)
+        if not 0 < self.held_out < 0.5:
+            raise UsageError(
+                f"data.held_out: expected a share between 0 and 1/2, got {self.held_out}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class LanguageModelConfig:
+    """models: names in MODELS; length: tokens of a segment, through which gradients pass; data,
+    memory, model, training: as their classes say."""
+
+    models: tuple[str, ...]
+    length: int
+    data: DataConfig
+    memory: MemoryConfig
+    model: ModelConfig
+    training: TrainingConfig
+
+    def __post_init__(self) -> None:
+        check_lists(self, "models", "memory.contexts", "memory.distances")
+        check_models(self.models)
+        check_whole("length", self.length, 2)
+        check_one_rate("training.learning_rates", self.training)
+        if self.memory.contexts[0] > self.length:
+            raise UsageError(
+                f"memory.contexts: expected the shortest to be at most length={self.length}, got "
+                f"{self.memory.contexts[0]}"
+            )
+        # Found out here, not when all are trained: nothing of the config can be changed then.
+        longest = max(self.memory.contexts[-1], self.memory.distances[-1] + self.memory.passage - 1)
+        if self.model.positions == "learned" and max(longest, 2 * SAMPLE_CHUNK) > self.length:
+            raise UsageError(
+                f"model.positions: learned ones reach as far as length={self.length}; expected "
+                f"others, or length of at least {max(longest, 2 * SAMPLE_CHUNK)}, as "
+                "memory.contexts, memory.distances and the samples ask for"
+            )
+        if self.training.stop_when_solved:
+            raise UsageError("training.stop_when_solved: expected False, since text has no end")
+
+
+def check_text(config: LanguageModelConfig, workdir: Path) -> None:
+    """Raises UsageError for a text that can't be trained on, unless the run has one already."""
+    if (workdir / trained.TEXT / text.DESCRIPTION).exists():
+        return
+    validation = config.training.evaluation_sequences * config.length
+    text.check(
+        text.Source(config.data.path),
+        config.data.level,
+        held_out=config.data.held_out,
+        longer_than={"train": config.length, "validation": validation, "test": config.length},
+    )
+
+
+def prepared(config: LanguageModelConfig, folder: RunFolder) -> TextPrediction:
+    """The text that the run folder holds, put there if it is not, as a task.
+
+    Of several processes each puts it into its own folder.
+
+    Raises:
+      UsageError: a text that can't be read or is damaged, or another one in another process.
+    """
+    try:
+        found = _text(config.data, folder.path / trained.TEXT)
+    except UsageError as error:
+        # Of several processes the others must not wait for one that alone has no text.
+        multihost.check_alike("text (or none that it can read)", str(error))
+        raise
+    digests = {name: part.sha256 for name, part in found.parts.items()}
+    multihost.check_alike("text (or none that it can read)", [found.vocabulary.to_json(), digests])
+    return TextPrediction(found, config.length)
+
+
+def _text(data: DataConfig, place: Path) -> text.Text:
+    if not (place / text.DESCRIPTION).exists():
+        return text.prepare(
+            place,
+            text.Source(data.path),
+            data.level,
+            vocabulary_size=data.vocabulary_size,
+            held_out=data.held_out,
+        )
+    found = text.load(place)
+    text.check_intact(place, found)
+    return found
+
+
+def cells(config: LanguageModelConfig, task: TextPrediction) -> list[Cell]:
+    """One a model."""
+    return [
+        Cell(f"text-{config.length}-{name}", name, task, config.model, config.training)
+        for name in config.models
+    ]
+
+
+def curve(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
+    """Loss of the validation part after so many steps, in bits a token; null where it diverged."""
+    return [
+        {
+            "step": evaluation.step,
+            "bits": or_null(evaluation.metrics["loss"].mean() / np.log(2)),
+        }
+        for evaluation in evaluations
+    ]
+
+
+def closing_table(found: Mapping[str, Any]) -> Table:
+    """One row a model, narrow enough for a terminal of 80 columns."""
+    table = Table(
+        title="Bits a byte of the test part, with a 95 % interval over its blocks",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for heading in ("model", "parameters", "bits a byte", "interval", "seconds"):
+        table.add_column(heading, justify="left" if heading == "model" else "right")
+    for one in found["models"]:
+        bits = {name: _digits(value) for name, value in one["bits_per_byte"].items()}
+        table.add_row(
+            one["model"],
+            f"{one['parameters']:,}",
+            bits["mean"],
+            f"{bits['low']}-{bits['high']}",
+            f"{one['seconds']:.0f}",
+        )
+    return table
+
+
+def _digits(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
+
+
+def language_model(config: LanguageModelConfig, folder: RunFolder, console: Console) -> None:
+    """Trains what the folder lacks, looks at each model on the test part, writes the report."""
+    task = prepared(config, folder)
+    train_part = task.text.parts["train"]
+    step_tokens = config.training.batch_size * config.length
+    console.print(
+        f"{task.text.source}: {len(train_part.tokens):,} {task.variant} tokens to train on, "
+        f"{task.output_features} of them different; {step_tokens:,} a step",
+        soft_wrap=True,
+    )
+    train_missing(cells(config, task), folder, console)
+    found: dict[str, Any] = {
+        "source": task.text.source,
+        "level": task.variant,
+        "vocabulary": task.output_features,
+        "length": config.length,
+        "tokens_a_step": step_tokens,
+        "baseline_bits": task.baseline / float(np.log(2)),
+        "passage": config.memory.passage,
+        "models": [],
+    }
+    for cell in cells(config, task):
+        console.print(f"looking at {cell.name}")
+        first = found["models"][0]["blocks"] if found["models"] else None
+        one = look_at(trained.load(folder.path, cell.name), config.memory, TEST_SEED, first)
+        found["models"].append({**one, "curve": curve(folder.evaluations(cell.name))})
+        folder.write_study(STUDY, found)
+        written = one["samples"][-1]
+        console.print(written["prompt"]["text"], end="", soft_wrap=True)
+        console.print(written["text"], style="dim", soft_wrap=True)
+    close(folder, console, closing_table(found))

@@ -1,0 +1,257 @@
+"""Does a model hold at lengths that it was not trained on? Each is tested far beyond its own.
+
+    python -m experiments.length_generalisation --config=configs/length_generalisation.py \\
+        --workdir=runs/length_generalisation
+
+The same command on an interrupted run folder goes on where it stopped.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from rich import box
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from lstm_attn import tasks, trained
+from lstm_attn.analysis import length_generalisation, wilson_interval
+from lstm_attn.analysis.intervals import as_json
+from lstm_attn.errors import UsageError, check_whole, unknown_name
+from lstm_attn.models import ModelConfig
+from lstm_attn.modules import POSITIONS, continue_positions
+from lstm_attn.report.length_generalisation import label, reach, share, trained_on
+from lstm_attn.runner.cell import TEST_SEED, Cell
+from lstm_attn.runner.configs import check_lists, check_models
+from lstm_attn.runner.train_grid import train_missing
+from lstm_attn.runs import RunFolder
+from lstm_attn.studies.finish import close
+from lstm_attn.tasks import Task
+from lstm_attn.training import TrainingConfig
+
+STUDY = "length_generalisation"
+WITH_POSITIONS = "transformer"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedOn:
+    """What the models are trained on: every task at every length over every range.
+
+    names: in TASKS. variant: of each of them.
+    trained_lengths: T, in steps.
+    shortest: shares of T. Sequences are of lengths from this share of T to T; 1 for T alone.
+    """
+
+    names: tuple[str, ...]
+    variant: str
+    trained_lengths: tuple[int, ...]
+    shortest: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class MeasuredOn:
+    """What they are tested on: for each task, these multiples of every trained length.
+
+    factors: multiples of T.
+    sequences: of each trial at each length, in batches of batch_size.
+    most_padding: as in `analysis.length_generalisation`.
+    """
+
+    factors: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+    sequences: int = 1000
+    batch_size: int = 100
+    most_padding: float = 4.0
+
+    def __post_init__(self) -> None:
+        for field in ("sequences", "batch_size"):
+            check_whole(f"test.{field}", getattr(self, field))
+        if self.sequences % self.batch_size:
+            raise UsageError(
+                f"test.sequences: expected a multiple of batch_size={self.batch_size}, "
+                f"got {self.sequences}"
+            )
+        if not 1 <= self.most_padding < math.inf:
+            raise UsageError(
+                f"test.most_padding: expected finite and at least 1, got {self.most_padding}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class LengthConfig:
+    """models: names in MODELS; positions: schemes of the Transformer, each a model of its own;
+    task, test, model, training: as their classes say."""
+
+    models: tuple[str, ...]
+    positions: tuple[str, ...]
+    task: TrainedOn
+    test: MeasuredOn
+    model: ModelConfig
+    training: TrainingConfig
+
+    def __post_init__(self) -> None:
+        check_lists(
+            self, "models", "task.names", "task.trained_lengths", "task.shortest", "test.factors"
+        )
+        check_models(self.models)
+        if WITH_POSITIONS in self.models:
+            check_lists(self, "positions")
+        for name in self.positions:
+            if name not in POSITIONS:
+                raise unknown_name("positions", name, POSITIONS)
+        for share_of_length in self.task.shortest:
+            if not 0 < share_of_length <= 1:
+                raise UsageError(
+                    f"task.shortest: expected shares of T, 0 < share <= 1, got {share_of_length}"
+                )
+        for factor in self.test.factors:
+            if not 0 < factor < math.inf:
+                raise UsageError(f"test.factors: expected finite ones above 0, got {factor}")
+        grid = grid_cells(self)
+        for cell in grid:
+            tested_lengths(self, cell.task)
+        names = [cell.name for cell in grid]
+        for name in names:
+            if names.count(name) > 1:
+                raise UsageError(
+                    "task.shortest: expected shares that give different lengths, got "
+                    f"{self.task.shortest}, by which {name} is given twice"
+                )
+
+
+def grid_cells(config: LengthConfig) -> list[Cell]:
+    """The cells in the order in which they run: by task, length, range, then model.
+
+    Raises:
+      ValueError: an unknown task or variant, or a length too short for a task, on one line.
+    """
+    return [
+        Cell(_name(task, model_name, model), model_name, task, model, config.training)
+        for task in _trained_tasks(config.task)
+        for model_name in config.models
+        for model in _model_configs(model_name, config)
+    ]
+
+
+def _trained_tasks(config: TrainedOn) -> list[Task]:
+    return [
+        tasks.build(name, length, config.variant, shortest=round(share_of_length * length))
+        for name in config.names
+        for length in config.trained_lengths
+        for share_of_length in config.shortest
+    ]
+
+
+def _model_configs(model_name: str, config: LengthConfig) -> list[ModelConfig]:
+    if model_name != WITH_POSITIONS:
+        return [config.model]
+    return [dataclasses.replace(config.model, positions=name) for name in config.positions]
+
+
+def _name(task: Task, model_name: str, model: ModelConfig) -> str:
+    lengths = f"{task.shortest}to" * (task.shortest < task.length) + str(task.length)
+    positions = f"_{model.positions}" * (model_name == WITH_POSITIONS)
+    return f"{task.name}-{lengths}-{model_name}{positions}"
+
+
+def tested_lengths(config: LengthConfig, task: Task) -> list[int]:
+    """In steps, the same for all models of a task."""
+    lengths = set()
+    for trained_length in config.task.trained_lengths:
+        for factor in config.test.factors:
+            length = factor * trained_length
+            if length != round(length):
+                raise UsageError(
+                    f"test.factors: expected whole numbers of steps, got {factor:g} "
+                    f"of {trained_length}"
+                )
+            task.of_length(round(length))  # raises where the task can't be posed
+            lengths.add(round(length))
+    return sorted(lengths)
+
+
+def test_cell(cell: Cell, config: LengthConfig, folder: RunFolder) -> dict[str, Any]:
+    """What all trials of a trained cell do at the lengths of its task, as JSON values."""
+    began = time.monotonic()
+    key = jax.random.key(TEST_SEED)
+    finished = trained.load(folder.path, cell.name)
+    lengths = tested_lengths(config, cell.task)
+    longest = cell.task.of_length(lengths[-1]).sequence_length
+    found = length_generalisation(
+        finished.model,
+        continue_positions(finished.params, longest, key),
+        cell.task,
+        lengths,
+        key,
+        trials=len(finished.seeds),
+        sequences=config.test.sequences,
+        batch_size=config.test.batch_size,
+        most_padding=config.test.most_padding,
+    )
+    return {
+        "cell": cell.name,
+        "model": cell.model_name,
+        "positions": cell.model.positions if cell.model_name == WITH_POSITIONS else None,
+        "task": cell.task.name,
+        "length": cell.task.length,
+        "shortest": cell.task.shortest,
+        "criterion": cell.task.of_length(cell.task.length).criterion,
+        "accuracy_without_memory": cell.task.accuracy_without_memory,
+        "trials": len(finished.seeds),
+        "sequences": found.sequences,
+        "programs": found.programs,
+        "seconds": round(time.monotonic() - began, 3),
+        "at": [
+            {
+                "length": length,
+                "baseline": cell.task.of_length(length).baseline,
+                "solved": int(found.solved[n].sum()),
+                "solve_rate": wilson_interval(int(found.solved[n].sum()), len(finished.seeds)),
+                "accuracies": found.accuracy[n].tolist(),
+                "accuracy": as_json(found.accuracy_interval[n]),
+                "loss": as_json(found.loss_interval[n]),
+            }
+            for n, length in enumerate(found.lengths)
+        ],
+    }
+
+
+def closing_table(entries: Sequence[dict[str, Any]]) -> Table:
+    """One row a cell of one task: mean accuracy at each length, and how far it holds."""
+    title = f"{entries[0]['task']}: accuracy by tested length, mean of trials"
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("model")
+    table.add_column("trained on")
+    for at in entries[0]["at"]:
+        table.add_column(str(at["length"]), justify="right")
+    table.add_column("holds\nto", justify="right")
+    for entry in entries:
+        table.add_row(
+            label(entry),
+            trained_on(entry),
+            *(share(at["accuracy"]["mean"]) for at in entry["at"]),
+            reach(entry),
+        )
+    return table
+
+
+def study(config: LengthConfig, folder: RunFolder, console: Console) -> None:
+    """Trains what the folder lacks, tests it, prints closing tables and writes the report."""
+    grid = grid_cells(config)
+    train_missing(grid, folder, console)
+    entries = list((folder.study(STUDY) or {"cells": []})["cells"])
+    tested = {entry["cell"] for entry in entries}
+    untested = [cell for cell in grid if cell.name not in tested]
+    for cell in track(untested, "testing", console=console, transient=True):
+        entry = test_cell(cell, config, folder)
+        entries.append(entry)
+        folder.write_study(STUDY, {"cells": entries})
+        console.print(f"tested {cell.name}: holds to {reach(entry)}, {entry['seconds']:.0f} s")
+    tables = (
+        closing_table([entry for entry in entries if entry["task"] == name])
+        for name in config.task.names
+    )
+    close(folder, console, *tables)

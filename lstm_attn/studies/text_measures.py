@@ -1,0 +1,221 @@
+"""What a trained language model does on the test part of its text, as JSON values."""
+
+import dataclasses
+import itertools
+from typing import Any
+
+import jax
+import numpy as np
+
+from lstm_attn.analysis import mean_interval, text_memory
+from lstm_attn.analysis.intervals import as_json, or_null
+from lstm_attn.errors import UsageError, check_whole
+from lstm_attn.generation import generate, make_generator
+from lstm_attn.models import Model, Params, carries_over
+from lstm_attn.ops.sampling import Sampling
+from lstm_attn.tasks import TextPrediction
+from lstm_attn.trained import TrainedCell
+
+# Tokens of a forward pass at most: it bounds what it takes of memory.
+TOKENS_AT_ONCE = 16_384
+# Places of the test part after which it writes, tokens that it is given and that it writes.
+SAMPLES, PROMPT_TOKENS, SAMPLE_TOKENS, SAMPLE_CHUNK = 3, 64, 200, 16
+SAMPLE_TEMPERATURE = 0.7
+
+
+@dataclasses.dataclass(frozen=True)
+class MemoryConfig:
+    """How far back a trained model is asked; all in tokens.
+
+    contexts: what it may look back at when one token is predicted. tokens: how many are predicted.
+    passage: length of a random passage that comes twice; distances: from one to the next.
+    passages: how many at each distance.
+    """
+
+    contexts: tuple[int, ...] = (16, 64, 256, 1024)
+    tokens: int = 500
+    passage: int = 16
+    distances: tuple[int, ...] = (16, 64, 256, 1024)
+    passages: int = 100
+
+    def __post_init__(self) -> None:
+        for field in ("tokens", "passage", "passages"):
+            check_whole(f"memory.{field}", getattr(self, field), 2)
+        for field, least in (("contexts", 1), ("distances", self.passage)):
+            values = getattr(self, field)
+            for value in values:
+                check_whole(f"memory.{field}", value, least)
+            if list(values) != sorted(values):
+                raise UsageError(f"memory.{field}: expected them to rise, got {values}")
+
+
+def look_at(
+    cell: TrainedCell, asked: MemoryConfig, seed: int, first: list[float | None] | None = None
+) -> dict[str, Any]:
+    """Bits a byte, loss by position and by context, induction by distance, and samples.
+
+    Of several trials each figure is the mean over them, its interval that over places of the text.
+
+    Args:
+      first: the `blocks` of the first model; None for that itself.
+    """
+    task, model = cell.task, cell.model
+    assert isinstance(task, TextPrediction)
+    part, size = task.text.parts["test"], task.output_features
+    trials = [cell.trial(index) for index in range(len(cell.seeds))]
+    of_trials = np.array(
+        [
+            text_memory.block_bits(
+                text_memory.part_losses(
+                    model, params, part.tokens, task.length, at_once(task.length)
+                ),
+                part,
+            )
+            for params in trials
+        ]
+    )
+    blocks = of_trials.mean(axis=0)
+    return {
+        "model": cell.record["model"],
+        "cell": cell.record["cell"],
+        "parameters": cell.record["parameters"],
+        "seconds": cell.record["seconds"],
+        "by_trial": list(map(or_null, of_trials.mean(axis=1))),
+        "bits_per_byte": as_json(mean_interval(blocks)),
+        "blocks": list(map(or_null, blocks)),
+        "minus_first": minus(blocks, first),
+        "by_context": by_context(model, trials, part.tokens, asked),
+        "by_position": by_position(model, trials, part.tokens, asked),
+        "induction": by_distance(model, trials, part.tokens, size, asked, seed),
+        "samples": samples_of(cell, seed),
+    }
+
+
+def minus(blocks: np.ndarray, first: list[float | None] | None) -> dict[str, float | None] | None:
+    """Bits a byte less those of the first model, block by block, so that what is hard for both
+    cancels out; None of the first model itself."""
+    return None if first is None else as_json(mean_interval(blocks - np.array(first, float)))
+
+
+def at_once(length: int) -> int:
+    return max(TOKENS_AT_ONCE // length, 1)
+
+
+def by_context(
+    model: Model, trials: list[Params], tokens: np.ndarray, asked: MemoryConfig
+) -> list[dict[str, Any]]:
+    """The loss of the same tokens given more and more of what stands before them.
+
+    fall: by how much it is less than with the shortest context, token by token.
+    """
+    contexts = [context for context in asked.contexts if context < len(tokens)]
+    longest = contexts[-1]
+    ends = np.linspace(longest, len(tokens) - 1, asked.tokens).round().astype(int)
+    windows = np.stack([tokens[end - longest : end + 1] for end in np.unique(ends)])
+    of_trials = [
+        text_memory.losses_by_context(model, params, windows, contexts, at_once(longest))
+        for params in trials
+    ]
+    losses = {
+        context: np.mean([found[context] for found in of_trials], axis=0) for context in contexts
+    }
+    return [
+        {
+            "context": context,
+            **as_json(mean_interval(found)),
+            "fall": as_json(mean_interval(losses[contexts[0]] - found)),
+        }
+        for context, found in losses.items()
+    ]
+
+
+def by_position(
+    model: Model, trials: list[Params], tokens: np.ndarray, asked: MemoryConfig
+) -> list[dict[str, Any]]:
+    """The loss of tokens with so many before them in a window that begins without memory.
+
+    Positions are put together from each power of two up to the next.
+    """
+    longest = max(context for context in asked.contexts if context < len(tokens))
+    windows = text_memory.windows_of(tokens, longest + 1, asked.tokens)
+    losses = np.mean(
+        [text_memory.token_losses(model, params, windows, at_once(longest)) for params in trials],
+        axis=0,
+    )
+    edges = [0, *(2**power for power in range(int(np.log2(longest)) + 1)), longest]
+    return [
+        {
+            "first": start + 1,
+            "last": end,
+            **as_json(mean_interval(losses[:, start:end].mean(axis=1))),
+        }
+        for start, end in itertools.pairwise(edges)
+        if end > start
+    ]
+
+
+def by_distance(
+    model: Model,
+    trials: list[Params],
+    tokens: np.ndarray,
+    size: int,
+    asked: MemoryConfig,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """By how much the loss of a random passage is less where it stood before, in bits a token.
+
+    loss: where another one stood before.
+    """
+    found = []
+    for distance in asked.distances:
+        if distance - asked.passage > len(tokens):
+            continue
+        texts = text_memory.repeated_passages(
+            tokens, asked.passage, distance, asked.passages, size, seed
+        )
+        again, control = (
+            np.mean(
+                [
+                    text_memory.passage_losses(
+                        model, params, one, asked.passage, at_once(one.shape[1])
+                    )
+                    for params in trials
+                ],
+                axis=0,
+            )
+            for one in texts
+        )
+        falls = as_json(mean_interval(control - again))
+        found.append({"distance": distance, "loss": or_null(control.mean()), **falls})
+    return found
+
+
+def samples_of(cell: TrainedCell, seed: int) -> list[dict[str, Any]]:
+    """What the first trial writes after some places of the test part, and what stands there."""
+    task = cell.task
+    assert isinstance(task, TextPrediction)
+    tokens, vocabulary = task.text.parts["test"].tokens, task.text.vocabulary
+    given = min(PROMPT_TOKENS, task.length)
+    generator = make_generator(cell.model, Sampling(temperature=SAMPLE_TEMPERATURE), SAMPLE_CHUNK)
+    params = jax.tree.map(jax.numpy.asarray, cell.trial(0))
+    found = []
+    for place in np.linspace(0, len(tokens) - given, SAMPLES).astype(int):
+        prompt = np.asarray(tokens[place : place + given])
+        pieces = generate(
+            generator, params, prompt,
+            samples=1, length=SAMPLE_TOKENS, seed=seed, context=context_of(cell),
+        )  # fmt: skip
+        written = np.concatenate([piece[0] for piece in pieces])
+        before, after = (
+            {"text": vocabulary.decode(ids).decode(errors="replace")} for ids in (prompt, written)
+        )
+        found.append({"prompt": before, **after})
+    return found
+
+
+def context_of(cell: TrainedCell) -> int | None:
+    """How far back it may look while it writes: as far as it was trained to, but for two chunks at
+    least; all the way back where it carries over."""
+    if carries_over(cell.model, cell.task.length):
+        return None
+    return max(cell.task.length, 2 * SAMPLE_CHUNK)

@@ -1,0 +1,291 @@
+"""Commands that are surely wrong, each with the reason, for every study.
+
+A malformed config is its study's own, from configs/, with one thing changed so that no reading of
+it is right. What is wrong with a value follows from its type in that file, or from WRONG.
+"""
+
+from math import inf, nan
+from typing import Any, NamedTuple
+
+from hypothesis import strategies as st
+
+from lstm_attn.runner.configs import CompareConfig
+from lstm_attn.studies.ablation import AblationConfig
+from lstm_attn.studies.gradient_reach import GradientReachConfig
+from lstm_attn.studies.horizon import HorizonConfig
+from lstm_attn.studies.learning_rates import LearningRatesConfig
+from lstm_attn.studies.length_generalisation import LengthConfig
+from tests.configs.test_configs import FOLDER
+
+
+class Code(str):
+    """What stands in a config's file as it is, where a value's repr would not do."""
+
+    __repr__ = str.__str__
+
+
+# Study -> its settings, and its config's file.
+STUDIES = {
+    "compare": (CompareConfig, "quick"),
+    "horizon": (HorizonConfig, "horizon"),
+    "length_generalisation": (LengthConfig, "length_generalisation"),
+    "gradient_reach": (GradientReachConfig, "gradient_reach"),
+    "inside": (CompareConfig, "inside"),
+    "ablation": (AblationConfig, "ablation"),
+    "learning_rates": (LearningRatesConfig, "learning_rates"),
+}
+# Keys that a message may call otherwise.
+CALLED = {
+    "task.names": "task", "task.name": "task", "task.variant": "variant",
+    "task.trained_lengths": "length", "task.untrained_length": "length", "task.longest": "length",
+    "task.shortest": "length", "test.factors": "length",
+    "model_name": "model",
+}  # fmt: skip
+HUGE, HUGEST = Code("10**400"), Code("-(10**5000)")  # Python writes no number of 5,000 digits
+# By the type that a value has in the file: what is none of that type.
+OF_ANOTHER_TYPE: dict[type, tuple[Any, ...]] = {
+    int: ("many", "7", 1.5, nan, inf, None, True, (), (1,), {}, {"a": 1}, HUGE, HUGEST, b"1"),
+    float: ("x", "0.1", None, True, (), (1.0,), {}, {"a": 1.0}, HUGE, HUGEST, 1j),
+    bool: ("yes", "False", 1, 0, None, (), (True,), {}),
+    str: (1, 0.5, None, True, (), ("cosine",), {}, b"lstm", "", " ", "\n", "\x1b[31m", "\0", "x" * 10**5),
+    tuple: (3, 0.1, None, True, "lstm", {}, {"a": 1}, (None,), ({},), ((),), (1j,), {1, 2}),
+}  # fmt: skip
+WRONG: dict[str, tuple[Any, ...]] = {
+    "models": ((), ("lsmt",), ("lstm", "lstm"), ("lstm", 3), (("lstm",),), ("",), ("lstm\n",)),
+    "model_name": ("lsmt", "LSTM", "lstm "),
+    "positions": (("rotary", "rotary"), ("rotatory",), (0,)),
+    "forget_biases": ((), (1.0, 1.0), (nan,), (inf,), (1.0, 1.0000001), ("1",)),
+    "sequences": (0, -1, 2**31),
+    "budget_seconds": (-1.0, nan, inf, -inf),
+    "changes": (
+        (), ("model.features",), (("model.features",),), (("model.features", 16, 32),), ("ab",),
+        (("model.featrues", 16),), (("model.features", -1),), (("model.features", "many"),),
+        (("model.features", 32),), (("model.features", 16), ("model.features", 16)),
+        (("training.seeds", 3),), (("training.learning_rates", (0.1, 0.2)),), ((3, 3),),
+        (("training.clip_norm", nan),), (("task.length", 5),), (("model.features", HUGEST),),
+    ),
+    "task.names": ((), ("ading",), ("adding", "adding"), (1,)),
+    "task.name": ("ading", "Adding"),
+    "task.variant": ("arjovsky", "arjovsky2016 "),
+    "task.lengths": ((), (0,), (-5,), (1.5,), (10, 10), (True,), ("10",), (2**31,), (nan,), (HUGE,)),
+    "task.trained_lengths": ((), (0,), (20, 20), (2.5,), (True,), (2**31,)),
+    "task.shortest": ((), (0.0,), (1.5,), (-0.5,), (nan,), (1.0, 1.0), (0.5, 0.500001), (inf,), (1e-9,)),
+    "task.length": (0, 1, -7, 2**31),
+    "task.untrained_length": (0, 1, -7, 2**31),
+    "task.longest": (0, 1, 2**31),
+    "task.lengths_per_doubling": (0, -1, 2**31, 10**6),
+    "test.factors": ((), (0.0,), (-1.0,), (nan,), (inf,), (1.0, 1.0), (1e300,), (0.33,), (1e-9,)),
+    "test.sequences": (0, 7, 2**31),
+    "test.batch_size": (0, -1, 7, 10**9),
+    "test.most_padding": (0.5, nan, -inf, inf),
+    "model.features": (0, -8, 2**31, 10**12),
+    "model.num_heads": (0, -1, 7, 2**31),
+    "model.num_layers": (0, -1, 2**31),
+    "model.lstm_variant": ("peepholes",),
+    "model.forget_bias": (nan, inf, -inf),
+    "model.update_bias": (nan, inf),
+    "model.chrono_steps": ((1.0,), (2.0, 1.5), (nan, nan), (2.0, inf), (0.5, 9.0), (2.0, 3.0, 4.0)),
+    "model.kernel_init": ("golrot",),
+    "model.recurrent_kernel_init": ("golrot",),
+    "model.positions": ("sinusoid",),
+    "model.norm": ("layer",),
+    "model.feed_forward": ("relu",),
+    "model.dropout": (1.0, -0.1, nan, inf),
+    "model.attention_placement": ("over",),
+    "model.segment": (-1, 2**31),
+    "model.dtype": ("float16", "float64"),
+    "training.steps": (0, -1, 2**31, 10**12),
+    "training.batch_size": (0, -1, 2**31),
+    "training.seeds": (0, -1, 2**31),
+    "training.learning_rates": ((), (0.0,), (-0.1,), (nan,), (inf,), (0.1, 0.1), (1e-50,), (1e39,),
+                                ("0.1",), (True,), (HUGE,)),
+    "training.schedule": ("cosin", "Cosine"),
+    "training.warmup_steps": (-1, 10**9, 2**31),
+    "training.clip_norm": (0.0, -1.0, nan, inf, 1e-50, 1e39),
+    "training.weight_decay": (-0.1, nan, inf),
+    "training.evaluate_every": (0, -1, 7, 10**9),
+    "training.evaluation_sequences": (0, -1, 1009, 2**31),
+    "training.trials_on_device": ("pmap",),
+    "training.accumulation_steps": (0, -1, 7, 2**31),
+    "training.parameters": ("shared",),
+}  # fmt: skip
+# Text that is no value of the type, as an override; hypothesis adds more.
+NO_TEXT_OF: dict[type, tuple[str, ...]] = {
+    int: ("", "many", "1.5", "nan", "None", "1e400", "(1,)", "--", "1 2", "\n", "é", "0x"),
+    float: ("", "x", "None", "(1.0,)", "1,5", "1e", "--1", "\x1b[31m"),
+    bool: ("", "maybe", "None", "2", "yes", "()"),
+    str: ("", "nan", "1e400", "('lstm',)", "{{7*7}}", "\n", "é" * 3000),
+    tuple: (
+        "",
+        "(",
+        "((",
+        "(1,,)",
+        "{",
+        "lambda: 1",
+        "None",
+        "({},)",
+        "(()",
+        "nan",
+        "(1e400,)",
+        "é",
+    ),
+}
+PLACEHOLDERS = tuple(map(Code, (
+    "placeholder(int)", "required_placeholder(int)", "placeholder(str)",
+    "FieldReference(None, field_type=int)", "FieldReference(3) // 0",
+)))  # fmt: skip
+HEADER = """from math import inf, nan
+from ml_collections import ConfigDict, FieldReference, FrozenConfigDict
+from ml_collections.config_dict import placeholder, required_placeholder
+"""
+# Config files that give no config, and what the line must say of each beside the file's name.
+NO_CONFIGS = (
+    ("def get_config(:\n", "is not Python"),
+    ("get_config = ConfigDict(\n", "is not Python"),
+    ("\0", "is not Python"),
+    ("", "expected get_config()"),
+    ("get_config = 3", "expected get_config()"),
+    ("def get_config():\n    pass", "expected get_config()"),
+    ("def get_config():\n    return {'models': ()}", "expected get_config()"),
+    ("def get_config():\n    yield ConfigDict()", "expected get_config()"),
+    ("def get_config(name):\n    return ConfigDict()", "raises TypeError"),
+    ("def get_config():\n    raise ValueError('one\\ntwo\\x1b[31m')", "raises ValueError"),
+    ("def get_config():\n    raise Exception", "raises Exception"),
+    ("def get_config():\n    return get_config()", "raises RecursionError"),
+    ("def get_config():\n    return ConfigDict({'task.names': ()})", "raises ValueError"),
+    (
+        "def get_config():\n    tree = ConfigDict()\n    tree.itself = tree\n    return tree",
+        "raises RecursionError",
+    ),
+    ("def get_config():\n    assert False", "raises AssertionError"),
+    ("import sys\nsys.exit(0)", "raises SystemExit"),
+    ("def get_config():\n    raise SystemExit", "raises SystemExit"),
+    ("1 / 0", "raises ZeroDivisionError"),
+    ("import no_such_module", "raises ModuleNotFoundError"),
+    ("open('/no/such/file')", "raises FileNotFoundError"),
+    ("print(undefined)", "raises NameError"),
+)
+
+
+class Malformed(NamedTuple):
+    """study: in STUDIES; config: the file's text, None for the study's own; overrides: the further
+    arguments; says: what one of must be in the message; why: it is wrong."""
+
+    study: str
+    config: str | None
+    overrides: tuple[str, ...]
+    says: tuple[str, ...]
+    why: str
+
+
+def config_of(study: str) -> dict[str, Any]:
+    """The study's own, right one."""
+    names: dict[str, Any] = {}
+    exec((FOLDER / f"{STUDIES[study][1]}.py").read_text(), names)
+    return names["get_config"]().to_dict()
+
+
+CONFIGS = {study: config_of(study) for study in STUDIES}
+
+
+def leaves(tree: dict, prefix: str = "") -> dict[str, Any]:
+    found = {}
+    for key, value in tree.items():
+        found |= (
+            leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
+    return found
+
+
+def changed(tree: dict, key: str, value: Any) -> dict:
+    """The tree with the value at a key such as `task.lengths`, which need not be there yet."""
+    head, _, rest = key.partition(".")
+    return {**tree, head: changed(tree.get(head, {}), rest, value) if rest else value}
+
+
+def without(tree: dict, key: str) -> dict:
+    head, _, rest = key.partition(".")
+    others = {name: value for name, value in tree.items() if name != head}
+    return {**others, head: without(tree[head], rest)} if rest else others
+
+
+def source(tree: dict) -> str:
+    return f"{HEADER}\n\ndef get_config():\n    return ConfigDict({tree!r})\n"
+
+
+def says(key: str) -> tuple[str, ...]:
+    last = key.rpartition(".")[2]
+    return (key, last, last.rstrip("s"), *([CALLED[key]] if key in CALLED else []))
+
+
+def not_of_type(kind: type) -> st.SearchStrategy[str]:
+    """Text that absl can't read as a value of the type."""
+
+    def reads(text: str) -> bool:
+        try:
+            kind(text) if kind is float else int(text, 0)
+        except ValueError:
+            return False
+        return True
+
+    fixed = st.sampled_from(NO_TEXT_OF[kind])
+    if kind not in (int, float):
+        return fixed
+    # An argument holds no null, and what isn't UTF-8 comes as surrogates.
+    letters = st.characters(exclude_characters="\0", exclude_categories=())
+    return fixed | st.text(letters, max_size=20).filter(lambda text: not reads(text))
+
+
+@st.composite
+def commands(draw: st.DrawFn) -> Malformed:
+    """One of: a value of another type, one out of range, a key too many or lacking, a branch that
+    is none, a config that isn't there yet, a file that gives no config, an override."""
+    study = draw(st.sampled_from(sorted(STUDIES)))
+    config = CONFIGS[study]
+    keys = leaves(config)
+    key = draw(st.sampled_from(sorted(keys)))
+    kind = type(keys[key])
+
+    def in_file(tree: dict, why: str, *said: str) -> Malformed:
+        return Malformed(study, source(tree), (), said or says(key), why)
+
+    way = draw(st.sampled_from(range(10)))
+    if way <= 1:
+        value = draw(st.sampled_from(OF_ANOTHER_TYPE[kind]))
+        return in_file(changed(config, key, value), f"{key} is no {kind.__name__}")
+    if way <= 3 and key in WRONG:
+        wrong = draw(st.sampled_from(WRONG[key]))
+        return in_file(changed(config, key, wrong), f"{key} is out of range: {wrong!r}")
+    if way == 4:
+        # Those whose classes have no default.
+        key = draw(
+            st.sampled_from(["model", "training", "task", *(k for k in keys if "task" in k)])
+        )
+        return in_file(without(config, key), f"{key} is not there")
+    if way == 5:
+        branch = draw(st.sampled_from(["", "task.", "model.", "training."]))
+        name = draw(st.sampled_from(["zz", "featurs", " steps", "", "<script>", "ключ", "a\nb"]))
+        value = draw(st.sampled_from([1, None, (), {}, {"deep": {}}, "x"]))
+        tree = changed(config, branch + "zz", None)
+        (parent := tree[branch[:-1]] if branch else tree).pop("zz")
+        parent[name] = value
+        return in_file(
+            tree, f"{branch}{name!r} is no key", "unknown config key", "raises ValueError"
+        )
+    if way == 6:
+        branch = draw(st.sampled_from(["task", "model", "training"]))
+        value = draw(st.sampled_from([3, None, "adding", (), {}, [config[branch]], True]))
+        if value == {} and branch != "task":
+            value = {"task": config[branch]}
+        return in_file(changed(config, branch, value), f"{branch} is no branch", branch)
+    if way == 7:
+        code = draw(st.sampled_from(PLACEHOLDERS))
+        return in_file(changed(config, key, code), f"{key} has no value", *says(key), "raises")
+    if way == 8:
+        code, said = draw(st.sampled_from(NO_CONFIGS))
+        return Malformed(study, HEADER + code, (), (said,), "the file gives no config")
+    text = draw(not_of_type(kind))
+    dashes = draw(st.sampled_from(["-", "--"]))
+    return Malformed(
+        study, None, (f"{dashes}config.{key}={text}",), says(key), f"{text!r} is no {kind}"
+    )

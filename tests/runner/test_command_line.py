@@ -1,0 +1,99 @@
+"""What a user can get wrong: one clear line, status 2, no traceback. See `test_malformed` too."""
+
+import runpy
+
+import pytest
+
+from lstm_attn.runner import command_line
+from lstm_attn.runner.configs import CompareConfig
+from tests.configs.test_configs import FOLDER, load
+from tests.runner.door import knock
+
+# Of ml_collections, which loads a config so.
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("--config.models=('lsmt',)", "unknown model 'lsmt': did you mean lstm"),
+        ("--config.task.names=('ading',)", "unknown task 'ading': did you mean adding"),
+        (
+            "--config.task.lenghts=(5,)",
+            "unknown config key 'task.lenghts': did you mean task.lengths",
+        ),
+        ("--config.task.lengths=(1,)", "adding: length: expected at least 2, got 1"),
+        ("--config.model.num_heads=3", "num_heads expected a divisor of features=32, got 3"),
+        ("--config.training.seeds=0", "training.seeds: expected at least 1, got 0"),
+        ("--config.training.steps=many", "invalid literal for int() with base 10: 'many'"),
+        ("--config.training.steps=3000000000", "training.steps: expected at most 2147483647"),
+        ("--config.models=()", "models: expected at least one, got none"),
+        ("--workdir=/dev/null/run", "workdir /dev/null/run can't be written: Not a directory"),
+        ("-config.task.lenghts=(5,)", "unknown config key 'task.lenghts'"),
+        ("--config=x", "--config: expected one file, got configs/quick.py and x"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(tmp_path, override, message):
+    """Catches a message that does not say what was expected and what came."""
+    workdir = tmp_path / "run"
+    outcome = knock(CompareConfig, ["--config=configs/quick.py", f"--workdir={workdir}", override])
+    assert (outcome.status, outcome.out, outcome.settings) == (2, "", None)
+    assert message in outcome.err
+    assert not workdir.exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "override", "message"),
+    [
+        ("configs/quick.py", "--config.models=('lsmt',)", "unknown model 'lsmt'"),
+        ("configs/quick.py", "--confg=x", "Unknown command line flag 'confg'"),
+        ("configs/quick.py", "resume", "unexpected argument 'resume'"),
+        ("configs/qiuck.py", "-v=0", "expected a Python file, found none at 'configs/qiuck.py'"),
+        ("README.md", "-v=0", "--config: README.md is not Python"),
+    ],
+)
+def test_a_mistake_in_a_process_of_its_own(compare, tmp_path, config, override, message):
+    """Catches what the door leaves out: the status of the process, and lines of the libraries."""
+    process = compare(tmp_path / "run", override, config=(f"--config={config}",))
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2, err
+    assert message in err
+    assert err.count("\n") == 1, err
+    assert out == ""
+    assert not (tmp_path / "run").exists()
+
+
+def config_with(**training):
+    config = runpy.run_path(str(FOLDER / "quick.py"))["get_config"]().to_dict()
+    config["training"] |= training
+    return config
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ({"sede": 1}, "unknown config key 'training.sede': did you mean training.seeds"),
+        ({"seeds": True}, "expected a whole number, got True"),
+        ({"seeds": "4"}, "training.seeds"),
+        ({"steps": None}, "training.steps"),
+    ],
+)
+def test_a_config_file_of_ones_own_is_checked_as_overrides_are(training, message):
+    """Catches an unknown key that is ignored, and a type that fails deep in a trace."""
+    with pytest.raises(ValueError, match=message) as caught:
+        command_line.checked(CompareConfig, config_with(**training))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_list_will_do_for_a_tuple_and_a_whole_number_for_a_float():
+    """Catches a config refused for how Python spells it."""
+    config = config_with(learning_rates=[1e-2], clip_norm=1)
+    assert command_line.checked(CompareConfig, config) == load(FOLDER / "quick.py")
+
+
+def test_a_config_flag_may_be_spelt_as_absl_allows(tmp_path):
+    """Catches `--config PATH` being refused."""
+    spaced = ["--config", "configs/adding.py", f"--workdir={tmp_path / 'run'}"]
+    outcome = knock(CompareConfig, [*spaced, "--config.model.num_heads", "7"])
+    assert outcome.status == 2
+    assert "divisor of features=64, got 7" in outcome.err

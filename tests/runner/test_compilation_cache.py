@@ -1,0 +1,92 @@
+"""Where compiled programs are kept, and that a kept program gives the bits of a fresh one."""
+
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from lstm_attn.runner import machine
+from tests.study_fixtures import TINY
+
+SETTINGS = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+ONE_CELL = ("--config.models=('gru',)", *TINY[1:], "--config.training.steps=100")
+
+
+@pytest.fixture(autouse=True)
+def settings():
+    """JAX's settings as they were before the test."""
+    before = {name: getattr(jax.config, name) for name in SETTINGS}
+    yield before
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+@pytest.mark.parametrize(
+    ("platform", "variables", "expected"),
+    [
+        ("linux", {"XDG_CACHE_HOME": "/there"}, "/there/lstm_attn/jax"),
+        ("linux", {"XDG_CACHE_HOME": ""}, "/home/me/.cache/lstm_attn/jax"),
+        ("darwin", {}, "/home/me/Library/Caches/lstm_attn/jax"),
+        ("win32", {"LOCALAPPDATA": "/local"}, "/local/lstm_attn/jax"),
+    ],
+)
+def test_the_default_is_the_users_cache_folder(platform, variables, expected, monkeypatch):
+    """Oracle: each platform's convention (XDG base directories, Apple's, Microsoft's)."""
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(Path, "home", lambda: Path("/home/me"))
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert machine.default_folder() == Path(expected)
+
+
+def test_what_the_flag_says_goes_before_what_jax_was_told(tmp_path, monkeypatch):
+    """Catches a folder of the user's that is overruled, and a cache that can't be turned off."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path / "theirs"))
+    for flag, expected in (
+        (None, str(tmp_path / "theirs")),
+        (str(tmp_path / "given"), str(tmp_path / "given")),
+        ("", None),
+        (None, str(tmp_path / "xdg" / "lstm_attn" / "jax")),
+    ):
+        assert machine.use(flag) is None
+        assert jax.config.jax_compilation_cache_dir == expected
+
+
+def test_a_folder_that_cant_be_written_is_a_note(tmp_path):
+    """Catches a run that ends, or a warning at each compilation, for want of a cache."""
+    (tmp_path / "file").touch()
+    note = machine.use(str(tmp_path / "file" / "cache"))
+    assert "no compilation cache" in note
+    assert "file/cache can't be written: Not a directory" in note
+    assert "\n" not in note
+    assert jax.config.jax_compilation_cache_dir is None
+
+
+def test_kept_programs_give_the_bits_of_fresh_ones(compare, compilation_cache, tmp_path):
+    """Identity of three runs: without a cache, with one that fills, and with the full one, an entry
+    of which is torn. Catches code that is stored other than it ran, and a run that a torn entry
+    ends or that shows a warning of it."""
+    folders = [tmp_path / name for name in ("none", "filling", "full")]
+    for folder, flags in zip(folders, (("--compilation_cache=",), (), ()), strict=True):
+        kept = sorted(machine.glob("jit_*"))
+        if folder.name == "full":
+            assert any(entry.name.startswith("jit_advance-") for entry in kept)
+            starts = [entry for entry in kept if entry.name.startswith("jit_start-")]
+            starts[0].write_bytes(b"torn")
+        process = compare(folder, *ONE_CELL, *flags)
+        out, err = process.communicate(timeout=200)
+        assert process.returncode == 0, err
+        assert err == ""
+        assert "note" not in out
+        if folder.name == "full":
+            assert sorted(machine.glob("jit_*")) == kept
+    states = [load_file(folder / "checkpoints" / "adding-4-gru.safetensors") for folder in folders]
+    for name, fresh in states[0].items():
+        np.testing.assert_array_equal(states[1][name], fresh)
+        np.testing.assert_array_equal(states[2][name], fresh)

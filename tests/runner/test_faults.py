@@ -1,0 +1,109 @@
+"""A run killed and started again, a disk without room, and a folder in which nothing is executed."""
+
+import json
+import shutil
+import sys
+import types
+from contextlib import contextmanager
+
+import pytest
+
+from lstm_attn import report, trained
+from tests import kill
+from tests.study_fixtures import TINY
+
+OVERRIDES = ("--config=configs/quick.py", *TINY)
+
+
+@pytest.fixture
+def undisturbed(whole):
+    return whole[0]
+
+
+def test_a_run_killed_again_and_again_ends_with_the_same_bits(
+    undisturbed, compilation_cache, tmp_path
+):
+    """Identity with the undisturbed run; `python -m tests.kill` is the long form. Killed at a line
+    of the first cell, and while a checkpoint of the second is written. Catches state that is lost,
+    a line that is doubled, half a checkpoint taken for whole."""
+    workdir = tmp_path / "run"
+    moments = iter([(kill.AT_A_LINE, 40), (kill.IN_A_CHECKPOINT, 300)])
+    kills = kill.disturb(
+        lambda: kill.start(workdir, OVERRIDES, compilation_cache), workdir, moments
+    )
+    assert [killed.torn for killed in kills][1:] == [True]
+    assert 40 <= kills[0].lines < 300 < kills[1].lines < 600
+    assert kill.differences(workdir, undisturbed) == []
+
+
+def test_a_full_disk_ends_in_one_line_and_the_same_command_goes_on(compare, undisturbed, tmp_path):
+    """Oracle: the system's own error, of /dev/full, at the record of the second cell; then the bits
+    of the undisturbed run. Catches a traceback, another status, a cell that is lost or doubled."""
+    workdir = tmp_path / "run"
+    shutil.copytree(undisturbed, workdir)
+    (workdir / "results.json").write_text(json.dumps(kill.RunFolder(undisturbed).results[:1]))
+    (workdir / "results.json.partial").symlink_to("/dev/full")
+    _, err = (process := compare(workdir, *TINY)).communicate(timeout=100)
+    assert process.returncode == 2
+    assert err == f"error: {workdir}/results.json can't be written: No space left on device\n"
+    _, err = (process := compare(workdir, *TINY)).communicate(timeout=100)
+    assert process.returncode == 0, err
+    assert kill.differences(workdir, undisturbed) == []
+
+
+events: list[tuple] | None = None
+
+
+def hook(event, arguments):
+    if events is not None:
+        events.append((event, arguments))
+
+
+@contextmanager
+def audited():
+    """What the interpreter reports of itself meanwhile: files opened, code compiled and run."""
+    global events
+    sys.addaudithook(hook)
+    events = seen = []
+    try:
+        yield seen
+    finally:
+        events = None
+
+
+def in_words(argument):
+    """Of code, which an event gives compiled: its file, and the words and numbers in it."""
+    if isinstance(argument, types.CodeType):
+        return f"{argument.co_filename} {in_words(argument.co_consts)}"
+    if isinstance(argument, tuple):
+        return " ".join(map(in_words, argument))
+    return repr(argument)
+
+
+def test_nothing_in_a_run_folder_is_executed(undisturbed, tmp_path):
+    """Oracle: the interpreter's own audit events, with code planted in the folder. Catches a string
+    that is evaluated, a module or a pickle that is loaded, a program that is started from there."""
+    workdir = tmp_path / "run"
+    shutil.copytree(undisturbed, workdir)
+    code = f"__import__('os').mkdir('{workdir / 'ran'}')"
+    for name in ("sitecustomize.py", "json.py", "config.py", "checkpoints/cell.pkl"):
+        (workdir / name).write_text(code)
+    for name in ("config.json", "environment.json"):
+        noted = json.loads((workdir / name).read_text())
+        (workdir / name).write_text(
+            json.dumps({**noted, "commit": code, "note": f"{{{{{code}}}}}"})
+        )
+    with audited() as seen:
+        report.write(workdir)
+        trained.load(workdir, "adding-4-gru")
+    assert seen
+    harmless = {"open", "os.rename", "os.listdir", "os.scandir"}
+    opened = set()
+    for event, arguments in seen:
+        assert event not in ("pickle.find_class", "os.system", "os.exec", "subprocess.Popen")
+        if event == "open" and str(workdir) in str(arguments[0]):
+            opened.add(str(arguments[0]).rpartition(".")[2])
+        elif event not in harmless:
+            assert str(workdir) not in in_words(arguments), event
+    assert not (workdir / "ran").exists()
+    assert opened <= {"json", "jsonl", "safetensors", "partial", str(workdir)}

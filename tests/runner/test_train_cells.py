@@ -1,0 +1,52 @@
+"""What is made ahead: in order, one ahead and no more, its errors told where it is asked for."""
+
+import threading
+
+import pytest
+
+from lstm_attn.runner.train_cells import in_advance
+
+
+def test_one_is_made_ahead_and_no_more():
+    """Oracle: by hand. Catches a second thread that makes nothing ahead, or everything at once."""
+    made, events = [], [threading.Event() for _ in range(4)]
+
+    def make(item):
+        made.append(item)
+        events[item].set()
+        return 10 * item
+
+    for item, ready in enumerate(in_advance(make, range(4))):
+        assert ready() == 10 * item
+        if item < 3:
+            assert events[item + 1].wait(5)
+        assert made == list(range(min(item + 2, 4)))
+
+
+def test_an_error_comes_where_its_item_is_asked_for():
+    """Catches an error that is lost in its thread, or that ends the item before it."""
+
+    def make(item):
+        if item == 1:
+            raise ValueError("the second")
+        return item
+
+    items = in_advance(make, [0, 1])
+    assert next(items)() == 0
+    with pytest.raises(ValueError, match="the second"):
+        next(items)()
+
+
+def test_an_interruption_does_not_wait():
+    """Catches a Ctrl-C that waits for a compilation."""
+    go_on = threading.Event()
+    items = in_advance(lambda item: item or go_on.wait(60), [1, 0])
+    assert next(items)() == 1
+    items.close()
+    assert not go_on.is_set()
+    go_on.set()
+
+
+def test_of_nothing_there_is_nothing():
+    """Catches a grid whose cells are all finished."""
+    assert list(in_advance(str, [])) == []

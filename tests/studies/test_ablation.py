@@ -1,0 +1,174 @@
+"""The columns of an ablation, and the study as a whole on trials whose ends are known."""
+
+import dataclasses
+import re
+
+import pytest
+from rich.console import Console
+
+from lstm_attn.models import ModelConfig
+from lstm_attn.runner.configs import OneTaskConfig
+from lstm_attn.runs import RunFolder
+from lstm_attn.studies import ablation as ablation_experiment
+from lstm_attn.studies.ablation import AblationConfig, check_changes_act, columns, findings
+from lstm_attn.training import TrainingConfig
+from tests.study_fixtures import record_of
+
+CONFIG = AblationConfig(
+    "lstm",
+    OneTaskConfig("adding", "arjovsky2016", 4),
+    ModelConfig(features=4),
+    TrainingConfig(steps=4, evaluate_every=2, warmup_steps=1, seeds=6, evaluation_sequences=20),
+    (("model.forget_bias", 0), ("training.learning_rates", [0.003])),
+)
+
+
+def with_changes(*changes, **others):
+    return dataclasses.replace(CONFIG, changes=changes, **others)
+
+
+def test_a_column_changes_its_key_and_nothing_else():
+    """Oracle: the reference's settings with one field replaced by hand. Catches a change that is
+    lost, one that reaches the next column, and a column with seeds of its own."""
+    reference, bias, rate = (column.cell for column in columns(CONFIG))
+    assert (reference.model, reference.training) == (CONFIG.model, CONFIG.training)
+    assert bias.model == dataclasses.replace(CONFIG.model, forget_bias=0.0)
+    assert bias.training == CONFIG.training
+    assert rate.model == CONFIG.model
+    assert rate.training == dataclasses.replace(CONFIG.training, learning_rates=(0.003,))
+    names = [column.name for column in columns(CONFIG)]
+    assert names == ["reference", "model.forget_bias = 0", "training.learning_rates = 0.003"]
+
+
+def test_every_cell_has_a_name_that_a_file_can_have():
+    """Catches two columns in one checkpoint, and a name that leads out of the folder."""
+    config = with_changes(
+        ("model.chrono_steps", (2.0, 50.0)), ("model.forget_bias", -1.0), ("model.forget_bias", 3)
+    )
+    names = [column.cell.name for column in columns(config)]
+    assert names[0] == "adding-4-lstm"
+    assert names[1] == "adding-4-lstm-model.chrono_steps-2-to-50"
+    assert len(set(names)) == 4
+    assert all(re.fullmatch(r"[\w.+-]+", name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ((), "changes: expected at least one, got none"),
+        (
+            (("model.forget_bais", 0.0),),
+            "unknown key in changes 'model.forget_bais': did you mean model.forget_bias",
+        ),
+        (
+            (("forget_bias", 0.0),),
+            "unknown key in changes 'forget_bias': did you mean model.forget_bias",
+        ),
+        ((("training.seeds", 4),), "unknown key in changes 'training.seeds'"),
+        (
+            (("model.forget_bias", "big"),),
+            'changes: config: wrong value type for field "model.forget_bias"',
+        ),
+        ((("model.features", 0),), "changes: model.features: expected at least 1, got 0"),
+        (
+            (("training.evaluate_every", 3),),
+            "changes: training.evaluate_every: expected a divisor of steps=4, got 3",
+        ),
+        (
+            (("training.learning_rates", (0.1, 0.2)),),
+            "changes: training.learning_rates: expected one learning rate",
+        ),
+        (
+            (("model.forget_bias", 1),),
+            "changes: model.forget_bias = 1 is what the reference has already",
+        ),
+        (
+            (("model.forget_bias", 0), ("model.forget_bias", 0.0)),
+            "changes: model.forget_bias = 0 is given twice",
+        ),
+    ],
+)
+def test_a_change_that_does_not_fit_is_one_line(changes, message):
+    """Catches a column that trains for nothing, and an error that does not name its key."""
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        with_changes(*changes)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model_name", "acts", "does_not"),
+    [
+        ("lstm", ("model.chrono_steps", (2.0, 4.0)), ("model.positions", "rotary")),
+        ("transformer", ("model.positions", "rotary"), ("model.forget_bias", 0.0)),
+        ("gru", ("model.reset_after", False), ("model.forget_bias", 0.0)),
+    ],
+)
+def test_a_change_acts_on_the_model(model_name, acts, does_not):
+    """By what ModelConfig says of each key. Catches a column that is the reference once more, its
+    difference "within noise"; and a key refused because tracing twice differs."""
+    check_changes_act(with_changes(acts, model_name=model_name))
+    with pytest.raises(ValueError, match=f"^changes: {does_not[0]} does not act on {model_name}$"):
+        check_changes_act(with_changes(does_not, model_name=model_name))
+
+
+def test_the_reference_has_one_learning_rate():
+    """Catches pairs of trials at different rates."""
+    training = dataclasses.replace(CONFIG.training, learning_rates=(0.1, 0.2))
+    with pytest.raises(ValueError, match="training: expected one learning rate"):
+        with_changes(*CONFIG.changes, training=training)
+    with pytest.raises(ValueError, match="unknown model 'lsmt'"):
+        with_changes(*CONFIG.changes, model_name="lsmt")
+
+
+def test_the_study_holds_each_column_against_the_reference(tmp_path, make_records):
+    """Oracle: by hand. Without forget bias three seeds less solve, and 200 steps later; the lower
+    rate solves as the reference does. Catches columns exchanged, a reference compared with itself,
+    and first minus second."""
+    make_records(
+        ablation_experiment,
+        {
+            "adding-4-lstm": [1, 1, 1, 1, 1, None],
+            "adding-4-lstm-model.forget_bias-0": [3, None, 3, None, 3, None],
+            "adding-4-lstm-training.learning_rates-0.003": [1, 1, 1, 1, 1, None],
+        },
+    )
+    folder = RunFolder.open(tmp_path / "run", dataclasses.asdict(CONFIG))
+    folder.begin({"device": {"kind": "a machine"}})
+    console = Console(record=True, width=80)
+    ablation_experiment.ablation(CONFIG, folder, console)
+    found = folder.study("ablation")
+    assert (found["model"], found["task"], found["length"], found["budget"]) == (
+        "lstm",
+        "adding",
+        4,
+        4,
+    )
+    reference, bias, rate = found["columns"]
+    assert reference["to_reference"] is None
+    assert (reference["solved"], bias["solved"], rate["solved"]) == (5, 3, 5)
+    assert bias["to_reference"]["solve_rate"]["value"] == pytest.approx(-2 / 6)
+    assert bias["to_reference"]["steps"]["value"] == 2
+    assert bias["to_reference"]["paired"]
+    assert not bias["to_reference"]["steps"]["within_noise"]
+    assert rate["to_reference"]["solve_rate"]["value"] == 0
+    assert rate["to_reference"]["steps"]["within_noise"]
+    out = console.export_text()
+    assert "model.forget_bias = 0" in out
+    assert "differs" in out
+    assert f"report: {folder.path}/report.html" in out
+    html = (folder.path / "report.html").read_text()
+    assert "Ablation: lstm on adding, T = 4" in html
+    assert sorted(path.name for path in folder.path.glob("*.png")) == [
+        "ablation-solve-rate.png", "ablation-steps.png"
+    ]  # fmt: skip
+
+
+def test_a_longer_column_is_measured_within_the_budget_of_the_reference():
+    """Oracle: by hand; a column of 8 steps beside a reference of 4. Catches steps to solve of
+    trials that the same row does not count as solved."""
+    config = with_changes(("training.steps", 8))
+    reference, longer = (column.cell for column in columns(config))
+    ends = {reference: [4] * 6, longer: [2, 4, 6, 8, 8, None]}
+    records = [record_of(cell, ends[cell]) for cell in (reference, longer)]
+    column = findings(config, records)["columns"][1]
+    assert (column["solved"], column["median_steps_to_solve"]) == (2, 3)

@@ -1,0 +1,129 @@
+"""The study of gradient reach, whole but tiny."""
+
+import dataclasses
+import io
+import json
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+
+from lstm_attn import trained
+from lstm_attn.analysis import norms_of_trials, reach
+from lstm_attn.models import ModelConfig
+from lstm_attn.runner import train_cells
+from lstm_attn.runner.cell import Cell
+from lstm_attn.runs import RunFolder
+from lstm_attn.studies.gradient_reach import GradientReachConfig, ReachTask, lines, study
+from lstm_attn.training import TrainingConfig
+
+CONFIG = GradientReachConfig(
+    models=("lstm",),
+    forget_biases=(1.0,),
+    task=ReachTask("adding", "arjovsky2016", length=6, untrained_length=12),
+    model=ModelConfig(features=4),
+    training=TrainingConfig(
+        steps=4, evaluate_every=2, warmup_steps=1, seeds=2, evaluation_sequences=20
+    ),
+    sequences=5,
+)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    folder = RunFolder.open(tmp_path_factory.mktemp("run"), dataclasses.asdict(CONFIG))
+    folder.begin({"started": "now", "device": {"kind": "a machine"}})
+    console = Console(file=io.StringIO(), width=80)
+    study(CONFIG, folder, console)
+    return folder, console.file.getvalue()
+
+
+def test_what_is_found_is_that_of_the_parameters(done):
+    """Identity with the analysis of what `trained.load` gives, and of what seed 0 and 1 start from.
+    Catches before and after exchanged, and a start measured that was not trained."""
+    folder, _ = done
+    found = folder.study("gradient_reach")
+    assert [(entry["cell"], entry["phase"]) for entry in found["measured"]] == [
+        ("adding-12-lstm", "before"),
+        ("adding-12-lstm-chrono", "before"),
+        ("adding-6-lstm", "before"),
+        ("adding-6-lstm-chrono", "before"),
+        ("adding-6-lstm", "after"),
+        ("adding-6-lstm-chrono", "after"),
+    ]
+    chrono = trained.load(folder.path, "adding-6-lstm-chrono")
+    bias = np.asarray(chrono.record["model_config"]["chrono_steps"])
+    np.testing.assert_array_equal(bias, [2, 6])
+
+    def of(params):
+        norms = norms_of_trials(chrono.model, params, chrono.task, sequences=5)
+        return {name: reach(norms) for name, norms in norms.items()}
+
+    before, after = found["measured"][3], found["measured"][5]
+    assert after["gradients"] == of(chrono.params)
+    # How training derives a trial's first parameters from its seed.
+    keys = [jax.random.fold_in(jax.random.fold_in(jax.random.key(s), 0), 0) for s in range(2)]
+    fresh = jax.tree.map(lambda *leaves: np.stack(leaves), *map(chrono.model.init, keys))
+    for name, expected in of(fresh).items():
+        np.testing.assert_allclose(before["gradients"][name]["median"], expected["median"], 2e-3)
+    assert before["gradients"] != after["gradients"]
+    assert after["solved"] == "0/2"
+
+
+def test_the_report_and_the_terminal_show_it(done):
+    """Catches a study that the page does not know, and a table wider than a terminal."""
+    folder, out = done
+    page = (folder.path / "report.html").read_text()
+    assert "Gradient reach" in page
+    assert len(list(folder.path.glob("gradient-*.png"))) == 8
+    assert f"report: {folder.path}/report.html" in out.replace("\n", "")
+    row = next(line for line in out.splitlines() if "chrono" in line and "≥" in line)
+    assert "…" not in row
+    json.dumps(folder.study("gradient_reach"), allow_nan=False)
+
+
+def test_a_rerun_does_what_is_left(done, monkeypatch):
+    """Identity with the first run, of which one measurement was lost. Catches cells trained or
+    measured again."""
+    folder, _ = done
+    found = folder.study("gradient_reach")
+    folder.write_study("gradient_reach", {**found, "measured": found["measured"][:-1]})
+    monkeypatch.setattr(train_cells, "train_cell", None)
+    monkeypatch.setattr(Cell, "make_program", None)
+    study(CONFIG, folder, Console(file=io.StringIO()))
+    assert folder.study("gradient_reach") == found
+
+
+def test_the_start_of_the_models_is_one_cell():
+    """Catches a cell trained twice under two names, and chrono over the other length."""
+    both = dataclasses.replace(CONFIG, forget_biases=(0.0, 1.0))
+    names = [line.cell.name for line in lines(both, 6)]
+    assert names == [
+        "adding-6-lstm",
+        "adding-6-lstm-forget-0",
+        "adding-6-lstm",
+        "adding-6-lstm-chrono",
+    ]
+    assert lines(both, 12)[-1].cell.model.chrono_steps == (2.0, 12.0)
+    alone = dataclasses.replace(both, models=("gru",))
+    assert lines(alone, 6)[2].cell.name == "adding-6-lstm-forget-1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"models": ("lstn",)}, "unknown model 'lstn': did you mean lstm"),
+        ({"models": ()}, "models: expected at least one, got none"),
+        ({"forget_biases": (1.0, 1.0)}, "forget_biases: 1.0 is given twice"),
+        ({"sequences": 0}, "sequences: expected at least 1, got 0"),
+        ({"model": ModelConfig(chrono_steps=(2.0, 9.0))}, "model.chrono_steps: expected ()"),
+        ({"task": ReachTask("adding", "arjovsky2016", 6, 1)}, "task.untrained_length: expected at least 2"),
+    ],
+)  # fmt: skip
+def test_a_wrong_config_is_one_line(changes, message):
+    """Catches a mistake that shows after an hour of training."""
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        dataclasses.replace(CONFIG, **changes)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)

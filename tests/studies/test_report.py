@@ -1,0 +1,226 @@
+"""`python -m experiments.report` as a user runs it, and which cells it compares."""
+
+import copy
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lstm_attn import report
+from lstm_attn.analysis import compare_records
+from lstm_attn.studies.report import compared, draw
+
+ROOT = Path(__file__).parent.parent.parent
+QUICK = ROOT / "results" / "quick"
+LSTM = "adding-10-lstm"
+
+
+def command(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.report", *map(str, arguments)],
+        cwd=cwd, env={"PATH": "", "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        check=False, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def quick(tmp_path):
+    """A copy of the run that the README shows, with one task of it: fewer pictures."""
+    return cut(tmp_path / "quick")
+
+
+def cut(path, **changes):
+    path.mkdir(parents=True)
+    for name in ("config.json", "environment.json", "metrics.jsonl"):
+        shutil.copy(QUICK / name, path)
+    config = json.loads((QUICK / "config.json").read_text())
+    config["training"] |= changes
+    (path / "config.json").write_text(json.dumps(config))
+    records = json.loads((QUICK / "results.json").read_text())
+    write_records(
+        path,
+        [
+            {**record, "training_config": config["training"]}
+            for record in records
+            if record["cell"].startswith("adding-10-")
+        ],
+    )
+    return path
+
+
+def records_of(path):
+    return json.loads((path / "results.json").read_text())
+
+
+def write_records(path, records):
+    (path / "results.json").write_text(json.dumps(records))
+
+
+def test_two_runs_of_the_same_trials_are_within_noise(quick, tmp_path):
+    """Oracle: identity; a run beside a copy of itself. Catches a cell matched with another, and a
+    folder that is written to."""
+    other = cut(tmp_path / "other", clip_norm=2.0)
+    before = {path: path.stat().st_mtime_ns for path in (*quick.iterdir(), *other.iterdir())}
+    done = command(quick, other, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert done.stdout == "report: report.html\n"
+    html = (tmp_path / "report.html").read_text()
+    assert "All differences are within noise, in 4 of 4 cells." in html
+    assert html.index("other beside quick") < html.index('id="run-1"') < html.index('id="run-2"')
+    after = {path: path.stat().st_mtime_ns for path in (*quick.iterdir(), *other.iterdir())}
+    assert before == after
+
+
+def test_one_run_is_drawn_into_its_folder(quick, tmp_path):
+    """Catches a page where nobody looks, and one that is drawn elsewhere but leaves pictures."""
+    elsewhere = tmp_path / "page.html"
+    assert draw([quick], str(elsewhere)) == elsewhere
+    assert elsewhere.exists()
+    assert not list(quick.glob("*.png"))
+    assert draw([quick], None) == quick / "report.html"
+    assert (quick / "report.html").exists()
+    assert list(quick.glob("*.png"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda run: run.rename(run.with_name("gone")), "expected a run folder, found none at"),
+        (lambda run: (run / "config.json").unlink(), "is not a run folder: it has no config.json"),
+        (
+            lambda run: (run / "config.json").write_text("[]"),
+            "config.json: expected an object, got list",
+        ),
+        (lambda run: (run / "config.json").write_text("{"), "config.json can't be read"),
+        (
+            lambda run: (run / "results.json").write_text("{}"),
+            "results.json: expected a list, got dict",
+        ),
+        (
+            lambda run: (run / "results.json").write_text("[1]"),
+            "record 1: expected an object, got int",
+        ),
+        (
+            lambda run: write_records(run, [{**records_of(run)[0], "solved": None}]),
+            "record 1: solved is None",
+        ),
+        (
+            lambda run: write_records(run, [{**records_of(run)[0], "per_trial": [{}]}]),
+            "a trial of record 1 lacks 'seed'",
+        ),
+        (
+            lambda run: write_records(run, [{**records_of(run)[0], "model": "other"}]),
+            "model 'other' of cell",
+        ),
+        (
+            lambda run: (run / "loss-adding-10.png").mkdir(),
+            "loss-adding-10.png can't be written: Is a directory",
+        ),
+        (
+            lambda run: (run / "horizon.json").write_text(
+                '{"searches": [{"task": "a"}], "budget": {"steps": "many", "seconds": 0}, '
+                '"lengths": [1], "trials": 1}'
+            ),
+            "horizon.json is not what the study writes",
+        ),
+        (lambda run: (run / "metrics.jsonl").unlink(), "metrics.jsonl can't be read: No such file"),
+        (
+            lambda run: (run / "metrics.jsonl").write_text(""),
+            "metrics.jsonl lacks loss of adding-10-",
+        ),
+        (
+            lambda run: (run / "metrics.jsonl").write_text('{"cell": 1}\n{"step": 2}\n'),
+            "a line is not that of an evaluation",
+        ),
+        (lambda run: (run / "environment.json").unlink(), "environment.json can't be read"),
+        (
+            lambda run: (run / "ablation.json").write_text("{}"),
+            "ablation.json is not what the study writes",
+        ),
+    ],
+)
+def test_a_damaged_folder_is_one_line(quick, damage, message):
+    """Catches a traceback, and a page of half a run."""
+    damage(quick)
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        report.write(quick)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("paths", "output", "message"),
+    [
+        ((), None, "expected at least one run folder, such as runs/quick"),
+        (("nowhere",), None, "expected a run folder, found none at 'nowhere'"),
+        ((QUICK, QUICK / "."), None, "is given twice"),
+        ((QUICK,), "/dev/null/page.html", "/dev/null/page.html can't be written: Not a directory"),
+    ],
+)
+def test_a_mistake_is_one_line(paths, output, message):
+    """Catches a page of nothing, and a run compared with itself."""
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        draw([Path(path) for path in paths], output)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("arguments", [(), ("nowhere", "--page=page.html")])
+def test_a_mistake_ends_with_status_2(arguments, tmp_path):
+    """Catches a traceback at the border, with arguments and without."""
+    done = command(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: expected a")
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_cells_are_matched_by_what_they_are(quick, tmp_path):
+    """Oracle: by hand; the other run has its cells in another order, one of another variant, and
+    one more. Catches cells matched by place, or by name alone."""
+    other = cut(tmp_path / "other", steps=1000)
+    records = records_of(other)[::-1]
+    records[0] = {**records[0], "variant": "martens2011"}
+    extra = {**copy.deepcopy(records[1]), "cell": "adding-50-lstm", "length": 50}
+    write_records(other, [*records, extra])
+    runs = [report.read(path) for path in (quick, other)]
+    found = compared(*runs, ("old", "new"))
+    theirs = {record["cell"]: record for record in runs[1].records}
+    shared = [r for r in runs[0].records if r["cell"] != records[0]["cell"]]
+    assert [cell["cell"] for cell in found["cells"]] == [r["cell"] for r in shared]
+    for cell, record in zip(found["cells"], shared, strict=True):
+        # The smaller budget of the two counts.
+        assert cell["compared"] == compare_records(record, theirs[record["cell"]], 1000)
+    changed = records[0]["cell"]
+    assert found["left_out"] == [f"{changed} (old)", f"{changed} (new)", "adding-50-lstm (new)"]
+    assert found["settings"] == [{"key": "training.steps", "first": "2000", "second": "1000"}]
+
+
+def test_a_cell_that_ended_with_trials_open_is_compared_by_the_steps_it_ran(quick):
+    """Oracle: by hand. A search for the horizon ended the second run's cell at step 300, by when
+    half of its trials had solved; the first solved all by 500. Catches an open trial that counts as
+    one that failed for the whole budget."""
+    runs = [report.read(quick), report.read(quick)]
+    for run, steps, ends in zip(
+        runs, (500, 300), ([200, 300, 400, 500], [200, 300, None, None]), strict=True
+    ):
+        record = next(record for record in run.records if record["cell"] == LSTM)
+        record["steps"] = steps
+        for trial, end in zip(record["per_trial"], ends, strict=True):
+            trial["steps_to_solve"] = end
+    cells = {cell["cell"]: cell["compared"] for cell in compared(*runs, ("old", "new"))["cells"]}
+    assert cells[LSTM]["first"]["solved"] == cells[LSTM]["second"]["solved"] == 2
+    assert cells[LSTM]["steps"]["value"] == 0
+
+
+def test_a_budget_that_no_config_gives_is_one_line(quick):
+    """Of a run of before records had a config each. Catches a comparison of unknown budgets."""
+    write_records(quick, [{**record, "training_config": None} for record in records_of(quick)])
+    config = json.loads((quick / "config.json").read_text())
+    del config["training"]["steps"]
+    (quick / "config.json").write_text(json.dumps(config))
+    run = report.read(quick)
+    with pytest.raises(ValueError, match="expected training.steps in its config, got None"):
+        compared(run, run, ("old", "new"))

@@ -1,0 +1,139 @@
+"""The comparison as a user runs it: a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from absl import flags
+
+from lstm_attn.analysis import summarise
+from lstm_attn.history import History
+from lstm_attn.runner.train_cells import describe
+from lstm_attn.training import trial_settings
+from tests.studies import tiny_text
+
+ROOT = Path(__file__).parent.parent
+# Two cells of a second each, many checkpoints.
+TINY = (
+    "--config.models=('gru','lstm')",
+    "--config.task.names=('adding',)",
+    "--config.task.lengths=(4,)",
+    "--config.model.features=4",
+    "--config.training.steps=1500",
+    "--config.training.evaluate_every=5",
+    "--config.training.warmup_steps=10",
+    "--config.training.evaluation_sequences=20",
+    "--config.training.seeds=2",
+    "--config.training.stop_when_solved=False",
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def flags_are_parsed():
+    """As `app.run` leaves them, for a study that a test calls: it reads --launcher, whose default
+    is no other process."""
+    flags.FLAGS.mark_as_parsed()
+
+
+@pytest.fixture(scope="session")
+def compilation_cache(tmp_path_factory):
+    """A cache of the tests' own, filled by the first run of a program."""
+    return tmp_path_factory.mktemp("compilation_cache")
+
+
+@pytest.fixture(scope="session")
+def compare(compilation_cache):
+    """Starts `python -m experiments.compare` on the quick config with overrides.
+
+    variables: of the environment, beside those of the tests.
+    """
+    # Nor the cluster on which the tests may run.
+    others = ("JAX_COMPIL", "RAY_", "SLURM_", "SUBMITIT_")
+    usual = {name: value for name, value in os.environ.items() if not name.startswith(others)}
+    environment = {
+        **usual,
+        "PYTHONWARNINGS": "error::RuntimeWarning",
+        "JAX_COMPILATION_CACHE_DIR": str(compilation_cache),
+    }
+
+    def start(workdir, *overrides, config=("--config=configs/quick.py",), variables=None):
+        # Tests that a shell runs in its background ignore SIGINT, and a child would inherit that.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-m", "experiments.compare", *config,
+                 f"--workdir={workdir}", *overrides],
+                cwd=ROOT, env={**environment, **(variables or {})},
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def whole(compare, tmp_path_factory):
+    """A run that nothing interrupted, and what it printed."""
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    process = compare(workdir, *TINY)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return workdir, out
+
+
+@pytest.fixture(scope="session")
+def text_study():
+    """text_study(path of the text, folder) does the tiny study of text there in this process, and
+    returns what it printed; its programs are compiled the first time."""
+    programs = {}
+
+    def run(path, folder):
+        with tiny_text.compiled_once(programs):
+            return tiny_text.study(path, folder)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def text_run(text_study, tmp_path_factory):
+    """A run of it that nothing stopped, and what it printed."""
+    place = tmp_path_factory.mktemp("text_run")
+    return place / "run", text_study(tiny_text.text_in(place), place / "run")
+
+
+@pytest.fixture
+def make_records(monkeypatch):
+    """Exchanges the training of an experiment for records of known ends.
+
+    make_records(module, ends): cell name -> for each trial the step at which it solves, or None.
+    """
+
+    def in_place_of_training(module, ends):
+        def train_missing(grid, folder, console):
+            for cell in grid:
+                folder.add_result(record_of(cell, ends[cell.name]))
+
+        monkeypatch.setattr(module, "train_missing", train_missing)
+
+    return in_place_of_training
+
+
+def record_of(cell, ends):
+    """The record of a cell whose trials solve at these steps."""
+    steps = np.arange(1, cell.training.steps + 1)
+    solved = np.array([[end is not None and step >= end for end in ends] for step in steps])
+    history = History(
+        steps=steps,
+        seconds=steps / 2,
+        metrics={"loss": np.where(solved, 0.01, 0.1)},
+        solved=solved,
+        diverged=np.zeros_like(solved),
+        seeds=trial_settings(cell.training)[0],
+        learning_rates=trial_settings(cell.training)[1],
+    )
+    return {**describe(cell), **summarise(history)}

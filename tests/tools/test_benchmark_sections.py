@@ -1,0 +1,149 @@
+"""The README's sections from records whose figures are known."""
+
+import json
+import math
+
+import pytest
+
+from benchmarks.record import speed_over_peers
+from tools.pages import readme
+from tools.pages.benchmark_sections import SECTIONS
+
+SHAPES = ({"batch": 32, "length": 1000, "inputs": 10, "features": 128},
+          {"batch": 16, "length": 512, "inputs": 128, "features": 512})  # fmt: skip
+MEBIBYTE = 2**20
+
+
+def row(case, name, seconds, sizes, **more):
+    """A contender that took so long, with quartiles 10 % around it and a floor of 10 ms."""
+    return {
+        "case": case,
+        "name": name,
+        "is_ours": name.startswith("ours") or "_" in name,
+        "median_seconds": seconds,
+        "lower_quartile_seconds": 0.9 * seconds,
+        "upper_quartile_seconds": 1.1 * seconds,
+        "floor_seconds": 0.01,
+        "distance": seconds / 0.01,
+        "compile_seconds": 1.5,
+        "peak_bytes": None,
+        "temporary_bytes": None,
+        "flops_per_second": 2e11,
+        "bytes_per_second": 3e10,
+        **sizes,
+        **more,
+    }
+
+
+def record(name, rows, skipped=()):
+    return {
+        "benchmark": name,
+        "finished": "2026-11-22T10:00:00+00:00",
+        "cores": 2,
+        "processor": "a processor",
+        "device": "cpu",
+        "versions": {"jax": "0.10.2"},
+        "rows": rows,
+        "skipped": list(skipped),
+    }
+
+
+def training_rows():
+    """Ours at 20 and 80 ms, the fastest peers at 40 and 60 ms: twice and 3/4 of their speed."""
+    rows = []
+    for sizes, mine, torch, linen in ((SHAPES[0], 0.02, 0.05, 0.04), (SHAPES[1], 0.08, 0.06, 0.09)):
+        case, cell = f"lstm, T={sizes['length']}", {"cell": "lstm", "direction": "forward"}
+        rows += [
+            row(case, "ours, scan, one device", 2 * mine, sizes, **cell),
+            row(case, "ours, auto, 2 devices", mine, sizes, **cell),
+            row(case, "torch", torch, sizes, compile_seconds=None, **cell),
+            row(case, "linen LSTMCell, one program", linen, sizes, compile_seconds=1.2, **cell),
+        ]
+    return rows
+
+
+def test_speed_is_over_the_fastest_peer_of_each_case():
+    """Oracle: 40 / 20 and 60 / 80, by hand. Catches one peer for all cases, and the ratio turned."""
+    assert speed_over_peers(training_rows()) == {
+        "ours, scan, one device": pytest.approx([1.0, 0.375]),
+        "ours, auto, 2 devices": pytest.approx([2.0, 0.75]),
+    }
+
+
+def test_training_stands_beside_its_targets():
+    """Oracle: the issue's targets and figures by hand. Catches the target of another width, ours
+    that is not the fastest, and an arithmetic mean of ratios."""
+    skip = {"case": "lstm, T=1000", "name": "cuDNN", "reason": "cuDNN needs a GPU"}
+    section = SECTIONS["training"](record("training", training_rows(), [skip]))
+    first, second = (line for line in section.splitlines() if line.startswith("| lstm"))
+    assert "| lstm 32, 1,000, 10, 128 | 20 (18–22) | auto, 2 devices |" in first
+    assert "| 40 (36–44) | linen LSTMCell, one program | 2.00 (≥ 1.00) | 2.00 (≤ 3.00) |" in first
+    assert first.endswith("| 1.50 (≤ 1.20) |")
+    assert "| torch | 0.75 (≥ 1.00) | 8.00 (≤ 2.00) |" in second
+    mean = math.sqrt(2.0 * 0.75)
+    assert f"the fastest of ours: {mean:.2f} times" in section
+    assert "(target 1.5), least 0.75 (target 1.0)" in section
+    assert "Left out: cuDNN: cuDNN needs a GPU." in section
+    assert (
+        "2026-11-22, 2 cores (a processor), device cpu, jax 0.10.2; matmul 200 Gflop/s" in section
+    )
+
+
+def test_a_layer_has_no_target():
+    """Oracle: the same rows as layers. Catches a target that nobody set."""
+    section = SECTIONS["recurrent"](record("recurrent", training_rows()))
+    assert "| lstm, forward | 32, 1,000, 10, 128 | 20 (18–22) | auto, 2 devices |" in section
+    assert "| 2.00 | 2.00 |" in section
+    assert "≥" not in section
+
+
+def test_attention_is_held_to_its_target_where_it_was_set():
+    """Oracle: 30 ms over 100 ms. Catches a target on the forward pass, or at another length."""
+    rows = []
+    for direction in ("forward", "forward and backward"):
+        for length in (512, 2048):
+            sizes = {"batch": 1, "length": length, "heads": 4, "features": 32}
+            how = {"direction": direction, "is_causal": True}
+            case = f"{direction}, {length}"
+            rows += [row(case, name, seconds, sizes, **how)
+                     for name, seconds in (("ours, chunked", 0.03), ("ours, dense", 0.2),
+                                           ("jax.nn", 0.1), ("torch", 0.02))]  # fmt: skip
+    section = SECTIONS["attention"](record("attention", rows))
+    targeted = [line for line in section.splitlines() if "≤ 0.70" in line]
+    assert targeted == [
+        "| forward and backward, causal | 1, 2,048 | 30 (27–33) | chunked | 100 (90–110) "
+        "| 0.30 (≤ 0.70) | 20 (18–22) | 3.00 |"
+    ]
+
+
+def test_memory_is_held_to_a_gibibyte_and_to_half_as_much_time_again():
+    """Oracle: 900 MiB, 1.4 times as long, at the longest T that has both. Catches the ratio at the
+    first length."""
+    rows = []
+    for length, ratio in ((5_000, 1.9), (100_000, 1.4)):
+        sizes = {"cell": "lstm", "batch": 8, "length": length, "inputs": 10, "features": 128}
+        rows += [
+            row(f"T={length}", "ours, all steps kept", 1.0, sizes, peak_bytes=9000 * MEBIBYTE),
+            row(f"T={length}", "ours, segments", ratio, sizes, peak_bytes=900 * MEBIBYTE),
+        ]
+    section = SECTIONS["memory"](record("memory", rows))
+    assert "| T=5000 | segments | 900 | – |" in section
+    assert "| T=100000 | segments | 900 (≤ 1,024) | – |" in section
+    assert "At T = 100,000, the longest at which both fit, segments take 1.40 times" in section
+
+
+def test_decoding_counts_tokens_of_all_sequences():
+    """Oracle: 16 sequences in 2 ms. Catches steps a second, and a room under another's column."""
+    rows = [
+        row("", "lstm_attention", seconds, {"batch": 16, "room": room})
+        for room, seconds in ((1024, 0.002), (256, 0.001))
+    ]
+    section = SECTIONS["decoding"](record("decoding", rows))
+    assert "| model | B | 256 | 1,024 |" in section
+    assert "| lstm_attention | 16 | 16,000 | 8,000 |" in section
+
+
+def test_only_records_that_are_there_have_sections(tmp_path):
+    """Catches a README that can't be written before every benchmark has run."""
+    (tmp_path / "training.json").write_text(json.dumps(record("training", training_rows())))
+    assert list(readme.benchmark_sections(tmp_path)) == ["training"]

@@ -1,0 +1,87 @@
+"""The benchmark that checks the cost model: what it makes of measurements, and a step measured."""
+
+import re
+
+import pytest
+
+from lstm_attn import models, tasks
+from lstm_attn.errors import UsageError
+from tools import scaling
+from tools.scaling import check as benchmark
+from tools.scaling import worker
+from tools.scaling.check import Case
+from tools.scaling.picture import predicted_over_measured
+
+FIGURES = {
+    "flops_per_second": 1e11,
+    "functions_per_second": 1e9,
+    "bytes_per_second": 1e10,
+    "cache_bytes_per_second": 4e10,
+    "cache_bytes": 2**21,
+    "tiny_seconds": 1e-3,
+}
+LINK = {"small": 1e-5, "large": 1e-2, "bytes": 2**24}
+ANSWER = {"seconds": 5e-3, "width": 64, "inputs": 2, "outputs": 1, "mesh": [1, 2]}
+
+
+def test_the_machine_gives_back_what_it_was_measured_by():
+    """Oracle: the measurements themselves: a tiny reduction and a large one over two devices, and a
+    training step of almost nothing but launches. Catches a rate of one of the two passes, a hop
+    for two, launches of one direction."""
+    machine = benchmark.this_machine(FIGURES, LINK)
+    for size, seconds in ((0, LINK["small"]), (LINK["bytes"], LINK["large"])):
+        assert scaling.all_reduce_seconds(size, 2, machine.links) == pytest.approx(seconds)
+    tiny = scaling.Workload("lstm", 2, 1, 200, 2, 1)
+    latency = scaling.step(tiny, machine).seconds.latency
+    # The optimiser's launches were in the measurement too, but are a hundredth of the scan's.
+    assert latency == pytest.approx(FIGURES["tiny_seconds"], rel=0.02)
+
+
+def test_a_row_compares_the_mesh_that_ran():
+    """Oracle: the model called by hand for 1 x 2 devices. Catches a prediction for another mesh or
+    width, and measured over predicted."""
+    machine = benchmark.this_machine(FIGURES, LINK)
+    row = benchmark.make_row(Case("lstm", 32, 100, 64), 1, ANSWER, machine)
+    load = scaling.Workload("lstm", 64, 32, 100, 2, 1)
+    predicted = scaling.step(load, machine, scaling.Mesh(1, 2)).seconds
+    assert row["predicted_seconds"] == predicted.total == sum(row["predicted"].values())
+    assert row["ratio"] == predicted.total / 5e-3
+    assert row["predicted"]["collectives"] > LINK["small"]
+
+
+def test_a_step_is_measured_at_the_sizes_of_the_model(monkeypatch):
+    """Oracle: the sizes of models and tasks, four devices. Catches a width that is not the model's,
+    and a mesh that is not told."""
+    monkeypatch.setattr(worker, "LEAST_SECONDS", 0)
+    answer = worker.step_seconds("attention_pooling", 8, 4, batch=2, trials=4, steps=1)
+    assert answer["mesh"] == [4, 1]
+    width = models.matched_features("attention_pooling", tasks.adding(4), models.ModelConfig(8))
+    assert answer["width"] == width != 8
+    assert (answer["inputs"], answer["outputs"]) == (2, 1)
+    assert 0 < answer["seconds"] < 1
+
+
+def test_the_picture_names_every_model_and_mesh():
+    """Oracle: the rows. Catches a row without a mark."""
+    machine = benchmark.this_machine(FIGURES, LINK)
+    rows = [
+        benchmark.make_row(Case(model, 32, 100, 64), 1, {**ANSWER, "mesh": mesh}, machine)
+        for model, mesh in (("lstm", [1, 1]), ("gru", [1, 2]))
+    ]
+    figure = predicted_over_measured({"rows": rows})
+    labels = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert {"lstm, 1 x 1", "gru, 1 x 2", "equal"} <= labels
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lsmt,1,2,3", "unknown model 'lsmt': did you mean lstm"),
+        ("lstm,1,2", "--case: expected MODEL,B,T,H with sizes of at least 1, got 'lstm,1,2'"),
+        ("lstm,1,2,0", "--case: expected MODEL,B,T,H with sizes of at least 1, got 'lstm,1,2,0'"),
+    ],
+)
+def test_a_case_that_does_not_parse_is_one_line(text, message):
+    """Catches a traceback, and children started for nothing."""
+    with pytest.raises(UsageError, match=re.escape(message)):
+        benchmark.parsed_case(text)

@@ -1,0 +1,1 @@
+"""Sections of the README and docs, written from run folders and benchmark files."""

@@ -1,0 +1,219 @@
+"""Writes the tables and the picture of docs/scaling.md: assumptions, check, predictions.
+
+python -m tools.scaling.page
+"""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from lstm_attn.model_config import ModelConfig
+from lstm_attn.report.panel import COLORS, STYLE
+from lstm_attn.report.tables import markdown
+from lstm_attn.runner import command_line
+from tools import scaling
+from tools.pages.markers import replaced
+from tools.pages.section_parts import joined, three_figures
+from tools.scaling import Choice, Machine, Workload
+
+ROOT = Path(__file__).parent.parent.parent
+PAGE = ROOT / "docs" / "scaling.md"
+PICTURE = PAGE.with_suffix(".png")
+RECORD = ROOT / "results" / "benchmarks" / "scaling.json"
+DPI = 160
+DEVICES = (1, 8, 256)
+# How wrong a launch may be assumed: half and twice as long.
+DOUBT = 2.0
+
+_WIDE = Workload("lstm", 2048, 1024, 500, 2, 1, config=ModelConfig(features=2048, dtype="bfloat16"))
+_BLOCKS = ModelConfig(features=512, num_heads=8, num_layers=6, dtype="bfloat16")
+# What is predicted: the sizes are those of the page's text.
+WORKLOADS = {
+    "8 trials of adding, LSTM": Workload("lstm", 64, 32, 200, 2, 1, trials=8),
+    "wide LSTM": _WIDE,
+    "wide LSTM, fused": dataclasses.replace(_WIDE, implementation="fused"),
+    "Transformer": Workload("transformer", 512, 256, 512, 10, 10, config=_BLOCKS),
+}
+# Figure -> where it comes from, an accelerator each; numbers are those of the page's references.
+SOURCES = {
+    "bfloat16 products, Tflop/s": ("[1]", "[3]"),
+    "float32 products, Tflop/s": ("[1], as TF32 [6]", "as bfloat16 [6]"),
+    "exp and tanh, T/s": ("[1]; ten operations each, assumed", "[2]; ten operations each, assumed"),
+    "memory, GB": ("[1]", "[3]"),
+    "memory, TB/s": ("[1]", "[3]"),
+    "cache, MB": ("[1], L2", "[2], VMEM"),
+    "cache, TB/s": ("[4], measured by them", "[2]"),
+    "links, devices x GB/s": ("[2], NVLink and InfiniBand", "[2], two axes of a torus"),
+    "a message, us": ("assumed", "[2]"),
+    "a launch, us": ("assumed; an iteration of a tiny scan: 8 [5]", "assumed"),
+}
+
+
+def figures_of(machine: Machine) -> tuple[str, ...]:
+    """As the model uses them, in the order of SOURCES."""
+    tera = (
+        machine.flops_per_second["bfloat16"],
+        machine.flops_per_second["float32"],
+        machine.functions_per_second,
+        machine.bytes_per_second,
+        machine.cache_bytes_per_second,
+    )
+    bfloat16, float32, functions, memory, cache = (f"{rate / 1e12:.3g}" for rate in tera)
+    links = (f"{link.devices} x {link.bytes_per_second / 1e9:.0f}" for link in machine.links)
+    hops = (f"{1e6 * link.hop_seconds:g}" for link in machine.links)
+    return (
+        bfloat16,
+        float32,
+        functions,
+        f"{machine.memory_bytes / 1e9:.0f}",
+        memory,
+        f"{machine.cache_bytes / 1e6:.0f}",
+        cache,
+        ", ".join(links),
+        ", ".join(hops),
+        f"{1e6 * machine.launch_seconds:g}",
+    )
+
+
+def assumptions_section() -> str:
+    """A line a figure of the accelerators, as the model uses it, beside its source."""
+    headings = ["figure"]
+    for machine in scaling.ACCELERATORS:
+        headings += [machine.name, "source"]
+    rows = [
+        [name, *(cell for pair in zip(figures, sources, strict=True) for cell in pair)]
+        for (name, sources), *figures in zip(
+            SOURCES.items(), *map(figures_of, scaling.ACCELERATORS), strict=True
+        )
+    ]
+    return markdown(headings, rows, left=(0, 2, 4))
+
+
+def check_section(record: dict[str, Any]) -> str:
+    """A line a row of the record of `tools.scaling.check`, and how far off the model was."""
+    rows = [
+        [
+            f"{row['model']} {row['batch']}, {row['length']}, {row['features']}",
+            " x ".join(map(str, row["mesh"])),
+            str(row["trials"]),
+            _milliseconds(row["measured_seconds"]),
+            _milliseconds(row["predicted_seconds"]),
+            f"{row['ratio']:.2f}",
+            row["limit"],
+        ]
+        for row in record["rows"]
+    ]
+    headings = ["model, B, T, H", "mesh", "trials", "measured, ms", "predicted, ms", "ratio",
+                "limited by"]  # fmt: skip
+    figures = record["figures"]
+    by_model = []
+    for model in dict.fromkeys(row["model"] for row in record["rows"]):
+        ratios = [row["ratio"] for row in record["rows"] if row["model"] == model]
+        by_model.append(f"{model} {min(ratios):.2f} to {max(ratios):.2f}")
+    below = sum(row["ratio"] < 1 for row in record["rows"])
+    return joined(
+        markdown(headings, rows, left=(0, 6)),
+        f"Off by a factor of {record['median_factor']:.2f} in the median, "
+        f"{record['worst_factor']:.2f} at worst; {below} of {len(rows)} predictions lie below "
+        "what was measured (a roofline is a bound from below). Predicted over measured, by "
+        f"model: {'; '.join(by_model)}.",
+        '<img src="../results/benchmarks/scaling.png" width="60%" '
+        'alt="Predicted against measured seconds of a training step">',
+        f"{record['finished'][:10]}, {record['cores']} cores ({record['processor']}), "
+        f"jax {record['versions']['jax']}. A core, as measured: products "
+        f"{figures['flops_per_second'] / 1e9:.0f} Gflop/s, tanh "
+        f"{figures['functions_per_second'] / 1e9:.1f} G/s, memory "
+        f"{figures['bytes_per_second'] / 1e9:.1f} GB/s, cache "
+        f"{figures['cache_bytes_per_second'] / 1e9:.0f} GB/s, a launch "
+        f"{1e6 * figures['launch_seconds']:.2f} us.",
+    )
+
+
+def predictions_section() -> str:
+    """A line a workload, machine and number of devices: the best mesh and what it takes."""
+    rows = []
+    for name, workload in WORKLOADS.items():
+        for machine in scaling.ACCELERATORS:
+            for devices in DEVICES:
+                chosen = scaling.best(workload, machine, devices)
+                rows.append(
+                    [name, machine.name, str(devices), *prediction_cells(workload, machine, chosen)]
+                )
+    headings = ["workload", "device", "devices", "mesh", "parts", "ms a step", "limited by",
+                "GB a device"]  # fmt: skip
+    return markdown(headings, rows, left=(0, 1, 6))
+
+
+def prediction_cells(workload: Workload, machine: Machine, chosen: Choice | None) -> list[str]:
+    """Mesh, parts, milliseconds with the range of a doubtful launch, the limit, memory."""
+    if chosen is None:
+        return ["none fits", *["–"] * 4]
+    cut = dataclasses.replace(workload, accumulation_steps=chosen.accumulation_steps)
+    low, high = (
+        scaling.step(
+            cut,
+            dataclasses.replace(machine, launch_seconds=machine.launch_seconds * factor),
+            chosen.mesh,
+        ).seconds.total
+        for factor in (1 / DOUBT, DOUBT)
+    )
+    seconds = chosen.step.seconds
+    return [
+        f"{chosen.mesh.trial} x {chosen.mesh.batch}" + ", sharded" * chosen.mesh.sharded,
+        str(chosen.accumulation_steps),
+        f"{_milliseconds(seconds.total)} ({_milliseconds(low)}–{_milliseconds(high)})",
+        seconds.limit,
+        f"{chosen.step.bytes / 1e9:.1f}",
+    ]
+
+
+def _milliseconds(seconds: float) -> str:
+    return three_figures(1e3 * seconds)
+
+
+def picture() -> Figure:
+    """A panel an accelerator: predicted seconds against devices, a line a workload."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(8.2, 3.7), layout="constrained")
+        panels = figure.subplots(1, len(scaling.ACCELERATORS), sharey=True)
+        for axes, machine in zip(panels, scaling.ACCELERATORS, strict=True):
+            for color, (name, workload) in zip(COLORS, WORKLOADS.items(), strict=False):
+                counts = [2**power for power in range(int(math.log2(DEVICES[-1])) + 1)]
+                found = [(n, scaling.best(workload, machine, n)) for n in counts]
+                points = [(n, 1e3 * c.step.seconds.total) for n, c in found if c is not None]
+                axes.plot(*zip(*points, strict=True), "o-", color=color, markersize=3.5,
+                          linewidth=1.4, label=name)  # fmt: skip
+            axes.set(xscale="log", yscale="log", xlabel="devices")
+            axes.set_title(f"{machine.name}: predicted")
+            axes.set_xticks(DEVICES, [str(count) for count in DEVICES])
+            axes.set_xticks([], minor=True)
+        panels[0].set_ylabel("ms a step")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
+def sections() -> dict[str, str]:
+    """Name -> section, of all that the page holds."""
+    found = {"assumptions": assumptions_section(), "predictions": predictions_section()}
+    if RECORD.exists():
+        found["check"] = check_section(json.loads(RECORD.read_text()))
+    return found
+
+
+def main() -> int:
+    text = PAGE.read_text()
+    for name, section in sections().items():
+        text = replaced(text, name, section, PAGE.name)
+    PAGE.write_text(text)
+    picture().savefig(PICTURE, dpi=DPI)
+    print(f"written: {PAGE} and {PICTURE}")
+    return 0
+
+
+if __name__ == "__main__":
+    command_line.run(main)
