@@ -17,7 +17,7 @@ CONFORMANCE = "tests/test_conformance.py -k "
 STEPS = CONFORMANCE + "one_step_at_a_time"
 MUTATIONS = [
     # ops: recurrence
-    Mutation("LSTM: input and forget gate swapped", "lstm_attn/ops/lstm_step.py", "4, axis=-1)\n    gates = LSTMGates(jax.nn.sigmoid(i), jax.nn.sigmoid(f)", "4, axis=-1)\n    gates = LSTMGates(jax.nn.sigmoid(f), jax.nn.sigmoid(i)", "tests/ops/test_lstm.py"),
+    Mutation("LSTM: input and forget gate swapped", "lstm_attn/ops/lstm_step.py", "inputs), 4, axis=-1)\n    gates = LSTMGates(jax.nn.sigmoid(i), jax.nn.sigmoid(f)", "inputs), 4, axis=-1)\n    gates = LSTMGates(jax.nn.sigmoid(f), jax.nn.sigmoid(i)", "tests/ops/test_lstm.py"),
     Mutation("LSTM: the cell leaves without its tanh", "lstm_attn/ops/lstm_step.py", "return LSTMState(gates.o * jnp.tanh(c), c), gates\n\n\ndef next_cell", "return LSTMState(gates.o * c, c), gates\n\n\ndef next_cell", "tests/ops/test_lstm.py"),
     Mutation("peephole: the output gate sees the old cell", "lstm_attn/ops/lstm_step.py", "p_o * c)", "p_o * before)", "tests/ops/test_lstm_variants.py"),
     Mutation("coupled: keep and write exchanged", "lstm_attn/ops/lstm_step.py", "keep = jax.nn.sigmoid(f)", "keep = 1 - jax.nn.sigmoid(f)", "tests/ops/test_lstm_variants.py"),
