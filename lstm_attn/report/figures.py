@@ -52,8 +52,16 @@ def learning_curves(histories: Mapping[str, History], baseline: float, title: st
     return panel(title, draw)
 
 
-def recall_by_position(histories: Mapping[str, History], chance: float, title: str = "") -> Figure:
-    """Copy accuracy by recalled position at the last evaluation: median and range of trials."""
+def recall_by_position(
+    histories: Mapping[str, History], chance: float | None, title: str = ""
+) -> Figure:
+    """Accuracy by recalled position at the last evaluation: the median over trials, and a band
+    from least to greatest.
+
+    Args:
+      histories: label -> the history of a cell whose task has the metric `accuracy_by_position`.
+      chance: the accuracy of a guess, drawn as a line; None for no line.
+    """
 
     def draw(axes: Axes) -> None:
         # Models that recall everything lie on one line: dots side by side tell them apart.
@@ -66,7 +74,10 @@ def recall_by_position(histories: Mapping[str, History], chance: float, title: s
             positions = np.arange(1, accuracy.shape[1] + 1)
             line_with_band(axes, positions + shift, accuracy.T, color, label, dots=True)
             axes.set_xticks(positions)
-        axes.axhline(chance, color=REFERENCE_COLOR, linestyle="--", linewidth=1, label="no memory")
+        if chance is not None:
+            axes.axhline(
+                chance, color=REFERENCE_COLOR, linestyle="--", linewidth=1, label="no memory"
+            )
         axes.set(ylim=(0, 1.05), xlabel="recalled position", ylabel="accuracy")
 
     return panel(title, draw)

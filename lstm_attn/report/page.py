@@ -16,7 +16,7 @@ from lstm_attn.history import History
 from lstm_attn.report import comparison, figures, studies, tables
 from lstm_attn.report.escaping import harmless
 from lstm_attn.report.panel import colors_of
-from lstm_attn.report.reading import Run, read
+from lstm_attn.report.reading import BY_POSITION, Run, read
 from lstm_attn.report.section import Picture, Section
 
 PAGE = "report.html"
@@ -84,7 +84,7 @@ def _written(page: Path, parts: Sequence[dict], compared: Sequence[dict]) -> Pat
 def _part(run: Run, name: str, folder: Path | None) -> dict[str, Any]:
     """What the page says of one run; its pictures are left in `folder`, None for nowhere."""
     records = run.grid
-    recalled = [record for record in records if record["chance"] is not None]
+    recalled = [r for r in records if BY_POSITION in run.histories[r["cell"]].metrics]
     sections = {
         "curves": _by_cell(records, "loss", run.histories, figures.learning_curves),
         "rates": _by_task(records, "solve-rate", figures.solve_rates),

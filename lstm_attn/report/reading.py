@@ -13,6 +13,7 @@ from lstm_attn.report.escaping import harmless
 from lstm_attn.runs import CONFIG, METRICS, RESULTS, RunFolder
 
 NUMBER = int | float
+BY_POSITION = "accuracy_by_position"  # a metric [R, positions] that some tasks have, such as copy
 LARGEST = 1e18  # of a number that can be drawn; NaN is not within it
 # What every record of results.json holds. None stands for null.
 FIELDS: dict[str, Any] = {
@@ -149,13 +150,17 @@ def _history(folder: RunFolder, record: Mapping[str, Any]) -> History:
         raise
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{path}: a line is not that of an evaluation: {error!r}") from error
-    wanted = {"loss"} | ({"accuracy_by_position"} if record["chance"] is not None else set())
-    if not evaluations or any(not wanted <= one.metrics.keys() for one in evaluations):
-        raise UsageError(f"{path} lacks {' or '.join(sorted(wanted))} of {record['cell']}")
+    for name in ("loss", *(evaluations[0].metrics if evaluations else ())):
+        if not evaluations or any(name not in one.metrics for one in evaluations):
+            raise UsageError(f"{path} lacks {name} of {record['cell']}")
     for one in evaluations:
-        measured = (one.solved, one.diverged, *(one.metrics[name] for name in wanted))
+        measured = (one.solved, one.diverged, *one.metrics.values())
         if any(values.shape[:1] != (len(trials),) for values in measured):
             raise UsageError(f"{path}: {record['cell']} has not {len(trials)} trials in each line")
+        if any(values.ndim != 2 for name, values in one.metrics.items() if name == BY_POSITION):
+            raise UsageError(
+                f"{path}: {BY_POSITION} of {record['cell']} is not [trials, positions]"
+            )
     return stack(
         evaluations,
         np.array([trial["seed"] for trial in trials]),

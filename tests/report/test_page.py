@@ -168,3 +168,18 @@ def test_a_run_without_copy_has_no_recall_section(run_path, tmp_path):
     ]
     (folder / "results.json").write_text(json.dumps(results))
     assert "recalled position" not in report.write(folder).read_text()
+
+
+def test_a_task_of_symbols_with_one_answer_has_no_recall_section(run_path, tmp_path):
+    """Oracle: parity, whose chance is .5 and which measures accuracy alone. Catches a report that
+    takes the accuracy by position of every task whose answers are symbols."""
+    folder = tmp_path / "run"
+    shutil.copytree(run_path, folder, ignore=shutil.ignore_patterns("*.png", "*.html"))
+    for name in ("config.json", "results.json", "metrics.jsonl"):
+        text = (folder / name).read_text().replace("copy", "parity").replace("0.125", "0.5")
+        (folder / name).write_text(re.sub(r', "accuracy_by_position": \[.*\]\]', "", text))
+    assert "accuracy_by_position" not in (folder / "metrics.jsonl").read_text()
+    html = report.write(folder).read_text()
+    assert "at least half of the trials solve parity" in html
+    assert "recalled position" not in html
+    assert (folder / "loss-parity-10.png").exists()
