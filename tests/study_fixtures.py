@@ -114,7 +114,7 @@ def make_records(monkeypatch):
     """
 
     def in_place_of_training(module, ends):
-        def train_missing(grid, folder, console):
+        def train_missing(grid, folder, *_):
             for cell in grid:
                 folder.add_result(record_of(cell, ends[cell.name]))
 

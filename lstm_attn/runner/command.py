@@ -17,6 +17,7 @@ from rich.console import Console
 from lstm_attn import training
 from lstm_attn.errors import UsageError
 from lstm_attn.runner import command_line, launchers, machine, memory_check
+from lstm_attn.runner.launchers import flags as launcher_flags
 from lstm_attn.runner.launchers.gather import CellsFailed
 from lstm_attn.runner.terminal import Terminal
 from lstm_attn.runs import RunFolder
@@ -38,14 +39,14 @@ flags.mark_flag_as_required("config")
 
 def run(
     settings: type,
-    study: Callable[[Any, RunFolder, Console], None],
+    study: Callable[[Any, RunFolder, Console, launchers.Options], None],
     check: Callable[[Any, Path], None] = lambda config, workdir: None,
 ) -> NoReturn:
     """Does the study in the folder --workdir; interrupted, it says how to go on.
 
     Args:
       settings: the dataclass that --config becomes; its `training` lays out the trials.
-      study: (settings, folder, console) -> None.
+      study: (settings, folder, console, options of the launcher) -> None.
       check: (settings, path of the folder) -> None, before anything is begun there; for what the
         settings can't know, such as a file.
     """
@@ -54,7 +55,8 @@ def run(
         if not WORKDIR.value:
             raise UsageError("--workdir: expected a folder, got an empty name")
         # Before anything is begun, though it is the training that wants it.
-        launcher = launchers.chosen(Path(WORKDIR.value))
+        options = launcher_flags.options()
+        launcher = launchers.chosen(options, Path(WORKDIR.value))
         config: Any = command_line.checked(settings, CONFIG.value)
         check(config, Path(WORKDIR.value))
         if launcher and asked_for():
@@ -71,7 +73,7 @@ def run(
                     prepare(console)
                 else:
                     begin(folder, config.training, console)
-                study(config, folder, console)
+                study(config, folder, console, options)
             except KeyboardInterrupt:
                 print(f"interrupted; the same command goes on from {folder.path}")
                 return command_line.INTERRUPTED_STATUS

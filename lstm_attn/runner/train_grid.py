@@ -1,4 +1,4 @@
-"""The cells of a grid that a run folder lacks, trained as --launcher says."""
+"""The cells of a grid that a run folder lacks, trained here or by the workers of a launcher."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -16,20 +16,26 @@ Train = Callable[[Sequence[Cell], RunFolder, GridProgress], None]
 
 
 def train_missing(
-    cells: Sequence[Cell], folder: RunFolder, console: Console, *, train: Train | None = None
+    cells: Sequence[Cell],
+    folder: RunFolder,
+    console: Console,
+    options: launchers.Options = launchers.HERE,
+    *,
+    train: Train | None = None,
 ) -> None:
     """Trains the cells of which the folder has no record yet.
 
     What workers of an earlier run have left is taken up.
 
     Args:
-      train: what trains those that wait, in their order; None for what --launcher says.
+      options: which launcher trains the waiting cells.
+      train: trains them in their order, in the launcher's place.
 
     Raises:
       UsageError: a cell that this machine has no memory for.
       CellsFailed: some could not be trained by the workers of a launcher; the others were.
     """
-    launcher = None if train else launchers.chosen(folder.path)
+    launcher = None if train else launchers.chosen(options, folder.path)
     cell_folder.sweep(folder)
     for cell in cells:
         # A launcher goes on with the others where they are, and takes them in in their order.

@@ -25,6 +25,7 @@ from lstm_attn.models import ModelConfig, Params
 from lstm_attn.runner import command_line
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.configs import OneTaskConfig, check_models, check_one_rate
+from lstm_attn.runner.launchers import HERE, Options
 from lstm_attn.runner.train_grid import train_missing
 from lstm_attn.runs import RunFolder
 from lstm_attn.studies.finish import close
@@ -219,10 +220,12 @@ def closing_table(found: Mapping[str, Any]) -> Table:
     return table
 
 
-def ablation(config: AblationConfig, folder: RunFolder, console: Console) -> None:
+def ablation(
+    config: AblationConfig, folder: RunFolder, console: Console, options: Options = HERE
+) -> None:
     """Trains what the folder lacks, notes the findings, and writes the report."""
     check_changes_act(config)
-    train_missing([column.cell for column in columns(config)], folder, console)
+    train_missing([column.cell for column in columns(config)], folder, console, options)
     found = findings(config, folder.results)
     folder.write_study(STUDY, found)
     close(folder, console, closing_table(found))

@@ -17,6 +17,7 @@ from lstm_attn.errors import UsageError
 from lstm_attn.runner import launchers, profile
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.configs import CompareConfig, grid_cells
+from lstm_attn.runner.launchers import HERE, Options
 from lstm_attn.runner.progress import GridProgress
 from lstm_attn.runner.train_cells import train_cell
 from lstm_attn.runner.train_grid import train_missing
@@ -78,14 +79,16 @@ def in_all(records: Sequence[dict]) -> str:
     return f"{seconds:.0f} s in all, {waited / seconds:.0%} of them spent waiting for compilation"
 
 
-def compare(config: CompareConfig, folder: RunFolder, console: Console) -> None:
+def compare(
+    config: CompareConfig, folder: RunFolder, console: Console, options: Options = HERE
+) -> None:
     """Trains what the folder lacks, then prints the closing table and writes the report."""
     if PROFILE.value:
-        launchers.check_local("--profile clocks this process")
+        launchers.check_local(options, "--profile clocks this process")
         if multihost.several():
             raise UsageError("--profile: expected a run in one process, got several")
     train = train_profiled if PROFILE.value else None
-    train_missing(grid_cells(config), folder, console, train=train)
+    train_missing(grid_cells(config), folder, console, options, train=train)
     records = report.in_grid_order(folder)
     times = [profile.times_table(folder.times)] if PROFILE.value and folder.times else []
     close(folder, console, closing_table(records), in_all(records), *times)

@@ -23,6 +23,7 @@ from lstm_attn.report.gradient_reach import MODELS, STARTS, reach_table
 from lstm_attn.report.section import AFTER, BEFORE
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.configs import check_lists, check_models
+from lstm_attn.runner.launchers import HERE, Options
 from lstm_attn.runner.train_grid import train_missing
 from lstm_attn.runs import RunFolder
 from lstm_attn.studies.finish import close
@@ -142,12 +143,14 @@ def measure(
     }
 
 
-def study(config: GradientReachConfig, folder: RunFolder, console: Console) -> None:
+def study(
+    config: GradientReachConfig, folder: RunFolder, console: Console, options: Options = HERE
+) -> None:
     """Trains what the folder lacks, measures before and after, and reports."""
     untrained = lines(config, config.task.untrained_length)
     compared = lines(config, config.task.length)
     grid = list(dict.fromkeys(line.cell for line in compared))
-    train_missing(grid, folder, console)
+    train_missing(grid, folder, console, options)
 
     every_line = list(dict.fromkeys([*untrained, *compared]))
     before = dict.fromkeys(line.cell for line in every_line)

@@ -27,6 +27,7 @@ from lstm_attn.report import horizon as horizon_section
 from lstm_attn.runner import launchers, memory_check, train_cells
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.configs import check_lists, check_models
+from lstm_attn.runner.launchers import HERE, Options
 from lstm_attn.runner.progress import GridProgress
 from lstm_attn.runs import RunFolder
 from lstm_attn.studies.finish import close
@@ -208,9 +209,11 @@ def closing_table(result: dict[str, Any]) -> Table:
     return table
 
 
-def study(config: HorizonConfig, folder: RunFolder, console: Console) -> None:
+def study(
+    config: HorizonConfig, folder: RunFolder, console: Console, options: Options = HERE
+) -> None:
     """Searches what the folder lacks, then prints the closing table and writes the report."""
-    launchers.check_local("the length of each cell depends on how the last one ended")
+    launchers.check_local(options, "the length of each cell depends on how the last one ended")
     tried = config.task.lengths
     console.print(
         f"{len(config.models) * len(config.task.names)} searches among {len(tried)} lengths, "

@@ -26,6 +26,7 @@ from lstm_attn.report.inside import in_words
 from lstm_attn.report.section import STAGES
 from lstm_attn.runner.cell import TEST_SEED
 from lstm_attn.runner.configs import CompareConfig, check_one_rate, grid_cells
+from lstm_attn.runner.launchers import HERE, Options
 from lstm_attn.runner.train_grid import train_missing
 from lstm_attn.runs import RunFolder
 from lstm_attn.studies.finish import close
@@ -163,7 +164,9 @@ def closing_table(found: Mapping[str, Any]) -> Table:
     return table
 
 
-def study(config: CompareConfig, folder: RunFolder, console: Console) -> None:
+def study(
+    config: CompareConfig, folder: RunFolder, console: Console, options: Options = HERE
+) -> None:
     """Trains what the folder lacks, looks at what was not looked at, and writes the report."""
     check_one_rate("training", config.training)
     grid = grid_cells(config)
@@ -174,7 +177,7 @@ def study(config: CompareConfig, folder: RunFolder, console: Console) -> None:
                 "models: expected ones with gates or MultiHeadAttention to look at, "
                 f"got {cell.model_name!r}"
             )
-    train_missing(grid, folder, console)
+    train_missing(grid, folder, console, options)
 
     found = folder.study(STUDY) or {"edges": EDGES.tolist(), "sequences": MEASURED, "cells": []}
     looked_at = {cell["cell"] for cell in found["cells"]}

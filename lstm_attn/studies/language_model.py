@@ -24,6 +24,7 @@ from lstm_attn.history import Evaluation
 from lstm_attn.models import ModelConfig
 from lstm_attn.runner.cell import TEST_SEED, Cell
 from lstm_attn.runner.configs import check_lists, check_models, check_one_rate
+from lstm_attn.runner.launchers import HERE, Options
 from lstm_attn.runner.train_grid import train_missing
 from lstm_attn.runs import RunFolder
 from lstm_attn.studies.finish import close
@@ -181,7 +182,9 @@ def _digits(value: float | None) -> str:
     return "none" if value is None else f"{value:.3f}"
 
 
-def language_model(config: LanguageModelConfig, folder: RunFolder, console: Console) -> None:
+def language_model(
+    config: LanguageModelConfig, folder: RunFolder, console: Console, options: Options = HERE
+) -> None:
     """Trains what the folder lacks, looks at each model on the test part, writes the report."""
     task = prepared(config, folder)
     train_part = task.text.parts["train"]
@@ -191,7 +194,7 @@ def language_model(config: LanguageModelConfig, folder: RunFolder, console: Cons
         f"{task.output_features} of them different; {step_tokens:,} a step",
         soft_wrap=True,
     )
-    train_missing(cells(config, task), folder, console)
+    train_missing(cells(config, task), folder, console, options)
     found: dict[str, Any] = {
         "source": task.text.source,
         "level": task.variant,

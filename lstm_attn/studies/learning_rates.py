@@ -21,6 +21,7 @@ from lstm_attn.errors import UsageError
 from lstm_attn.models import ModelConfig
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.configs import OneTaskConfig, check_lists, check_models
+from lstm_attn.runner.launchers import HERE, Options
 from lstm_attn.runner.train_grid import train_missing
 from lstm_attn.runs import RunFolder
 from lstm_attn.studies.finish import close
@@ -97,9 +98,11 @@ def closing_table(found: Mapping[str, Any]) -> Table:
     return table
 
 
-def learning_rates(config: LearningRatesConfig, folder: RunFolder, console: Console) -> None:
+def learning_rates(
+    config: LearningRatesConfig, folder: RunFolder, console: Console, options: Options = HERE
+) -> None:
     """Trains what the folder lacks, notes the findings, and writes the report."""
-    train_missing(cells(config), folder, console)
+    train_missing(cells(config), folder, console, options)
     found = findings(config, folder.results)
     folder.write_study(STUDY, found)
     close(folder, console, closing_table(found))

@@ -27,6 +27,7 @@ from lstm_attn.modules import POSITIONS, continue_positions
 from lstm_attn.report.length_generalisation import label, reach, share, trained_on
 from lstm_attn.runner.cell import TEST_SEED, Cell
 from lstm_attn.runner.configs import check_lists, check_models
+from lstm_attn.runner.launchers import HERE, Options
 from lstm_attn.runner.train_grid import train_missing
 from lstm_attn.runs import RunFolder
 from lstm_attn.studies.finish import close
@@ -238,10 +239,12 @@ def closing_table(entries: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
-def study(config: LengthConfig, folder: RunFolder, console: Console) -> None:
+def study(
+    config: LengthConfig, folder: RunFolder, console: Console, options: Options = HERE
+) -> None:
     """Trains what the folder lacks, tests it, prints closing tables and writes the report."""
     grid = grid_cells(config)
-    train_missing(grid, folder, console)
+    train_missing(grid, folder, console, options)
     entries = list((folder.study(STUDY) or {"cells": []})["cells"])
     tested = {entry["cell"] for entry in entries}
     untested = [cell for cell in grid if cell.name not in tested]

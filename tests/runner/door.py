@@ -35,7 +35,7 @@ def knock(settings: type, arguments: list[str], *check: Any) -> Outcome:
     built: list[Any] = []
     out, err, status = io.StringIO(), io.StringIO(), None
 
-    def study(config: Any, folder: Any, console: Any) -> None:
+    def study(config: Any, folder: Any, console: Any, options: Any) -> None:
         built.append(config)
 
     with (

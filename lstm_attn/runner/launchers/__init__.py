@@ -1,93 +1,117 @@
-"""Who trains the cells of a grid: this process, tasks of Ray or jobs of SLURM (`--launcher`).
+"""Who trains the cells of a grid: this process, tasks of Ray, or jobs of SLURM.
 
-With ray and slurm each cell is trained by a worker (`lstm_attn.runner.worker`) in a folder
-of its own, WORKDIR/cells/CELL. This process takes what is finished into WORKDIR, which all of them
-see on one file system. A worker that is lost, by force or with its machine, is replaced; the next
-one goes on from the last checkpoint of the cell, and so does the same command with any launcher.
+With ray and slurm, a worker (`worker.py`) trains each cell in a folder of the cell's own,
+WORKDIR/cells/CELL, on a file system that all machines share; this process moves finished cells into
+WORKDIR. A worker that is killed, or lost with its machine, is replaced. The next one resumes from
+the cell's last checkpoint, and so does a rerun with any launcher.
 
 A launcher is one file here and one line in LAUNCHERS.
 """
 
+import dataclasses
 import importlib
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-
-from absl import flags
+from typing import Any, Protocol
 
 from lstm_attn.errors import UsageError, check_whole, unknown_name
-from lstm_attn.runner.launchers.work import Launcher, Options
 
 LOCAL = "local"
-# Module and class of each, and the flags that it reads. A module wants a library, an extra of the
-# launcher's name.
+# Module and class of each, and the options that it reads. A module needs a library, which is an
+# extra with the launcher's name.
 LAUNCHERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "ray": ("ray_tasks", "RayTasks", ("cell_cores", "cell_gpus", "ray_address")),
     "slurm": ("slurm_jobs", "SlurmJobs", ("cell_cores", "cell_gpus", "slurm", "slurm_folder")),
 }
-LAUNCHER = flags.DEFINE_string(
-    "launcher",
-    LOCAL,
-    "Who trains the cells of a grid: local (this process, one after the other), ray (tasks of "
-    "Ray) or slurm (jobs of SLURM, by submitit).",
-)
-CORES = flags.DEFINE_integer("cell_cores", 1, "CPU cores of a cell's task or job.")
-GPUS = flags.DEFINE_integer("cell_gpus", 0, "GPUs of a cell's task or job.")
-RAY_ADDRESS = flags.DEFINE_string(
-    "ray_address",
-    None,
-    "The Ray cluster, such as auto or HOST:6379. Otherwise $RAY_ADDRESS, or a cluster of this "
-    "machine alone for the length of the run.",
-)
-SLURM = flags.DEFINE_list(
-    "slurm",
-    [],
-    "What a job asks SLURM for, as key=value,... by submitit's names: partition=gpu,time=60 (in "
-    "minutes). cluster=local runs the jobs on this machine, without SLURM.",
-)
-SLURM_FOLDER = flags.DEFINE_string(
-    "slurm_folder",
-    None,
-    "Where submitit keeps the scripts and logs of jobs, seen by all nodes: WORKDIR-submitit unless "
-    "given. It holds pickles, so nobody else should be able to write there.",
-)
 
 
-def chosen(workdir: Path) -> Launcher | None:
-    """What --launcher and its flags ask for; None where this process is to train the cells.
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Which launcher trains the cells, and what it is told; the flags have the same names.
+
+    launcher: "local" (this process, one cell after the other), "ray" or "slurm".
+    cell_cores, cell_gpus: of one cell's task or job.
+    ray_address: of a Ray cluster; None for $RAY_ADDRESS, or else a cluster of this machine alone.
+    slurm: "key=value" settings by submitit's names; "cluster=local" needs no SLURM.
+    slurm_folder: for the scripts and logs of jobs; None for WORKDIR-submitit.
+    """
+
+    launcher: str = LOCAL
+    cell_cores: int = 1
+    cell_gpus: int = 0
+    ray_address: str | None = None
+    slurm: tuple[str, ...] = ()
+    slurm_folder: str | None = None
+
+
+HERE = Options()  # this process
+
+
+class Lost(Exception):
+    """A worker ended without an answer: it was killed, or its machine is gone."""
+
+
+class Work(Protocol):
+    """One worker for one cell: queued, running or ended."""
+
+    def ended(self) -> bool: ...
+
+    def answer(self) -> str | None:
+        """What a worker that has ended says: None for success, else why its cell failed.
+
+        Raises:
+          Lost: it said nothing.
+        """
+
+    def cancel(self) -> None:
+        """Ends the worker now, wherever it is."""
+
+
+class Launcher(AbstractContextManager[Any], Protocol):
+    """Starts workers, which run while the context is entered.
+
+    at_once: the most workers at a time; None where the cluster limits them.
+    """
+
+    @property
+    def at_once(self) -> int | None: ...
+
+    def launch(self, folders: Sequence[Path]) -> Sequence[Work]:
+        """Starts one worker for each of these cells' folders, running `worker.attempt` there."""
+
+
+def chosen(options: Options, workdir: Path) -> Launcher | None:
+    """The launcher of these options; None where this process trains the cells.
 
     Nothing is started or written yet.
 
     Raises:
-      UsageError: an unknown launcher, one whose library is missing, a flag that does not fit it.
+      UsageError: an unknown launcher, one whose library is missing, or an option that it lacks.
     """
-    name = LAUNCHER.value
+    name = options.launcher
     if name != LOCAL and name not in LAUNCHERS:
         raise unknown_name("--launcher", name, (LOCAL, *LAUNCHERS))
     module, maker, read = LAUNCHERS.get(name, ("", "", ()))
-    for flag in sorted({flag for _, _, names in LAUNCHERS.values() for flag in names}):
-        if flag not in read and flags.FLAGS[flag].present:
-            users = " or ".join(user for user, (_, _, names) in LAUNCHERS.items() if flag in names)
-            raise UsageError(f"--{flag}: wants --launcher={users}, got {name}")
+    for field in dataclasses.fields(Options):
+        users = [user for user, (_, _, names) in LAUNCHERS.items() if field.name in names]
+        is_given = getattr(options, field.name) != field.default
+        if is_given and users and field.name not in read:
+            raise UsageError(f"--{field.name}: wants --launcher={' or '.join(users)}, got {name}")
     if not module:
         return None
-    check_whole("--cell_cores", CORES.value)
-    check_whole("--cell_gpus", GPUS.value, 0)
-    options = Options(
-        cores=CORES.value,
-        gpus=GPUS.value,
-        ray_address=RAY_ADDRESS.value,
-        slurm=tuple(SLURM.value),
-        slurm_folder=Path(SLURM_FOLDER.value or f"{workdir}-submitit"),
-    )
+    check_whole("--cell_cores", options.cell_cores)
+    check_whole("--cell_gpus", options.cell_gpus, 0)
     try:
         made = getattr(importlib.import_module(f"{__name__}.{module}"), maker)
     except ModuleNotFoundError as error:
         raise UsageError(
             f"--launcher={name} wants `pip install 'lstm_attn[{name}]'`: {error.msg}"
         ) from error
-    return made(options)
+    return made(options, workdir)
 
 
-def check_local(why: str) -> None:
+def check_local(options: Options, why: str) -> None:
     """Raises UsageError unless this process is to train the cells itself."""
-    if LAUNCHER.value != LOCAL:
-        raise UsageError(f"--launcher: expected {LOCAL}, got {LAUNCHER.value}: {why}")
+    if options.launcher != LOCAL:
+        raise UsageError(f"--launcher: expected {LOCAL}, got {options.launcher}: {why}")

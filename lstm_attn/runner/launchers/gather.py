@@ -8,8 +8,7 @@ from pathlib import Path
 
 from lstm_attn import files
 from lstm_attn.runner.cell import Cell
-from lstm_attn.runner.launchers import cell_folder
-from lstm_attn.runner.launchers.work import Launcher, Lost, Work
+from lstm_attn.runner.launchers import Launcher, Lost, Work, cell_folder
 from lstm_attn.runner.progress import GridProgress
 from lstm_attn.runner.train_cells import in_words
 from lstm_attn.runs import RunFolder

@@ -12,7 +12,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from lstm_attn.errors import UsageError
 from lstm_attn.runner import machine, worker
-from lstm_attn.runner.launchers.work import Lost, Options
+from lstm_attn.runner.launchers import Lost, Options
 
 # Nothing but a path and an answer goes through it; this is about the least that Ray accepts.
 OBJECT_STORE_BYTES = 100_000_000
@@ -46,7 +46,7 @@ class RayTasks:
 
     at_once = None
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, workdir: Path) -> None:
         self._options = options
 
     def __enter__(self) -> "RayTasks":
@@ -69,8 +69,8 @@ class RayTasks:
             line = str(error).partition("\n")[0]
             raise UsageError(f"--ray_address: no cluster at {address}: {line}") from error
         try:
-            self._check_room("--cell_cores", "CPU", self._options.cores)
-            self._check_room("--cell_gpus", "GPU", self._options.gpus)
+            self._check_room("--cell_cores", "CPU", self._options.cell_cores)
+            self._check_room("--cell_gpus", "GPU", self._options.cell_gpus)
         except UsageError:
             ray.shutdown()
             raise
@@ -89,14 +89,14 @@ class RayTasks:
     def launch(self, folders: Sequence[Path]) -> list[RayTask]:
         # A process each (max_calls): JAX's number of devices is set once for a process.
         task = ray.remote(
-            num_cpus=self._options.cores,
-            num_gpus=self._options.gpus,
+            num_cpus=self._options.cell_cores,
+            num_gpus=self._options.cell_gpus,
             max_retries=0,
             max_calls=1,
         )(worker.attempt)
         cache = machine.in_use()
         return [
-            RayTask(task.remote(str(folder.resolve()), self._options.cores, cache))
+            RayTask(task.remote(str(folder.resolve()), self._options.cell_cores, cache))
             for folder in folders
         ]
 

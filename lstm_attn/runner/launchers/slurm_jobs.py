@@ -12,7 +12,7 @@ from submitit.helpers import Checkpointable
 
 from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.runner import machine, worker
-from lstm_attn.runner.launchers.work import Lost, Options
+from lstm_attn.runner.launchers import Lost, Options
 
 CLUSTERS = ("slurm", "local")
 # Of a job that is told nothing else; by itself submitit allows it 5.
@@ -60,8 +60,9 @@ class SlurmJob:
 class SlurmJobs:
     """Submits jobs; those submitted together are one job array."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, workdir: Path) -> None:
         self._options = options
+        self._folder = Path(options.slurm_folder or f"{workdir}-submitit")
         self._parameters = parse(options.slurm)
         self._cluster = self._parameters.pop("cluster", CLUSTERS[0])
         if self._cluster == "slurm" and not (shutil.which("sbatch") and shutil.which("srun")):
@@ -70,22 +71,22 @@ class SlurmJobs:
                 "them, or run the jobs on this one with --slurm=cluster=local"
             )
         local = self._cluster == "local"
-        self.at_once = max(1, (os.cpu_count() or 1) // options.cores) if local else None
+        self.at_once = max(1, (os.cpu_count() or 1) // options.cell_cores) if local else None
 
     def __enter__(self) -> "SlurmJobs":
         try:
             executor = submitit.AutoExecutor(
-                self._options.slurm_folder, self._cluster, slurm_max_num_timeout=TIMEOUTS
+                self._folder, self._cluster, slurm_max_num_timeout=TIMEOUTS
             )
         except OSError as error:
             raise UsageError(
-                f"--slurm_folder: {self._options.slurm_folder} can't be written: {error.strerror}"
+                f"--slurm_folder: {self._folder} can't be written: {error.strerror}"
             ) from error
         executor.update_parameters(
             name="lstm_attn",
             timeout_min=self._parameters.get("time", MINUTES),
-            cpus_per_task=self._options.cores,
-            gpus_per_node=self._options.gpus,
+            cpus_per_task=self._options.cell_cores,
+            gpus_per_node=self._options.cell_gpus,
             **{f"slurm_{key}": v for key, v in self._parameters.items() if key != "time"},
         )
         self._executor = executor
@@ -100,7 +101,7 @@ class SlurmJobs:
             with self._executor.batch():
                 jobs = [
                     self._executor.submit(
-                        Attempt(), str(folder.resolve()), self._options.cores, cache
+                        Attempt(), str(folder.resolve()), self._options.cell_cores, cache
                     )
                     for folder in folders
                 ]

@@ -7,9 +7,8 @@ import sys
 
 import pytest
 
-from lstm_attn.runner.launchers import cell_folder, gather
+from lstm_attn.runner.launchers import Lost, cell_folder, gather
 from lstm_attn.runner.launchers.gather import CellsFailed
-from lstm_attn.runner.launchers.work import Lost
 from lstm_attn.runner.progress import GridProgress
 from tests.runner.launchers.conftest import finish, leave
 
@@ -170,8 +169,8 @@ def test_a_cell_in_the_hands_of_another_is_waited_for(cells, folder, gathered):
     finish(cells[0], finished)
     there = []
     code = (
-        "import pathlib, time; from lstm_attn import lock;"
-        f"held = [lock.hold(pathlib.Path(p)) for p in ({str(unfinished)!r}, {str(finished)!r})];"
+        "import pathlib, time; from lstm_attn import files;"
+        f"held = [files.hold(pathlib.Path(p)) for p in ({str(unfinished)!r}, {str(finished)!r})];"
         "print('held', flush=True); time.sleep(1)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from lstm_attn.errors import UsageError
+from lstm_attn.runner.launchers import Options
 from lstm_attn.runner.launchers.slurm_jobs import SlurmJobs, parse
-from lstm_attn.runner.launchers.work import Options
 
 
 @pytest.fixture
@@ -30,14 +30,15 @@ def sbatch(tmp_path, monkeypatch):
 
 
 def options(tmp_path, *slurm, cores=1, gpus=0):
-    return Options(cores, gpus, None, slurm, tmp_path / "run-submitit")
+    folder = str(tmp_path / "run-submitit")
+    return Options("slurm", cores, gpus, slurm=slurm, slurm_folder=folder)
 
 
 def test_jobs_ask_for_what_the_flags_say(sbatch, tmp_path):
     """Oracle: sbatch's manual, by hand. Catches a setting that is lost or named wrongly, a job for
     each cell where an array will do, and the five minutes that submitit gives a job."""
     slurm = ("partition=gpu", "exclude=n1", "n2", "array_parallelism=2")
-    with SlurmJobs(options(tmp_path, *slurm, cores=3, gpus=1)) as jobs:
+    with SlurmJobs(options(tmp_path, *slurm, cores=3, gpus=1), tmp_path) as jobs:
         launched = jobs.launch([Path("a"), Path("b"), Path("c")])
         text = sbatch.read_text()
         for line in (
@@ -56,7 +57,7 @@ def test_a_refusal_of_sbatch_is_one_line(sbatch, tmp_path):
     (tmp_path / "bin" / "sbatch").write_text(
         "#!/bin/sh\necho sbatch: error: invalid partition specified: gpu >&2\nexit 1\n"
     )
-    with SlurmJobs(options(tmp_path)) as jobs, pytest.raises(UsageError) as caught:
+    with SlurmJobs(options(tmp_path), tmp_path) as jobs, pytest.raises(UsageError) as caught:
         jobs.launch([Path("a")])
     assert "invalid partition specified: gpu" in str(caught.value)
     assert "\n" not in str(caught.value)
