@@ -1,6 +1,6 @@
 """The run folder: what a run was, what it measured, and where to go on. No JAX.
 
-format.json         the format of this folder; a folder without one is of format 1
+format.json         the format of this folder
 config.json         the whole config
 environment.json    versions, device, layout, commit
 metrics.jsonl       one evaluation of all trials of a cell a line
@@ -19,6 +19,7 @@ what shows them, `lstm_attn.report` and the programs' terminal, escapes them.
 
 import json
 import os
+import reprlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -35,15 +36,13 @@ FORMAT, FORMAT_FILE = 2, "format.json"
 CONFIG, ENVIRONMENT = "config.json", "environment.json"
 METRICS, RESULTS = "metrics.jsonl", "results.json"
 PROFILE = "profile"
-DEEPEST = 50  # levels of JSON; nothing that a run writes has as many
-CHANCE_OF_COPY = 1 / 8  # of a guess at one of its eight symbols
 
 
 class RunFolder:
     """A run folder being written or read.
 
     Raises:
-      UsageError: a folder in the format of a newer lstm_attn.
+      UsageError: a run folder of another format than this lstm_attn's.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
@@ -55,8 +54,7 @@ class RunFolder:
     def open(cls, path: str | os.PathLike, config: dict[str, Any]) -> "RunFolder":
         """Makes the folder for a run of this config, or takes up the one that is there.
 
-        It is this process's until the value given back is let go. A folder of an older format
-        goes on in this one.
+        The process holds the folder's lock as long as it holds the value that is returned.
 
         Raises:
           UsageError: a place that can't be written, a folder in which another process works or
@@ -71,9 +69,8 @@ class RunFolder:
             if (folder.path / CONFIG).exists():
                 folder._check_config(config)
             else:
-                _write_json(folder.path / CONFIG, config)
-            if folder.format != FORMAT:
                 _write_json(folder.path / FORMAT_FILE, {"format": FORMAT})
+                _write_json(folder.path / CONFIG, config)
             (folder.path / METRICS).touch()
             cut_torn_line(folder.path / METRICS)
         except OSError as error:
@@ -89,23 +86,18 @@ class RunFolder:
                 "choose another --workdir or remove it"
             )
 
-    @property
-    def format(self) -> int:
-        """1 for a folder that does not say."""
-        path = self.path / FORMAT_FILE
-        if not os.path.exists(path):
-            return 1
-        note = _read_json(path)
-        number = note.get("format") if isinstance(note, dict) else None
-        if not isinstance(number, int):
-            raise UsageError(f"{path} lacks the number of its format; remove the run or repair it")
-        return number
-
     def _check_format(self) -> None:
-        if self.format > FORMAT:
+        path = self.path / FORMAT_FILE
+        if os.path.exists(path):
+            found = _read_json(path)
+        elif os.path.exists(self.path / CONFIG):
+            found = {}
+        else:
+            return
+        if found != {"format": FORMAT}:
             raise UsageError(
-                f"{self.path} was written by a newer lstm_attn, in format {self.format}; this one "
-                f"knows formats up to {FORMAT}"
+                f"{self.path} was written by another version of lstm_attn: expected format "
+                f"{FORMAT} in {FORMAT_FILE}, got {reprlib.repr(found)}"
             )
 
     @property
@@ -120,10 +112,7 @@ class RunFolder:
     def results(self) -> list[dict[str, Any]]:
         """The records of the cells that are finished, in the order in which they ended."""
         path = self.path / RESULTS
-        records = _read_json(path) if path.exists() else []
-        if isinstance(records, list):
-            return [_named(record) if isinstance(record, dict) else record for record in records]
-        return records
+        return _read_json(path) if path.exists() else []
 
     def begin(self, environment: dict[str, Any]) -> list[str]:
         """Notes the environment, or compares it with that in which the run was begun.
@@ -244,30 +233,11 @@ def _nulls(metric: np.ndarray) -> Any:
     return values.tolist()
 
 
-def _named(record: dict[str, Any]) -> dict[str, Any]:
-    """A record with what those of lstm_attn's first day did not say: it follows from the others."""
-    if "cell" in record or not {"task", "length", "model"} <= record.keys():
-        return record
-    cell = f"{record['task']}-{record['length']}-{record['model']}"
-    return {"cell": cell, "chance": CHANCE_OF_COPY if record["task"] == "copy" else None, **record}
-
-
 def _read_json(path: Path) -> Any:
     try:
-        value = json.loads(path.read_text())
-        if not _is_within(value, DEEPEST):
-            raise RecursionError(f"nested more than {DEEPEST} levels deep")
+        return json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} can't be read: {error}; remove the run or repair it") from error
-    return value
-
-
-def _is_within(value: Any, levels: int) -> bool:
-    """Whether it is nested no deeper: nothing that walks through it then runs out of stack."""
-    if not isinstance(value, dict | list):
-        return True
-    entries = value.values() if isinstance(value, dict) else value
-    return levels > 0 and all(_is_within(entry, levels - 1) for entry in entries)
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -68,15 +68,12 @@ def load(path: str | os.PathLike, cell: str) -> TrainedCell:
     if cell not in records:
         raise unknown_name(f"cell of {folder.path}", cell, records)
     record = records[cell]
-    # Runs of before 2026-11-23 have one model config for all cells, and no ranges of lengths.
-    config = record.get("model_config") or folder.config["model"]
     settings: dict[str, Any] = {
-        key: tuple(v) if isinstance(v, list) else v for key, v in config.items()
+        key: tuple(v) if isinstance(v, list) else v for key, v in record["model_config"].items()
     }
-    # A record names what its checkpoint is for; an old one doesn't, nor does its checkpoint.
-    purpose = {key: record.get(key) for key in PURPOSE}
+    purpose = {key: record[key] for key in PURPOSE}
     task = build_task(
-        folder.path, record["task"], record["length"], record["variant"], record.get("shortest")
+        folder.path, record["task"], record["length"], record["variant"], record["shortest"]
     )
     trials = record["per_trial"]
     return TrainedCell(

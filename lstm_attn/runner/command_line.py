@@ -17,7 +17,6 @@ from lstm_attn.errors import UsageError, unknown_name, visible
 USAGE_STATUS = 2
 INTERRUPTED_STATUS = 130
 LONGEST_LINE = 2000  # letters; a value may be a file's worth
-LONGEST_NUMBER = 63  # bits
 Settings = TypeVar("Settings")
 
 
@@ -196,7 +195,7 @@ def _resolved(key: str, reference: FieldReference) -> Any:
 
 
 def _check_numbers(key: str, value: Any, kind: Any) -> None:
-    """Refuses the numbers that Python takes and nobody means; other types are left to dacite."""
+    """Refuses True and False as numbers, which Python and dacite allow."""
     if isinstance(value, tuple | list):
         kinds = get_args(kind) if get_origin(kind) is tuple else (Any,)
         for entry in value:
@@ -204,11 +203,6 @@ def _check_numbers(key: str, value: Any, kind: Any) -> None:
     elif isinstance(value, bool) and kind in (int, float):
         number = "a whole number" if kind is int else "a number"
         raise UsageError(f"config: {key}: expected {number}, got {value}")
-    elif isinstance(value, int) and value.bit_length() > LONGEST_NUMBER:
-        bits = value.bit_length()
-        raise UsageError(
-            f"config: {key}: expected a number of at most {LONGEST_NUMBER} bits, got one of {bits}"
-        )
 
 
 def _tuples(value: Any) -> Any:

@@ -41,11 +41,10 @@ CALLED = {
     "task.shortest": "length", "test.factors": "length",
     "model_name": "model",
 }  # fmt: skip
-HUGE, HUGEST = Code("10**400"), Code("-(10**5000)")  # Python writes no number of 5,000 digits
 # By the type that a value has in the file: what is none of that type.
 OF_ANOTHER_TYPE: dict[type, tuple[Any, ...]] = {
-    int: ("many", "7", 1.5, nan, inf, None, True, (), (1,), {}, {"a": 1}, HUGE, HUGEST, b"1"),
-    float: ("x", "0.1", None, True, (), (1.0,), {}, {"a": 1.0}, HUGE, HUGEST, 1j),
+    int: ("many", "7", 1.5, nan, inf, None, True, (), (1,), {}, {"a": 1}, b"1"),
+    float: ("x", "0.1", None, True, (), (1.0,), {}, {"a": 1.0}, 1j),
     bool: ("yes", "False", 1, 0, None, (), (True,), {}),
     str: (1, 0.5, None, True, (), ("cosine",), {}, b"lstm", "", " ", "\n", "\x1b[31m", "\0", "x" * 10**5),
     tuple: (3, 0.1, None, True, "lstm", {}, {"a": 1}, (None,), ({},), ((),), (1j,), {1, 2}),
@@ -62,12 +61,12 @@ WRONG: dict[str, tuple[Any, ...]] = {
         (("model.featrues", 16),), (("model.features", -1),), (("model.features", "many"),),
         (("model.features", 32),), (("model.features", 16), ("model.features", 16)),
         (("training.seeds", 3),), (("training.learning_rates", (0.1, 0.2)),), ((3, 3),),
-        (("training.clip_norm", nan),), (("task.length", 5),), (("model.features", HUGEST),),
+        (("training.clip_norm", nan),), (("task.length", 5),),
     ),
     "task.names": ((), ("ading",), ("adding", "adding"), (1,)),
     "task.name": ("ading", "Adding"),
     "task.variant": ("arjovsky", "arjovsky2016 "),
-    "task.lengths": ((), (0,), (-5,), (1.5,), (10, 10), (True,), ("10",), (2**31,), (nan,), (HUGE,)),
+    "task.lengths": ((), (0,), (-5,), (1.5,), (10, 10), (True,), ("10",), (2**31,), (nan,)),
     "task.trained_lengths": ((), (0,), (20, 20), (2.5,), (True,), (2**31,)),
     "task.shortest": ((), (0.0,), (1.5,), (-0.5,), (nan,), (1.0, 1.0), (0.5, 0.500001), (inf,), (1e-9,)),
     "task.length": (0, 1, -7, 2**31),
@@ -98,7 +97,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "training.batch_size": (0, -1, 2**31),
     "training.seeds": (0, -1, 2**31),
     "training.learning_rates": ((), (0.0,), (-0.1,), (nan,), (inf,), (0.1, 0.1), (1e-50,), (1e39,),
-                                ("0.1",), (True,), (HUGE,)),
+                                ("0.1",), (True,)),
     "training.schedule": ("cosin", "Cosine"),
     "training.warmup_steps": (-1, 10**9, 2**31),
     "training.clip_norm": (0.0, -1.0, nan, inf, 1e-50, 1e39),
