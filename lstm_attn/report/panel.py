@@ -88,12 +88,15 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 MODEL_COLORS = dict(
     zip(("lstm", "gru", "transformer", "lstm_attention", "attention_pooling"), COLORS, strict=False)
 )
-OTHERS = COLORS[len(MODEL_COLORS) :]
 
 
 def colors_of(names: Iterable[str]) -> dict[str, str]:
-    """Name -> colour: a model's own, and for other names those that are left, in turn."""
+    """Name -> colour. A model has its own; other names take those that are left, in turn: first the
+    ones that no model has, then those of models that are not among the names."""
     names = list(dict.fromkeys(names))
-    others = [name for name in names if name not in MODEL_COLORS]
-    given = {name: OTHERS[index % len(OTHERS)] for index, name in enumerate(others)}
-    return {name: MODEL_COLORS.get(name) or given[name] for name in names}
+    given = {name: MODEL_COLORS[name] for name in names if name in MODEL_COLORS}
+    left = [color for color in COLORS[len(MODEL_COLORS) :] + COLORS if color not in given.values()]
+    left = list(dict.fromkeys(left)) or list(COLORS)
+    others = [name for name in names if name not in given]
+    given |= {name: left[index % len(left)] for index, name in enumerate(others)}
+    return {name: given[name] for name in names}

@@ -1,7 +1,8 @@
-"""A run folder read for a report: whole and of a known form, or one line that says what is not."""
+"""A run folder, read and checked for a report."""
 
 import os
 import reprlib
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -14,19 +15,17 @@ from lstm_attn.runs import CONFIG, METRICS, RESULTS, RunFolder
 
 NUMBER = int | float
 BY_POSITION = "accuracy_by_position"  # a metric [R, positions] that some tasks have, such as copy
-LARGEST = 1e18  # of a number that can be drawn; NaN is not within it
-# What every record of results.json holds. None stands for null.
+LARGEST = 1e18  # the largest number that can be drawn; NaN can't
+# What every record of results.json holds; None is null.
 FIELDS: dict[str, Any] = {
     "cell": str, "model": str, "task": str, "variant": str, "length": int, "criterion": str,
     "chance": NUMBER | None, "baseline": NUMBER, "parameters": int, "features": int,
     "trials": int, "solved": int, "solve_rate": NUMBER, "solve_rate_low": NUMBER,
     "solve_rate_high": NUMBER, "median_steps_to_solve": NUMBER | None,
-    "final_loss": NUMBER | None, "seconds": NUMBER, "steps": int, "per_trial": list,
+    "median_steps_low": NUMBER | None, "median_steps_high": NUMBER | None,
+    "median_confidence": NUMBER | None, "final_loss": NUMBER | None,
+    "seconds": NUMBER, "steps": int, "per_trial": list,
 }  # fmt: skip
-# Those of records since 2026-11-23.
-LATER_FIELDS: dict[str, Any] = dict.fromkeys(
-    ("median_steps_low", "median_steps_high", "median_confidence"), NUMBER | None
-)
 TRIAL_FIELDS: dict[str, Any] = {
     "seed": int, "learning_rate": NUMBER, "steps_to_solve": NUMBER | None,
     "diverged_by": int | None,
@@ -34,9 +33,12 @@ TRIAL_FIELDS: dict[str, Any] = {
 
 
 class Run(NamedTuple):
-    """records: of all finished cells, checked, as they ended. grid: those of a grid, in its order,
-    none of another study. histories: cell -> history, of the grid's. All can be shown as it is:
-    `harmless`."""
+    """What a report shows of a run folder; all strings are `harmless`.
+
+    records: of all finished cells, in the order in which they ended.
+    grid: the same, if the run is a grid, as `in_grid_order` gives them; else none.
+    histories: cell -> history, of the cells in `grid`.
+    """
 
     folder: RunFolder
     config: dict[str, Any]
@@ -47,7 +49,7 @@ class Run(NamedTuple):
 
 
 def read(path: str | os.PathLike) -> Run:
-    """What a report shows of the folder.
+    """Reads and checks a run folder.
 
     Raises:
       UsageError: no run folder, or a damaged one, naming the file and what is wrong with it.
@@ -64,16 +66,9 @@ def read(path: str | os.PathLike) -> Run:
                 f"{folder.path / name}: expected an object, got {type(value).__name__}"
             )
     records = checked_results(folder)
-    grid = _in_grid_order(folder) if is_grid(folder) else []
-    histories = {harmless(record["cell"]): _history(folder, record) for record in grid}
-    return Run(
-        folder,
-        harmless(config),
-        harmless(environment),
-        harmless(records),
-        harmless(grid),
-        histories,
-    )
+    grid = in_grid_order(folder) if is_grid(folder) else []
+    histories = {harmless(r["cell"]): _history(folder, r) for r in records if grid}
+    return Run(folder, harmless(config), harmless(environment), harmless(records), grid, histories)
 
 
 def checked_results(folder: RunFolder) -> list[dict[str, Any]]:
@@ -83,8 +78,6 @@ def checked_results(folder: RunFolder) -> list[dict[str, Any]]:
         raise UsageError(f"{path}: expected a list, got {type(records).__name__}")
     for number, record in enumerate(records, 1):
         _check(record, FIELDS, f"{path}: record {number}")
-        if LATER_FIELDS.keys() & record.keys():
-            _check(record, LATER_FIELDS, f"{path}: record {number}")
         if not record["baseline"] > 0:
             raise UsageError(f"{path}: record {number}: baseline is {record['baseline']}")
         if not record["per_trial"]:
@@ -97,35 +90,35 @@ def checked_results(folder: RunFolder) -> list[dict[str, Any]]:
 def is_grid(folder: RunFolder) -> bool:
     """Whether the run is a grid of models x tasks x lengths."""
     task = folder.config.get("task")
-    return (
-        "models" in folder.config and isinstance(task, dict) and {"names", "lengths"} <= set(task)
-    )
+    if not isinstance(task, dict):
+        return False
+    axes = (folder.config.get("models"), task.get("names"), task.get("lengths"))
+    return all(isinstance(values, list) for values in axes)
 
 
 def in_grid_order(folder: RunFolder) -> list[dict[str, Any]]:
-    """The run's records in the order of its config, whatever order they were finished in; they
-    can be shown as they are."""
-    return harmless(_in_grid_order(folder))
+    """The records of a grid by task, length and model, safe to show.
 
+    The folder may hold more than its config, which is that of the latest command. Tasks and models
+    are in the order of the config, then in that of results.json; lengths rise. Where cells of one
+    model have the same task and length, they differ in their settings: `model` is then followed by
+    what each cell's name has after task, length and model.
+    """
+    config, records = folder.config, folder.results
+    tasks = [*config["task"]["names"], *(record["task"] for record in records)]
+    models = [*config["models"], *(record["model"] for record in records)]
+    places = Counter((record["task"], record["length"], record["model"]) for record in records)
+    several = {model for (_, _, model), cells in places.items() if cells > 1}
 
-def _in_grid_order(folder: RunFolder) -> list[dict[str, Any]]:
-    config = folder.config
-    axes = {
-        "task": config["task"]["names"],
-        "length": config["task"]["lengths"],
-        "model": config["models"],
-    }
-    for record in folder.results:
-        for key, values in axes.items():
-            if record[key] not in values:
-                raise UsageError(
-                    f"{folder.path / RESULTS}: {key} {record[key]!r} of cell {record['cell']} is "
-                    f"not in {CONFIG}"
-                )
-    return sorted(
-        folder.results,
-        key=lambda record: [values.index(record[key]) for key, values in axes.items()],
+    def labelled(record: dict[str, Any]) -> dict[str, Any]:
+        task, length, model = record["task"], record["length"], record["model"]
+        ending = record["cell"].removeprefix(f"{task}-{length}-{model}").lstrip("-")
+        return {**record, "model": f"{model} {ending}"} if model in several and ending else record
+
+    ordered = sorted(
+        records, key=lambda r: (tasks.index(r["task"]), r["length"], models.index(r["model"]))
     )
+    return harmless([labelled(record) for record in ordered])
 
 
 def _check(value: Any, fields: Mapping[str, Any], where: str) -> None:

@@ -53,10 +53,10 @@ def steps(record: Record) -> str:
 
 
 def steps_interval(record: Record) -> str:
-    """That of the median, with how often such an interval holds it; nothing in older records."""
-    if record.get("median_steps_low") is None or record["median_steps_high"] is None:
-        return ""
+    """The interval of the median and how often such an interval holds it; "" where none solve."""
     low, high = record["median_steps_low"], record["median_steps_high"]
+    if low is None or high is None:
+        return ""
     return f"{low:,.0f}–{high:,.0f}, {record['median_confidence']:.0%}"
 
 

@@ -1,11 +1,16 @@
 """Pictures and tables of inside.json draw the numbers that it holds."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from lstm_attn.report import inside
+from lstm_attn.report import harmless, inside
 from lstm_attn.report import inside_figures as figures
 from lstm_attn.report.tables import NONE
+from lstm_attn.runs import RunFolder
+
+RESULTS = Path(__file__).parents[2] / "results"
 
 
 def statistic(*values):
@@ -149,3 +154,12 @@ def test_the_words_say_how_many_trials_solve_and_which_is_shown():
     (section,) = inside.sections({"edges": EDGES, "cells": [HYBRID, failed]})
     assert "1/3 of lstm_attention, 0/3 of lstm solve the task" in section.text
     assert "lstm_attention seed 2 (solved), lstm seed 0 (not solved)" in section.text
+
+
+def test_a_row_of_many_steps_reaches_the_figure_whole():
+    """Oracle: the run that results/ holds, whose copy has sixty steps. Catches rows of a matrix that
+    are cut like names from a folder."""
+    found = RunFolder(RESULTS / "inside").study("inside")
+    shown = harmless(found)
+    assert shown == found
+    assert len(inside.sections(shown)) == 2

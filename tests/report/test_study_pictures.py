@@ -26,6 +26,8 @@ def column(name, solved, to_reference):
         "name": name, "key": None if to_reference is None else name, "cell": name, "trials": 8,
         "solved": solved, "solve_rate": solved / 8, "solve_rate_low": solved / 8 - 0.1,
         "solve_rate_high": solved / 8 + 0.1, "median_steps_to_solve": 700.0 if solved else None,
+        "median_steps_low": 600.0 if solved else None, "median_confidence": 0.9,
+        "median_steps_high": 800.0 if solved else None,
         "parameters": 4513, "features": 32, "diverged": 0, "to_reference": to_reference,
     }  # fmt: skip
 
@@ -74,6 +76,7 @@ def test_an_ablation_says_in_words_what_is_noise():
     rates.savefig("/dev/null", format="png")  # dollar signs are no formula
     body = section.tables[0].rows
     assert body[0][2] == body[0][4] == "–"
+    assert [row[3] for row in body[:2]] == ["700\n600–800, 90%", "–"]
     assert body[1][2] == "−0.75 (−0.93, −0.31)\ndiffers"
     assert body[2][4] == "−100 (−400, +200)\nwithin noise"
 
@@ -92,6 +95,8 @@ def rate(value, ends, trials=3):
         "learning_rate": value, "trials": trials, "solved": len(ends), "solve_rate": share,
         "solve_rate_low": share * 0.5, "solve_rate_high": (1 + share) / 2,
         "median_steps_to_solve": float(np.median(ends)) if ends else None, "steps_to_solve": ends,
+        "median_steps_low": min(ends, default=None), "median_steps_high": max(ends, default=None),
+        "median_confidence": 0.75,
         "diverged": 0,
     }  # fmt: skip
 
@@ -125,6 +130,7 @@ def test_learning_rates_are_drawn_with_their_intervals():
     np.testing.assert_array_equal(medians["gru"], [100, np.nan])
     assert list(medians["budget"]) == [3000, 3000]
     assert section.tables[0].rows[0][3] == "2/3\n0.33–0.83"
+    assert section.tables[1].rows[0][2:] == ["–", "700\n500–900, 75%"]
 
 
 CELL = {"solved": 4, "trials": 8, "solve_rate_low": 0.2, "solve_rate_high": 0.8}

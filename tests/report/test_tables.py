@@ -1,5 +1,7 @@
 """What the tables say of records whose meaning is known."""
 
+import json
+
 from lstm_attn import report
 from lstm_attn.runs import RunFolder
 
@@ -31,14 +33,55 @@ def test_markdown_table_has_a_row_for_each_task_and_model(run_path):
     assert len(lines) == 6
 
 
-def test_records_are_in_the_order_of_the_config(run_path):
+def shuffled(run_path, tmp_path, more=()):
+    """The folder's records in the order of their parameters, and more of them."""
+    for path in run_path.glob("*.json*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    records = sorted(RunFolder(run_path).results, key=lambda record: record["parameters"])
+    (tmp_path / "results.json").write_text(json.dumps([*more, *records]))
+    return RunFolder(tmp_path)
+
+
+def places(records):
+    return [(record["task"], record["length"], record["model"]) for record in records]
+
+
+def test_records_are_in_the_order_of_the_config(run_path, tmp_path):
     """Catches the order of finishing, which differs after resuming."""
-    folder = RunFolder(run_path)
-    shuffled = sorted(folder.results, key=lambda record: record["parameters"])
-    names = [(r["task"], r["length"], r["model"]) for r in report.in_grid_order(folder)]
-    assert names[:3] == [
+    folder = shuffled(run_path, tmp_path)
+    assert places(folder.results)[:2] == [("adding", 10, "lstm"), ("adding", 50, "lstm")]
+    assert places(report.in_grid_order(folder)) == [
+        (task, length, model)
+        for task in ("adding", "copy")
+        for length in (10, 50)
+        for model in ("lstm", "transformer")
+    ]
+
+
+def test_a_folder_that_has_grown_is_shown_whole(run_path, tmp_path):
+    """Oracle: by hand, three cells that the config does not name: a length, a task with a model,
+    and an LSTM of other settings. Catches a cell that is left out, refused, or drawn over another
+    of the same task, length and model."""
+    record = RunFolder(run_path).results[0]
+    more = [
+        {**record, "cell": "adding-20-lstm", "length": 20},
+        {**record, "cell": "parity-10-gru", "task": "parity", "model": "gru"},
+        {**record, "cell": "adding-10-lstm-features=8"},
+    ]
+    folder = shuffled(run_path, tmp_path, more)
+    found = places(report.in_grid_order(folder))
+    assert found[:4] == [
+        ("adding", 10, "lstm features=8"),
         ("adding", 10, "lstm"),
         ("adding", 10, "transformer"),
-        ("adding", 50, "lstm"),
+        ("adding", 20, "lstm"),
     ]
-    assert names != [(r["task"], r["length"], r["model"]) for r in shuffled]
+    assert found[-1] == ("parity", 10, "gru")
+    metrics = (tmp_path / "metrics.jsonl").read_text().splitlines(keepends=True)
+    for cell in (one["cell"] for one in more):
+        lines = [line.replace('"adding-10-lstm"', f'"{cell}"') for line in metrics[:3]]
+        metrics += lines
+    (tmp_path / "metrics.jsonl").write_text("".join(metrics))
+    html = report.write(tmp_path).read_text()
+    assert html.count(">lstm features=8</th>") == 2
+    assert "at least half of the trials solve parity: gru to T = 10." in html

@@ -113,10 +113,6 @@ def test_one_run_is_drawn_into_its_folder(quick, tmp_path):
             "a trial of record 1 lacks 'seed'",
         ),
         (
-            lambda run: write_records(run, [{**records_of(run)[0], "model": "other"}]),
-            "model 'other' of cell",
-        ),
-        (
             lambda run: (run / "loss-adding-10.png").mkdir(),
             "loss-adding-10.png can't be written: Is a directory",
         ),
