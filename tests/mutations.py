@@ -166,7 +166,7 @@ MUTATIONS = [
     Mutation("the sign test's interval is too narrow", "lstm_attn/analysis/intervals.py", "confidence(rank, trials) >= LEVEL", "confidence(rank, trials) >= 0.8", "tests/analysis/test_medians.py"),
     Mutation("copy: the answers are read one step early", "lstm_attn/tasks/copy_problem.py", "ends - RECALLED + jnp", "ends - RECALLED - 1 + jnp", "tests/tasks/test_copy_problem.py"),
     # the cost model
-    Mutation("cost model: the gradient of data is computed", "tools/scaling/operations.py", "of_inputs = 0 if inputs_are_data else 2", "of_inputs = 2", "tests/tools/test_scaling.py -k flops_and_parameters"),
+    Mutation("cost model: the gradient of data is computed", "tools/scaling/workload.py", "products = 2 if inputs_are_data else 3", "products = 3", "tests/tools/test_scaling.py -k flops_and_parameters"),
     Mutation("cost model: a cache holds everything", "tools/scaling/seconds.py", "fits = operation.reused <= machine.cache_bytes", "fits = True", "tests/tools/test_scaling.py -k slower_side"),
     Mutation("cost model: hosts exchange all that each device holds", "tools/scaling/seconds.py", "size, devices = size / here, devices // here", "devices = devices // here", "tests/tools/test_scaling.py -k collectives"),
     Mutation("cost model: launches grow with trials of one program", "tools/scaling/seconds.py", "        kept=trials * operation.kept,", "        kept=trials * operation.kept, launches=trials * operation.launches,", "tests/tools/test_scaling.py -k meet"),

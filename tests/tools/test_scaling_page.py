@@ -6,7 +6,7 @@ import pytest
 
 from lstm_attn.errors import UsageError
 from tools import scaling
-from tools.pages.markers import replaced
+from tools.pages.markdown import replaced
 from tools.scaling import page
 
 TEXT = page.PAGE.read_text()
@@ -74,7 +74,7 @@ def test_what_fits_nowhere_is_said():
     assert float(cells[-1]) <= 16
 
 
-def test_a_page_without_marks_is_one_line():
+def test_a_page_without_markers_is_one_line():
     """Catches a section that is lost in silence."""
-    with pytest.raises(UsageError, match=r"^x\.md has no marks for the section 'check'$"):
+    with pytest.raises(UsageError, match=r"^x\.md has no markers for the section 'check'$"):
         replaced("text", "check", "section", "x.md")

@@ -1,1 +1,1 @@
-"""Sections of the README and docs, written from run folders and benchmark files."""
+"""Writes sections of this repository's README from run folders and benchmark records."""

@@ -1,11 +1,11 @@
-"""Puts a run's table and pictures, and what was measured, into the README; keeps the run beside it.
+"""Writes the README's generated sections from results/; with --quick, keeps those runs there first.
 
 python -m tools.pages.readme --quick=runs/quick
 """
 
 import json
+import math
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,123 +13,182 @@ from absl import flags
 
 from lstm_attn import report
 from lstm_attn.errors import UsageError
-from lstm_attn.report import tables
+from lstm_attn.report import language_model, tables
+from lstm_attn.report.horizon import budget_in_words, horizon_table
+from lstm_attn.report.section import Table
 from lstm_attn.report.studies import STUDIES
 from lstm_attn.runner import command_line
 from lstm_attn.runs import CONFIG, ENVIRONMENT, FORMAT_FILE, METRICS, RESULTS, RunFolder
 from tools.pages.benchmark_sections import SECTIONS
-from tools.pages.markers import replaced
-from tools.pages.study_sections import language_model_section, studies_section
+from tools.pages.markdown import joined, replaced
 
 ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "README.md"
 KEPT_RUNS = ROOT / "results"
 KEPT = KEPT_RUNS / "quick"
-LAYOUTS = KEPT_RUNS / "trial_layouts.json"
-MUTANTS = KEPT_RUNS / "mutants.json"
 BENCHMARKS = KEPT_RUNS / "benchmarks"
 FILES = (FORMAT_FILE, CONFIG, ENVIRONMENT, METRICS, RESULTS)
-
-QUICK = flags.DEFINE_string(
-    "quick", "runs/quick", "The run of configs/quick.py to show; studies are those beside it."
-)
+# Study -> the figure of it that the README shows.
+SHOWN = {
+    "length_generalisation": "length-generalisation-copy",
+    "gradient_reach": "gradient-h-starts-500",
+}
 
 
 def quick_section(folder: RunFolder) -> str:
-    """The README's account of the quick run."""
+    """The quick run: verdicts, learning curves of the longest length, and its table."""
     records = report.in_grid_order(folder)
     config, environment = map(report.harmless, (folder.config, folder.environment))
     longest = max(config["task"]["lengths"])
-    pictures = " ".join(
-        f'<img src="results/quick/loss-{task}-{longest}.png" width="49%" '
-        f'alt="Learning curves: {task}, T = {longest}">'
-        for task in map(tables.as_markdown, config["task"]["names"])
+    figures = " ".join(
+        _figure(f"quick/loss-{task}-{longest}", f"Learning curves: {task}, T = {longest}", 49)
+        for task in config["task"]["names"]
     )
-    verdicts = " ".join(
-        tables.as_markdown(report.verdict(records, task)) for task in tables.names(records, "task")
-    )
+    verdicts = " ".join(report.verdict(records, task) for task in tables.names(records, "task"))
     minutes = sum(record["seconds"] for record in records) / 60
-    return (
-        f"{verdicts}\n\n{pictures}\n\n{report.markdown_table(records)}\n\n"
+    return joined(
+        tables.as_markdown(verdicts),
+        figures,
+        report.markdown_table(records),
         "Trials that solve the task, with the 95 % Wilson interval of the rate; the horizon is "
         "the longest length that at least half of the trials solve. "
         + tables.as_markdown(
             f"{environment['started'][:10]}, "
             f"{minutes:.1f} minutes on {environment['device']['cores']} cores "
             f"({environment['device']['kind']}), jax {environment['versions']['jax']}."
-        )
+        ),
     )
 
 
 def layouts_section(record: dict[str, Any]) -> str:
-    """The README's table of trial layouts."""
+    """Trial layouts: one line a number of devices and a placement."""
     names = list(record["rows"][0]["milliseconds"])
     how = {"map": "one after another", "vmap": "one batched program"}
     rows = [
-        [
-            str(row["devices"]),
-            how[row["placed"]],
-            *(f"{row['milliseconds'][name]:.2f}" for name in names),
-        ]
+        [str(row["devices"]), how[row["placed"]]]
+        + [f"{row['milliseconds'][name]:.2f}" for name in names]
         for row in record["rows"]
     ]
-    headings = ["host devices", "trials of a device", *names]
-    return report.tables.markdown(headings, rows, left=(1,))
+    return tables.markdown(["host devices", "trials of a device", *names], rows, left=(1,))
 
 
-def mutants_section(found: dict[str, Any]) -> str:
-    """The README's score of the tests against broken code."""
-    mutants = found["mutants"]
+def mutants_section(record: dict[str, Any]) -> str:
+    """How many mutants the tests kill, and which survive."""
+    mutants = record["mutants"]
     survived = [mutant["what"] for mutant in mutants if not mutant["killed_by"]]
     return f"Killed: {len(mutants) - len(survived)} of {len(mutants)}." + (
         f" Survived: {'; '.join(survived)}." if survived else ""
     )
 
 
+def language_model_section(study: dict[str, Any]) -> str:
+    """Tables and figures of all models, and a text that the best of them wrote."""
+    section, memory, *_ = language_model.sections(study)
+    best = min(study["models"], key=lambda model: model["bits_per_byte"]["mean"] or math.inf)
+    sample = best["samples"][-1]
+    written = f"{sample['prompt']['text']}▸{sample['text']}"
+    return joined(
+        tables.as_markdown(section.text),
+        *map(_markdown, section.tables),
+        " ".join(_figure(f"language_model/{p.name}", p.alt, 49) for p in section.pictures),
+        tables.as_markdown(memory.text),
+        *map(_markdown, memory.tables),
+        f"{tables.as_markdown(best['model'])} wrote the text after ▸:",
+        "\n".join(f"    {line}".rstrip() for line in written.split("\n")),
+    )
+
+
+def studies_section() -> str:
+    """The figures of SHOWN with their captions; then the table of horizons."""
+    paragraphs = []
+    for name, shown in SHOWN.items():
+        study = _study(name)
+        for section in STUDIES[name](study) if study else ():
+            for figure in section.pictures:
+                if figure.name == shown:
+                    paragraphs.append(_figure(f"{name}/{shown}", figure.alt, 60))
+                    paragraphs.append(tables.as_markdown(section.text))
+    if study := _study("horizon"):
+        paragraphs += [
+            f"The memory horizon within {budget_in_words(study)}, {study['trials']} trials a "
+            f"length ({study['lengths'][0]} to {study['lengths'][-1]}):",
+            _markdown(horizon_table(study["searches"], with_task=True)),
+        ]
+    return joined(*paragraphs)
+
+
+def _study(name: str) -> dict[str, Any] | None:
+    return report.harmless(RunFolder(KEPT_RUNS / name).study(name))
+
+
+def _figure(path: str, alt: str, percent: int) -> str:
+    source, alt = map(tables.as_markdown, (f"results/{path}.png", alt))
+    return f'<img src="{source}" width="{percent}%" alt="{alt}">'
+
+
+def _markdown(table: Table) -> str:
+    rows = [[tables.as_markdown(cell).replace("\n", "<br>") for cell in row] for row in table.rows]
+    return tables.markdown(list(map(tables.as_markdown, table.headings)), rows)
+
+
+def sections() -> dict[str, str]:
+    """Name -> section, of everything in results/ that the README shows."""
+    written = {
+        "quick": quick_section(RunFolder(KEPT)),
+        "layouts": layouts_section(_json(KEPT_RUNS / "trial_layouts.json")),
+        "mutants": mutants_section(_json(KEPT_RUNS / "mutants.json")),
+        "studies": studies_section(),
+        **benchmark_sections(BENCHMARKS),
+    }
+    if study := _study("language_model"):
+        written["language_model"] = language_model_section(study)
+    return written
+
+
 def benchmark_sections(folder: Path) -> dict[str, str]:
     """Name -> section, of each benchmark whose record is in the folder."""
-    paths = {name: folder / f"{name}.json" for name in SECTIONS}
     return {
-        name: SECTIONS[name](json.loads(path.read_text()))
-        for name, path in paths.items()
-        if path.exists()
+        name: section(_json(folder / f"{name}.json"))
+        for name, section in SECTIONS.items()
+        if (folder / f"{name}.json").exists()
     }
 
 
-def keep(run: Path, place: Path, names: Sequence[str]) -> None:
-    """Copies files of those names and all pictures of a run, in the place of what was there; a run
-    of format 1 has no file that says so."""
+def _json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text())
+
+
+def keep_runs(quick: Path) -> None:
+    """Copies the quick run, and the studies in the folder that it is in, to results/."""
+    if not (quick / RESULTS).exists() or quick.resolve() == KEPT:
+        raise UsageError(f"--quick: expected a run folder outside {KEPT}, got {quick}")
+    _keep(quick, KEPT)
+    for name in STUDIES:
+        if (quick.parent / name / f"{name}.json").exists():
+            _keep(quick.parent / name, KEPT_RUNS / name, f"{name}.json")
+
+
+def _keep(run: Path, place: Path, *others: str) -> None:
+    """Replaces the place by FILES, the others and all figures of the run."""
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    wanted = [run / name for name in names if name != FORMAT_FILE or (run / name).exists()]
-    for path in (*wanted, *run.glob("*.png")):
+    for path in (*(run / name for name in (*FILES, *others)), *run.glob("*.png")):
         shutil.copy(path, place)
 
 
-def main() -> int:
-    run = Path(QUICK.value)
-    if not (run / RESULTS).exists() or run.resolve() == KEPT:
-        raise UsageError(f"--quick: expected a run folder outside {KEPT}, got {run}")
-    sections = {
-        "quick": quick_section(RunFolder(run)),
-        "layouts": layouts_section(json.loads(LAYOUTS.read_text())),
-        "mutants": mutants_section(json.loads(MUTANTS.read_text())),
-        **benchmark_sections(BENCHMARKS),
-    }
-    keep(run, KEPT, FILES)
-    for name in STUDIES:
-        if (run.parent / name / f"{name}.json").exists():
-            keep(run.parent / name, KEPT_RUNS / name, (*FILES, f"{name}.json"))
-    sections["studies"] = studies_section(KEPT_RUNS)
-    if found := RunFolder(KEPT_RUNS / "language_model").study("language_model"):
-        sections["language_model"] = language_model_section(report.harmless(found))
+def main(quick: str | None) -> int:
+    if quick:
+        keep_runs(Path(quick))
     text = README.read_text()
-    for name, section in sections.items():
+    for name, section in sections().items():
         text = replaced(text, name, section, README.name)
     README.write_text(text)
-    print(f"{README} shows {run} and the studies beside it; their files are kept in {KEPT_RUNS}")
+    print(f"{README} shows what is in {KEPT_RUNS}")
     return 0
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    QUICK = flags.DEFINE_string(
+        "quick", None, "A run of configs/quick.py: keep it, and the studies next to it, first."
+    )
+    command_line.run(lambda: main(QUICK.value))

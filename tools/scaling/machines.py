@@ -1,4 +1,4 @@
-"""What devices can do, as data sheets and measurements say: the numbers that seconds come from."""
+"""Rates, sizes and links of devices, from data sheets and measurements."""
 
 import dataclasses
 import math
@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 
 class Link(NamedTuple):
-    """One level of a network, innermost first.
+    """One level of a network.
 
-    devices: in a group, joined by it.
-    bytes_per_second: that a device sends while it receives as much.
+    devices: in a group that it joins.
+    bytes_per_second: what a device sends while it receives as much.
     hop_seconds: of one message.
-    ring: whether devices reach their neighbours alone, both ways; else a switch joins all.
+    ring: each device reaches its two neighbours only; else a switch joins all.
     """
 
     devices: int
@@ -20,14 +20,15 @@ class Link(NamedTuple):
     ring: bool = False
 
     def hops(self, devices: int) -> int:
-        """Messages one after another until each of n has heard of all: log2 n by a switch; half
-        way round a ring, and from end to end of a part of one."""
+        """Messages one after another until each of n devices has heard of all: log2 n by a switch,
+        half way round a ring, end to end along a part of a ring."""
         if not self.ring:
             return math.ceil(math.log2(devices))
         return devices // 2 if devices == self.devices else devices - 1
 
     def rate(self, devices: int) -> float:
-        """Bytes a second among n: a part of a ring is not closed, so one of its two ways is idle.
+        """Bytes a second among n devices: in a part of a ring, which is not closed, one of the two
+        directions is idle.
 
         Source: Austin et al. 2025, chapter 2.
         """
@@ -40,13 +41,13 @@ class Machine:
     """One kind of device and the network that joins them.
 
     flops_per_second: dtype of the numbers in a product -> rate.
-    functions_per_second: exp or tanh.
+    functions_per_second: values of exp or tanh.
     bytes_per_second: of the memory.
     cache_bytes, cache_bytes_per_second: of the fastest level that all arithmetic shares.
     memory_bytes: of a device.
-    launch_seconds: from the start of one kernel to that of the next where both are tiny.
+    launch_seconds: from the start of a tiny kernel to the start of the next.
     links: from the innermost out.
-    batched_trials: whether a device's trials are one batched program, or run one after another.
+    batched_trials: a device's trials are one batched program; else they run one after another.
     """
 
     name: str
@@ -61,7 +62,7 @@ class Machine:
     batched_trials: bool = True
 
 
-# The share of the data sheet's rates that programs reach.
+# The share of the data sheet's rates that programs reach, and of the links'.
 # Source: Austin et al. 2025, "How to Scale Your Model", chapter 12, quiz 1 question 4 (15 us of a
 # product take about 20) and quiz 2 question 3 (1.04 ms of an all-gather take about 1.5).
 REACHED, REACHED_BY_LINKS = 0.75, 0.7

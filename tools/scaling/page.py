@@ -1,4 +1,4 @@
-"""Writes the tables and the picture of docs/scaling.md: assumptions, check, predictions.
+"""Writes the tables and the figure of docs/scaling.md: assumptions, check, predictions.
 
 python -m tools.scaling.page
 """
@@ -17,17 +17,16 @@ from lstm_attn.report.panel import COLORS, STYLE
 from lstm_attn.report.tables import markdown
 from lstm_attn.runner import command_line
 from tools import scaling
-from tools.pages.markers import replaced
-from tools.pages.section_parts import joined, three_figures
+from tools.pages.markdown import joined, replaced, three_figures
 from tools.scaling import Choice, Machine, Workload
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "scaling.md"
-PICTURE = PAGE.with_suffix(".png")
+FIGURE = PAGE.with_suffix(".png")
 RECORD = ROOT / "results" / "benchmarks" / "scaling.json"
 DPI = 160
 DEVICES = (1, 8, 256)
-# How wrong a launch may be assumed: half and twice as long.
+# Launches of half and of twice the assumed time are predicted too.
 DOUBT = 2.0
 
 _WIDE = Workload("lstm", 2048, 1024, 500, 2, 1, config=ModelConfig(features=2048, dtype="bfloat16"))
@@ -39,7 +38,7 @@ WORKLOADS = {
     "wide LSTM, fused": dataclasses.replace(_WIDE, implementation="fused"),
     "Transformer": Workload("transformer", 512, 256, 512, 10, 10, config=_BLOCKS),
 }
-# Figure -> where it comes from, an accelerator each; numbers are those of the page's references.
+# Figure -> its source for each accelerator; numbers are those of the page's references.
 SOURCES = {
     "bfloat16 products, Tflop/s": ("[1]", "[3]"),
     "float32 products, Tflop/s": ("[1], as TF32 [6]", "as bfloat16 [6]"),
@@ -56,46 +55,40 @@ SOURCES = {
 
 def figures_of(machine: Machine) -> tuple[str, ...]:
     """As the model uses them, in the order of SOURCES."""
-    tera = (
-        machine.flops_per_second["bfloat16"],
-        machine.flops_per_second["float32"],
-        machine.functions_per_second,
-        machine.bytes_per_second,
-        machine.cache_bytes_per_second,
-    )
-    bfloat16, float32, functions, memory, cache = (f"{rate / 1e12:.3g}" for rate in tera)
-    links = (f"{link.devices} x {link.bytes_per_second / 1e9:.0f}" for link in machine.links)
-    hops = (f"{1e6 * link.hop_seconds:g}" for link in machine.links)
+
+    def tera(rate: float) -> str:
+        return f"{rate / 1e12:.3g}"
+
     return (
-        bfloat16,
-        float32,
-        functions,
+        tera(machine.flops_per_second["bfloat16"]),
+        tera(machine.flops_per_second["float32"]),
+        tera(machine.functions_per_second),
         f"{machine.memory_bytes / 1e9:.0f}",
-        memory,
+        tera(machine.bytes_per_second),
         f"{machine.cache_bytes / 1e6:.0f}",
-        cache,
-        ", ".join(links),
-        ", ".join(hops),
+        tera(machine.cache_bytes_per_second),
+        ", ".join(f"{k.devices} x {k.bytes_per_second / 1e9:.0f}" for k in machine.links),
+        ", ".join(f"{1e6 * link.hop_seconds:g}" for link in machine.links),
         f"{1e6 * machine.launch_seconds:g}",
     )
 
 
 def assumptions_section() -> str:
-    """A line a figure of the accelerators, as the model uses it, beside its source."""
+    """One line a figure of the accelerators, as the model uses it, with its source."""
     headings = ["figure"]
     for machine in scaling.ACCELERATORS:
         headings += [machine.name, "source"]
-    rows = [
-        [name, *(cell for pair in zip(figures, sources, strict=True) for cell in pair)]
-        for (name, sources), *figures in zip(
-            SOURCES.items(), *map(figures_of, scaling.ACCELERATORS), strict=True
-        )
-    ]
+    columns = zip(*map(figures_of, scaling.ACCELERATORS), strict=True)
+    rows = []
+    for (name, sources), figures in zip(SOURCES.items(), columns, strict=True):
+        rows.append([name])
+        for figure, source in zip(figures, sources, strict=True):
+            rows[-1] += [figure, source]
     return markdown(headings, rows, left=(0, 2, 4))
 
 
 def check_section(record: dict[str, Any]) -> str:
-    """A line a row of the record of `tools.scaling.check`, and how far off the model was."""
+    """One line a row of the record of `tools.scaling.check`, and how far off the model was."""
     rows = [
         [
             f"{row['model']} {row['batch']}, {row['length']}, {row['features']}",
@@ -135,7 +128,7 @@ def check_section(record: dict[str, Any]) -> str:
 
 
 def predictions_section() -> str:
-    """A line a workload, machine and number of devices: the best mesh and what it takes."""
+    """One line a workload, machine and number of devices: the quickest mesh and its time."""
     rows = []
     for name, workload in WORKLOADS.items():
         for machine in scaling.ACCELERATORS:
@@ -150,7 +143,7 @@ def predictions_section() -> str:
 
 
 def prediction_cells(workload: Workload, machine: Machine, chosen: Choice | None) -> list[str]:
-    """Mesh, parts, milliseconds with the range of a doubtful launch, the limit, memory."""
+    """Mesh, parts, milliseconds with those of shorter and longer launches, the limit, memory."""
     if chosen is None:
         return ["none fits", *["–"] * 4]
     cut = dataclasses.replace(workload, accumulation_steps=chosen.accumulation_steps)
@@ -164,7 +157,7 @@ def prediction_cells(workload: Workload, machine: Machine, chosen: Choice | None
     )
     seconds = chosen.step.seconds
     return [
-        f"{chosen.mesh.trial} x {chosen.mesh.batch}" + ", sharded" * chosen.mesh.sharded,
+        f"{chosen.mesh.trial} x {chosen.mesh.batch}",
         str(chosen.accumulation_steps),
         f"{_milliseconds(seconds.total)} ({_milliseconds(low)}–{_milliseconds(high)})",
         seconds.limit,
@@ -176,16 +169,16 @@ def _milliseconds(seconds: float) -> str:
     return three_figures(1e3 * seconds)
 
 
-def picture() -> Figure:
-    """A panel an accelerator: predicted seconds against devices, a line a workload."""
+def predicted_by_devices() -> Figure:
+    """One panel an accelerator: predicted seconds against devices, one line a workload."""
     with rc_context(STYLE):
         figure = Figure(figsize=(8.2, 3.7), layout="constrained")
         panels = figure.subplots(1, len(scaling.ACCELERATORS), sharey=True)
         for axes, machine in zip(panels, scaling.ACCELERATORS, strict=True):
             for color, (name, workload) in zip(COLORS, WORKLOADS.items(), strict=False):
                 counts = [2**power for power in range(int(math.log2(DEVICES[-1])) + 1)]
-                found = [(n, scaling.best(workload, machine, n)) for n in counts]
-                points = [(n, 1e3 * c.step.seconds.total) for n, c in found if c is not None]
+                choices = [(n, scaling.best(workload, machine, n)) for n in counts]
+                points = [(n, 1e3 * c.step.seconds.total) for n, c in choices if c is not None]
                 axes.plot(*zip(*points, strict=True), "o-", color=color, markersize=3.5,
                           linewidth=1.4, label=name)  # fmt: skip
             axes.set(xscale="log", yscale="log", xlabel="devices")
@@ -198,11 +191,12 @@ def picture() -> Figure:
 
 
 def sections() -> dict[str, str]:
-    """Name -> section, of all that the page holds."""
-    found = {"assumptions": assumptions_section(), "predictions": predictions_section()}
-    if RECORD.exists():
-        found["check"] = check_section(json.loads(RECORD.read_text()))
-    return found
+    """Name -> section, of everything generated on the page."""
+    return {
+        "assumptions": assumptions_section(),
+        "check": check_section(json.loads(RECORD.read_text())),
+        "predictions": predictions_section(),
+    }
 
 
 def main() -> int:
@@ -210,8 +204,8 @@ def main() -> int:
     for name, section in sections().items():
         text = replaced(text, name, section, PAGE.name)
     PAGE.write_text(text)
-    picture().savefig(PICTURE, dpi=DPI)
-    print(f"written: {PAGE} and {PICTURE}")
+    predicted_by_devices().savefig(FIGURE, dpi=DPI)
+    print(f"written: {PAGE} and {FIGURE}")
     return 0
 
 

@@ -1,15 +1,13 @@
 """Seconds of a training step: a roofline an operation, launches, and collectives on a mesh."""
 
+import dataclasses
 import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from lstm_attn.errors import UsageError
 from tools.scaling.machines import Link, Machine
-from tools.scaling.operations import FLOAT32, Operation, optimiser
-from tools.scaling.workload import Workload
-
-LIMITS = ("arithmetic", "memory", "latency", "collectives")
+from tools.scaling.workload import FLOAT32, Operation, Workload, optimiser
 
 
 class Seconds(NamedTuple):
@@ -27,15 +25,14 @@ class Seconds(NamedTuple):
     @property
     def limit(self) -> str:
         """What takes most of it."""
-        return max(LIMITS, key=lambda name: getattr(self, name))
+        return max(self._fields, key=lambda name: getattr(self, name))
 
 
 class Mesh(NamedTuple):
-    """trial x batch devices; sharded: parameters and optimiser cut along `batch` as well."""
+    """trial x batch devices."""
 
     trial: int = 1
     batch: int = 1
-    sharded: bool = False
 
 
 ALONE = Mesh()
@@ -48,10 +45,18 @@ class Step(NamedTuple):
     bytes: float
 
 
+class Choice(NamedTuple):
+    """A mesh, how many parts the batch must be cut into to fit in memory, and one step."""
+
+    mesh: Mesh
+    accumulation_steps: int
+    step: Step
+
+
 def roofline(operations: Iterable[Operation], machine: Machine, dtype: str) -> Seconds:
     """sum over operations of max(flops / rate + functions / rate, bytes / rate) + launches x launch
 
-    The bytes go at the rate of the cache where it holds what is reused, else at the memory's.
+    Bytes move at the rate of the cache if what is reused fits in it, else at the memory's.
 
     Args:
       dtype: of the numbers in products; the machine has a rate for it.
@@ -69,24 +74,21 @@ def roofline(operations: Iterable[Operation], machine: Machine, dtype: str) -> S
     return Seconds(arithmetic, memory, latency)
 
 
-def all_gather_seconds(
-    size: float, devices: int, links: tuple[Link, ...], arrays: int = 1
-) -> float:
-    """Every device of n comes to hold all S bytes, of which it held S / n.
+def all_gather_seconds(size: float, devices: int, links: tuple[Link, ...]) -> float:
+    """Each of n devices holds S / n bytes before and all S bytes after.
 
-        (n - 1) / n x S / rate + arrays x hops x hop
+        (n - 1) / n x S / rate + hops x hop
 
-    On a network of several levels the outer ones go first, on what one inner group holds. A
-    reduce-scatter is the same, backwards, and takes as long.
+    On a network of several levels the outer ones go first, with the bytes of one inner group. A
+    reduce-scatter is the same backwards and takes as long.
 
     Args:
       size: S, bytes.
       devices: n.
       links: levels from the innermost out.
-      arrays: that the bytes lie in, each with messages of its own.
 
     Raises:
-      ValueError: more devices than the links join, or a number that fills no whole groups.
+      UsageError: more devices than the links join, or a number that fills no whole groups.
 
     Source: Thakur, Rabenseifner & Gropp 2005, sections 4.1 and 4.3.
     """
@@ -100,13 +102,13 @@ def all_gather_seconds(
             raise UsageError(f"devices: expected a multiple of {here}, got {devices}")
         if here > 1:
             seconds += (here - 1) / here * size / link.rate(here)
-            seconds += arrays * link.hops(here) * link.hop_seconds
+            seconds += link.hops(here) * link.hop_seconds
         size, devices = size / here, devices // here
     return seconds
 
 
 def all_reduce_seconds(size: float, devices: int, links: tuple[Link, ...]) -> float:
-    """Every device of n comes to hold the sum of n times S bytes: a reduce-scatter and an
+    """Each of n devices ends with the sum of n arrays of S bytes: a reduce-scatter and an
     all-gather, hence 2 (n - 1) / n x S / rate + 2 hops x hop. Arguments as there."""
     return 2 * all_gather_seconds(size, devices, links)
 
@@ -114,14 +116,12 @@ def all_reduce_seconds(size: float, devices: int, links: tuple[Link, ...]) -> fl
 def step(workload: Workload, machine: Machine, mesh: Mesh = ALONE) -> Step:
     """One training step of all trials.
 
-    Trials on different devices don't meet. Those of one device are one batched program, R times
-    the work at the launches of one, or run one after another (`Machine.batched_trials`). Where the
-    batch is split there is one reduction a step, of all gradients as one array. Where parameters
-    are sharded, each array is gathered and its gradient scattered, two numbers are reduced (the
-    gradient's norm, and whether all is finite), and each device updates its own part.
+    Trials on different devices do not communicate. Those of one device are one batched program, R
+    times the work at the launches of one, or run one after another (`Machine.batched_trials`).
+    Where the batch is split there is one reduction a step, of all gradients as one array.
 
     Raises:
-      ValueError: trials or a batch that the mesh does not divide, or devices that the links don't
+      UsageError: trials or a batch that the mesh does not divide, or devices that the links don't
         join.
     """
     if workload.trials % mesh.trial:
@@ -129,25 +129,18 @@ def step(workload: Workload, machine: Machine, mesh: Mesh = ALONE) -> Step:
             f"trials: expected a multiple of the mesh's {mesh.trial}, got {workload.trials}"
         )
     trials = workload.trials // mesh.trial
-    parameters = workload.parameters
-    shards = mesh.batch if mesh.sharded else 1
-    operations = workload.operations(mesh.batch)
-    kept = sum(operation.kept for operation in operations)
-    operations.append(optimiser(parameters, shards))
     together = trials if machine.batched_trials else 1
     in_turn = trials // together
+    parameters = workload.parameters
+    operations = workload.operations(mesh.batch)
+    kept = sum(operation.kept for operation in operations)
+    operations.append(optimiser(parameters))
     seconds = roofline(
-        (_times(operation, together) for operation in operations),
-        machine,
-        workload.config.dtype,
+        (_times(operation, together) for operation in operations), machine, workload.config.dtype
     )
-    size = FLOAT32 * parameters * together
-    reduced = all_reduce_seconds(size, mesh.batch, machine.links)
-    if mesh.sharded:
-        reduced = 2 * all_gather_seconds(size, mesh.batch, machine.links, workload.arrays)
-        reduced += 2 * all_reduce_seconds(FLOAT32 * together, mesh.batch, machine.links)
-    # Parameters and two moments of each trial; a gradient and whole parameters at work.
-    state = FLOAT32 * parameters * (3 * trials / shards + 2 * together)
+    reduced = all_reduce_seconds(FLOAT32 * parameters * together, mesh.batch, machine.links)
+    # Parameters and two moments of each trial; a gradient and new parameters of those at work.
+    state = FLOAT32 * parameters * (3 * trials + 2 * together)
     return Step(
         Seconds(*(in_turn * part for part in seconds._replace(collectives=reduced))),
         state + together * kept,
@@ -163,3 +156,24 @@ def _times(operation: Operation, trials: int) -> Operation:
         reused=trials * operation.reused,
         kept=trials * operation.kept,
     )
+
+
+def best(workload: Workload, machine: Machine, devices: int) -> Choice | None:
+    """The quickest mesh of exactly so many devices, or None where none fits in memory.
+
+    On each mesh the batch is cut into the fewest parts, a power of two, that fit in memory.
+    """
+    meshes = [Mesh(trial, devices // trial) for trial in range(1, devices + 1)
+              if devices % trial == 0 and workload.trials % trial == 0]  # fmt: skip
+    fitting = [choice for mesh in meshes if (choice := _fitting(workload, machine, mesh))]
+    return min(fitting, key=lambda choice: choice.step.seconds.total, default=None)
+
+
+def _fitting(workload: Workload, machine: Machine, mesh: Mesh) -> Choice | None:
+    steps = 1
+    while workload.batch % (mesh.batch * steps) == 0:
+        taken = step(dataclasses.replace(workload, accumulation_steps=steps), machine, mesh)
+        if taken.bytes <= machine.memory_bytes:
+            return Choice(mesh, steps, taken)
+        steps *= 2
+    return None

@@ -1,14 +1,75 @@
-"""The work of one training step: a model of MODELS at its sizes, as operations and parameters."""
+"""The work of one training step of a model: products, functions, bytes, launches of each layer."""
 
 import dataclasses
+import functools
+import math
 from collections.abc import Callable
+from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
+
+from lstm_attn import models
 from lstm_attn.errors import UsageError, check_whole, unknown_name
 from lstm_attn.model_config import ModelConfig
-from tools.scaling import operations as layers
-from tools.scaling.operations import FLOAT32, Operation
 
+# Bytes of a number in a product. Parameters, gradients, carries and sums are always float32.
 WIDTHS = {"float32": 4, "bfloat16": 2}
+FLOAT32 = WIDTHS["float32"]
+
+
+class Operation(NamedTuple):
+    """One kind of work, forward and backward, in one training step.
+
+    flops: of products; one of [M, K] and [K, N] counts 2 M K N.
+    functions: values of exp or tanh, which cost more than the sums around them.
+    bytes: read and written.
+    reused: bytes of the arrays that the step reads again; if they fit in the cache, `bytes` move
+      at its rate.
+    launches: programs of the device (kernels) that start one after another.
+    kept: bytes kept for the backward pass.
+    """
+
+    name: str
+    flops: float = 0
+    functions: float = 0
+    bytes: float = 0
+    reused: float = 0
+    launches: float = 0
+    kept: float = 0
+
+
+class Cell(NamedTuple):
+    """A recurrent cell, as counted in its programs (XLA, jax 0.10.2).
+
+    gates: G.
+    functions: exp and tanh of a step and hidden feature.
+    kept: float32 numbers kept for the backward pass, of a step and hidden feature, by
+      implementation: XLA's account of temporary memory.
+    """
+
+    gates: int
+    functions: int
+    kept: dict[str, int]
+
+
+CELLS = {
+    "lstm": Cell(4, functions=5, kept={"scan": 15, "fused": 14}),
+    "gru": Cell(3, functions=3, kept={"scan": 12, "fused": 15}),
+}
+# Kernels of one step of a scan, where a compiler fuses everything but products. Forward: the
+# products of inputs and of state, what follows them, the loop. Backward: two products, four with
+# those of the weights.
+STEP_LAUNCHES = {"scan": 4 + 6, "fused": 4 + 4}
+# Kernels of a dense layer: its product, what follows it, the gradients of its input and its kernel.
+DENSE_LAUNCHES = 4
+# The choices whose work is counted here.
+COUNTED = {
+    "lstm_variant": "standard",
+    "attention_placement": "over_states",
+    "norm": "pre",
+    "feed_forward": "gelu",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +81,7 @@ class Workload:
     batch, length: B, T.
     inputs, outputs: D and O of the task.
     trials: R.
-    accumulation_steps: parts that a batch is cut into, one after another.
+    accumulation_steps: parts of the batch that are computed one after another.
     implementation: of LSTM and GRU, "scan" or "fused".
     config: heads, layers and dtype; its own `features` do not count.
     """
@@ -39,14 +100,14 @@ class Workload:
     def __post_init__(self) -> None:
         if self.model not in WORK:
             raise unknown_name("model", self.model, WORK)
+        if self.implementation not in STEP_LAUNCHES:
+            raise unknown_name("implementation", self.implementation, STEP_LAUNCHES)
         sizes = ("features", "batch", "length", "inputs", "outputs", "trials", "accumulation_steps")
         for field in sizes:
             check_whole(field, getattr(self, field))
-        config = self.config
-        # Only what the published layers compute is counted here.
-        for key, expected in (("lstm_variant", "standard"), ("attention_placement", "over_states")):
-            if getattr(config, key) != expected:
-                raise UsageError(f"{key}: expected {expected!r}, got {getattr(config, key)!r}")
+        for key, counted in COUNTED.items():
+            if getattr(self.config, key) != counted:
+                raise UsageError(f"{key}: expected {counted!r}, got {getattr(self.config, key)!r}")
 
     @property
     def width(self) -> int:
@@ -54,20 +115,23 @@ class Workload:
         return WIDTHS[self.config.dtype]
 
     @property
-    def parameters(self) -> int:
-        """Of one trial."""
-        return PARAMETERS[self.model](self) + (self.features + 1) * self.outputs
+    def rows(self) -> int:
+        """Steps of all sequences, B T."""
+        return self.batch * self.length
 
     @property
-    def arrays(self) -> int:
-        """That the parameters lie in."""
-        return ARRAYS[self.model](self) + 2
+    def parameters(self) -> int:
+        """Of one trial, counted in the shapes that the model's init gives."""
+        return _parameters(
+            self.model, self.features, self.length, self.inputs, self.outputs, self.config
+        )
 
     def operations(self, batch_shards: int = 1) -> list[Operation]:
-        """Those of one trial on one device, the parts of its batch together; without optimiser.
+        """The work of one trial on one device, without the optimiser; a device has one of so many
+        shards of the batch.
 
         Raises:
-          ValueError: a batch that devices and accumulation do not divide.
+          UsageError: a batch that devices and accumulation do not divide.
         """
         parts = batch_shards * self.accumulation_steps
         if self.batch % parts:
@@ -76,9 +140,10 @@ class Workload:
                 f"got {self.batch}"
             )
         part = dataclasses.replace(self, batch=self.batch // parts, accumulation_steps=1)
-        rows = part.batch * part.length
-        readout = layers.dense("readout", rows, part.features, part.outputs)
-        once = [*WORK[part.model](part), readout]
+        once = [
+            *WORK[part.model](part),
+            _dense("readout", part.rows, part.features, part.outputs, FLOAT32),
+        ]
         repeated = [_repeated(operation, self.accumulation_steps) for operation in once]
         if self.accumulation_steps > 1:
             added = 3 * FLOAT32 * self.parameters * self.accumulation_steps
@@ -86,6 +151,17 @@ class Workload:
                 Operation("sum of gradients", bytes=added, reused=2 * FLOAT32 * self.parameters)
             )
         return repeated
+
+
+@functools.cache
+def _parameters(
+    name: str, features: int, length: int, inputs: int, outputs: int, config: ModelConfig
+) -> int:
+    network = models.Network(models.MODELS[name](features, config), outputs)
+    shapes = jax.eval_shape(
+        lambda: network.init(jax.random.key(0), jnp.zeros((1, length, inputs)))["params"]
+    )
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
 
 
 def _repeated(operation: Operation, times: int) -> Operation:
@@ -99,50 +175,144 @@ def _repeated(operation: Operation, times: int) -> Operation:
 
 
 def _recurrent(load: Workload) -> list[Operation]:
-    cell = "gru" if load.model == "gru" else "lstm"
-    return layers.recurrent(
-        cell,
-        load.batch,
-        load.length,
-        load.inputs,
-        load.features,
-        width=load.width,
-        implementation=load.implementation,
-        inputs_are_data=True,
+    """A layer [B, T, D] -> [B, T, H] of G gates; its inputs are data and need no gradient.
+
+        forward   2 B T (D + H) G H
+        backward  2 B T (D + H) G H for kernels, 2 B T H G H for the state
+
+    Every step reads both kernels. Under "scan" it also reads and writes the sums of their
+    gradients; "fused" computes these by one product after the scan.
+    """
+    name = "gru" if load.model == "gru" else "lstm"
+    gates, functions, kept_numbers = CELLS[name]
+    sums, cells = gates * load.features, load.rows * load.features
+    kernels = (load.inputs + load.features) * sums
+    kept = FLOAT32 * kept_numbers[load.implementation] * cells
+    # Weights forward and backward; inputs, state and sums of each product once.
+    moved = 2 * load.length * load.width * kernels + 3 * load.rows * (
+        load.width * (load.inputs + load.features) + FLOAT32 * sums
     )
-
-
-def _transformer(load: Workload) -> list[Operation]:
-    rows, features, width = load.batch * load.length, load.features, load.width
-    gated = load.config.feed_forward == "gated"
+    reused = load.width * kernels
+    if load.implementation == "scan":
+        moved += 2 * load.length * FLOAT32 * kernels
+        reused += FLOAT32 * kernels
     return [
-        layers.dense("embed", rows, load.inputs, features, width=width, inputs_are_data=True),
-        *load.config.num_layers
-        * layers.transformer_block(
-            load.batch, load.length, load.config.num_heads, features, gated=gated, width=width
+        Operation(
+            f"{name} products",
+            flops=2 * load.rows * (2 * kernels + load.features * sums),
+            bytes=moved,
+            reused=reused,
+            launches=load.length * STEP_LAUNCHES[load.implementation],
         ),
-        *([layers.norm(rows, features)] if load.config.norm == "pre" else []),
+        # What is kept is written and read; sums are read, their gradients written.
+        Operation(
+            f"{name} gates",
+            functions=functions * cells,
+            bytes=2 * kept + 2 * FLOAT32 * gates * cells,
+            reused=kept,
+            kept=kept,
+        ),
     ]
 
 
+def _dense(
+    name: str, rows: int, inputs: int, outputs: int, width: int, *, inputs_are_data: bool = False
+) -> Operation:
+    """A product of so many rows with a kernel [D, O]: 3 (2 for data) x 2 rows D O."""
+    products = 2 if inputs_are_data else 3
+    arrays = rows * (inputs + outputs) + inputs * outputs
+    return Operation(
+        name,
+        flops=products * 2 * rows * inputs * outputs,
+        bytes=products * width * arrays,
+        reused=width * arrays,
+        launches=DENSE_LAUNCHES,
+        kept=width * rows * outputs,
+    )
+
+
+def _elementwise(
+    name: str, numbers: float, *, functions: int = 0, passes: int, kept: int, launches: int
+) -> Operation:
+    """Work on each number by itself: functions, reads and writes, and numbers kept, of each."""
+    return Operation(
+        name,
+        functions=functions * numbers,
+        bytes=passes * FLOAT32 * numbers,
+        reused=FLOAT32 * (1 + kept) * numbers,
+        launches=launches,
+        kept=kept * FLOAT32 * numbers,
+    )
+
+
+def _attention(load: Workload) -> list[Operation]:
+    """Causal self-attention of N heads of F / N features with its projections in and out, as the
+    dense implementation computes it: all pairs, also those behind the mask.
+
+        projections  3 x 8 B T F^2
+        products     3 x 4 B T^2 F
+    """
+    rows, features, width, heads = load.rows, load.features, load.width, load.config.num_heads
+    pairs = heads * rows * load.length
+    return [
+        *(
+            _dense(f"attention {name}", rows, features, features, width)
+            for name in ("query", "key", "value", "out")
+        ),
+        Operation(
+            "attention products",
+            flops=3 * 4 * pairs * features // heads,
+            # Two products forward, four backward, each with one array of all pairs.
+            bytes=3 * width * 4 * rows * features + 6 * width * pairs,
+            reused=FLOAT32 * pairs,
+            launches=6,
+        ),
+        # Forward: mask, largest, exp, sum, quotient. Backward: the softmax's own.
+        _elementwise("attention weights", pairs, functions=1, passes=8, kept=2, launches=6),
+    ]
+
+
+def _transformer(load: Workload) -> list[Operation]:
+    rows, features, width = load.rows, load.features, load.width
+    wide = 4 * features
+    norm = _elementwise("norm", rows * features, passes=8, kept=2, launches=5)
+    block = [
+        *_attention(load),
+        _dense("mlp in", rows, features, wide, width),
+        _dense("mlp out", rows, wide, features, width),
+        _elementwise("gelu", rows * wide, functions=1, passes=6, kept=2, launches=2),
+        norm,
+        norm,
+        _elementwise("residuals", 2 * rows * features, passes=6, kept=1, launches=4),
+    ]
+    embed = _dense("embed", rows, load.inputs, features, width, inputs_are_data=True)
+    return [embed, *load.config.num_layers * block, norm]
+
+
 def _lstm_attention(load: Workload) -> list[Operation]:
-    rows, features, width = load.batch * load.length, load.features, load.width
+    rows, features = load.rows, load.features
     return [
         *_recurrent(load),
-        *layers.attention(load.batch, load.length, load.config.num_heads, features, width=width),
-        layers.dense("combine", rows, 2 * features, features, width=width),
-        layers.elementwise("tanh", rows * features, functions=1, passes=5, kept=1, launches=2),
+        *_attention(load),
+        _dense("combine", rows, 2 * features, features, load.width),
+        _elementwise("tanh", rows * features, functions=1, passes=5, kept=1, launches=2),
     ]
 
 
 def _attention_pooling(load: Workload) -> list[Operation]:
-    rows, features, width = load.batch * load.length, load.features, load.width
+    rows, features, width = load.rows, load.features, load.width
+    # The scan of `ops.attention_pooling`: two exp a sequence and step, no product.
+    kept = FLOAT32 * 7 * rows * features
+    scan = Operation(
+        "pooling", functions=2 * rows, bytes=2 * kept, reused=kept,
+        launches=load.length * (2 + 3), kept=kept,
+    )  # fmt: skip
     return [
-        layers.dense("hidden", rows, load.inputs, features, width=width, inputs_are_data=True),
-        layers.dense("score", rows, features, 1, width=width),
-        layers.pooling(load.batch, load.length, features),
-        layers.dense("context", rows, features, features, width=width),
-        layers.elementwise("leaky relu", 2 * rows * features, passes=5, kept=0, launches=4),
+        _dense("hidden", rows, load.inputs, features, width, inputs_are_data=True),
+        _dense("score", rows, features, 1, width),
+        scan,
+        _dense("context", rows, features, features, width),
+        _elementwise("leaky relu", 2 * rows * features, passes=5, kept=0, launches=4),
     ]
 
 
@@ -155,53 +325,16 @@ WORK: dict[str, Callable[[Workload], list[Operation]]] = {
 }
 
 
-def _lstm_parameters(load: Workload) -> int:
-    return 4 * load.features * (load.inputs + load.features + 1)
+def optimiser(parameters: float) -> Operation:
+    """Clipping, AdamW, and the choice of finite values.
 
-
-def _transformer_parameters(load: Workload) -> int:
-    features, config = load.features, load.config
-    mlp = 3 if config.feed_forward == "gated" else 2
-    # Kernels and biases of attention and feed-forward, and two norms.
-    block = 4 * features * (features + 1)
-    block += mlp * 4 * features**2 + (mlp - 1) * 4 * features + features
-    block += 4 * features
-    embedding = (load.inputs + 1) * features
-    if config.positions == "learned":
-        embedding += load.length * features
-    last_norm = 2 * features if config.norm == "pre" else 0
-    return embedding + config.num_layers * block + last_norm
-
-
-PARAMETERS: dict[str, Callable[[Workload], int]] = {
-    "lstm": _lstm_parameters,
-    "gru": lambda load: 3 * load.features * (load.inputs + load.features + 2),
-    "transformer": _transformer_parameters,
-    "lstm_attention": lambda load: (
-        _lstm_parameters(load) + (4 + 2) * load.features**2 + (4 + 1) * load.features
-    ),
-    "attention_pooling": lambda load: (
-        (load.inputs + 1) * load.features + load.features + 1 + (load.features + 1) * load.features
-    ),
-}
-
-
-def _transformer_arrays(load: Workload) -> int:
-    config = load.config
-    # Four projections, two or three kernels of feed-forward, each with its bias; two norms.
-    block = 2 * (4 + (3 if config.feed_forward == "gated" else 2) + 2)
-    return (
-        2
-        + (config.positions == "learned")
-        + config.num_layers * block
-        + (2 if config.norm == "pre" else 0)
+    The gradient is read for its norm and for the step; parameters and two moments are read, made
+    and chosen: 14 reads and writes of float32 a parameter.
+    """
+    return Operation(
+        "optimiser",
+        functions=parameters,
+        bytes=14 * FLOAT32 * parameters,
+        reused=4 * FLOAT32 * parameters,
+        launches=12,
     )
-
-
-ARRAYS: dict[str, Callable[[Workload], int]] = {
-    "lstm": lambda _: 3,
-    "gru": lambda _: 4,
-    "transformer": _transformer_arrays,
-    "lstm_attention": lambda _: 3 + 8 + 2,
-    "attention_pooling": lambda _: 6,
-}
