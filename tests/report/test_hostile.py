@@ -16,7 +16,7 @@ from lstm_attn.errors import UsageError
 from lstm_attn.report.tables import as_markdown
 from lstm_attn.runs import RunFolder
 from tests.report.reading_html import Page
-from tools.pages import readme, study_sections
+from tools.pages import readme
 
 RESULTS = Path(__file__).parent.parent.parent / "results"
 # quick is a grid; the others are grids of their own or studies. `inside` draws thirty pictures.
@@ -174,7 +174,7 @@ def test_the_readme_shows_strings_as_they_are(tmp_path, without_pictures):
     for name in ("quick", "horizon", "gradient_reach"):
         copied(RESULTS / name, tmp_path / name, change)
     quick = readme.quick_section(RunFolder(tmp_path / "quick"))
-    studies = study_sections.studies_section(tmp_path)
+    studies = readme.studies_section(tmp_path)
     expected = readme.quick_section(RunFolder(RESULTS / "quick"))
     bare = re.sub(r'<img src="results/[^"<]*" width="\d+%" alt="[^"<]*">', "", quick + studies)
     assert not re.search(r"<(?=[a-zA-Z/!?])|(?<!\\)[\[\]`]", bare)

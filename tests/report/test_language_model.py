@@ -7,7 +7,7 @@ from lstm_attn import report
 from lstm_attn.report import language_model
 from lstm_attn.report.panel import colors_of
 from lstm_attn.runs import RunFolder
-from tools.pages.study_sections import language_model_section
+from tools.pages.readme import language_model_section
 
 
 def ends(mean, half=0.1):
@@ -113,5 +113,5 @@ def test_the_readme_quotes_the_best_model_as_code(found):
     """Oracle: Markdown's rule that four spaces make code. Catches a sample of the worst model, and
     one that ends its block."""
     text = language_model_section(found)
-    assert "gru wrote what stands after ▸:\n\n    a\n      b▸<i>c\n\n    d" in text
+    assert "gru wrote the text after ▸:\n\n    a\n      b▸<i>c\n\n    d" in text
     assert "| gru | 3.000 | +0.500<br>+0.450 to +0.550 |" in text

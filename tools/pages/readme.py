@@ -98,17 +98,17 @@ def language_model_section(study: dict[str, Any]) -> str:
     )
 
 
-def studies_section() -> str:
+def studies_section(results: Path) -> str:
     """The figures of SHOWN with their captions; then the table of horizons."""
     paragraphs = []
     for name, shown in SHOWN.items():
-        study = _study(name)
+        study = _study(results / name)
         for section in STUDIES[name](study) if study else ():
             for figure in section.pictures:
                 if figure.name == shown:
                     paragraphs.append(_figure(f"{name}/{shown}", figure.alt, 60))
                     paragraphs.append(tables.as_markdown(section.text))
-    if study := _study("horizon"):
+    if study := _study(results / "horizon"):
         paragraphs += [
             f"The memory horizon within {budget_in_words(study)}, {study['trials']} trials a "
             f"length ({study['lengths'][0]} to {study['lengths'][-1]}):",
@@ -117,8 +117,8 @@ def studies_section() -> str:
     return joined(*paragraphs)
 
 
-def _study(name: str) -> dict[str, Any] | None:
-    return report.harmless(RunFolder(KEPT_RUNS / name).study(name))
+def _study(folder: Path) -> dict[str, Any] | None:
+    return report.harmless(RunFolder(folder).study(folder.name))
 
 
 def _figure(path: str, alt: str, percent: int) -> str:
@@ -137,10 +137,10 @@ def sections() -> dict[str, str]:
         "quick": quick_section(RunFolder(KEPT)),
         "layouts": layouts_section(_json(KEPT_RUNS / "trial_layouts.json")),
         "mutants": mutants_section(_json(KEPT_RUNS / "mutants.json")),
-        "studies": studies_section(),
+        "studies": studies_section(KEPT_RUNS),
         **benchmark_sections(BENCHMARKS),
     }
-    if study := _study("language_model"):
+    if study := _study(KEPT_RUNS / "language_model"):
         written["language_model"] = language_model_section(study)
     return written
 
