@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lstm_attn import ops
+from lstm_attn.ops import fused
 from tests.ops import test_gru, test_lstm, test_scan
 
 BATCH, LENGTH, FEATURES_IN, FEATURES = 4, 7, 3, 5
@@ -104,6 +105,20 @@ def test_gradients_are_as_near_to_float64_as_the_scans(cell, dtype, float64):
         distance = jax.tree.map(lambda a, b: np.abs(np.float64(a) - b).max(), low, exact)
         errors.append(jax.tree.leaves(distance))
     assert np.all(np.array(errors[1]) < 2 * np.array(errors[0]))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_gradients_of_the_weights_count_every_step(dtype):
+    """Oracle: counting ones to an odd number that the dtype does not have. Catches gradients of the
+    weights that are summed in the compute dtype, or rounded to it."""
+    steps = 2 * round(2 / float(jnp.finfo(dtype).eps)) + 1
+    ones = jnp.ones((steps, 1, 1), dtype)
+
+    def products(change):
+        return fused.along_products((ones, change), bias=jnp.zeros(1))
+
+    (gradient,) = jax.linear_transpose(products, jnp.zeros((1, 1)))(jnp.ones((steps, 1, 1)))
+    assert gradient == steps
 
 
 @pytest.mark.parametrize("other", ["fused", "fused segments"])
