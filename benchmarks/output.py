@@ -42,7 +42,7 @@ def stamp(benchmark: str, packages: Sequence[str] = ()) -> dict[str, Any]:
       packages: whose versions matter too, of those that are installed.
     """
     finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {"benchmark": benchmark, "finished": finished, **machine.machine(packages)}
+    return {"benchmark": benchmark, "finished": finished, **machine.describe(packages)}
 
 
 def write(path: Path, record: dict[str, Any], picture: Figure, console: Console) -> None:

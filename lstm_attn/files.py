@@ -1,9 +1,9 @@
-"""Files that are there whole or not at all, and one clear line where they can't be written.
+"""Files that are written whole or not at all, and the lock of a run folder.
 
-A process that is killed leaves what it had written to the kernel; a machine that stops leaves what
-was forced to disk. What is written whole is forced to disk, then its name, before it counts as
-written. What is appended, a line a chunk, is forced when a checkpoint is kept (`force`), since a
-disk takes some milliseconds for it.
+Data that a killed process has written is safe with the kernel; when the machine stops, only data
+forced to disk is safe. So a file that is written whole is forced to disk, and then its name, before
+it counts as written. Forcing takes some milliseconds: appended lines are forced only when a
+checkpoint is kept (`force`).
 """
 
 import contextlib
@@ -18,11 +18,12 @@ from pathlib import Path
 from lstm_attn.errors import UsageError
 
 PARTIAL = ".partial"
+LOCK = ".lock"
 
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turns what the system says of a write into a UsageError: a full disk, a read-only folder."""
+    """Turns the system's error about a write, such as a full disk, into a UsageError."""
     try:
         yield
     except OSError as error:
@@ -30,10 +31,10 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes beside the place, forces it to disk and renames: a reader never finds half a file.
+    """Writes a partial file, forces it to disk and renames it: a reader never sees half a file.
 
-    What was there stays until then, and stays for good where the disk is full. What is no file,
-    such as /dev/null, is written to and not replaced.
+    The old content stays until then, and for good where the disk is full. What is not a regular
+    file, such as /dev/null, is written to directly.
 
     Raises:
       UsageError: it can't be written, saying why.
@@ -50,10 +51,10 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def write_partial(path: Path, parts: Iterable[bytes | memoryview]) -> Path:
-    """Writes what is to be at the path beside it, and says where.
+    """Writes the content for the path into a partial file next to it, and returns its path.
 
     Raises:
-      OSError: it can't be written; then no part of it takes room.
+      OSError: it can't be written; the partial file is then removed, to free the disk.
     """
     partial = path.with_name(path.name + PARTIAL)
     try:
@@ -67,7 +68,7 @@ def write_partial(path: Path, parts: Iterable[bytes | memoryview]) -> Path:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Adds a line. A line that the system took in part has no end, by which a reader knows it.
+    """Adds a line. One that was written only in part lacks its line end, so a reader can skip it.
 
     Raises:
       UsageError: it can't be written, saying why.
@@ -77,7 +78,7 @@ def append_line(path: Path, line: str) -> None:
 
 
 def cut_torn_line(path: Path) -> None:
-    """Drops what follows the last whole line, so that a line can be added. Raises OSError."""
+    """Drops what follows the last line end, so that a line can be added. Raises OSError."""
     with open(path, "rb+") as file:
         content = file.read()
         if not content.endswith(b"\n"):
@@ -85,7 +86,7 @@ def cut_torn_line(path: Path) -> None:
 
 
 def force(*paths: Path) -> None:
-    """Has the disk take what was written to files, or the names in folders. Raises OSError."""
+    """Forces the content of files, or the names in folders, to disk. Raises OSError."""
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -94,15 +95,12 @@ def force(*paths: Path) -> None:
             os.close(descriptor)
 
 
-LOCK = ".lock"
-
-
 class InUse(UsageError):
     """Another process works in the folder."""
 
 
 class Hold:
-    """A lock on a file, which notes who has it; let go with this object or with the process.
+    """A lock on a file, which names its holder; released with this object or with the process.
 
     Raises:
       BlockingIOError: another process has it.
@@ -113,19 +111,18 @@ class Hold:
         weakref.finalize(self, os.close, descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(descriptor, 0)
-        me = {"process": os.getpid(), "host": platform.node()}
-        os.write(descriptor, json.dumps(me).encode() + b"\n")
+        holder = {"process": os.getpid(), "host": platform.node()}
+        os.write(descriptor, json.dumps(holder).encode() + b"\n")
 
 
 _HELD: weakref.WeakValueDictionary[Path, Hold] = weakref.WeakValueDictionary()
 
 
 def hold(folder: Path) -> Hold:
-    """Locks the folder for this process, which may hold it more than once, until all are let go.
+    """Locks the folder for this process, which may hold it several times, until all are released.
 
-    The kernel frees the lock of a process that ends, however it ends. The lock holds between hosts
-    where their shared file system passes it on, as NFS does, and Lustre mounted with `flock`.
-    A reader needs none.
+    The kernel releases the lock when the process ends, however it ends. Between hosts the lock
+    works on file systems that share it: NFS, and Lustre mounted with `flock`. Readers need none.
 
     Raises:
       InUse: another process holds it, naming its number and host.
@@ -149,4 +146,4 @@ def _holder(path: Path) -> str:
         note = json.loads(path.read_text())
         return f"process {note['process']} on {note['host']}"
     except (OSError, ValueError, KeyError, TypeError):
-        return "another process"  # which has not noted itself yet
+        return "another process"  # which has not written its name yet

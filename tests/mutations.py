@@ -146,7 +146,7 @@ MUTATIONS = [
     Mutation("checkpoint: kept ahead of the metrics on disk", "lstm_attn/training/checkpoints.py", "force(*([log] if log else []), path)", "force(path)", "tests/training/test_checkpoints.py"),
     Mutation("checkpoint: a damaged one stays in its place", "lstm_attn/training/checkpoints.py", "os.replace(path, aside)", "pass", "tests/training/test_checkpoints.py"),
     Mutation("checkpoint: one of another config is taken up", "lstm_attn/training/checkpoints.py", "        if differs:", "        if False:", "tests/training/test_checkpoints.py"),
-    Mutation("run folder: no lock", "lstm_attn/files.py", "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass", "tests/test_lock.py"),
+    Mutation("run folder: no lock", "lstm_attn/files.py", "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass", "tests/test_files.py"),
     Mutation("run folder: another format is read", "lstm_attn/runs.py", 'if found != {"format": FORMAT}:', "if False:", "tests/test_runs.py"),
     Mutation("run folder: a record before its checkpoint is safe", "lstm_attn/runs.py", "force(*(path for path in left if path.exists()))", "pass", "tests/test_runs.py"),
     # launchers

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jax
 import jaxlib
+import platformdirs
 
 from lstm_attn.errors import UsageError
 
@@ -51,12 +52,11 @@ def _digest() -> str:
 def library_path() -> Path:
     """Where the shared object lies or would lie.
 
-    It is `lstm_attn/native/` in $XDG_CACHE_HOME, or in ~/.cache. Its name is a hash of the sources,
-    the flags, the processor and the version of jaxlib, so that none is ever loaded where it does
-    not fit.
+    It is in `lstm_attn/native` in the user's cache folder. Its name is a hash of the sources, the
+    flags, the processor and the version of jaxlib, so that none is loaded where it does not fit.
     """
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "lstm_attn" / "native" / f"{_digest()}.so"
+    cache = platformdirs.user_cache_path("lstm_attn", appauthor=False)
+    return cache / "native" / f"{_digest()}.so"
 
 
 def compiler() -> str | None:

@@ -96,7 +96,7 @@ def begin(folder: RunFolder, config: TrainingConfig, console: Console) -> None:
     """The compilation cache, and what the folder notes of the machine."""
     prepare(console)
     layout = training.choose_layout(config)
-    changed = folder.begin(machine.describe(layout))
+    changed = folder.begin(machine.environment(layout))
     if changed:
         console.print(f"note: not as when this run was begun: {', '.join(changed)}")
     console.print(str(layout), soft_wrap=True)
@@ -107,7 +107,7 @@ def prepare(console: Console) -> None:
 
     The folder then notes the machines on which they worked, and they have the devices of this one.
     """
-    note = machine.use(COMPILATION_CACHE.value)
+    note = machine.use_compilation_cache(COMPILATION_CACHE.value)
     if note:
         console.print(f"note: {note}", soft_wrap=True)
 

@@ -1,10 +1,9 @@
-"""What a result depends on beside its config: versions, device, layout, commit."""
+"""The machine of a run: the versions, device and commit that results depend on, and JAX's cache."""
 
 import datetime
 import os
 import platform
 import subprocess
-import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -13,18 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import platformdirs
 
 from lstm_attn import native
 from lstm_attn.training import Layout
 
-# What every result depends on.
+# Every result depends on these.
 PACKAGES = ("lstm_attn", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
-def describe(layout: Layout) -> dict[str, Any]:
-    """As JSON values; `commit` is null outside a git checkout, `-dirty` marks changed files."""
+def environment(layout: Layout) -> dict[str, Any]:
+    """What environment.json says of a run, as JSON values."""
     device = layout.mesh.devices.flat[0]
-    here = machine()
+    here = describe()
     return {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": here["commit"],
@@ -41,8 +41,11 @@ def describe(layout: Layout) -> dict[str, Any]:
     }
 
 
-def machine(others: Sequence[str] = ()) -> dict[str, Any]:
-    """What can be told without starting JAX; `others` are packages whose versions matter too."""
+def describe(others: Sequence[str] = ()) -> dict[str, Any]:
+    """Commit, versions and hardware, without starting JAX; `others` are more packages to name.
+
+    `commit` is null outside a git checkout; `-dirty` marks changed files.
+    """
     return {
         "commit": _commit(),
         "versions": {"python": platform.python_version()}
@@ -79,56 +82,41 @@ def _processor() -> str:
     return names[0] if names else platform.machine()
 
 
-FOLDER = Path("lstm_attn") / "jax"
-
-
-def default_folder() -> Path:
-    """Where this platform keeps what can be made anew."""
-    if os.environ.get("XDG_CACHE_HOME"):
-        return Path(os.environ["XDG_CACHE_HOME"]) / FOLDER
-    if sys.platform == "win32" and os.environ.get("LOCALAPPDATA"):
-        return Path(os.environ["LOCALAPPDATA"]) / FOLDER
-    caches = Path("Library") / "Caches" if sys.platform == "darwin" else Path(".cache")
-    return Path.home() / caches / FOLDER
-
-
-def in_use() -> str:
-    """The folder of this process; empty where there is none."""
-    # A setting that jax.config has, though its stub does not say so.
+def compilation_cache() -> str:
+    """The folder of JAX's compilation cache in this process; empty where there is none."""
+    # jax.config has this setting, though its stub does not say so.
     return jax.config.jax_compilation_cache_dir or ""  # type: ignore[attr-defined]
 
 
-def use(folder: str | None) -> str | None:
-    """Turns on JAX's persistent compilation cache for the process.
+def use_compilation_cache(folder: str | None) -> str | None:
+    """Turns on JAX's persistent compilation cache for this process.
 
-    A program is found again by its operations, the versions, the device and the compiler's
-    options; a found one is the very code that was stored, so a run's bits do not depend on it.
+    JAX looks a program up by its operations, the versions, the device and the compiler's options,
+    and runs the very code that it stored: the bits of a run do not depend on the cache.
 
     Args:
-      folder: where; "" for no cache; None for JAX_COMPILATION_CACHE_DIR or else `default_folder`.
+      folder: where; "" for no cache; None for JAX_COMPILATION_CACHE_DIR, or else `lstm_attn/jax` in
+        the user's cache folder.
 
     Returns:
-      None, or one line that says why there is no cache after all: a run goes on without.
+      None, or one line that says why there is no cache; the run then goes on without it.
     """
     if folder is None:
-        folder = in_use() or str(default_folder())
+        default = platformdirs.user_cache_path("lstm_attn", appauthor=False) / "jax"
+        folder = compilation_cache() or str(default)
     if folder == "":
         jax.config.update("jax_compilation_cache_dir", None)
         return None
     try:
-        _check_writable(Path(folder))
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         jax.config.update("jax_compilation_cache_dir", None)
         return f"no compilation cache: {folder} can't be written: {error.strerror or error}"
     jax.config.update("jax_compilation_cache_dir", folder)
-    # By default only what took a second to compile is kept; here a grid has many smaller ones.
+    # JAX's default keeps only programs that took a second to compile; a grid has many smaller ones.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    # A torn entry or a disk that fills up costs one compilation, not the reader's attention.
+    # A torn entry or a full disk costs one compilation, and needs no warning.
     warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation")
     return None
-
-
-def _check_writable(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):
-        pass

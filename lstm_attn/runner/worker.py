@@ -30,7 +30,7 @@ def train(path: str, cores: int, cache: str | None) -> None:
 
     Args:
       cores: as many JAX devices, where no accelerator is the default.
-      cache: folder of compiled programs, as `machine.use` takes it.
+      cache: folder of compiled programs, as `machine.use_compilation_cache` takes it.
 
     Raises:
       UsageError: not a cell's folder, one that another process works in or that can't be written.
@@ -43,8 +43,8 @@ def train(path: str, cores: int, cache: str | None) -> None:
     os.environ.setdefault("PJRT_NPROC", str(cores))
     jax.config.update("jax_num_cpu_devices", cores)
     with GridProgress([cell]) as progress:
-        note = machine.use(cache)
-        changed = folder.begin(machine.describe(training.choose_layout(cell.training)))
+        note = machine.use_compilation_cache(cache)
+        changed = folder.begin(machine.environment(training.choose_layout(cell.training)))
         if note:
             progress.console.print(f"note: {note}")
         if changed:

@@ -1,8 +1,5 @@
 """Where compiled programs are kept, and that a kept program gives the bits of a fresh one."""
 
-import sys
-from pathlib import Path
-
 import jax
 import numpy as np
 import pytest
@@ -24,26 +21,6 @@ def settings():
         jax.config.update(name, value)
 
 
-@pytest.mark.parametrize(
-    ("platform", "variables", "expected"),
-    [
-        ("linux", {"XDG_CACHE_HOME": "/there"}, "/there/lstm_attn/jax"),
-        ("linux", {"XDG_CACHE_HOME": ""}, "/home/me/.cache/lstm_attn/jax"),
-        ("darwin", {}, "/home/me/Library/Caches/lstm_attn/jax"),
-        ("win32", {"LOCALAPPDATA": "/local"}, "/local/lstm_attn/jax"),
-    ],
-)
-def test_the_default_is_the_users_cache_folder(platform, variables, expected, monkeypatch):
-    """Oracle: each platform's convention (XDG base directories, Apple's, Microsoft's)."""
-    monkeypatch.setattr(sys, "platform", platform)
-    monkeypatch.setattr(Path, "home", lambda: Path("/home/me"))
-    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert machine.default_folder() == Path(expected)
-
-
 def test_what_the_flag_says_goes_before_what_jax_was_told(tmp_path, monkeypatch):
     """Catches a folder of the user's that is overruled, and a cache that can't be turned off."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
@@ -54,14 +31,14 @@ def test_what_the_flag_says_goes_before_what_jax_was_told(tmp_path, monkeypatch)
         ("", None),
         (None, str(tmp_path / "xdg" / "lstm_attn" / "jax")),
     ):
-        assert machine.use(flag) is None
+        assert machine.use_compilation_cache(flag) is None
         assert jax.config.jax_compilation_cache_dir == expected
 
 
 def test_a_folder_that_cant_be_written_is_a_note(tmp_path):
     """Catches a run that ends, or a warning at each compilation, for want of a cache."""
     (tmp_path / "file").touch()
-    note = machine.use(str(tmp_path / "file" / "cache"))
+    note = machine.use_compilation_cache(str(tmp_path / "file" / "cache"))
     assert "no compilation cache" in note
     assert "file/cache can't be written: Not a directory" in note
     assert "\n" not in note
@@ -74,7 +51,7 @@ def test_kept_programs_give_the_bits_of_fresh_ones(compare, compilation_cache, t
     ends or that shows a warning of it."""
     folders = [tmp_path / name for name in ("none", "filling", "full")]
     for folder, flags in zip(folders, (("--compilation_cache=",), (), ()), strict=True):
-        kept = sorted(machine.glob("jit_*"))
+        kept = sorted(compilation_cache.glob("jit_*"))
         if folder.name == "full":
             assert any(entry.name.startswith("jit_advance-") for entry in kept)
             starts = [entry for entry in kept if entry.name.startswith("jit_start-")]
@@ -85,7 +62,7 @@ def test_kept_programs_give_the_bits_of_fresh_ones(compare, compilation_cache, t
         assert err == ""
         assert "note" not in out
         if folder.name == "full":
-            assert sorted(machine.glob("jit_*")) == kept
+            assert sorted(compilation_cache.glob("jit_*")) == kept
     states = [load_file(folder / "checkpoints" / "adding-4-gru.safetensors") for folder in folders]
     for name, fresh in states[0].items():
         np.testing.assert_array_equal(states[1][name], fresh)

@@ -14,7 +14,6 @@ from typing import Any
 
 from lstm_attn import files, trained
 from lstm_attn.errors import UsageError
-from lstm_attn.files import PARTIAL, force, writing
 from lstm_attn.history import Evaluation
 from lstm_attn.models import ModelConfig
 from lstm_attn.runner import command_line
@@ -162,8 +161,4 @@ def _copy(cell: Cell, source: RunFolder, target: RunFolder) -> None:
     here, there = source.checkpoint(cell.name), target.checkpoint(cell.name)
     for checkpoint, copy in ((previous(here), previous(there)), (here, there)):
         if checkpoint.exists():
-            with writing(copy):
-                partial = copy.with_name(copy.name + PARTIAL)
-                shutil.copyfile(checkpoint, partial)
-                force(partial)
-                os.replace(partial, copy)
+            files.write_whole(copy, checkpoint.read_bytes())

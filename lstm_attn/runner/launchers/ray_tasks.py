@@ -94,7 +94,7 @@ class RayTasks:
             max_retries=0,
             max_calls=1,
         )(worker.attempt)
-        cache = machine.in_use()
+        cache = machine.compilation_cache()
         return [
             RayTask(task.remote(str(folder.resolve()), self._options.cell_cores, cache))
             for folder in folders

@@ -96,7 +96,7 @@ class SlurmJobs:
         pass
 
     def launch(self, folders: Sequence[Path]) -> list[SlurmJob]:
-        cache = machine.in_use()
+        cache = machine.compilation_cache()
         try:
             with self._executor.batch():
                 jobs = [

@@ -105,7 +105,6 @@ def stopping_at(number, patch):
         (RunFolder, "drop_evaluations_after"),
         (RunFolder, "add_result"),
         (RunFolder, "begin"),
-        (shutil, "copyfile"),
         (shutil, "rmtree"),
         (os, "replace"),
     ):
