@@ -1,34 +1,35 @@
-"""What an ablation found: every column beside the reference."""
+"""The section of an ablation: every change compared with the reference."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from lstm_attn.report import differences, tables
+from lstm_attn.report import differences
+from lstm_attn.report.differences import Row, rows
 from lstm_attn.report.panel import colors_of
-from lstm_attn.report.rows import Row, rows
 from lstm_attn.report.section import Picture, Section, Table
+from lstm_attn.report.tables import NONE, solved, steps_to_solve
 
 
 def sections(found: Mapping[str, Any]) -> list[Section]:
     """Solve rates, differences of steps, and a table of both."""
-    model, reference = found["model"], found["columns"][0]
-    changed = found["columns"][1:]
+    columns, model = found["columns"], found["model"]
+    reference, changed = columns[0], columns[1:]
     where = f"{model} on {found['task']}, T = {found['length']}"
     color = colors_of([model])[model]
-    rates = [_rate_row(column) for column in found["columns"]]
-    steps = [_steps_row(column) for column in changed]
+    rate_title = f"Solve rate by what is changed: {where}"
+    steps_title = f"Steps spent, minus the reference's: {where}"
     solve_rates = rows(
-        f"Solve rate by what is changed: {where}",
+        rate_title,
         f"trials that solve, of {reference['trials']} seeds (95 % Wilson interval)",
-        rates,
+        list(map(_rate_row, columns)),
         color,
         (reference["solve_rate"], "reference"),
         (-0.03, 1.03),
     )
     spent = rows(
-        f"Steps spent, minus the reference's: {where}",
+        steps_title,
         "median of paired differences, steps (95 % interval)",
-        steps,
+        [differences.row(one["name"], one["to_reference"]["steps"]) for one in changed],
         color,
         (0, "reference"),
     )
@@ -45,23 +46,24 @@ def sections(found: Mapping[str, Any]) -> list[Section]:
     body = [
         [
             column["name"],
-            f"{tables.count(column)}\n{tables.interval(column)}",
+            solved(column),
             differences.rate(column["to_reference"]),
-            f"{tables.steps(column)}\n{tables.steps_interval(column)}".strip(),
+            steps_to_solve(column),
             differences.steps(column["to_reference"]),
             f"{column['parameters']:,}",
-            str(column["diverged"] or tables.NONE),
+            str(column["diverged"] or NONE),
         ]
-        for column in found["columns"]
+        for column in columns
     ]
     pictures = [
-        Picture("ablation-solve-rate", f"Solve rate by what is changed: {where}", solve_rates),
-        Picture("ablation-steps", f"Steps spent, minus the reference's: {where}", spent),
+        Picture("ablation-solve-rate", rate_title, solve_rates),
+        Picture("ablation-steps", steps_title, spent),
     ]
     return [Section(f"Ablation: {where}", text, pictures, [Table(headings, body)])]
 
 
 def _rate_row(column: Mapping[str, Any]) -> Row:
+    """The solve rate itself; its difference from the reference says whether it stands out."""
     compared = column["to_reference"]
     return Row(
         column["name"],
@@ -70,17 +72,4 @@ def _rate_row(column: Mapping[str, Any]) -> Row:
         column["solve_rate_high"],
         differences.verdict(compared["solve_rate"]) if compared else "",
         not compared or not compared["solve_rate"]["within_noise"],
-    )
-
-
-def _steps_row(column: Mapping[str, Any]) -> Row:
-    steps = column["to_reference"]["steps"]
-    few = steps["low"] is None
-    return Row(
-        column["name"],
-        steps["value"],
-        steps["low"],
-        steps["high"],
-        differences.verdict(steps) + (", too few pairs" if few else ""),
-        not steps["within_noise"],
     )

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lstm_attn.report import differences, tables
+from lstm_attn.report.differences import rows
 from lstm_attn.report.panel import COLORS
-from lstm_attn.report.rows import Row, rows
 from lstm_attn.report.section import Picture, Section, Table
 
 LISTED = 5  # cells of one run alone that are named
@@ -81,18 +81,7 @@ def _cells_table(first: str, second: str, cells: Sequence[Mapping[str, Any]]) ->
 
 
 def _picture(first: str, second: str, cells: Sequence[Mapping[str, Any]]) -> Picture:
-    drawn = [
-        Row(
-            cell["cell"],
-            difference["value"],
-            difference["low"],
-            difference["high"],
-            differences.verdict(difference),
-            not difference["within_noise"],
-        )
-        for cell in cells
-        for difference in [cell["compared"]["solve_rate"]]
-    ]
+    drawn = [differences.row(cell["cell"], cell["compared"]["solve_rate"]) for cell in cells]
     title = f"Solve rate: {second} minus {first}"
     figure = rows(
         title,

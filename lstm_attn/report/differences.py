@@ -1,11 +1,18 @@
-"""What `analysis.compare_records` found, in words."""
+"""Differences between two cells, as `analysis.compare_records` gives them: in words, and as rows
+of a figure."""
 
-from collections.abc import Mapping
-from typing import Any
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lstm_attn.report.panel import REFERENCE_COLOR, panel, reference
 from lstm_attn.report.tables import NONE
 
 Compared = Mapping[str, Any]  # of `analysis.compare_records`
+Difference = Mapping[str, Any]  # its solve_rate or its steps
 NOISE_RULE = (
     "Within noise: the 95 % interval of the difference contains zero. Of twenty comparisons of "
     "equals about one falls outside by chance."
@@ -14,9 +21,11 @@ STEPS_RULE = (
     "Steps are compared by the median of their paired differences, with the interval of the sign "
     "test; a trial that does not solve has spent its whole budget."
 )
+WIDTH, ROW_HEIGHT, MARGINS = 6.0, 0.27, 1.25  # inches
+TITLE_LETTERS = 75  # of a line
 
 
-def verdict(difference: Mapping[str, Any]) -> str:
+def verdict(difference: Difference) -> str:
     return "within noise" if difference["within_noise"] else "differs"
 
 
@@ -32,15 +41,84 @@ def steps(compared: Compared | None) -> str:
     return _in_words(compared["steps"], ",.0f")
 
 
-def _in_words(difference: Mapping[str, Any], form: str) -> str:
+def _in_words(difference: Difference, form: str) -> str:
     value, low, high = (difference[name] for name in ("value", "low", "high"))
     interval = "too few pairs" if low is None else f"{_signed(low, form)}, {_signed(high, form)}"
     return f"{_signed(value, form)} ({interval})\n{verdict(difference)}"
 
 
 def _signed(value: float, form: str) -> str:
-    """With a sign of its own, but for what rounds to zero."""
+    """With its sign, unless it rounds to zero."""
     shown = format(value, f"+{form}")
     if not any(digit in shown for digit in "123456789"):
         return shown[1:]
     return shown.replace("-", "−")
+
+
+class Row(NamedTuple):
+    """A value and its interval.
+
+    low, high: None for no interval.
+    word: at the right end of the row.
+    stands_out: filled and in colour; other rows are grey and hollow.
+    """
+
+    label: str
+    value: float
+    low: float | None
+    high: float | None
+    word: str
+    stands_out: bool
+
+
+def row(label: str, difference: Difference) -> Row:
+    """A difference as a row, which stands out where it is beyond noise."""
+    value, low, high = (difference[name] for name in ("value", "low", "high"))
+    word = verdict(difference) + (", too few pairs" if low is None else "")
+    return Row(label, value, low, high, word, not difference["within_noise"])
+
+
+def rows(
+    title: str,
+    xlabel: str,
+    drawn: Sequence[Row],
+    color: str,
+    line: tuple[float, str],
+    limits: tuple[float, float] | None = None,
+) -> Figure:
+    """Rows one below the other, in their order.
+
+    Args:
+      color: of the rows that stand out.
+      line: where the vertical line is that all are compared with, and its label.
+      limits: of the x axis.
+    """
+
+    def draw(axes: Axes) -> None:
+        reference(axes, line[1], x=line[0])
+        if limits:
+            axes.set_xlim(limits)
+        for place, row in enumerate(drawn):
+            own = color if row.stands_out else REFERENCE_COLOR
+            if row.low is not None and row.high is not None:
+                axes.plot([row.low, row.high], [place, place], color=own, linewidth=1.6)
+            face = own if row.stands_out else "white"
+            axes.plot(row.value, place, "o", color=own, markersize=5, markerfacecolor=face)
+            axes.annotate(
+                row.word, (1.02, place), xycoords=("axes fraction", "data"), va="center",
+                fontsize=8, color="#1c2430" if row.stands_out else "#5b6675",
+                annotation_clip=False, parse_math=False,
+            )  # fmt: skip
+        axes.set_yticks(range(len(drawn)), [row.label for row in drawn], parse_math=False)
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(len(drawn) - 0.4, -0.6)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel(xlabel)
+
+    figure = panel("", draw, (WIDTH, MARGINS + ROW_HEIGHT * len(drawn)))
+    # Labels of rows are long, so the title begins where they do.
+    figure.suptitle(
+        textwrap.fill(title, TITLE_LETTERS), x=0.01, ha="left", fontsize=10, fontweight="bold",
+        parse_math=False,
+    )  # fmt: skip
+    return figure

@@ -1,7 +1,7 @@
-"""The pictures: one panel each, so that a page can set them side by side or in one column."""
+"""The figures of a grid, and those that studies share."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,14 +10,18 @@ from matplotlib.figure import Figure
 from lstm_attn.history import History
 from lstm_attn.report.panel import (
     COLORS,
-    REFERENCE_COLOR,
     SIZE_INCHES,
     colors_of,
+    dots,
+    error_bars,
     line_with_band,
+    log_ticks,
+    offsets,
     panel,
+    reference,
 )
+from lstm_attn.report.tables import groups
 
-RECALL_SHIFT = 0.17  # of a position
 # What is not arithmetic is grey.
 PART_COLORS = {
     "trace": "#c8c8c8",
@@ -33,11 +37,25 @@ PART_COLORS = {
 Record = Mapping[str, Any]  # of results.json
 
 
+class Line(NamedTuple):
+    """One model's trials against a length or a learning rate.
+
+    x: [n], rising.
+    records: n of them, with the solve rate, the median of steps to solve and their intervals.
+    steps: for each x, the steps to solve of the trials that solve.
+    """
+
+    label: str
+    x: Sequence[float]
+    records: Sequence[Record]
+    steps: Sequence[Sequence[float]]
+
+
 def learning_curves(histories: Mapping[str, History], baseline: float, title: str = "") -> Figure:
-    """Loss over baseline against steps: the median over trials, and a band from least to greatest.
+    """Loss over baseline against training steps: the median over trials and their range.
 
     Args:
-      histories: label -> the history of a cell; one colour each, in this order.
+      histories: label -> the history of a cell; a colour each, in this order.
       baseline: the loss of a model without memory, drawn as a line at 1.
     """
 
@@ -46,7 +64,7 @@ def learning_curves(histories: Mapping[str, History], baseline: float, title: st
             history = histories[label]
             ratio = np.where(history.diverged, np.nan, history.metrics["loss"] / baseline)
             line_with_band(axes, history.steps, ratio, color, label)
-        axes.axhline(1, color=REFERENCE_COLOR, linestyle="--", linewidth=1, label="no memory")
+        reference(axes, "no memory", y=1)
         axes.set(yscale="log", xlabel="training steps", ylabel="loss / baseline")
 
     return panel(title, draw)
@@ -55,29 +73,44 @@ def learning_curves(histories: Mapping[str, History], baseline: float, title: st
 def recall_by_position(
     histories: Mapping[str, History], chance: float | None, title: str = ""
 ) -> Figure:
-    """Accuracy by recalled position at the last evaluation: the median over trials, and a band
-    from least to greatest.
+    """`accuracy_by_position` of each history at its last evaluation; a diverged trial is left out.
 
     Args:
       histories: label -> the history of a cell whose task has the metric `accuracy_by_position`.
       chance: the accuracy of a guess, drawn as a line; None for no line.
     """
+    accuracies = {
+        label: np.where(
+            history.diverged[-1][:, None], np.nan, history.metrics["accuracy_by_position"][-1]
+        ).T
+        for label, history in histories.items()
+    }
+    return accuracy_by_position(accuracies, colors_of(histories), chance, title)
+
+
+def accuracy_by_position(
+    accuracies: Mapping[str, np.ndarray],
+    colors: Mapping[str, str],
+    chance: float | None,
+    title: str,
+) -> Figure:
+    """Accuracy against recalled position, a line each: the median over trials and their range.
+
+    Args:
+      accuracies: label -> [positions, R].
+      colors: label -> colour.
+      chance: the accuracy of a guess, drawn as a line; None for no line.
+    """
 
     def draw(axes: Axes) -> None:
-        # Models that recall everything lie on one line: dots side by side tell them apart.
-        shifts = RECALL_SHIFT * (np.arange(len(histories)) - (len(histories) - 1) / 2)
-        colors = colors_of(histories)
-        for shift, (label, history) in zip(shifts, histories.items(), strict=True):
-            color = colors[label]
-            accuracy = history.metrics["accuracy_by_position"][-1]  # [R, positions]
-            accuracy = np.where(history.diverged[-1][:, None], np.nan, accuracy)
-            positions = np.arange(1, accuracy.shape[1] + 1)
-            line_with_band(axes, positions + shift, accuracy.T, color, label, dots=True)
+        # Lines of models that recall everything coincide: dots side by side tell them apart.
+        for shift, (label, accuracy) in zip(
+            offsets(len(accuracies), 0.17), accuracies.items(), strict=True
+        ):
+            positions = np.arange(1, len(accuracy) + 1)
+            line_with_band(axes, positions + shift, accuracy, colors[label], label, dots=True)
             axes.set_xticks(positions)
-        if chance is not None:
-            axes.axhline(
-                chance, color=REFERENCE_COLOR, linestyle="--", linewidth=1, label="no memory"
-            )
+        reference(axes, "no memory", y=chance)
         axes.set(ylim=(0, 1.05), xlabel="recalled position", ylabel="accuracy")
 
     return panel(title, draw)
@@ -85,45 +118,38 @@ def recall_by_position(
 
 def solve_rates(records: Sequence[Record], title: str = "") -> Figure:
     """Solve rate against length, each with its 95 % Wilson interval."""
-
-    def draw(axes: Axes) -> None:
-        for color, offset, model, mine in _by_model(records):
-            rates = np.array([record["solve_rate"] for record in mine])
-            low = rates - [record["solve_rate_low"] for record in mine]
-            high = [record["solve_rate_high"] for record in mine] - rates
-            lengths = np.array([record["length"] for record in mine]) * offset
-            axes.errorbar(
-                lengths, rates, np.maximum([low, high], 0), color=color, label=model,
-                marker="o", markersize=4, linewidth=1.5, elinewidth=1, capsize=2,
-            )  # fmt: skip
-        axes.set(ylim=(-0.03, 1.03), ylabel="trials that solve")
-        _length_axis(axes, records)
-
-    return panel(title, draw)
+    return panel(title, lambda axes: draw_solve_rates(axes, _by_length(axes, records)))
 
 
 def steps_to_solve(records: Sequence[Record], title: str = "") -> Figure:
-    """Steps to solve against length: the median of trials that solve, and a dot for each."""
+    """Steps to solve against length: the median of the trials that solve, and a dot for each."""
+    return panel(title, lambda axes: draw_steps(axes, _by_length(axes, records)))
 
-    def draw(axes: Axes) -> None:
-        for color, offset, model, mine in _by_model(records):
-            solved = [record for record in mine if record["median_steps_to_solve"] is not None]
-            lengths = np.array([record["length"] for record in solved]) * offset
-            medians = [record["median_steps_to_solve"] for record in solved]
-            axes.plot(lengths, medians, color=color, label=model, linewidth=1.5)
-            for length, record in zip(lengths, solved, strict=True):
-                steps = [trial["steps_to_solve"] for trial in record["per_trial"]]
-                dots = [value for value in steps if value is not None]
-                axes.plot([length] * len(dots), dots, "o", color=color, markersize=3.5, alpha=0.6)
-        axes.set_ylim(bottom=0)
-        axes.set_ylabel("steps to solve")
-        _length_axis(axes, records)
 
-    return panel(title, draw)
+def draw_solve_rates(axes: Axes, lines: Sequence[Line]) -> None:
+    """The solve rates of each line, with their 95 % Wilson intervals."""
+    for color, shift, line in _side_by_side(lines):
+        low, rate, high = (
+            [record[f"solve_rate{end}"] for record in line.records] for end in ("_low", "", "_high")
+        )
+        error_bars(axes, shift * np.array(line.x), low, rate, high, color, line.label)
+    axes.set(ylim=(-0.03, 1.03), ylabel="trials that solve")
+
+
+def draw_steps(axes: Axes, lines: Sequence[Line]) -> None:
+    """The median steps to solve of each line, a gap where none solves, and a dot a trial."""
+    for color, shift, line in _side_by_side(lines):
+        x = shift * np.array(line.x)
+        medians = np.array([record["median_steps_to_solve"] for record in line.records], float)
+        axes.plot(x, medians, color=color, label=line.label, linewidth=1.5)
+        for place, steps in zip(x, line.steps, strict=True):
+            dots(axes, place, steps, color)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("steps to solve")
 
 
 def seconds_by_part(times: Sequence[Record], title: str = "") -> Figure:
-    """A bar a grid cell: the seconds of its parts one after another; a negative part is left out.
+    """A bar for each cell: the seconds of its parts side by side; a negative part is left out.
 
     Args:
       times: of `RunFolder.times`.
@@ -144,19 +170,31 @@ def seconds_by_part(times: Sequence[Record], title: str = "") -> Figure:
     return panel(title, draw, (SIZE_INCHES[0], 1.5 + 0.18 * len(times)))
 
 
-def _by_model(records: Sequence[Record]) -> Iterable[tuple[str, float, str, list[Record]]]:
-    """(colour, factor that keeps points of equal length apart, model, its records by length)."""
-    names = list(dict.fromkeys(record["model"] for record in records))
-    for index, (name, color) in enumerate(colors_of(names).items()):
-        mine = [record for record in records if record["model"] == name]
-        offset = 1.06 ** (index - (len(names) - 1) / 2)
-        yield color, offset, name, sorted(mine, key=lambda record: record["length"])
+def _by_length(axes: Axes, records: Sequence[Record]) -> list[Line]:
+    """A line for each model of the grid; draws their axis of lengths."""
+    lengths = {record["length"] for record in records}
+    log_ticks(axes, sorted(lengths), "length T (steps to remember over)", 1.25)
+    return [
+        Line(
+            model,
+            [record["length"] for record in mine],
+            mine,
+            [
+                [
+                    t["steps_to_solve"]
+                    for t in record["per_trial"]
+                    if t["steps_to_solve"] is not None
+                ]
+                for record in mine
+            ],
+        )
+        for model, records_of_model in groups(records, "model").items()
+        for mine in [sorted(records_of_model, key=lambda record: record["length"])]
+    ]
 
 
-def _length_axis(axes: Axes, records: Sequence[Record]) -> None:
-    lengths = sorted({record["length"] for record in records})
-    axes.set_xscale("log")
-    axes.set_xticks(lengths, [str(length) for length in lengths])
-    axes.set_xticks([], minor=True)
-    axes.set_xlim(lengths[0] / 1.25, lengths[-1] * 1.25)
-    axes.set_xlabel("length T (steps to remember over)")
+def _side_by_side(lines: Sequence[Line]) -> list[tuple[str, float, Line]]:
+    """(colour, factor of x that keeps the points of two lines apart, line)."""
+    colors = colors_of(line.label for line in lines)
+    factors = 1.06 ** offsets(len(lines))
+    return [(colors[line.label], factor, line) for factor, line in zip(factors, lines, strict=True)]

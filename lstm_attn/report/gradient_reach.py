@@ -9,7 +9,14 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lstm_attn.report.panel import MODEL_COLORS, REFERENCE_COLOR, colors_of, line_with_band, panel
+from lstm_attn.report.panel import (
+    MODEL_COLORS,
+    REFERENCE_COLOR,
+    colors_of,
+    line_with_band,
+    panel,
+    reference,
+)
 from lstm_attn.report.section import AFTER, BEFORE, Picture, Section, Table
 from lstm_attn.report.tables import NONE
 
@@ -72,8 +79,8 @@ def norms_by_lag(found: Found, length: int, group: str, name: str) -> Figure:
                 axes.plot(lags, y[:, 1], "--", color=color, linewidth=1)
         if {BEFORE, AFTER} <= {phase for _, _, phase, _ in shown}:
             axes.plot([], [], "--", color=REFERENCE_COLOR, linewidth=1, label="before training")
-        axes.axhline(0.5, color=REFERENCE_COLOR, linestyle=":", linewidth=1, label="half")
-        axes.axhline(1e-6, color=REFERENCE_COLOR, linestyle="-.", linewidth=1, label="1e-6")
+        reference(axes, "half", y=0.5, linestyle=":")
+        reference(axes, "1e-6", y=1e-6, linestyle="-.")
         axes.set(yscale="log", xlabel="lag (steps before the loss)")
         axes.set_xlim(0, max((curve["length"] for *_, curve in shown), default=length) - 1)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

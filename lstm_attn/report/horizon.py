@@ -6,23 +6,20 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lstm_attn.report.panel import REFERENCE_COLOR, colors_of, panel
+from lstm_attn.report.panel import REFERENCE_COLOR, colors_of, offsets, panel, reference
 from lstm_attn.report.section import Picture, Section, Table
+from lstm_attn.report.tables import NONE, groups
 
 Found = Mapping[str, Any]  # of horizon.json
 Search = Mapping[str, Any]  # of its searches: one task and model
-NONE = "–"
 # Of a length, so that equal horizons stay visible as lines of their own.
 SHIFT = 1.035
 
 
 def sections(found: Found) -> list[Section]:
     """One a task."""
-    tasks = dict.fromkeys(search["task"] for search in found["searches"])
-    return [
-        _section(found, task, [search for search in found["searches"] if search["task"] == task])
-        for task in tasks
-    ]
+    by_task = groups(found["searches"], "task")
+    return [_section(found, task, searches) for task, searches in by_task.items()]
 
 
 def in_words(interval: Mapping[str, Any]) -> str:
@@ -101,11 +98,13 @@ def against_budget(
     costs = [point["budget"] for search in searches for point in search[curve][1:]]
     last = end or max(costs, default=1.0)
     top = lengths[-1] * 1.5
+    colors = colors_of(search["model"] for search in searches)
 
     def draw(axes: Axes) -> None:
-        for index, (model, color) in enumerate(colors_of(s["model"] for s in searches).items()):
-            shift = SHIFT ** (index - (len(searches) - 1) / 2)
-            points = [point for point in searches[index][curve] if point["solved"] is not None]
+        shifts = SHIFT ** offsets(len(searches))
+        for shift, search in zip(shifts, searches, strict=True):
+            color = colors[search["model"]]
+            points = [point for point in search[curve] if point["solved"] is not None]
             points += [{**point, "budget": last} for point in points[-1:]]
             budgets = [point["budget"] for point in points]
             reach = [point["solved"] * shift for point in points]
@@ -113,13 +112,15 @@ def against_budget(
             axes.fill_between(
                 budgets, reach, beyond, step="post", color=color, alpha=0.13, linewidth=0
             )
-            axes.step(budgets, reach, where="post", color=color, linewidth=1.7, label=model)
+            axes.step(
+                budgets, reach, where="post", color=color, linewidth=1.7, label=search["model"]
+            )
             axes.plot(budgets[-1:], reach[-1:], "o", color=color, markersize=4)
         axes.fill_between(
             [], [], color=REFERENCE_COLOR, alpha=0.2, label="to the shortest unsolved"
         )
-        for length, label in ((lengths[0], None), (lengths[-1], "range of T")):
-            axes.axhline(length, color=REFERENCE_COLOR, linestyle="--", linewidth=1, label=label)
+        reference(axes, y=lengths[0])
+        reference(axes, "range of T", y=lengths[-1])
         axes.set(yscale="log", ylim=(lengths[0] / 1.3, top))
         axes.set_ylabel("horizon T (steps)")
         shown = _spread(lengths)

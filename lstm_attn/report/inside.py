@@ -24,12 +24,10 @@ TEXT = (
 
 def sections(found: Mapping[str, Any]) -> list[Section]:
     """One for each task and length."""
-    groups: dict[tuple[str, int], list[Cell]] = {}
-    for cell in found["cells"]:
-        groups.setdefault((cell["task"], cell["length"]), []).append(cell)
+    by_task = tables.groups(found["cells"], "task", "length")
     return [
         _section(f"{task}, T = {length}", f"{task}-{length}", cells, found["edges"])
-        for (task, length), cells in groups.items()
+        for (task, length), cells in by_task.items()
     ]
 
 

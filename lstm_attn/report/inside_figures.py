@@ -7,7 +7,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lstm_attn.report.panel import COLORS, REFERENCE_COLOR, colors_of, line_with_band, panel
+from lstm_attn.report.figures import accuracy_by_position
+from lstm_attn.report.panel import (
+    COLORS,
+    REFERENCE_COLOR,
+    colors_of,
+    dots,
+    error_bars,
+    offsets,
+    panel,
+    reference,
+)
 from lstm_attn.report.section import AFTER, BEFORE, STAGES
 
 Cell = Mapping[str, Any]  # one of inside.json
@@ -23,10 +33,10 @@ CUTS = (
     ),
 )
 CUT_COLORS = {
-    "nothing": "#000000",
-    "recurrence": COLORS[0],
-    "attention": COLORS[1],
-    "both": "#999999",
+    "nothing cut": "#000000",
+    "recurrence cut": COLORS[0],
+    "attention cut": COLORS[1],
+    "both cut": "#999999",
 }
 
 
@@ -126,24 +136,15 @@ def distances(cells: Sequence[Cell], title: str) -> Figure:
 
     def draw(axes: Axes) -> None:
         for place, (model, _, head) in enumerate(rows):
-            for stage, shift, color in (
-                (BEFORE, -0.17, REFERENCE_COLOR),
-                (AFTER, 0.17, colors[model]),
+            for shift, stage, color in zip(
+                offsets(2, 0.34), STAGES, (REFERENCE_COLOR, colors[model]), strict=True
             ):
-                values = head[stage]["values"]
-                axes.plot(
-                    values, [place + shift] * len(values), "o", color=color, markersize=3, alpha=0.5
-                )
-                _interval(axes, head[stage], place + shift, color, horizontal=True)
-        for stage, color in ((BEFORE, REFERENCE_COLOR), (AFTER, "black")):
+                dots(axes, head[stage]["values"], place + shift, color)
+                _median(axes, place + shift, head[stage], color, horizontal=True)
+        for stage, color in zip(STAGES, (REFERENCE_COLOR, "black"), strict=True):
             axes.plot([], [], "o-", color=color, markersize=4, label=f"{stage} training")
-        for distance, linestyle, linewidth, label in (
-            ("uniform_distance", "--", 1.0, "all steps alike"),
-            ("due_distance", ":", 1.3, "the symbol due"),
-        ):
-            if cell[distance] is not None:
-                look: Any = {"linestyle": linestyle, "linewidth": linewidth, "label": label}
-                axes.axvline(cell[distance], color=REFERENCE_COLOR, **look)
+        reference(axes, "all steps alike", x=cell["uniform_distance"])
+        reference(axes, "the symbol due", x=cell["due_distance"], linestyle=":")
         axes.set_yticks(range(len(rows)), [label for _, label, _ in rows])
         axes.invert_yaxis()
         axes.set_xlim(left=0)
@@ -157,23 +158,18 @@ def cuts(cells: Sequence[Cell], title: str) -> Figure:
     colors = colors_of(cell["model"] for cell in cells)
     made = {entry["cut"] for cell in cells for entry in cell["cuts"]}
     names = [name for name in CUTS if name in made]
+    width = 0.8 / len(cells)
 
     def draw(axes: Axes) -> None:
-        width = 0.8 / len(cells)
-        for number, cell in enumerate(cells):
-            shift = (number - (len(cells) - 1) / 2) * width
+        for shift, cell in zip(offsets(len(cells), width), cells, strict=True):
             color = colors[cell["model"]]
             for entry in cell["cuts"]:
-                x = names.index(entry["cut"]) + shift
-                accuracy = entry["accuracy"]
+                x, accuracy = names.index(entry["cut"]) + shift, entry["accuracy"]
                 axes.bar(x, accuracy["median"], width * 0.92, color=color, alpha=0.45)
-                axes.plot(
-                    [x] * accuracy["trials"], accuracy["values"], "o", color=color, markersize=2.5
-                )
-                _interval(axes, accuracy, x, "black", horizontal=False)
+                dots(axes, x, accuracy["values"], color)
+                _median(axes, x, accuracy, "black")
             axes.bar(0, 0, color=color, alpha=0.45, label=cell["model"])
-        chance = cells[0]["accuracy_without_memory"]
-        axes.axhline(chance, color=REFERENCE_COLOR, linestyle="--", linewidth=1, label="no memory")
+        reference(axes, "no memory", y=cells[0]["accuracy_without_memory"])
         axes.set_xticks(range(len(names)), [name.replace(", ", "\n") for name in names], fontsize=7)
         axes.set(ylim=(0, 1.05), xlabel="path cut", ylabel="accuracy")
 
@@ -182,32 +178,16 @@ def cuts(cells: Sequence[Cell], title: str) -> Figure:
 
 def recall_when_cut(cell: Cell, title: str) -> Figure:
     """Accuracy by recalled position with a path cut once: median and range of trials."""
-
-    def draw(axes: Axes) -> None:
-        shown = [entry for entry in cell["cuts"] if not entry["cut"].endswith("always")]
-        for number, entry in enumerate(shown):
-            accuracy = np.array(entry["by_position"])  # [positions, R]
-            positions = np.arange(1, len(accuracy) + 1)
-            part = entry["cut"].split(",")[0]
-            shift = 0.12 * (number - (len(shown) - 1) / 2)
-            line_with_band(
-                axes, positions + shift, accuracy, CUT_COLORS[part], f"{part} cut", dots=True
-            )
-        axes.set_xticks(positions)
-        chance = cell["accuracy_without_memory"]
-        axes.axhline(chance, color=REFERENCE_COLOR, linestyle="--", linewidth=1, label="no memory")
-        axes.set(ylim=(0, 1.05), xlabel="recalled position", ylabel="accuracy")
-
-    return panel(title, draw)
+    accuracies = {
+        f"{entry['cut'].split(',')[0]} cut": np.array(entry["by_position"])
+        for entry in cell["cuts"]
+        if not entry["cut"].endswith("always")
+    }
+    return accuracy_by_position(accuracies, CUT_COLORS, cell["accuracy_without_memory"], title)
 
 
-def _interval(
-    axes: Axes, statistic: Mapping[str, Any], at: float, color: str, *, horizontal: bool
+def _median(
+    axes: Axes, at: float, statistic: Mapping[str, Any], color: str, *, horizontal: bool = False
 ) -> None:
-    middle = statistic["median"]
-    sides = [[middle - statistic["low"]], [statistic["high"] - middle]]
-    look: Any = {"color": color, "marker": "o", "markersize": 4, "elinewidth": 1.2, "capsize": 2}
-    if horizontal:
-        axes.errorbar([middle], [at], xerr=sides, **look)
-    else:
-        axes.errorbar([at], [middle], yerr=sides, **look)
+    low, median, high = ([statistic[key]] for key in ("low", "median", "high"))
+    error_bars(axes, [at], low, median, high, color, horizontal=horizontal)

@@ -7,11 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lstm_attn.report.panel import REFERENCE_COLOR, colors_of, panel, panels
+from lstm_attn.report.panel import colors_of, error_bars, panel, panels, reference
 from lstm_attn.report.section import Picture, Quote, Section, Table
+from lstm_attn.report.tables import NONE
 
 LOSS = "loss, bits a token"
-NONE = "–"
 
 
 def sections(found: Mapping[str, Any]) -> list[Section]:
@@ -128,20 +128,20 @@ def memory_figure(model: Mapping[str, Any], found: Mapping[str, Any], color: str
         points = model["by_position"]
         middles = [np.sqrt(point["first"] * point["last"]) for point in points]
         _points(axes, middles, points, color)
-        axes.axhline(found["baseline_bits"], color=REFERENCE_COLOR, linewidth=1, linestyle="--")
+        reference(axes, y=found["baseline_bits"])
         axes.set(xlabel="position in a window that begins without memory, tokens", ylabel=LOSS)
 
     def context(axes: Axes) -> None:
         points = model["by_context"]
         falls = [point["fall"] for point in points]
         _points(axes, [point["context"] for point in points], falls, color)
-        _zero(axes)
+        reference(axes, y=0)
         axes.set(xlabel="context, tokens", ylabel="fall, bits a token")
 
     def induction(axes: Axes) -> None:
         points = model["induction"]
         _points(axes, [point["distance"] for point in points], points, color)
-        _zero(axes)
+        reference(axes, y=0)
         axes.set(
             xlabel=f"distance to the same {found['passage']} tokens before, tokens",
             ylabel="fall, bits a token",
@@ -184,7 +184,7 @@ def _memory_text(found: Mapping[str, Any]) -> str:
 def _curves(axes: Axes, models: Sequence[Mapping[str, Any]], colors: Mapping[str, str]) -> None:
     for model in models:
         steps = [point["step"] for point in model["curve"]]
-        bits = [_number(point["bits"]) for point in model["curve"]]
+        bits = np.array([point["bits"] for point in model["curve"]], float)
         axes.plot(steps, bits, color=colors[model["model"]], label=model["model"])
     axes.set(xlabel="step", ylabel="validation " + LOSS)
 
@@ -195,10 +195,10 @@ def _contexts(
     for model in models:
         points = model["by_context"]
         contexts = [point["context"] for point in points]
-        losses = [_number(point["mean"]) for point in points]
+        losses = np.array([point["mean"] for point in points], float)
         color = colors[model["model"]]
         axes.plot(contexts, losses, "o-", color=color, markersize=4, label=model["model"])
-    axes.axvline(length, color=REFERENCE_COLOR, linewidth=1, linestyle="--")
+    reference(axes, x=length)
     # Beyond the trained length a loss may be many times higher; it would flatten all others.
     within = [
         point["mean"]
@@ -217,23 +217,15 @@ def _points(
     axes: Axes, x: Sequence[float], points: Sequence[Mapping[str, Any]], color: str
 ) -> None:
     low, mean, high = (
-        np.array([_number(point[key]) for point in points]) for key in ("low", "mean", "high")
+        np.array([point[key] for point in points], float) for key in ("low", "mean", "high")
     )
-    ends = np.nan_to_num(np.maximum([mean - low, high - mean], 0))
-    axes.errorbar(
-        x, mean, ends, color=color,
-        marker="o", markersize=4, linewidth=1.5, elinewidth=1, capsize=2,
-    )  # fmt: skip
+    error_bars(axes, x, low, mean, high, color)
     _in_powers_of_two(axes)
 
 
 def _in_powers_of_two(axes: Axes) -> None:
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-
-
-def _zero(axes: Axes) -> None:
-    axes.axhline(0, color=REFERENCE_COLOR, linewidth=1, linestyle="--")
 
 
 def _interval(ends: Mapping[str, Any], form: str) -> str:

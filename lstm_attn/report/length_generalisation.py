@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 
 from lstm_attn.report.panel import COLORS, colors_of, panel
 from lstm_attn.report.section import Picture, Section, Table
-from lstm_attn.report.tables import NONE, names
+from lstm_attn.report.tables import NONE, groups, names
 
 Entry = Mapping[str, Any]  # of one cell
 GAP = 0.3  # between models, of a row
@@ -35,8 +35,7 @@ TEXT = (
 def sections(found: Mapping[str, Any]) -> list[Section]:
     """One for each task."""
     drawn = []
-    for task in names(found["cells"], "task"):
-        entries = [entry for entry in found["cells"] if entry["task"] == task]
+    for task, entries in groups(found["cells"], "task").items():
         title = f"Length generalisation: {task}"
         picture = Picture(
             f"length-generalisation-{task}",

@@ -125,10 +125,7 @@ def _by_cell(
 ) -> list[Picture]:
     """One picture for each task and length, with a line for each model."""
     pictures = []
-    for task, length in dict.fromkeys((record["task"], record["length"]) for record in records):
-        mine = [
-            record for record in records if (record["task"], record["length"]) == (task, length)
-        ]
+    for (task, length), mine in tables.groups(records, "task", "length").items():
         reference = mine[0]["chance" if kind == "recall" else "baseline"]
         title = f"{task}, T = {length}"
         lines = {record["model"]: histories[record["cell"]] for record in mine}
@@ -143,9 +140,9 @@ def _by_task(records: Sequence[dict], kind: str, draw: Any) -> list[Picture]:
         Picture(
             f"{kind}-{task}",
             f"{kind.replace('-', ' ')} against length: {task}",
-            draw([record for record in records if record["task"] == task], task),
+            draw(mine, task),
         )
-        for task in tables.names(records, "task")
+        for task, mine in tables.groups(records, "task").items()
     ]
 
 

@@ -1,4 +1,4 @@
-"""The look of every picture: one set of axes, its title, its legend below."""
+"""The look of every figure: axes, title, legend, colours, and the marks that figures share."""
 
 import io
 from collections.abc import Callable, Iterable, Sequence
@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 SIZE_INCHES = (4.6, 3.3)
 DPI = 200
@@ -26,6 +27,11 @@ STYLE: Any = {
     "legend.frameon": False,
     "legend.fontsize": 8,
 }
+# Okabe & Ito 2008: readers who see fewer colours can tell them apart.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MODEL_COLORS = dict(
+    zip(("lstm", "gru", "transformer", "lstm_attention", "attention_pooling"), COLORS, strict=False)
+)
 
 
 class Panel(Figure):
@@ -40,12 +46,12 @@ class Panel(Figure):
 def panel(
     title: str, draw: Callable[[Axes], None], inches: tuple[float, float] = SIZE_INCHES
 ) -> Figure:
-    """A figure of one set of axes, on which draw(axes) has drawn."""
+    """A figure with one set of axes, drawn on by draw(axes), and the legend below them."""
     with rc_context(STYLE):
         figure = Panel(figsize=inches, dpi=DPI, layout="constrained")
         axes = figure.add_subplot()
         draw(axes)
-        # A name from a run folder is shown as it is, dollar signs and all.
+        # A name from a run folder is shown as it is, dollar signs included.
         axes.set_title(title, parse_math=False)
         legend = figure.legend(
             *axes.get_legend_handles_labels(), loc="outside lower center", ncols=3
@@ -56,7 +62,7 @@ def panel(
 
 
 def panels(parts: Sequence[tuple[str, Callable[[Axes], None]]]) -> Figure:
-    """A figure of several sets of axes, one below the other: each one's title, and what draws."""
+    """A figure with several sets of axes, one below the other: (title, draw) each."""
     with rc_context(STYLE):
         inches = (SIZE_INCHES[0], 2.4 * len(parts))
         figure = Panel(figsize=inches, dpi=DPI, layout="constrained")
@@ -68,11 +74,34 @@ def panels(parts: Sequence[tuple[str, Callable[[Axes], None]]]) -> Figure:
     return figure
 
 
+def colors_of(names: Iterable[str]) -> dict[str, str]:
+    """Name -> colour.
+
+    A model has its own. Other names take the rest in turn: first the colours that no model has,
+    then those of the models that are not among the names.
+    """
+    names = list(dict.fromkeys(names))
+    given = {name: MODEL_COLORS[name] for name in names if name in MODEL_COLORS}
+    left = [color for color in COLORS[len(MODEL_COLORS) :] + COLORS if color not in given.values()]
+    left = list(dict.fromkeys(left)) or list(COLORS)
+    others = [name for name in names if name not in given]
+    given |= {name: left[index % len(left)] for index, name in enumerate(others)}
+    return {name: given[name] for name in names}
+
+
+def offsets(count: int, step: float = 1.0) -> np.ndarray:
+    """Offsets [count], `step` apart around 0, that keep points side by side."""
+    return step * (np.arange(count) - (count - 1) / 2)
+
+
 def line_with_band(
     axes: Axes, x: np.ndarray, y: np.ndarray, color: str, label: str, *, dots: bool = False
 ) -> None:
-    """Median and range of y [x, R], with a dot at the end or at every x. The line is left out where
-    the median is not finite."""
+    """The median of y [x, R] over R as a line, its range as a band, and a dot at the last x.
+
+    Args:
+      dots: a dot at every x. Where the median is not finite, nothing is drawn.
+    """
     finite = np.where(np.isfinite(y), y, np.inf)
     middle, low = np.median(finite, axis=1), finite.min(axis=1)
     high = np.where(np.isfinite(y), y, -np.inf).max(axis=1)
@@ -83,20 +112,61 @@ def line_with_band(
     axes.plot(x[shown][marked], middle[shown][marked], "o", color=color, markersize=3.5)
 
 
-# Okabe & Ito 2008: told apart by readers who see fewer colours.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MODEL_COLORS = dict(
-    zip(("lstm", "gru", "transformer", "lstm_attention", "attention_pooling"), COLORS, strict=False)
-)
+def error_bars(
+    axes: Axes,
+    x: ArrayLike,
+    low: ArrayLike,
+    middle: ArrayLike,
+    high: ArrayLike,
+    color: str,
+    label: str | None = None,
+    *,
+    horizontal: bool = False,
+) -> None:
+    """A line through the middles, each with its interval from low to high.
+
+    Args:
+      x: [n]; along the y axis if horizontal.
+      low, middle, high: [n]; an end that is not finite is left out.
+    """
+    low, middle, high = (np.asarray(values, float) for values in (low, middle, high))
+    sides = np.nan_to_num(np.maximum([middle - low, high - middle], 0), posinf=0)
+    look: Any = {
+        "color": color, "label": label, "marker": "o", "markersize": 4, "linewidth": 1.5,
+        "elinewidth": 1, "capsize": 2,
+    }  # fmt: skip
+    if horizontal:
+        axes.errorbar(middle, x, xerr=sides, **look)
+    else:
+        axes.errorbar(x, middle, yerr=sides, **look)
 
 
-def colors_of(names: Iterable[str]) -> dict[str, str]:
-    """Name -> colour. A model has its own; other names take those that are left, in turn: first the
-    ones that no model has, then those of models that are not among the names."""
-    names = list(dict.fromkeys(names))
-    given = {name: MODEL_COLORS[name] for name in names if name in MODEL_COLORS}
-    left = [color for color in COLORS[len(MODEL_COLORS) :] + COLORS if color not in given.values()]
-    left = list(dict.fromkeys(left)) or list(COLORS)
-    others = [name for name in names if name not in given]
-    given |= {name: left[index % len(left)] for index, name in enumerate(others)}
-    return {name: given[name] for name in names}
+def dots(axes: Axes, x: ArrayLike, y: ArrayLike, color: str) -> None:
+    """A dot for each trial, pale, so that dots on one another show."""
+    axes.plot(*np.broadcast_arrays(x, y), "o", color=color, markersize=3.5, alpha=0.6)
+
+
+def reference(
+    axes: Axes,
+    label: str | None = None,
+    *,
+    x: float | None = None,
+    y: float | None = None,
+    linestyle: str = "--",
+) -> None:
+    """A grey line through the axes at x or y, to compare with."""
+    look: Any = {"color": REFERENCE_COLOR, "linestyle": linestyle, "linewidth": 1, "label": label}
+    if x is not None:
+        axes.axvline(x, **look)
+    if y is not None:
+        axes.axhline(y, **look)
+
+
+def log_ticks(axes: Axes, values: Sequence[float], label: str, margin: float) -> None:
+    """A logarithmic x axis with a tick at each of the values, and a margin around them."""
+    values = sorted(values)
+    axes.set_xscale("log")
+    axes.set_xticks(values, [f"{value:g}" for value in values])
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(values[0] / margin, values[-1] * margin)
+    axes.set_xlabel(label)

@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Collection, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 Record = Mapping[str, Any]  # of results.json
@@ -12,6 +13,16 @@ NONE = "–"
 def names(records: Sequence[Record], key: str) -> list[Any]:
     """The values of a key, each once, in order of appearance."""
     return list(dict.fromkeys(record[key] for record in records))
+
+
+def groups(records: Sequence[Record], *keys: str) -> dict[Any, list[Any]]:
+    """The value of the key, or the tuple of values of several, -> the records that have it; values
+    and records in order of appearance."""
+    found: dict[Any, list[Any]] = {}
+    for record in records:
+        values = tuple(record[key] for key in keys)
+        found.setdefault(values if len(keys) > 1 else values[0], []).append(record)
+    return found
 
 
 def horizon(records: Sequence[Record], task: str, model: str) -> int | None:
@@ -60,6 +71,16 @@ def steps_interval(record: Record) -> str:
     return f"{low:,.0f}–{high:,.0f}, {record['median_confidence']:.0%}"
 
 
+def solved(record: Record) -> str:
+    """How many trials solve; on a second line the 95 % interval of the rate."""
+    return f"{count(record)}\n{interval(record)}"
+
+
+def steps_to_solve(record: Record) -> str:
+    """The median; on a second line its interval, if there is one."""
+    return f"{steps(record)}\n{steps_interval(record)}".strip()
+
+
 def loss_over_baseline(record: Record) -> str:
     loss = record["final_loss"]
     return NONE if loss is None else f"{loss / record['baseline']:.3g}"
@@ -83,24 +104,21 @@ def markdown(
 def markdown_table(records: Sequence[Record]) -> str:
     """The verdict table of a run as Markdown: a row for each task and model, a column a length."""
     lengths = sorted(names(records, "length"))
+    cells = groups(records, "task", "model")
     headings = ["task", "model", "parameters", *(f"T = {length}" for length in lengths), "horizon"]
     rows = []
-    for task in names(records, "task"):
-        for model in names(records, "model"):
-            found = {
-                record["length"]: record
-                for record in records
-                if (record["task"], record["model"]) == (task, model)
-            }
-            cells = [
-                f"{count(found[n])} ({interval(found[n])})" if n in found else NONE for n in lengths
+    for task, model in product(names(records, "task"), names(records, "model")):
+        at = {record["length"]: record for record in cells.get((task, model), ())}
+        sizes = sorted({record["parameters"] for record in at.values()})
+        rows.append(
+            [
+                as_markdown(task),
+                as_markdown(model),
+                _range(sizes),
+                *(f"{count(at[n])} ({interval(at[n])})" if n in at else NONE for n in lengths),
+                str(horizon(records, task, model) or NONE),
             ]
-            sizes = sorted({record["parameters"] for record in found.values()})
-            reach = horizon(records, task, model)
-            found_names = map(as_markdown, (task, model))
-            rows.append(
-                [*found_names, _range(sizes), *cells, NONE if reach is None else str(reach)]
-            )
+        )
     return markdown(headings, rows, left=(0, 1))
 
 
