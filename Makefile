@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+PYTEST := $(RUN) -m pytest --numprocesses=2 --dist=worksteal
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install native compare adding copy pooling language-model studies test test-peers mutants golden lint bench bench-all whole-job layouts scaling kill resident-size readme notebooks clean
+.PHONY: help install native compare adding copy pooling language-model studies test test-rest test-all test-peers mutants golden lint bench bench-all whole-job layouts scaling kill resident-size readme notebooks clean
 
 help: ## List every target with one line each
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -32,11 +33,17 @@ studies: $(VENV)/installed ## Every study of the analysis: about an hour on two 
 	  $(RUN) -m experiments.$$name --config=configs/$$name.py --workdir=runs/$$name || exit 1; \
 	done
 
-test: $(VENV)/test-installed ## Install what the tests need and run them all
-	$(RUN) -m pytest --numprocesses=2
+test: $(VENV)/test-installed ## Install what the tests need and run the fast ones: under 5 minutes on two cores
+	$(PYTEST)
+
+test-rest: $(VENV)/test-installed ## The tests that `make test` leaves out: processes, browser, notebooks, long tables
+	$(PYTEST) -m full
+
+test-all: $(VENV)/test-installed ## Every test: under 30 minutes on two cores
+	$(PYTEST) -m ""
 
 test-peers: $(VENV)/peers-installed ## Compare with PyTorch and Keras themselves, on random sizes
-	$(RUN) -m pytest --numprocesses=2 tests/peers
+	$(PYTEST) -m "" tests/peers
 
 mutants: $(VENV)/test-installed ## Break the code on purpose, one place at a time, and count what the tests catch
 	$(RUN) -m tests.mutants

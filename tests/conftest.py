@@ -1,8 +1,15 @@
-"""CPU with four devices, so that meshes are real; no silent dtype promotion but inside optax."""
+"""CPU with four devices, so that meshes are real; no silent dtype promotion but inside optax.
+
+Most of the tests' time is compilation. One run keeps its compiled programs in one folder, which
+begins empty and goes with the run; `JAX_COMPILATION_CACHE_DIR` names another that stays.
+"""
 
 import os
 
 os.environ["JAX_PLATFORMS"] = "cpu"  # before JAX is imported, and for the processes of tests
+
+import shutil
+import tempfile
 
 import hypothesis
 import jax
@@ -23,6 +30,40 @@ hypothesis.settings.load_profile("jit")
 
 # Folders most of whose tests' time is compilation.
 COMPILED_QUICKLY = ("analysis", "benchmarks", "configs", "modules", "ops", "tasks")
+
+PROGRAMS = pytest.StashKey[str]()
+
+
+def pytest_configure(config):
+    """One folder of compiled programs for all workers of a run."""
+    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    if hasattr(config, "workerinput"):
+        folder = config.workerinput["programs"]
+    elif folder is None:
+        folder = config.stash[PROGRAMS] = tempfile.mkdtemp(prefix="programs_of_tests_")
+    config.programs = folder
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    node.workerinput["programs"] = node.config.programs
+
+
+def pytest_unconfigure(config):
+    if PROGRAMS in config.stash:
+        shutil.rmtree(config.stash[PROGRAMS], ignore_errors=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """`full_but(names)`: all cases of a test are `full` but those whose id has one of the names."""
+    for item in items:
+        marker = item.get_closest_marker("full_but")
+        if marker and not any(name in item.callspec.id for name in marker.args):
+            item.add_marker("full")
 
 
 def make_lenient_optimizer(config, learning_rate, global_norm=None):

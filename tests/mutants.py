@@ -63,6 +63,8 @@ def run_tests(folder: Path, tests: str) -> subprocess.CompletedProcess:
         "-q",
         "-p",
         "no:cacheprovider",
+        "-m",
+        "",
         *shlex.split(tests),
     ]
     environment = {**os.environ, "PYTHONPATH": str(folder)}

@@ -40,9 +40,9 @@ def flags_are_parsed():
 
 
 @pytest.fixture(scope="session")
-def compilation_cache(tmp_path_factory):
-    """A cache of the tests' own, filled by the first run of a program."""
-    return tmp_path_factory.mktemp("compilation_cache")
+def compilation_cache(request):
+    """The folder of compiled programs that all tests of this run share."""
+    return Path(request.config.programs)
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ def cells(notebook):
     return [(cell.cell_type, cell.source) for cell in notebook.cells]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_runs_without_a_warning(name, monkeypatch):
     """Oracle: its own assertions, on what its text claims. Catches a name that was changed, a claim

@@ -27,6 +27,7 @@ def start(name, *flags):
     )  # fmt: skip
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", TINY)
 def test_a_benchmark_writes_its_record_and_its_picture(name, tmp_path):
     """Catches a figure without machine, versions or samples, a table without rows, a section that
@@ -48,6 +49,7 @@ def test_a_benchmark_writes_its_record_and_its_picture(name, tmp_path):
     assert "| --- |" in SECTIONS[name](record)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("name", "flag", "message"),
     [

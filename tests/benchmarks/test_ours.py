@@ -11,6 +11,7 @@ def names(comparison):
     return {row["name"] for row in comparison.rows}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_layers_and_training_of_all_implementations(cell):
     """Oracle: `scan` on one device; outputs, gradients, and losses of several steps. Catches
@@ -32,6 +33,7 @@ def test_layers_and_training_of_all_implementations(cell):
     assert names(comparison) == {contender.name for contender in mine}
 
 
+@pytest.mark.full
 def test_attention_of_all_implementations_and_of_jax():
     """Oracle: the dense implementation, and jax.nn's. Catches a mask on one side only."""
     case = Attention(2, 16, 4, 8, True, "forward and backward")

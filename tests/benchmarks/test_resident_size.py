@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from benchmarks.resident_size import growth_bytes
 from tools.pages.readme import ROOT
 
@@ -15,6 +17,7 @@ def test_growth_is_from_the_second_tenth_to_the_last():
     assert growth_bytes(sizes) == 301 - 200.5
 
 
+@pytest.mark.full
 def test_chunks_go_by_without_a_compilation_and_the_record_says_so(tmp_path):
     """Oracle: JAX's own events. Catches a program that is compiled anew from chunk to chunk, and a
     cell that compiles its chunk twice."""

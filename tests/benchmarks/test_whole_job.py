@@ -122,6 +122,7 @@ def start(*flags):
     )
 
 
+@pytest.mark.full
 def test_a_whole_job_leaves_its_record_and_picture(tmp_path):
     """Two trials of T = 2 for 200 steps. Catches a trial that is lost on the way, a figure that is
     missing, a record that the README can't show."""

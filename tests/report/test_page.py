@@ -83,6 +83,7 @@ def probed_in_a_browser(page, tmp_path, width):
     return json.loads(html.unescape(found[1]))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("width", [1280, PHONE_WIDTH])
 def test_the_page_in_a_real_browser(page, tmp_path, width):
     """Oracle: Chromium. Catches a broken picture, an empty table, a console error, and a page
@@ -128,6 +129,7 @@ def page_of_two(run_path, hostile_path, tmp_path_factory):
     return report.write_several([run_path, hostile_path], page, [compared])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("width", [1280, PHONE_WIDTH])
 def test_a_page_of_two_runs_in_a_real_browser(page_of_two, tmp_path, width):
     """Oracle: Chromium. Catches a part that draws the other run's, names from a folder that are

@@ -45,24 +45,27 @@ def test_a_folder_that_cant_be_written_is_a_note(tmp_path):
     assert jax.config.jax_compilation_cache_dir is None
 
 
-def test_kept_programs_give_the_bits_of_fresh_ones(compare, compilation_cache, tmp_path):
+@pytest.mark.full
+def test_kept_programs_give_the_bits_of_fresh_ones(compare, tmp_path):
     """Identity of three runs: without a cache, with one that fills, and with the full one, an entry
     of which is torn. Catches code that is stored other than it ran, and a run that a torn entry
     ends or that shows a warning of it."""
     folders = [tmp_path / name for name in ("none", "filling", "full")]
+    cache = tmp_path / "cache"
     for folder, flags in zip(folders, (("--compilation_cache=",), (), ()), strict=True):
-        kept = sorted(compilation_cache.glob("jit_*"))
+        kept = sorted(cache.glob("jit_*"))
         if folder.name == "full":
             assert any(entry.name.startswith("jit_advance-") for entry in kept)
             starts = [entry for entry in kept if entry.name.startswith("jit_start-")]
             starts[0].write_bytes(b"torn")
-        process = compare(folder, *ONE_CELL, *flags)
+        variables = {"JAX_COMPILATION_CACHE_DIR": str(cache)}
+        process = compare(folder, *ONE_CELL, *flags, variables=variables)
         out, err = process.communicate(timeout=200)
         assert process.returncode == 0, err
         assert err == ""
         assert "note" not in out
         if folder.name == "full":
-            assert sorted(compilation_cache.glob("jit_*")) == kept
+            assert sorted(cache.glob("jit_*")) == kept
     states = [load_file(folder / "checkpoints" / "adding-4-gru.safetensors") for folder in folders]
     for name, fresh in states[0].items():
         np.testing.assert_array_equal(states[1][name], fresh)

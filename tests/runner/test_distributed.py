@@ -147,6 +147,7 @@ def stopped(start, tmp_path_factory):
     return workdir, end
 
 
+@pytest.mark.full
 def test_a_lost_process_ends_the_others(stopped):
     """A process killed with signal 9. Catches a leader that waits for ever for its part, or that
     ends in a traceback."""
@@ -158,6 +159,7 @@ def test_a_lost_process_ends_the_others(stopped):
     assert 8 <= len(metrics_lines(workdir)) <= 40
 
 
+@pytest.mark.full
 def test_one_process_goes_on_from_two_to_the_same_bits(start, whole, stopped, tmp_path):
     """Identity with the run of one process, bit for bit: only trials were split. Catches a trial
     that two processes share, states gathered in another order, and a line of each process."""
@@ -176,6 +178,7 @@ def test_one_process_goes_on_from_two_to_the_same_bits(start, whole, stopped, tm
         np.testing.assert_array_equal(ours[name], theirs[name])
 
 
+@pytest.mark.full
 def test_four_processes_go_on_from_two_and_write_one_folder(start, whole, stopped, tmp_path):
     """The run of one process, to 1e-3 relative: each batch is split in two, so that gradients are
     added in another order. Catches a gradient that is not reduced over processes, data drawn by
@@ -196,6 +199,7 @@ def test_four_processes_go_on_from_two_and_write_one_folder(start, whole, stoppe
     assert record[0]["final_loss"] == pytest.approx(other[0]["final_loss"], rel=1e-3)
 
 
+@pytest.mark.full
 def test_processes_of_different_configs_are_refused_together(start, tmp_path):
     """Catches processes that wait for each other for ever, and an error said by each of them."""
     rate = {0: "(0.01,)", 1: "(0.02,)"}
@@ -212,6 +216,7 @@ def test_processes_of_different_configs_are_refused_together(start, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.full
 def test_where_nothing_is_found_there_is_one_line(compare, tmp_path):
     """Outside SLURM and its like. Catches a traceback, and a run in one process after all."""
     outside = {name: "" for name in os.environ if name.startswith(("SLURM", "OMPI", "KUBERNETES"))}

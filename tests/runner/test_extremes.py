@@ -23,6 +23,7 @@ ONE_OF_ALL = TrainingConfig(
 )  # fmt: skip
 
 
+@pytest.mark.full
 def test_one_of_everything_trains_and_is_reported(tmp_path, monkeypatch):
     """H = 1, one head, B = 1, one step of one trial, one sequence to evaluate by; the shortest
     adding, of two steps, by each model, and a copy's delay of 1. Copy has eight symbols always.
@@ -52,6 +53,7 @@ def test_one_of_everything_trains_and_is_reported(tmp_path, monkeypatch):
     ]
 
 
+@pytest.mark.full_but("lstm")
 @pytest.mark.parametrize("name", MODELS)
 def test_a_sequence_of_one_step(name):
     """Identity: T = 1 gives what the first step of T = 3 does, since no model looks ahead. Catches

@@ -20,6 +20,7 @@ def undisturbed(whole):
     return whole[0]
 
 
+@pytest.mark.full
 def test_a_run_killed_again_and_again_ends_with_the_same_bits(
     undisturbed, compilation_cache, tmp_path
 ):
@@ -36,6 +37,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bits(
     assert kill.differences(workdir, undisturbed) == []
 
 
+@pytest.mark.full
 def test_a_full_disk_ends_in_one_line_and_the_same_command_goes_on(compare, undisturbed, tmp_path):
     """Oracle: the system's own error, of /dev/full, at the record of the second cell; then the bits
     of the undisturbed run. Catches a traceback, another status, a cell that is lost or doubled."""

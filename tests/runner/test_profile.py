@@ -66,6 +66,7 @@ def test_resting_trials_make_a_chunk_shorter():
     assert profile.whole_chunks(evaluations, layout, resting=False) == 5
 
 
+@pytest.mark.full
 def test_profiling_shows_the_parts_and_changes_no_result(compare, tmp_path):
     """Identity with the run that is not profiled. Catches a breakdown that does not add up, a trace
     that is not written, and a profile that trains."""

@@ -9,6 +9,7 @@ import sys
 import time
 
 import numpy as np
+import pytest
 from rich.console import Console
 from safetensors.numpy import load_file
 
@@ -56,6 +57,7 @@ def assert_same_run(workdir, reference):
     assert ours == theirs
 
 
+@pytest.mark.full
 def test_a_killed_worker_of_ray_loses_nothing(compare, whole, tmp_path):
     """Identity with the run of one process. Catches a cell that is lost with its worker, begins anew
     or is counted twice, one that depends on the number of devices, and a grid in another order."""
@@ -74,6 +76,7 @@ def test_a_killed_worker_of_ray_loses_nothing(compare, whole, tmp_path):
     assert_same_run(workdir, whole[0])
 
 
+@pytest.mark.full
 def test_a_killed_driver_loses_nothing(compare, whole, tmp_path):
     """Identity with the run of one process. The jobs of submitit outlive their driver. One of them
     is killed too; then the same command goes on. Catches a job's work that is not found again,
@@ -97,6 +100,7 @@ def test_a_killed_driver_loses_nothing(compare, whole, tmp_path):
     assert_same_run(workdir, whole[0])
 
 
+@pytest.mark.full
 def test_a_worker_is_a_command(whole, compilation_cache, tmp_path):
     """Identity with the run of one process: a cell trained by hand, on one core, is taken up by the
     next run with any launcher. Catches a worker that needs a launcher around it, or cannot tell from
