@@ -13,12 +13,12 @@ from jax import Array
 from lstm_attn import modules
 from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.model_config import ModelConfig
-from lstm_attn.modules.carries import continued
 from lstm_attn.modules.dense import compute_dtype, flat_product
 from lstm_attn.modules.initializers import KERNEL_INITIALIZERS, every_gate, gru_bias, lstm_bias
 from lstm_attn.modules.intercept import Cut, cutting
 from lstm_attn.modules.observing import COLLECTION, Observations, observations
 from lstm_attn.modules.recurrent import LSTM_VARIANTS
+from lstm_attn.modules.recurrent_protocol import continued
 from lstm_attn.ops.additive_attention import PoolingState
 from lstm_attn.ops.kv_cache import KeyValueCache
 from lstm_attn.tasks import Task
@@ -28,31 +28,41 @@ State = Any  # likewise
 
 
 def _no_state(*_: Any) -> Any:
-    raise UsageError("model: expected one with a step form, got one of init and apply alone")
+    raise UsageError("model: expected one with a step form, got one with init and apply only")
 
 
 def _no_inside(*_: Any) -> Any:
-    raise UsageError("model: expected one that can be looked into, got one of init and apply alone")
+    raise UsageError(
+        "model: expected one that can be looked into, got one with init and apply only"
+    )
+
+
+def _no_hidden(*_: Any) -> Any:
+    raise UsageError(
+        "model: expected one that shows its hidden states, got one with init and apply only; "
+        "gradient_norms has inputs_only=True for it"
+    )
 
 
 class Model(NamedTuple):
-    """A network as pure functions. Training needs the first two.
+    """A network as pure functions. Training needs only the first two.
 
     init(key): parameters.
     apply(params, inputs [B, T, D], or ids [B, T]): outputs [B, T, O], all steps at once.
-    apply_with_dropout(params, inputs, key): the same in training, for a model that drops; or None.
-    initial_state(batch_size, length): what the model remembers before the first of at most
-      `length` steps: a carry, or an empty key-value cache with that much room.
-    segment(params, state, inputs [B, T, D]): (state, outputs [B, T, O]) of the T steps after it.
+    apply_with_dropout(params, inputs, key): apply with dropout, for training; None without dropout.
+    initial_state(batch_size, length): the state before the first of at most `length` steps: a
+      carry, or an empty key-value cache with that much room.
+    segment(params, state, inputs [B, T, D]): (state, outputs [B, T, O]) of the next T steps.
     step(params, state, x_t [B, D]): (state, y_t [B, O]), the next step.
-    hidden(params, inputs [B, T, D], changes): (outputs [B, T, O], layer -> h [B, T, H]) with
-      changes, layer -> [B, T, H], added to the hidden states of its recurrent layers on their way,
-      {} for none (see `modules.with_hidden_states`); or None for a model that shows no such states.
-    observe(params, inputs): (outputs, `Observations`), with the gates and attention of each layer.
-    apply_cut(params, inputs, cut): apply with a path through time closed, as the `Cut` says.
+    hidden(params, inputs [B, T, D], changes): (outputs [B, T, O], layer -> h [B, T, H]), with
+      changes, layer -> [B, T, H], added to the hidden states of its recurrent layers; {} for no
+      change (see `modules.with_hidden_states`).
+    observe(params, inputs): (outputs, `Observations`), with states, gates and attention by layer.
+    apply_cut(params, inputs, cut): apply with the paths through time closed that the `Cut` names.
 
-    step and segment agree with apply. Past its room a key-value cache is a one-line error, or NaN
-    outputs under `jax.jit`, where the number of steps is not known.
+    step and segment agree with apply. A key-value cache without room for a step is a one-line
+    error, or gives NaN under `jax.jit`, where the number of steps is not known. A model that lacks
+    a function raises a `UsageError` when it is called.
     """
 
     init: Callable[[Array], Params]
@@ -61,15 +71,15 @@ class Model(NamedTuple):
     initial_state: Callable[[int, int], State] = _no_state
     segment: Callable[[Params, State, Array], tuple[State, Array]] = _no_state
     step: Callable[[Params, State, Array], tuple[State, Array]] = _no_state
-    hidden: Callable[[Params, Array, Mapping[str, Array]], tuple[Array, dict]] | None = None
+    hidden: Callable[[Params, Array, Mapping[str, Array]], tuple[Array, dict]] = _no_hidden
     observe: Callable[[Params, Array], tuple[Array, Observations]] = _no_inside
     apply_cut: Callable[[Params, Array, Cut], Array] = _no_inside
 
 
 class Network(nn.Module):
-    """A body that maps [B, T, D] to [B, T, H], and a linear readout to [B, T, O], never below
-    float32. Inputs that are ids of tokens [B, T] are embedded first, each as a vector of
-    `embedding_features`; 0 for inputs that are features."""
+    """A body that maps [B, T, D] to [B, T, H], and a linear readout to [B, T, O] in at least
+    float32. Token ids [B, T] are first embedded as vectors of `embedding_features`, which is 0 for
+    inputs that are features."""
 
     body: nn.Module
     output_features: int
@@ -81,7 +91,7 @@ class Network(nn.Module):
             embedding = nn.Embed(
                 self.output_features,
                 self.embedding_features,
-                # Flax's own begin smaller by the root of the features, and an LSTM learns slower.
+                # Flax's default is smaller by the root of the features: an LSTM learns slower.
                 embedding_init=nn.initializers.normal(1.0),
                 name="embedding",
             )
@@ -95,7 +105,7 @@ class Network(nn.Module):
 
 
 def recurrent(config: ModelConfig) -> Callable[..., modules.LSTM]:
-    """Makes the LSTM that a config describes, from features and what else the module takes."""
+    """The constructor of the LSTM that a config describes; it takes features and module options."""
     variant = LSTM_VARIANTS[config.lstm_variant]
     gates = variant.gate_order
     return functools.partial(
@@ -149,7 +159,8 @@ def _lstm_attention(features: int, config: ModelConfig) -> nn.Module:
     )
 
 
-# A new model is one file in modules/ and one line here: (features, config) -> a Flax module.
+# A new model is a Flax module and one line here: (features, config) -> the module. A recurrent one
+# derives from `modules.Recurrent`; see examples/your_model.py.
 Builder = Callable[[int, ModelConfig], nn.Module]
 MODELS: dict[str, Builder] = {
     "lstm": lambda features, config: recurrent(config)(features, dtype=config.dtype),
@@ -172,26 +183,29 @@ def build(name: str, task: Task, config: ModelConfig | None = None) -> Model:
 
 
 def example_inputs(task: Task) -> Array:
-    """One sequence as the task gives it, of zeros."""
+    """A sequence of zeros in the shape and dtype of the task's inputs."""
     if task.input_features is None:
         return jnp.zeros((1, task.sequence_length), jnp.int32)
     return jnp.zeros((1, task.sequence_length, task.input_features), jnp.float32)
 
 
 def carries_over(model: Model, length: int) -> bool:
-    """Whether the model takes what it remembers from one segment of a text to the next: a recurrent
-    carry does. A key-value cache would grow; in the sums of attention pooling all of the past has
-    its weight, and a segment next to none."""
-    if model.initial_state is _no_state:
-        return False
+    """Whether the model's state is carried from one segment of a text to the next: a recurrent
+    carry is. A key-value cache would grow without end, and in the sums of attention pooling a new
+    segment would soon have next to no weight."""
+    return model.initial_state is not _no_state and _is_carry(model.initial_state, length)
+
+
+def _is_carry(initial_state: Callable[[int, int], State], length: int) -> bool:
+    """Whether the state has no cache and no pooling sums."""
     kinds = (KeyValueCache, PoolingState)
-    state = jax.eval_shape(lambda: model.initial_state(1, length))
+    state = jax.eval_shape(lambda: initial_state(1, length))
     parts = jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, kinds))
     return not any(isinstance(part, kinds) for part in parts)
 
 
 def count_parameters(model: Model) -> int:
-    """How many numbers the model learns; nothing is computed."""
+    """The number of parameters; nothing is computed."""
     shapes = jax.eval_shape(model.init, jax.random.key(0))
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
 
@@ -201,7 +215,7 @@ def matched_features(name: str, task: Task, config: ModelConfig) -> int:
     return config.features if name == REFERENCE else _nearest_width(_builder(name), task, config)
 
 
-# By builder, not by name: in a notebook a name may come to mean another model.
+# Cached by builder, not by name: a notebook may redefine a name.
 @functools.cache
 def _nearest_width(builder: Builder, task: Task, config: ModelConfig) -> int:
     def count(multiple: int) -> int:
@@ -229,7 +243,7 @@ def _build(builder: Builder, task: Task, config: ModelConfig, features: int) -> 
     network = Network(body, task.output_features, features if task.input_features is None else 0)
 
     def init(key: Array) -> Params:
-        # One sequence is enough: no parameter's shape depends on the batch.
+        # One sequence is enough: no parameter's shape depends on the batch size.
         return network.init(key, example_inputs(task))["params"]
 
     def apply(params: Params, inputs: Array, **options: Any) -> Any:
@@ -239,7 +253,7 @@ def _build(builder: Builder, task: Task, config: ModelConfig, features: int) -> 
         if not hasattr(body, "empty_carry"):
             raise UsageError(
                 f"model: expected {type(body).__name__}.empty_carry(batch_size, length) for the "
-                "step form, found none"
+                "step form, got none"
             )
         return body.empty_carry(batch_size, length)
 
@@ -254,6 +268,11 @@ def _build(builder: Builder, task: Task, config: ModelConfig, features: int) -> 
         params: Params, inputs: Array, changes: Mapping[str, Array]
     ) -> tuple[Array, dict[str, Array]]:
         (_, outputs), states = modules.with_hidden_states(network, params, inputs, changes)
+        if not states and (not hasattr(body, "empty_carry") or _is_carry(body.empty_carry, 1)):
+            raise UsageError(
+                f"model: expected {type(body).__name__} to be a modules.Recurrent, or to have one "
+                "as a layer, for its hidden states; gradient_norms has inputs_only=True without"
+            )
         return outputs, states
 
     def observe(params: Params, inputs: Array) -> tuple[Array, Observations]:

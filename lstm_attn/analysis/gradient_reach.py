@@ -14,29 +14,37 @@ from lstm_attn.tasks import Batch, Task
 
 INPUTS = "inputs"
 HALF, VANISHED = 0.5, 1e-6
-# A picture needs no more points of a curve than this; the first lags, where most happens, are kept.
+# A figure needs no more points of a curve than this. All of the first lags are kept.
 FIRST_LAGS, CURVE_POINTS = 8, 64
 
 
-def gradient_norms(model: Model, params: Params, task: Task, batch: Batch) -> dict[str, Array]:
+def gradient_norms(
+    model: Model, params: Params, task: Task, batch: Batch, *, inputs_only: bool = False
+) -> dict[str, Array]:
     """The norms of the gradients of each sequence's loss at its last step, by lag.
 
         |d loss_T / d x_t|, |d loss_T / d h_t|    at lag T - t = 0, 1 ... T - 1
 
-    The loss is the task's own with all steps but the last left out, so that the lag says how far
-    back a step lies: for adding that is the whole loss, for copy it is that of the last symbol,
-    which was read length + 10 steps before. d loss / d h_t is the total derivative, see
+    The loss is the task's own at the last step only, so that the lag is the distance to the answer:
+    for adding that is the whole loss, for copy the loss of the last symbol, which was read
+    length + 10 steps before. d loss / d h_t is the total derivative, see
     `modules.with_hidden_states`. One backward pass gives all of them.
 
     Args:
       params: of one trial.
       batch: B sequences; each has the loss that it would have alone.
+      inputs_only: leave out h_t, for a model that does not show it.
 
     Returns:
-      "inputs", and the name of every layer of LSTM or GRU where the model has `hidden` -> [B, T],
-      Euclidean norms over features, in float32 (float64 for float64 inputs).
+      "inputs", and the name of every recurrent layer -> [B, T], Euclidean norms over features, in
+      float32 (float64 for float64 inputs).
+
+    Raises:
+      UsageError: a model that does not show its hidden states, without `inputs_only`.
     """
-    hidden = model.hidden or (lambda params, inputs, changes: (model.apply(params, inputs), {}))
+    hidden = model.hidden
+    if inputs_only:
+        hidden = lambda params, inputs, changes: (model.apply(params, inputs), {})  # noqa: E731
     batch_size, length = batch.mask.shape
     last = batch._replace(mask=batch.mask & (jnp.arange(length) == length - 1))
     shapes = jax.eval_shape(hidden, params, batch.inputs, {})[1]
@@ -53,7 +61,13 @@ def gradient_norms(model: Model, params: Params, task: Task, batch: Batch) -> di
 
 
 def norms_of_trials(
-    model: Model, params: Params, task: Task, *, sequences: int = 64, seed: int = 0
+    model: Model,
+    params: Params,
+    task: Task,
+    *,
+    sequences: int = 64,
+    seed: int = 0,
+    inputs_only: bool = False,
 ) -> dict[str, np.ndarray]:
     """`gradient_norms` of R trials, stacked on a leading axis as in `TrainedCell.params`, all on
     the same fresh sequences: name -> [R, B, T]."""
@@ -62,25 +76,26 @@ def norms_of_trials(
     def of_all(params: Params, key: Array) -> dict[str, Array]:
         batch = task.sample(key, sequences)
         # One trial after another: long sequences of all at once would not fit.
-        return lax.map(lambda one: gradient_norms(model, one, task, batch), params)
+        return lax.map(
+            lambda one: gradient_norms(model, one, task, batch, inputs_only=inputs_only), params
+        )
 
     return jax.tree.map(np.asarray, of_all(params, jax.random.key(seed)))
 
 
 def reach(norms: np.ndarray) -> dict[str, Any]:
-    """What norms [R, B, T] of R trials and B sequences say, as JSON values.
+    """A summary of norms [R, B, T] of R trials and B sequences, as JSON values.
 
-    Norms are taken relative to those at lag 0, and of a trial the median over its sequences. A
-    sequence whose norms are not finite, or zero at lag 0, is left out.
+    Each norm is divided by that at lag 0; a trial's curve is the median over its sequences. A
+    sequence whose norms are not all finite, or zero at lag 0, is left out.
 
     Returns:
-      lags: some of 0 ... T - 1; median, low, high: of the R relative norms at those lags, low and
-      high the least and the greatest.
+      lags: some of 0 ... T - 1; median, low, high: the median, least and greatest over trials of
+      the relative norms at those lags.
       at_lag_0: the median over trials of the norm at lag 0 itself.
       halves, vanishes: the first lag at which the relative norm is at most 1/2, and less than 1e-6:
-      its median over trials, the 95 % interval of that (`median_interval`), each null where there
-      is none within T.
-      trials, sequences, length: R without those of which no sequence is left, B and T.
+      its median over trials with the 95 % interval (`median_interval`), null beyond T.
+      trials: how many trials have a sequence left. sequences, length: B and T.
     """
     norms = np.asarray(norms, np.float64)
     length = norms.shape[-1]
@@ -106,7 +121,7 @@ def reach(norms: np.ndarray) -> dict[str, Any]:
 
 
 def _norm(gradient: Array) -> Array:
-    """Over the last axis; scaled, since the squares of 1e-23 are zero in float32."""
+    """The Euclidean norm over the last axis; scaled, since the square of 1e-23 is 0 in float32."""
     largest = jnp.max(jnp.abs(gradient), axis=-1, keepdims=True)
     scaled = gradient / jnp.where(largest > 0, largest, 1)
     return (largest * jnp.sqrt(jnp.sum(scaled**2, axis=-1, keepdims=True)))[..., 0]
@@ -125,5 +140,5 @@ def _statement(lags: np.ndarray) -> dict[str, Any]:
 
 
 def _rounded(values: np.ndarray) -> Any:
-    """Four figures, as a picture and a reader need."""
+    """Rounded to four digits."""
     return np.vectorize(lambda value: float(f"{value:.4g}"))(values).tolist()

@@ -1,55 +1,60 @@
-"""Inside a model: the time scale of each unit, and how far back each head of attention looks."""
+"""Inside a model: time scales of units, distances of attention heads, metrics under cuts."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from lstm_attn.errors import UsageError
 from lstm_attn.models import Model, Params
 from lstm_attn.modules.intercept import Cut
 from lstm_attn.modules.observing import Observations
-from lstm_attn.ops import GRUGates, LSTMGates
 from lstm_attn.tasks import Batch, Task
 from lstm_attn.tasks.copy_problem import RECALLED, Copy
 
-# The least that a float32 below one differs from one: what a gate at one counts as letting go.
+# The difference between 1 and the next float32 below it: what a gate at 1 counts as forgetting.
 LEAST = float(jnp.finfo(jnp.float32).epsneg)
 
 
-def kept_share(gates: LSTMGates | GRUGates) -> Array:
-    """[B, T, H], the share of its memory that a unit keeps at a step: f of an LSTM, z of a GRU."""
-    return gates.f if isinstance(gates, LSTMGates) else gates.z
-
-
-def time_scales(gates: LSTMGates | GRUGates) -> Array:
+def time_scales(gates: Any) -> Array:
     """Over how many steps each unit remembers, [H], at least 1 and at most 2^24.
 
-        tau = 1 / (1 - mean f),    the mean over steps and sequences
+        tau = 1 / (1 - mean keep),    the mean over steps and sequences
 
-    A gate held at f lets the memory fall as f^t, which is about exp(-t / tau). What the other gates
-    and the recurrent weights carry from step to step is not in it.
+    A unit with a constant keep forgets as keep^t, which is about exp(-t / tau). The other gates and
+    the recurrent weights, which carry memory too, do not count.
 
-    Source: Tallec & Ollivier 2018, section 2: a leaky unit's forgetting time, and the forget gate
-    as that leak.
+    Args:
+      gates: of one layer, with a field or property `keep` [B, T, H], the share of its memory that a
+        unit keeps at a step: f of an LSTM, z of a GRU.
+
+    Raises:
+      UsageError: gates without `keep`.
+
+    Source: Tallec & Ollivier 2018, section 2, for the forgetting time of a leaky unit, with the
+    forget gate as its leak.
     """
+    if not hasattr(gates, "keep"):
+        raise UsageError(
+            "time_scales: gates expected a field or property keep, the share of its memory that a "
+            f"unit keeps, got {type(gates).__name__}"
+        )
     # Not 1 - mean: each difference is exact, and the mean would round to one.
-    let_go = jnp.mean(1 - kept_share(gates), axis=(0, 1))
+    let_go = jnp.mean(1 - gates.keep, axis=(0, 1))
     return 1 / jnp.maximum(let_go, LEAST)
 
 
 def answer_steps(batch: Batch) -> Array:
-    """Boolean [B, T], where a remembered answer is due: steps in the loss, but for copy's blanks.
-
-    The last step of adding and the last ten of copy, whose other targets are 0.
-    """
+    """Boolean [B, T], the steps whose answer must be remembered: those in the loss, except for the
+    blanks of copy, whose target is 0. For adding the last step, for copy the last ten."""
     return batch.mask & (batch.targets != 0)
 
 
 def attention_distance(weights: Array, queries: Array) -> Array:
-    """How far back each head looks, in steps, [N].
+    """How far back each head looks on average, in steps, [N].
 
         mean over b, t in the queries of  sum_s w_bnts (t - s)
 
@@ -64,30 +69,39 @@ def attention_distance(weights: Array, queries: Array) -> Array:
 
 
 def uniform_distance(queries: Array) -> Array:
-    """The distance of a head that looks at all steps up to its own alike: the mean of t / 2."""
+    """The distance of a head with equal weights on all steps up to its own: the mean of t / 2."""
     steps = jnp.arange(queries.shape[-1], dtype=jnp.float32)
     return jnp.mean(jnp.broadcast_to(steps / 2, queries.shape), where=queries)
 
 
 class Inside(NamedTuple):
-    """What one trial's model shows, by the name of the layer.
+    """Measures of the model of one trial, by the name of the layer.
 
     time_scales: of each unit, [H], in steps.
-    distances: of each head, [N], in steps, over the queries whose answer is due.
-    gates: those of one sequence, each [T, H].
-    maps: the weights of attention on that sequence, [N, T, T], queries by keys.
+    distances: of each head, [N], in steps, over the queries at `answer_steps`.
+    gates: of one sequence, each [T, H].
+    maps: the attention weights of that sequence, [N, T, T], queries by keys.
     """
 
     time_scales: dict[str, Array]
     distances: dict[str, Array]
-    gates: dict[str, LSTMGates | GRUGates]
+    gates: dict[str, Any]
     maps: dict[str, Array]
 
 
 def look(model: Model, task: Task, params: Params, key: Array, sequences: int) -> Inside:
-    """The inside of a model on that many fresh sequences, the first of which is shown."""
+    """Looks into a model on that many fresh sequences; gates and maps are of the first one.
+
+    Raises:
+      UsageError: a model without gates and attention weights to look at, or gates without `keep`.
+    """
     batch = task.sample(key, sequences)
     _, seen = model.observe(params, batch.inputs)
+    if not seen.gates and not seen.weights:
+        raise UsageError(
+            "look: expected a model with gates (of modules.Recurrent) or attention weights (of "
+            "modules.MultiHeadAttention), got one without either"
+        )
     due = answer_steps(batch)
     return Inside(
         {layer: time_scales(gates) for layer, gates in seen.gates.items()},
@@ -115,40 +129,49 @@ NOTHING = "nothing"
 
 
 def cuts_of(observations: Observations, length: int, step: int | None = None) -> dict[str, Cut]:
-    """The cuts that a model has the layers for, by what they cut.
+    """The cuts that are possible in a model with these layers, by what they cut.
 
     Args:
-      observations: of the model, by `Model.observe`; only the names of layers are read.
+      observations: of the model, by `Model.observe`; only which layers there are is read.
       length: T, the steps of a sequence.
       step: None to cut everywhere: a state starts anew at every step, and a query sees its own step
-        alone. Otherwise between step - 1 and step only: a state starts anew once, at that step,
-        and queries from there on see none of the keys before it. What passes that line nonetheless
-        goes by the path that was left.
+        only. Otherwise to cut once, between step - 1 and step: a state starts anew at that step,
+        and queries from there on see no key before it. Whatever still crosses took the path that
+        was left open.
 
     Returns:
-      "nothing", and "recurrence", "attention" and "both" as far as there are such layers.
+      "nothing"; and "recurrence", "attention" and "both", for the layers that the model has.
+
+    Raises:
+      UsageError: a model without any such layer.
     """
+    recurrence, attention = bool(observations.states), bool(observations.weights)
+    if not recurrence and not attention:
+        raise UsageError(
+            "cuts: expected a model with modules.Recurrent or modules.MultiHeadAttention, "
+            "got one without either"
+        )
     steps = jnp.arange(length)
     if step is None:
         resets, mask = jnp.ones(length, bool), jnp.eye(length, dtype=bool)
     else:
         resets, mask = steps == step, (steps >= step)[None, :] | (steps < step)[:, None]
-    # Closed nowhere, not None: then all of them are one program.
-    no_resets = jnp.zeros(length, bool) if observations.gates else None
-    no_mask = jnp.ones((length, length), bool) if observations.weights else None
+    # A cut that closes nothing, instead of None, so that all cuts share one compiled program.
+    no_resets = jnp.zeros(length, bool) if recurrence else None
+    no_mask = jnp.ones((length, length), bool) if attention else None
     found = {NOTHING: Cut(no_resets, no_mask)}
-    if observations.gates:
+    if recurrence:
         found["recurrence"] = Cut(resets, no_mask)
-    if observations.weights:
+    if attention:
         found["attention"] = Cut(no_resets, mask)
-    if observations.gates and observations.weights:
+    if recurrence and attention:
         found["both"] = Cut(resets, mask)
     return found
 
 
 def crossing(task: Task) -> int:
-    """The step before which lies what must be remembered: of copy, that of the delimiter; of
-    adding, the first of the second half, and with it one of the two numbers."""
+    """The step at which a cut separates the answer from what must be remembered: for copy the
+    delimiter's; for adding the first step of the second half, after one of the two numbers."""
     if isinstance(task, Copy):
         return task.sequence_length - RECALLED - 1
     return task.sequence_length // 2
@@ -162,7 +185,7 @@ def metrics_when_cut(
     key: Array,
     sequences: int,
 ) -> dict[str, dict[str, np.ndarray]]:
-    """The task's metrics under each cut, each [R] or [R, ...], of the same fresh sequences.
+    """The task's metrics under each cut, each [R] or [R, ...], on the same fresh sequences.
 
     Args:
       params: of R trials, stacked on a leading axis.

@@ -22,6 +22,7 @@ from lstm_attn.modules.recurrent import (
     LSTMCell,
     PeepholeLSTM,
 )
+from lstm_attn.modules.recurrent_protocol import Recurrent
 from lstm_attn.modules.transformer import Transformer, TransformerBlock
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "LayerNormLSTM",
     "MultiHeadAttention",
     "PeepholeLSTM",
+    "Recurrent",
     "Transformer",
     "TransformerBlock",
     "chrono_coupled",

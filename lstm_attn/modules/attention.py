@@ -9,10 +9,10 @@ from jax import Array
 
 from lstm_attn import ops
 from lstm_attn.errors import UsageError
-from lstm_attn.modules.carries import check_carry
 from lstm_attn.modules.dense import Dtype, compute_dtype, flat_product
 from lstm_attn.modules.observing import WEIGHTS, show
 from lstm_attn.modules.positions import find_positions
+from lstm_attn.modules.recurrent_protocol import check_carry
 from lstm_attn.ops.checks import check_axes
 
 

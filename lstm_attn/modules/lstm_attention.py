@@ -9,9 +9,9 @@ from flax import linen as nn
 from jax import Array
 
 from lstm_attn.modules.attention import MultiHeadAttention, dense_layer
-from lstm_attn.modules.carries import check_carry, continued
 from lstm_attn.modules.dense import Dtype
 from lstm_attn.modules.recurrent import LSTM
+from lstm_attn.modules.recurrent_protocol import check_carry, continued
 from lstm_attn.modules.transformer import layer_norm, residual_pre_norm
 
 

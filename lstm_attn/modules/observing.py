@@ -1,4 +1,4 @@
-"""What a model shows of its inside: the gates of recurrent layers, the weights of attention.
+"""Observations of a model: states and gates of recurrent layers, weights of attention.
 
 Layers sow them into Flax's collection "intermediates" where it is mutable, as in
 `module.apply(variables, inputs, mutable="intermediates")`; elsewhere nothing is computed.
@@ -10,41 +10,40 @@ from typing import Any, NamedTuple
 from flax import linen as nn
 from jax import Array
 
-from lstm_attn import ops
-
 COLLECTION = "intermediates"
-GATES, WEIGHTS = "gates", "weights"
+GATES, WEIGHTS, STATES = "gates", "weights", "states"
 
 
 class Observations(NamedTuple):
-    """By the name of the layer, such as "lstm" or "block_0/attention"; "body" for a model of one.
+    """By the name of the layer, such as "lstm" or "block_0/attention"; "body" if there is only one.
 
-    gates: of LSTM and GRU layers, each [B, T, H].
-    weights: of attention, [B, N, T, S]; a row of queries t sums to one over keys s.
+    gates: of recurrent layers whose step gives any, a NamedTuple of arrays [B, T, H].
+    weights: of attention, [B, N, T, S]; each row, one query t, sums to one over the keys s.
+    states: h_1 ... h_T [B, T, H] of every recurrent layer.
     """
 
-    gates: dict[str, ops.LSTMGates | ops.GRUGates]
+    gates: dict[str, Any]
     weights: dict[str, Array]
+    states: dict[str, Array]
 
 
 def show(module: nn.Module, name: str, make: Callable[[], Any]) -> None:
-    """Sows make() under the name, where somebody looks."""
-    if module.is_mutable_collection(COLLECTION):
-        module.sow(COLLECTION, name, make(), reduce_fn=lambda _, new: new, init_fn=lambda: None)
+    """Sows make() under the name if it is not None and the collection is mutable."""
+    if module.is_mutable_collection(COLLECTION) and (value := make()) is not None:
+        module.sow(COLLECTION, name, value, reduce_fn=lambda _, new: new, init_fn=lambda: None)
 
 
 def observations(sown: Mapping[str, Any]) -> Observations:
     """What the layers of a `models.Network` have sown."""
-    found = Observations({}, {})
+    found = Observations({}, {}, {})
+    fields = {GATES: found.gates, WEIGHTS: found.weights, STATES: found.states}
 
     def collect(tree: Mapping[str, Any], path: tuple[str, ...]) -> None:
         # The network has a body: a layer is named by its place in it.
         layer = "/".join(path[1:] or path)
         for name, value in tree.items():
-            if name == GATES:
-                found.gates[layer] = value
-            elif name == WEIGHTS:
-                found.weights[layer] = value
+            if name in fields:
+                fields[name][layer] = value
             elif isinstance(value, Mapping):
                 collect(value, (*path, name))
 

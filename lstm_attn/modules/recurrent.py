@@ -1,4 +1,4 @@
-"""LSTM and GRU over a sequence as Flax modules, which own the parameters and call `ops`."""
+"""LSTM and GRU as Flax modules, which own the parameters and call `ops`."""
 
 from typing import Any
 
@@ -7,7 +7,6 @@ from flax import linen as nn
 from jax import Array
 
 from lstm_attn import ops
-from lstm_attn.modules.dense import Dtype, compute_dtype
 from lstm_attn.modules.initializers import (
     Initializer,
     every_gate,
@@ -17,25 +16,21 @@ from lstm_attn.modules.initializers import (
     per_gate,
     zeros,
 )
-from lstm_attn.modules.observing import GATES, show
+from lstm_attn.modules.recurrent_protocol import Recurrent, Sized
+from lstm_attn.ops.gru_step import gru_advance
+from lstm_attn.ops.lstm import KINDS
 
 
-class RecurrentParameters(nn.Module):
-    """What all recurrent modules hold: a kernel [D, GH], a recurrent_kernel [H, GH] and a bias [GH]
-    for G gates.
+class GatedParameters(Sized):
+    """A kernel [D, GH], a recurrent_kernel [H, GH] and a bias [GH], for G gates.
 
-    features: H.
     kernel_init, recurrent_kernel_init, bias_init: each fills a whole parameter; `per_gate` builds
       one from an initialiser for each gate, in gate order.
-    dtype, param_dtype: as `modules.dense` says.
     """
 
-    features: int
-    kernel_init: Initializer
-    recurrent_kernel_init: Initializer
-    bias_init: Initializer
-    dtype: Dtype | None = None
-    param_dtype: Dtype = jnp.float32
+    kernel_init: Initializer = glorot
+    recurrent_kernel_init: Initializer = orthogonal
+    bias_init: Initializer = zeros
 
     def fused(self, features_in: int, gates: int) -> tuple[Array, Array, Array]:
         """kernel, recurrent_kernel and bias."""
@@ -48,17 +43,8 @@ class RecurrentParameters(nn.Module):
             self.param("bias", self.bias_init, (width,), dtype),
         )
 
-    def computed(self, inputs: Array) -> Array:
-        """The inputs in the compute dtype."""
-        return inputs.astype(compute_dtype(inputs, self.dtype, self.param_dtype))
 
-    def zero_carry(self, batch_size: int) -> Array:
-        """A carry of zeros [B, H]."""
-        dtype = ops.accumulator(self.dtype or self.param_dtype)
-        return jnp.zeros((batch_size, self.features), dtype)
-
-
-class LSTMParameters(RecurrentParameters):
+class LSTMParameters(GatedParameters):
     """The parameters of `ops.LSTMParams`; gate order i, f, g, o.
 
     The default bias is one for the forget gate and zero for the others (Gers et al. 2000;
@@ -73,7 +59,7 @@ class LSTMParameters(RecurrentParameters):
         return ops.LSTMParams(*self.fused(features_in, 4))
 
 
-class GRUParameters(RecurrentParameters):
+class GRUParameters(GatedParameters):
     """The parameters of `ops.GRUParams`, a recurrent_bias [3H] among them; gate order r, z, n.
 
     reset_after: where the reset gate acts, as in `ops.gru_step`.
@@ -82,7 +68,6 @@ class GRUParameters(RecurrentParameters):
     reset_after: bool = True
     kernel_init: Initializer = every_gate(3, glorot)
     recurrent_kernel_init: Initializer = every_gate(3, orthogonal)
-    bias_init: Initializer = zeros
     recurrent_bias_init: Initializer = zeros
 
     def parameters(self, features_in: int) -> ops.GRUParams:
@@ -94,7 +79,7 @@ class GRUParameters(RecurrentParameters):
         return ops.GRUParams(*fused, recurrent_bias)
 
 
-class LSTM(LSTMParameters):
+class LSTM(LSTMParameters, Recurrent):
     """`ops.lstm` with its parameters; the attributes are those of `LSTMParameters`, and
 
     implementation, segment: as in `ops.lstm`.
@@ -105,44 +90,26 @@ class LSTM(LSTMParameters):
     gate_order = "ifgo"
 
     def parameters(self, features_in: int) -> ops.AnyLSTMParams:
-        """What `ops.lstm` is called with; a variant has its own."""
+        """The parameters of `ops.lstm`; a variant has its own."""
         return self.standard_parameters(features_in)
 
-    @nn.compact
-    def __call__(
-        self,
-        inputs: Array,
-        *,
-        initial_carry: ops.LSTMState | None = None,
-        seq_lengths: Array | None = None,
-        resets: Array | None = None,
-        reverse: bool = False,
-        return_carry: bool = False,
-    ) -> Any:
-        """inputs [B, T, D] to outputs [B, T, H]; with return_carry, (the last state, outputs).
+    def step(
+        self, params: ops.AnyLSTMParams, carry: ops.LSTMState, x: Array
+    ) -> tuple[ops.LSTMState, ops.LSTMGates]:
+        return KINDS[type(params)].advance(params, carry, x)
 
-        seq_lengths, resets and reverse as in `ops.lstm`. A carry is an `ops.LSTMState`, which has
-        h first; flax.linen's is the pair (c, h).
-        """
-        params, inputs = self.parameters(inputs.shape[-1]), self.computed(inputs)
-        limits: Any = {"seq_lengths": seq_lengths, "resets": resets, "reverse": reverse}
-        outputs, carry = ops.lstm(
-            params,
-            inputs,
-            initial_carry,
-            **limits,
-            implementation=self.implementation,
-            segment=self.segment,
-        )
-        show(self, GATES, lambda: ops.lstm_gates(params, inputs, initial_carry, **limits))
-        return (carry, outputs) if return_carry else outputs
+    def run(
+        self, params: Any, inputs: Array, initial_carry: Any = None, **limits: Any
+    ) -> tuple[Array, Any]:
+        how: Any = {"implementation": self.implementation, "segment": self.segment}
+        return ops.lstm(params, inputs, initial_carry, **limits, **how)
 
     def empty_carry(self, batch_size: int, length: int) -> ops.LSTMState:
         """The state before the first step, whatever the length to come."""
         return ops.LSTMState(self.zero_carry(batch_size), self.zero_carry(batch_size))
 
 
-class GRU(GRUParameters):
+class GRU(GRUParameters, Recurrent):
     """`ops.gru` with its parameters; the attributes are those of `GRUParameters`, and
 
     implementation, segment: as in `ops.gru`.
@@ -151,38 +118,14 @@ class GRU(GRUParameters):
     implementation: str = "auto"
     segment: int | None = None
 
-    @nn.compact
-    def __call__(
-        self,
-        inputs: Array,
-        *,
-        initial_carry: Array | None = None,
-        seq_lengths: Array | None = None,
-        resets: Array | None = None,
-        reverse: bool = False,
-        return_carry: bool = False,
-    ) -> Any:
-        """inputs [B, T, D] to outputs [B, T, H]; with return_carry, (the last h, outputs).
+    def step(self, params: ops.GRUParams, carry: Array, x: Array) -> tuple[Array, ops.GRUGates]:
+        return gru_advance(params, carry, x, reset_after=self.reset_after)
 
-        seq_lengths, resets and reverse as in `ops.gru`.
-        """
-        params, inputs = self.parameters(inputs.shape[-1]), self.computed(inputs)
-        limits: Any = {"seq_lengths": seq_lengths, "resets": resets, "reverse": reverse}
-        limits["reset_after"] = self.reset_after
-        outputs, carry = ops.gru(
-            params,
-            inputs,
-            initial_carry,
-            **limits,
-            implementation=self.implementation,
-            segment=self.segment,
-        )
-        show(self, GATES, lambda: ops.gru_gates(params, inputs, initial_carry, **limits))
-        return (carry, outputs) if return_carry else outputs
-
-    def empty_carry(self, batch_size: int, length: int) -> Array:
-        """The state before the first step, whatever the length to come."""
-        return self.zero_carry(batch_size)
+    def run(
+        self, params: Any, inputs: Array, initial_carry: Any = None, **limits: Any
+    ) -> tuple[Array, Any]:
+        how: Any = {"implementation": self.implementation, "segment": self.segment}
+        return ops.gru(params, inputs, initial_carry, **limits, reset_after=self.reset_after, **how)
 
 
 class Bidirectional(nn.Module):

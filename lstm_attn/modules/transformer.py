@@ -12,9 +12,9 @@ from jax import Array
 from lstm_attn import ops
 from lstm_attn.errors import unknown_name
 from lstm_attn.modules.attention import MultiHeadAttention, dense_layer
-from lstm_attn.modules.carries import check_carry, continued
 from lstm_attn.modules.dense import Dtype, compute_dtype
 from lstm_attn.modules.positions import find_positions
+from lstm_attn.modules.recurrent_protocol import check_carry, continued
 
 Carry = tuple[ops.KeyValueCache, ...]
 

@@ -14,14 +14,14 @@ from lstm_attn.ops.additive_attention import (
 )
 from lstm_attn.ops.attention import dot_product_attention, dot_product_weights
 from lstm_attn.ops.checks import accumulator
-from lstm_attn.ops.gates import GRUGates, LSTMGates, gru_gates, lstm_gates
-from lstm_attn.ops.gru import gru
-from lstm_attn.ops.gru_step import GRUParams, gru_step
+from lstm_attn.ops.gru import gru, gru_gates
+from lstm_attn.ops.gru_step import GRUGates, GRUParams, gru_step
 from lstm_attn.ops.kv_cache import KeyValueCache, append, empty_cache, within
-from lstm_attn.ops.lstm import AnyLSTMParams, lstm
+from lstm_attn.ops.lstm import AnyLSTMParams, lstm, lstm_gates
 from lstm_attn.ops.lstm_step import (
     CoupledLSTMParams,
     LayerNormLSTMParams,
+    LSTMGates,
     LSTMParams,
     LSTMState,
     PeepholeLSTMParams,

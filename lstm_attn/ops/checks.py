@@ -1,9 +1,9 @@
-"""Which dtype what is computed in: one rule for every op.
+"""Dtype policy and shape checks shared by all ops.
 
 The dtype of the inputs is the compute dtype: parameters are cast to it for the products, and the
 outputs have it. Sums, gates, carried states and the statistics of a softmax or a normalisation are
-in float32, or in float64 for float64 inputs. So bfloat16 inputs with float32 parameters are mixed
-precision, and the gradients of the parameters, summed over time, are float32.
+in float32, or in float64 for float64 inputs. So bfloat16 inputs with float32 parameters give mixed
+precision, and the gradients of the parameters, which are sums over time, are float32.
 """
 
 import re
@@ -29,12 +29,12 @@ def check_floating(function: str, **arrays: Array) -> None:
 
 
 def carried_along(state: Any, inputs: Array) -> Any:
-    """A state as a scan over the inputs carries it: in their accumulator's dtype."""
+    """The state in the dtype in which a scan over the inputs carries it: their accumulator's."""
     return jax.tree.map(lambda leaf: jnp.asarray(leaf).astype(accumulator(inputs.dtype)), state)
 
 
 def product(left: Array, right: Array, compute: jnp.dtype, accumulate: jnp.dtype) -> Array:
-    """left @ right of numbers rounded to one dtype, summed in another."""
+    """left @ right, with factors rounded to the dtype `compute` and sums in `accumulate`."""
     return jnp.matmul(
         left.astype(compute), right.astype(compute), preferred_element_type=accumulate
     )
@@ -43,10 +43,10 @@ def product(left: Array, right: Array, compute: jnp.dtype, accumulate: jnp.dtype
 def check_axes(function: str, **arrays: tuple[jax.Array, str]) -> dict[str, int]:
     """Binds axis letters to sizes, and raises where two arrays disagree.
 
-    Each keyword is an array's name with the array and its axes, such as `kernel=(kernel, "D 4H")`.
-    A letter takes its size where it first stands; list the array that defines it first. A number
-    before a letter multiplies it. chex checks shapes too, but its message names neither the array
-    nor the letter, and it raises AssertionError where a caller's mistake is a ValueError.
+    Each keyword is the name of an array, with the array and its axes: `kernel=(kernel, "D 4H")`.
+    A letter gets its size from the first array that has it, so list the array that defines it
+    first. A number before a letter multiplies it. `chex.assert_shape` names neither the array nor
+    the letter, and raises AssertionError where a caller's mistake should be a ValueError.
 
     Returns:
       The size of each letter.

@@ -1,15 +1,15 @@
-"""The GRU over a sequence."""
+"""The GRU over a sequence: its outputs, and its gates."""
 
 from functools import partial
 
 import jax.numpy as jnp
 from jax import Array
 
-from lstm_attn.ops.checks import accumulator, carried_along, check_floating
+from lstm_attn.ops.checks import carried_along, check_floating
 from lstm_attn.ops.dispatch import choose_recurrent
 from lstm_attn.ops.fused import fused_gru
-from lstm_attn.ops.gru_step import GRUParams, check_gru, gru_step
-from lstm_attn.ops.scan import Limits, check_limits, run_in_segments, scan_steps
+from lstm_attn.ops.gru_step import GRUGates, GRUParams, check_gru, gru_advance, gru_step
+from lstm_attn.ops.scan import Limits, check_limits, run_in_segments, scan_steps, zero_state
 
 
 def gru(
@@ -63,26 +63,44 @@ def gru(
         return scan_steps(step, state, x, part, reverse=reverse)
 
     state, outputs = run_in_segments(
-        "gru",
-        run,
-        state,
-        inputs.swapaxes(0, 1),
-        limits,
-        segment=segment,
-        reverse=reverse,
+        "gru", run, state, inputs, limits, segment=segment, reverse=reverse
     )
-    return outputs.swapaxes(0, 1), state
+    return outputs, state
+
+
+def gru_gates(
+    params: GRUParams,
+    inputs: Array,
+    initial_state: Array | None = None,
+    *,
+    seq_lengths: Array | None = None,
+    resets: Array | None = None,
+    reverse: bool = False,
+    reset_after: bool = True,
+) -> GRUGates:
+    """The gates of `ops.gru` at every step: r and z after the sigmoid, the candidate after tanh.
+
+        h_t = (1 - z_t) * n_t + z_t * h_{t-1}
+
+    Arguments and errors as `ops.gru`.
+
+    Returns:
+      r, z and n, each [B, T, H], float32 or for float64 inputs float64; zeros in the padding.
+    """
+    inputs, state = gru_arrays("gru_gates", params, inputs, initial_state)
+    limits = check_limits("gru_gates", inputs, seq_lengths, resets)
+    step = partial(gru_advance, params, reset_after=reset_after)
+    run = partial(scan_steps, step, reverse=reverse)
+    return run_in_segments("gru_gates", run, state, inputs, limits, reverse=reverse)[1]
 
 
 def gru_arrays(
     function: str, params: GRUParams, inputs: Array, initial_state: Array | None
 ) -> tuple[Array, Array]:
-    """The inputs [B, T, D] and the first state, checked, as a scan wants them."""
+    """The inputs [B, T, D] and the initial state, checked and in the dtypes of the scan."""
     inputs = jnp.asarray(inputs)
     sizes = check_gru(function, params, inputs=(inputs, "B T D"))
     check_floating(function, inputs=inputs)
     if initial_state is None:
-        # Like the inputs, so that inside jax.shard_map it differs between devices as they do.
-        shape = (sizes["B"], sizes["H"])
-        initial_state = jnp.zeros_like(inputs, shape=shape, dtype=accumulator(inputs.dtype))
+        initial_state = zero_state(inputs, sizes["H"])
     return inputs, carried_along(initial_state, inputs)

@@ -20,11 +20,16 @@ class GRUParams(NamedTuple):
 
 
 class GRUGates(NamedTuple):
-    """Reset gate r and update gate z, the share that is kept, in (0, 1); candidate n in (-1, 1)."""
+    """Reset gate r and update gate z in (0, 1), candidate n in (-1, 1)."""
 
     r: Array
     z: Array
     n: Array
+
+    @property
+    def keep(self) -> Array:
+        """The share of its memory that a unit keeps at a step: z."""
+        return self.z
 
 
 def check_gru(function: str, params: GRUParams, **arrays: tuple[Array, str]) -> dict[str, int]:
@@ -56,7 +61,7 @@ def gru_step(
       state: h [B, H].
       inputs: x, one time step, [B, D].
       reset_after: where the reset gate acts. True is the form of cuDNN, PyTorch, flax and Keras'
-        default; False is that of the papers. After the product, U is multiplied once a step.
+        default, which needs one product with U per step; False is the form of the papers.
 
     Returns:
       The next h [B, H], twice: as the state, float32 (float64 for float64 inputs), and as the
@@ -65,8 +70,8 @@ def gru_step(
     Raises:
       ValueError: a size that does not fit, naming the array, what was expected and what came.
 
-    Source: Cho et al. 2014, eq. 5-8, with the reset before; after it, the first version of that
-    paper and Keras' `reset_after`. z is the share that is kept, as in both.
+    Source: Cho et al. 2014, eq. 5-8, for the reset before the product; the first version of that
+    paper and Keras' `reset_after` for the reset after it. In both, z is the share that is kept.
     """
     check_gru("gru_step", params, inputs=(inputs, "B D"), state=(state, "B H"))
     check_floating("gru_step", inputs=inputs)
@@ -77,7 +82,7 @@ def gru_step(
 def gru_advance(
     params: GRUParams, state: Array, inputs: Array, *, reset_after: bool
 ) -> tuple[Array, GRUGates]:
-    """`gru_step` without its checks: the next h, and the gates that it came by."""
+    """`gru_step` without its checks: the next h, and the gates of the step."""
     state = state.astype(accumulator(inputs.dtype))
     if reset_after:
         gates = GRUGates(*gates_after(params, state, inputs)[:3])

@@ -1,4 +1,4 @@
-"""The LSTM and its variants over a sequence."""
+"""The LSTM and its variants over a sequence: their outputs, and their gates."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,7 +9,7 @@ from jax import Array
 
 from lstm_attn.errors import UsageError
 from lstm_attn.ops import native_lstm
-from lstm_attn.ops.checks import accumulator, carried_along, check_axes, check_floating
+from lstm_attn.ops.checks import carried_along, check_axes, check_floating
 from lstm_attn.ops.dispatch import choose_recurrent
 from lstm_attn.ops.fused import fused_lstm
 from lstm_attn.ops.lstm_step import (
@@ -32,13 +32,13 @@ from lstm_attn.ops.lstm_step import (
     peephole_advance,
     peephole_lstm_step,
 )
-from lstm_attn.ops.scan import Limits, check_limits, run_in_segments, scan_steps
+from lstm_attn.ops.scan import Limits, check_limits, run_in_segments, scan_steps, zero_state
 
 AnyLSTMParams = LSTMParams | PeepholeLSTMParams | CoupledLSTMParams | LayerNormLSTMParams
 
 
 class Kind(NamedTuple):
-    """What parameters are for: a step, the same that shows its gates, and their own axes."""
+    """For one type of parameters: its step, the unchecked step that gives the gates, its axes."""
 
     step: Callable[[Any, LSTMState, Array], tuple[LSTMState, Array]]
     advance: Callable[[Any, LSTMState, Array], tuple[LSTMState, LSTMGates]]
@@ -66,8 +66,8 @@ def lstm(
 ) -> tuple[Array, LSTMState]:
     """The LSTM over a sequence: the step of its parameters scanned along T.
 
-    The inputs are projected inside the step. Projecting all of them before the scan is slower on
-    the CPU for small D, because the fused read of a slice keeps exp and tanh from vectorising.
+    The step projects the inputs. Projecting all of them before the scan is slower on the CPU for
+    small D, because the fused read of a slice keeps exp and tanh from vectorising.
 
     Args:
       params: kernel [D, 4H], recurrent_kernel [H, 4H], bias [4H] for `lstm_step`, or the parameters
@@ -81,11 +81,11 @@ def lstm(
       reverse: run from the last real step to the first. Outputs stay in the order of the inputs, as
         with `keep_order=True` of `flax.linen.RNN`; a reset still acts before its step is run.
       implementation: "scan", the step scanned and differentiated by JAX; "fused", the same values
-        with the derivative of `ops.fused`, for LSTMParams alone; "native", the kernel of
-        `lstm_attn.native`, for them in float32 on a CPU where it was built; or "auto", what
-        `ops.dispatch` takes. All of them in forward and reverse mode.
+        with the derivative of `ops.fused`, for LSTMParams only; "native", the C++ kernel of
+        `lstm_attn.native`, for LSTMParams in float32 on a CPU where it was built; or "auto", the
+        choice of `ops.dispatch`. Each works in forward and reverse mode.
       segment: None, or S steps: back-propagation then keeps what it needs of S steps and T / S
-        states, and computes each segment once more. Gradients are the same. See
+        states, and recomputes each segment. Gradients are the same. See
         `ops.scan.run_in_segments`.
 
     Returns:
@@ -112,21 +112,40 @@ def lstm(
         return scan_steps(partial(kind.step, params), state, x, part, reverse=reverse)
 
     state, outputs = run_in_segments(
-        "lstm",
-        run,
-        state,
-        inputs.swapaxes(0, 1),
-        limits,
-        segment=segment,
-        reverse=reverse,
+        "lstm", run, state, inputs, limits, segment=segment, reverse=reverse
     )
-    return outputs.swapaxes(0, 1), state
+    return outputs, state
+
+
+def lstm_gates(
+    params: AnyLSTMParams,
+    inputs: Array,
+    initial_state: LSTMState | None = None,
+    *,
+    seq_lengths: Array | None = None,
+    resets: Array | None = None,
+    reverse: bool = False,
+) -> LSTMGates:
+    """The gates of `ops.lstm` at every step: i, f, o after the sigmoid, the candidate after tanh.
+
+        c_t = f_t * c_{t-1} + i_t * g_t,    h_t = o_t * tanh(c_t)
+
+    For CoupledLSTMParams i is 1 - f; for LayerNormLSTMParams c_t is normalised inside the tanh.
+    Arguments and errors as `ops.lstm`, whose step is scanned here whatever implementation it has.
+
+    Returns:
+      i, f, g and o, each [B, T, H], float32 or for float64 inputs float64; zeros in the padding.
+    """
+    kind, inputs, state = lstm_arrays("lstm_gates", params, inputs, initial_state)
+    limits = check_limits("lstm_gates", inputs, seq_lengths, resets)
+    run = partial(scan_steps, partial(kind.advance, params), reverse=reverse)
+    return run_in_segments("lstm_gates", run, state, inputs, limits, reverse=reverse)[1]
 
 
 def lstm_arrays(
     function: str, params: AnyLSTMParams, inputs: Array, initial_state: LSTMState | None
 ) -> tuple[Kind, Array, LSTMState]:
-    """The kind of the parameters; inputs [B, T, D] and the first state, as a scan wants them."""
+    """The kind of the parameters; inputs [B, T, D] and the initial state in the scan's dtypes."""
     if type(params) not in KINDS:
         known = ", ".join(kind.__name__ for kind in KINDS)
         raise UsageError(f"{function}: params expected one of {known}, got {type(params).__name__}")
@@ -136,9 +155,7 @@ def lstm_arrays(
     sizes = check_axes(function, **arrays, inputs=(inputs, "B T D"))
     check_floating(function, inputs=inputs)
     if initial_state is None:
-        # Like the inputs, so that inside jax.shard_map it differs between devices as they do.
-        shape = (sizes["B"], sizes["H"])
-        zeros = jnp.zeros_like(inputs, shape=shape, dtype=accumulator(inputs.dtype))
+        zeros = zero_state(inputs, sizes["H"])
         initial_state = LSTMState(zeros, zeros)
     elif not isinstance(initial_state, LSTMState):
         raise UsageError(

@@ -1,5 +1,10 @@
-"""One step of the LSTM."""
+"""One step of the LSTM and of its variants.
 
+Each variant has two functions: `..._advance` computes the next state and the gates, and the public
+`..._step` checks its arguments, advances, and gives h as the output.
+"""
+
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -19,7 +24,7 @@ class LSTMParams(NamedTuple):
 
 
 class LSTMState(NamedTuple):
-    """What one step hands to the next: h, the output, and c, the cell; each [B, H]."""
+    """The state between two steps: h, the output, and c, the cell; each [B, H]."""
 
     h: Array
     c: Array
@@ -33,26 +38,44 @@ class LSTMGates(NamedTuple):
     g: Array
     o: Array
 
+    @property
+    def keep(self) -> Array:
+        """The share of its memory that a unit keeps at a step: f."""
+        return self.f
+
 
 LSTM_AXES = {"recurrent_kernel": "H 4H", "bias": "4H", "kernel": "D 4H"}
 
 
-def check_step(function: str, params: NamedTuple, axes: dict, state: LSTMState, x: Array) -> None:
-    """Raises UsageError where a parameter, the state or the input of a step does not fit."""
+def checked_step(
+    function: str,
+    advance: Callable[[Any, LSTMState, Array], tuple[LSTMState, LSTMGates]],
+    params: NamedTuple,
+    axes: dict[str, str],
+    state: LSTMState,
+    inputs: Array,
+) -> tuple[LSTMState, Array]:
+    """The next state, and its h as the output of the step.
+
+    Raises:
+      UsageError: a parameter, the state or the inputs do not fit.
+    """
     if not isinstance(state, LSTMState):
         raise UsageError(f"{function}: state expected LSTMState(h, c), got {type(state).__name__}")
     check_axes(
         function,
         **{name: (getattr(params, name), letters) for name, letters in axes.items()},
-        inputs=(x, "B D"),
+        inputs=(inputs, "B D"),
         h=(state.h, "B H"),
         c=(state.c, "B H"),
     )
-    check_floating(function, inputs=x)
+    check_floating(function, inputs=inputs)
+    state, _ = advance(params, state, inputs)
+    return state, state.h.astype(inputs.dtype)
 
 
 def gate_sums(params: Any, state: LSTMState, inputs: Array) -> Array:
-    """x W + h U + b, for as many gates as the parameters hold."""
+    """x W + h U + b, for as many gates as the parameters have."""
     compute, carried = inputs.dtype, accumulator(inputs.dtype)
     return (
         product(inputs, params.kernel, compute, carried)
@@ -82,27 +105,27 @@ def lstm_step(params: LSTMParams, state: LSTMState, inputs: Array) -> tuple[LSTM
 
     Source: Hochreiter & Schmidhuber 1997; forget gate of Gers, Schmidhuber & Cummins 2000.
     """
-    check_step("lstm_step", params, LSTM_AXES, state, inputs)
-    state, _ = lstm_advance(params, state, inputs)
-    return state, state.h.astype(inputs.dtype)
+    return checked_step("lstm_step", lstm_advance, params, LSTM_AXES, state, inputs)
 
 
 def lstm_advance(
     params: LSTMParams, state: LSTMState, inputs: Array
 ) -> tuple[LSTMState, LSTMGates]:
-    """`lstm_step` without its checks: the next state, and the gates that it came by."""
-    i, f, g, o = jnp.split(gate_sums(params, state, inputs), 4, axis=-1)
-    gates = LSTMGates(jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o))
+    """`lstm_step` without its checks: the next state, and the gates of the step."""
+    gates = activated(gate_sums(params, state, inputs))
     c = next_cell(state, gates)
     return LSTMState(gates.o * jnp.tanh(c), c), gates
+
+
+def activated(sums: Array) -> LSTMGates:
+    """The gates, from their sums [B, 4H]."""
+    i, f, g, o = jnp.split(sums, 4, axis=-1)
+    return LSTMGates(jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o))
 
 
 def next_cell(state: LSTMState, gates: LSTMGates) -> Array:
     """f * c + i * g."""
     return gates.f * state.c.astype(gates.f.dtype) + gates.i * gates.g
-
-
-EPSILON = 1e-6
 
 
 class PeepholeLSTMParams(NamedTuple):
@@ -123,7 +146,7 @@ class CoupledLSTMParams(NamedTuple):
 
 
 class LayerNormLSTMParams(NamedTuple):
-    """As LSTMParams, with the scales of x W and h U [4H], and scale and bias of the cell [H]."""
+    """As LSTMParams, with scales of x W and h U [4H], and a scale and a bias of the cell [H]."""
 
     kernel: Array
     recurrent_kernel: Array
@@ -147,7 +170,7 @@ LAYER_NORM_AXES = LSTM_AXES | {
 def peephole_lstm_step(
     params: PeepholeLSTMParams, state: LSTMState, inputs: Array
 ) -> tuple[LSTMState, Array]:
-    """One step of the LSTM whose gates see the cell.
+    """One step of the LSTM with peepholes: its gates see the cell.
 
         i, f, g, o = split(x W + h U + b)
         c' = sigmoid(f + p_f * c) * c + sigmoid(i + p_i * c) * tanh(g)
@@ -157,9 +180,9 @@ def peephole_lstm_step(
 
     Source: Gers, Schraudolph & Schmidhuber 2002.
     """
-    check_step("peephole_lstm_step", params, PEEPHOLE_AXES, state, inputs)
-    state, _ = peephole_advance(params, state, inputs)
-    return state, state.h.astype(inputs.dtype)
+    return checked_step(
+        "peephole_lstm_step", peephole_advance, params, PEEPHOLE_AXES, state, inputs
+    )
 
 
 def peephole_advance(
@@ -189,9 +212,7 @@ def coupled_lstm_step(
 
     Source: "CIFG" of Greff et al. 2017, without the peepholes that it has there.
     """
-    check_step("coupled_lstm_step", params, COUPLED_AXES, state, inputs)
-    state, _ = coupled_advance(params, state, inputs)
-    return state, state.h.astype(inputs.dtype)
+    return checked_step("coupled_lstm_step", coupled_advance, params, COUPLED_AXES, state, inputs)
 
 
 def coupled_advance(
@@ -215,38 +236,31 @@ def layer_norm_lstm_step(
         h' = sigmoid(o) * tanh(a_c * N(c') + b_c)
         N(v) = (v - mean(v)) / sqrt(var(v) + 1e-6)
 
-    N over all 4H numbers of a product, and over the H of the cell. a_x is kernel_scale, a_h
-    recurrent_scale, a_c and b_c cell_scale and cell_bias. The paper's two more biases, of N(x W)
-    and N(h U), would only add to b. Arguments, results, dtypes and errors as `lstm_step`.
+    N is over all 4H numbers of a product, and over the H numbers of the cell. a_x is kernel_scale,
+    a_h recurrent_scale, a_c and b_c cell_scale and cell_bias. The paper's two other biases, of
+    N(x W) and N(h U), would only add to b. Arguments, results, dtypes and errors as `lstm_step`.
 
     Source: Ba, Kiros & Hinton 2016, eq. 20-22.
     """
-    check_step("layer_norm_lstm_step", params, LAYER_NORM_AXES, state, inputs)
-    state, _ = layer_norm_advance(params, state, inputs)
-    return state, state.h.astype(inputs.dtype)
+    return checked_step(
+        "layer_norm_lstm_step", layer_norm_advance, params, LAYER_NORM_AXES, state, inputs
+    )
 
 
 def layer_norm_advance(
     params: LayerNormLSTMParams, state: LSTMState, inputs: Array
 ) -> tuple[LSTMState, LSTMGates]:
-    """As `lstm_advance`; the cell is normalised on its way to h."""
+    """As `lstm_advance`, with a normalised cell in h."""
     compute, carried = inputs.dtype, accumulator(inputs.dtype)
-    a_x, a_h, a_c, b_c, bias = (
-        array.astype(carried)
-        for array in (
-            params.kernel_scale,
-            params.recurrent_scale,
-            params.cell_scale,
-            params.cell_bias,
-            params.bias,
-        )
-    )
+    _, _, bias, a_x, a_h, a_c, b_c = (array.astype(carried) for array in params)
     from_inputs = _normalise(product(inputs, params.kernel, compute, carried))
     from_state = _normalise(product(state.h, params.recurrent_kernel, compute, carried))
-    i, f, g, o = jnp.split(a_x * from_inputs + a_h * from_state + bias, 4, axis=-1)
-    gates = LSTMGates(jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o))
+    gates = activated(a_x * from_inputs + a_h * from_state + bias)
     c = next_cell(state, gates)
     return LSTMState(gates.o * jnp.tanh(a_c * _normalise(c) + b_c), c), gates
+
+
+EPSILON = 1e-6
 
 
 def _normalise(array: Array) -> Array:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from lstm_attn.errors import UsageError, check_whole
-from lstm_attn.ops.checks import check_axes
+from lstm_attn.ops.checks import accumulator, check_axes
 
 State = TypeVar("State")
 Slices = TypeVar("Slices")
@@ -16,7 +16,7 @@ Outputs = TypeVar("Outputs")
 
 
 class Limits(NamedTuple):
-    """Where sequences end and begin anew; time stands first, so that a scan can slice it.
+    """Where sequences end and start anew. Time is the first axis, so that a scan can slice it.
 
     steps: [T], the number of each step. resets: boolean [T, B], or None for nowhere.
     lengths: integers [B], or None for all steps.
@@ -60,9 +60,9 @@ def scan_steps(
 ) -> tuple[State, Outputs]:
     """A step scanned along the first axis of the slices.
 
-    A finished sequence carries its state on, so the final state is that of its last real step
-    without a stack of all states. Run backwards, a sequence is idle until its own last step, so
-    nothing is ever flipped.
+    A sequence that has ended carries its state on, so the final state is that of its last real
+    step, and no stack of all states is kept. In reverse, a sequence idles until its own last step,
+    so nothing is ever flipped.
 
     Args:
       step: (state, slices of one step) -> (state, outputs); every leaf of the three is [B, ...].
@@ -80,7 +80,7 @@ def scan_steps(
         if lengths is None:
             return step(state, x)
         real = t < lengths
-        # What stands in the padding, NaN even, must reach neither the values nor the gradients.
+        # The padding, even if it is NaN, must reach neither the values nor the gradients.
         after, outputs = step(state, _where(real, x, None))
         return _where(real, after, before), _where(real, outputs, None)
 
@@ -107,28 +107,33 @@ def _where(condition: Array, chosen: Any, other: Any) -> Any:
 
 def run_in_segments(
     function: str,
-    run: Callable[[State, Slices, Limits], tuple[State, Array]],
+    run: Callable[[State, Slices, Limits], tuple[State, Outputs]],
     state: State,
     inputs: Slices,
     limits: Limits,
     *,
-    segment: int | None,
+    segment: int | None = None,
     reverse: bool,
-) -> tuple[State, Array]:
-    """run over all steps, or over one segment after another, each computed again backwards.
+) -> tuple[State, Outputs]:
+    """Runs over all steps at once, or segment by segment, each recomputed in the backward pass.
 
-    Back-propagation through T steps keeps what `run` saves of one segment and the T / segment
-    states between them; it costs one more forward pass. Gradients are those of one run.
+    With segments, back-propagation through T steps keeps what `run` saves of one segment and the
+    T / segment states between them, and costs one more forward pass. Gradients are the same.
 
     Args:
-      run: (state, inputs [S, B, D], limits of those steps) -> (state, outputs [S, B, H]).
-      inputs: [T, B, D]; or several such arrays, of which run gets the segments.
-      segment: how many steps; None for all at once. It need not divide T.
+      run: (state, inputs [S, B, ...], limits of those steps) -> (state, outputs [S, B, ...]).
+      inputs: a pytree of arrays [B, T, ...].
+      segment: the steps of a segment; None for all at once. It need not divide T.
+
+    Returns:
+      The state after the last step that was run, and the outputs, a pytree of arrays [B, T, ...].
 
     Source: Chen et al. 2016, section 4.
     """
+    inputs = _exchange_batch_and_time(inputs)
     if segment is None:
-        return run(state, inputs, limits)
+        state, outputs = run(state, inputs, limits)
+        return state, _exchange_batch_and_time(outputs)
     check_whole(f"{function}: segment", segment)
     length = limits.steps.shape[0]
     whole = length - length % segment
@@ -140,7 +145,7 @@ def run_in_segments(
     sequence = (inputs, limits.steps, limits.resets)
 
     @jax.checkpoint
-    def one(state: State, part: tuple[Slices, Array, Array | None]) -> tuple[State, Array]:
+    def one(state: State, part: tuple[Slices, Array, Array | None]) -> tuple[State, Outputs]:
         x, steps, resets = part
         return run(state, x, Limits(steps, resets, limits.lengths))
 
@@ -148,8 +153,22 @@ def run_in_segments(
         return array[first].reshape(whole // segment, segment, *array.shape[1:])
 
     state, outputs = lax.scan(one, state, jax.tree.map(cut, sequence), reverse=reverse)
-    outputs = outputs.reshape(whole, *outputs.shape[2:])
-    if whole == length:
-        return state, outputs
-    state, rest = one(state, jax.tree.map(lambda array: array[last], sequence))
-    return state, jnp.concatenate([rest, outputs] if reverse else [outputs, rest])
+    outputs = jax.tree.map(lambda array: array.reshape(whole, *array.shape[2:]), outputs)
+    if whole < length:
+        state, rest = one(state, jax.tree.map(lambda array: array[last], sequence))
+        ordered = (rest, outputs) if reverse else (outputs, rest)
+        outputs = jax.tree.map(lambda *parts: jnp.concatenate(parts), *ordered)
+    return state, _exchange_batch_and_time(outputs)
+
+
+def zero_state(inputs: Array, features: int) -> Array:
+    """Zeros [B, H] for inputs [B, ...], in the dtype of their accumulator.
+
+    Made from the inputs, so that inside `jax.shard_map` they vary between devices as the inputs do.
+    """
+    shape = (inputs.shape[0], features)
+    return jnp.zeros_like(inputs, shape=shape, dtype=accumulator(inputs.dtype))
+
+
+def _exchange_batch_and_time(tree: Any) -> Any:
+    return jax.tree.map(lambda array: array.swapaxes(0, 1), tree)

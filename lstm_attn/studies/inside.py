@@ -94,7 +94,7 @@ def _gates(layer: str, stages: Mapping[str, list[Inside]], sample: Inside) -> di
     found: dict[str, Any] = {
         "layer": layer,
         "sample": {
-            GATE_NAMES[name]: in_percent(np.asarray(getattr(gates, name)).T[slowest_last])
+            GATE_NAMES.get(name, name): in_percent(np.asarray(getattr(gates, name)).T[slowest_last])
             for name in gates._fields
             if name not in CANDIDATES
         },

@@ -12,7 +12,7 @@ from lstm_attn.modules.observing import Observations
 
 TASK = tasks.copy(3)
 LENGTH = TASK.sequence_length
-BOTH = Observations({"lstm": None}, {"attention": None})
+BOTH = Observations({}, {"attention": None}, {"lstm": None})
 
 
 def apply_cut(params, inputs, cut):
@@ -55,19 +55,25 @@ def test_with_nothing_cut_the_metrics_are_those_of_apply():
 
 
 @pytest.mark.parametrize(
-    ("gates", "weights", "names"),
+    ("states", "weights", "names"),
     [
         ({"body": 0}, {}, ["nothing", "recurrence"]),
         ({}, {"body": 0}, ["nothing", "attention"]),
         ({"lstm": 0}, {"attention": 0}, ["nothing", "recurrence", "attention", "both"]),
     ],
 )
-def test_only_paths_that_are_there_are_cut(gates, weights, names):
-    """Catches a bar for a cut that cut nothing."""
-    cuts = cuts_of(Observations(gates, weights), 5)
+def test_only_paths_that_are_there_are_cut(states, weights, names):
+    """Catches a bar for a cut that cut nothing, and a layer without gates that is not cut."""
+    cuts = cuts_of(Observations({}, weights, states), 5)
     assert list(cuts) == names
     for cut in cuts.values():
-        assert (cut.resets is None, cut.mask is None) == (not gates, not weights)
+        assert (cut.resets is None, cut.mask is None) == (not states, not weights)
+
+
+def test_a_model_without_a_path_to_cut_is_one_line():
+    """Catches a study that compares nothing with nothing."""
+    with pytest.raises(ValueError, match=r"^cuts: expected a model with modules\.Recurrent or "):
+        cuts_of(Observations({}, {}, {}), 5)
 
 
 def test_what_must_be_remembered_lies_before_the_crossing():

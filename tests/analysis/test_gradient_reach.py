@@ -131,12 +131,14 @@ def test_trials_are_measured_each_with_its_own_parameters():
             np.testing.assert_allclose(together[name][trial], norms, rtol=1e-5)
 
 
-def test_a_model_of_init_and_apply_alone_has_its_inputs():
-    """Closed form: outputs that are sums of inputs so far have gradients of equal norm. Catches a
-    notebook's model refused."""
+def test_a_model_of_init_and_apply_alone_has_its_inputs_when_asked():
+    """Closed form: outputs that are sums of inputs so far have gradients of equal norm. Catches
+    silence about h_t, and a notebook's model refused."""
     task = tasks.adding(6)
     model = Model(lambda key: {}, lambda params, x: jnp.cumsum(x, axis=1)[..., :1])
-    norms = gradient_norms(model, {}, task, silent(task, 2))
+    with pytest.raises(ValueError, match=r"^model: expected one that shows its hidden states"):
+        gradient_norms(model, {}, task, silent(task, 2))
+    norms = gradient_norms(model, {}, task, silent(task, 2), inputs_only=True)
     assert list(norms) == ["inputs"]
     np.testing.assert_allclose(norms["inputs"], np.ones((2, 6)), rtol=1e-6)
 

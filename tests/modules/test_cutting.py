@@ -15,7 +15,7 @@ from tests.modules.test_modules import LENGTH, initialised, inputs_of
 TASK = tasks.adding(7)
 STEP = 3
 EVERYWHERE = {"resets": jnp.ones(7, bool), "mask": jnp.eye(7, dtype=bool)}
-BOTH_PATHS = Observations({"lstm": None}, {"attention": None})
+BOTH_PATHS = Observations({}, {"attention": None}, {"lstm": None})
 
 
 def built(name, placement="over_states"):
@@ -143,8 +143,8 @@ def test_a_cut_adds_to_what_the_call_closes():
 @pytest.mark.parametrize(
     ("name", "part", "message"),
     [
-        ("transformer", "resets", "resets expected a model with a recurrent layer"),
-        ("gru", "mask", "mask expected a model with attention"),
+        ("transformer", "resets", r"resets expected a model with a modules\.Recurrent layer"),
+        ("gru", "mask", r"mask expected a model with modules\.MultiHeadAttention"),
     ],
 )
 def test_a_path_that_is_not_there_cannot_be_cut(name, part, message):

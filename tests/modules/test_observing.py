@@ -7,7 +7,7 @@ import pytest
 
 from lstm_attn import models, modules, ops, tasks
 from lstm_attn.models import ModelConfig
-from lstm_attn.modules import attention, recurrent
+from lstm_attn.modules import attention, recurrent_protocol
 from lstm_attn.modules.observing import COLLECTION
 from lstm_attn.modules.positions import POSITIONS
 from lstm_attn.modules.recurrent import LSTM_VARIANTS
@@ -103,7 +103,7 @@ def test_every_layer_of_a_model_is_seen_by_its_name(name, changes, gates, weight
     params = jax.jit(model.init)(jax.random.key(0))
     inputs = np.eye(10, dtype=np.float32)[np.arange(22 * 2).reshape(2, 22) % 7]
     outputs, seen = jax.jit(model.observe)(params, inputs)
-    assert (set(seen.gates), set(seen.weights)) == (gates, weights)
+    assert (set(seen.gates), set(seen.weights), set(seen.states)) == (gates, weights, gates)
     np.testing.assert_allclose(outputs, jax.jit(model.apply)(params, inputs), atol=1e-6)
     assert all(len(part) == 2 for part in jax.tree.leaves(seen))
 
@@ -118,7 +118,7 @@ def test_the_ordinary_path_computes_nothing_for_it(name, monkeypatch):
     inputs = np.zeros((3, 6, 2), np.float32)
     assert "gates" not in str(jax.tree.structure(params))
     program = str(jax.make_jaxpr(model.apply)(params, inputs))
-    for module in (attention, recurrent):
+    for module in (attention, recurrent_protocol):
         monkeypatch.setattr(module, "show", lambda *_: None)
     model = models.build(name, task, SMALL)
     assert str(jax.make_jaxpr(model.apply)(params, inputs)) == program
