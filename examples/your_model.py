@@ -70,7 +70,7 @@ def main(steps: int = 300, length: int = 20) -> dict[str, Any]:
     )
     trained = training.train(model, task, config)
     loss = float(trained.history.metrics["loss"][-1, 0])
-    print(f"adding, T = {length}: loss {loss:.4f} after {steps} steps, {task.baseline:.4f} without")
+    print(f"adding, T = {length}: loss {loss:.4f}, without memory {task.baseline:.4f}")
 
     reach = {
         name: analysis.reach(norms)

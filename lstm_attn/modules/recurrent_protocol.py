@@ -62,7 +62,8 @@ class Recurrent(Sized):
         parameters(features_in): the layer's parameters, made by `self.param`; any pytree.
         step(params, carry, x): the next carry, and the gates of the step or None.
 
-    x is one time step [B, D]. The carry is the hidden state h [B, H] itself, or a NamedTuple with a
+    x is one time step [B, D] in the compute dtype; the carry is float32, or float64 for float64
+    inputs. The carry is the hidden state h [B, H] itself, or a NamedTuple with a
     field h; then `empty_carry` is written too. It starts at zero, and h is the layer's output. The
     gates are a NamedTuple of arrays [B, H]; one that has a field or property `keep`, the share of
     its memory that a unit keeps, has time scales (see `analysis.time_scales`).
@@ -141,15 +142,16 @@ def run_steps(
     name = "/".join(module.path) or type(module).__name__
     check_axes(name, inputs=(inputs, "B T D"))
     carry = _initial_carry(module, name, inputs, initial_carry)
+    h = hidden_state(name, carry)
     slices: tuple[Array, ...] = (inputs,)
     if change is not None:
-        h = hidden_state(name, carry)
         check_axes(name, h=(h, "B H"), inputs=(inputs, "B T D"), change=(change, "B T H"))
         slices += (change.astype(h.dtype),)
 
     def step(before: Any, each: tuple[Array, ...]) -> tuple[Any, tuple[Array, Any]]:
         x, *change = each
         after, gates = module.step(params, before, x)
+        _check_structure(f"{name}: step", after, before)
         after = jax.tree.map(lambda new, old: new.astype(old.dtype), after, before)
         h = hidden_state(name, after)
         if change:
@@ -196,9 +198,13 @@ def _initial_carry(module: Recurrent, name: str, inputs: Array, given: Any) -> A
     empty = jax.tree.map(zeros, module.empty_carry(inputs.shape[0], inputs.shape[1]))
     if given is None:
         return empty
-    if jax.tree.structure(given) != jax.tree.structure(empty):  # type: ignore[operator]
+    _check_structure(f"{name}: initial_carry", given, empty)
+    return jax.tree.map(lambda leaf, like: jnp.asarray(leaf).astype(like.dtype), given, empty)
+
+
+def _check_structure(where: str, given: Any, like: Any) -> None:
+    if jax.tree.structure(given) != jax.tree.structure(like):  # type: ignore[operator]
         raise UsageError(
-            f"{name}: initial_carry expected {type(empty).__name__} as empty_carry gives it, "
+            f"{where} expected a carry as empty_carry gives it, {type(like).__name__}, "
             f"got {type(given).__name__}"
         )
-    return jax.tree.map(lambda leaf, like: jnp.asarray(leaf).astype(like.dtype), given, empty)
