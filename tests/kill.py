@@ -25,12 +25,12 @@ from pathlib import Path
 from absl import app, flags
 
 from lstm_attn.runs import RunFolder
+from tests import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 CLOCKED = ("seconds", "seconds_to_program")
 ANYWHERE, AT_A_LINE, IN_A_CHECKPOINT = "anywhere", "at a line", "in a checkpoint"
 KINDS = (ANYWHERE, AT_A_LINE, IN_A_CHECKPOINT)
-PATIENCE = 600.0  # seconds after which a process is taken to hang
 
 COMMON = (
     "--config=configs/quick.py",

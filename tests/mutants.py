@@ -22,6 +22,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests import PATIENCE
 from tests.mutations import MUTATIONS, Mutation
 
 ROOT = Path(__file__).parent.parent
@@ -74,7 +75,7 @@ def run_tests(folder: Path, tests: str) -> subprocess.CompletedProcess:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=PATIENCE,
         check=False,
     )
 

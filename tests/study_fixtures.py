@@ -14,6 +14,7 @@ from lstm_attn.analysis import summarise
 from lstm_attn.history import History
 from lstm_attn.runner.train_cells import describe
 from lstm_attn.training import trial_settings
+from tests import PATIENCE
 from tests.studies import tiny_text
 
 ROOT = Path(__file__).parent.parent
@@ -81,7 +82,7 @@ def whole(compare, tmp_path_factory):
     """A run that nothing interrupted, and what it printed."""
     workdir = tmp_path_factory.mktemp("whole") / "run"
     process = compare(workdir, *TINY)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     return workdir, out
 

@@ -7,10 +7,11 @@ import nbformat
 import pytest
 from nbmake.nb_run import NotebookRun
 
+from tests import PATIENCE
+
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
 PICTURES = {"character_model": 3, "copy_and_adding": 6}
-SECONDS_OF_A_CELL = 300
 
 
 def cells(notebook):
@@ -23,7 +24,7 @@ def test_a_notebook_runs_without_a_warning(name, monkeypatch):
     """Oracle: its own assertions, on what its text claims. Catches a name that was changed, a claim
     that became false, a warning, and a picture that is not shown."""
     monkeypatch.setenv("PYTHONWARNINGS", "error")  # of the kernel, which is another process
-    found = NotebookRun(FOLDER / f"{name}.ipynb", SECONDS_OF_A_CELL).execute()
+    found = NotebookRun(FOLDER / f"{name}.ipynb", PATIENCE).execute()
     assert found.error is None, found.error.trace
     outputs = [output for cell in found.nb.cells for output in cell.get("outputs", ())]
     assert not [output.text for output in outputs if output.get("name") == "stderr"]

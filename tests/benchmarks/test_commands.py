@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests import PATIENCE
 from tools.pages.benchmark_sections import SECTIONS
 from tools.pages.readme import ROOT
 
@@ -23,7 +24,7 @@ def start(name, *flags):
     return subprocess.run(
         [sys.executable, "-m", f"benchmarks.{name}", *flags],
         cwd=ROOT, env={**os.environ, "PYTHONWARNINGS": "error::RuntimeWarning"},
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from benchmarks.resident_size import growth_bytes
+from tests import PATIENCE
 from tools.pages.readme import ROOT
 
 
@@ -25,7 +26,7 @@ def test_chunks_go_by_without_a_compilation_and_the_record_says_so(tmp_path):
     result = subprocess.run(
         [sys.executable, "-m", "benchmarks.resident_size", "--minutes=0.02", "--model=gru",
          f"--output={output}"],
-        cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=200,
+        cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     record = json.loads(output.read_text())

@@ -13,6 +13,7 @@ import pytest
 from benchmarks import flax_loop, whole_job
 from benchmarks.job import Evaluated, Job
 from lstm_attn import interop, models
+from tests import PATIENCE
 from tests.conftest import make_lenient_optimizer
 from tools.pages.benchmark_sections import SECTIONS
 from tools.pages.readme import ROOT
@@ -118,7 +119,7 @@ def test_speeds_are_the_peers_time_over_ours():
 def start(*flags):
     command = [sys.executable, "-m", "benchmarks.whole_job", *flags]
     return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
 
 

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from lstm_attn import report
+from tests import PATIENCE
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -75,7 +76,7 @@ def probed_in_a_browser(page, tmp_path, width):
     result = subprocess.run(
         [CHROMIUM, *flags.split(), f"--user-data-dir={tmp_path / 'profile'}",
          f"--window-size={width},1600", probed.as_uri()],
-        capture_output=True, text=True, timeout=120, check=True,
+        capture_output=True, text=True, timeout=PATIENCE, check=True,
     )  # fmt: skip
     found = re.search(r'data-probe="([^"]*)"', result.stdout)
     assert found, result.stderr

@@ -6,6 +6,7 @@ import pytest
 
 from lstm_attn.runner import command_line
 from lstm_attn.runner.configs import CompareConfig
+from tests import PATIENCE
 from tests.configs.test_configs import FOLDER, load
 from tests.runner.door import knock
 
@@ -55,7 +56,7 @@ def test_a_mistake_is_one_line_and_status_2(tmp_path, override, message):
 def test_a_mistake_in_a_process_of_its_own(compare, tmp_path, config, override, message):
     """Catches what the door leaves out: the status of the process, and lines of the libraries."""
     process = compare(tmp_path / "run", override, config=(f"--config={config}",))
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2, err
     assert message in err
     assert err.count("\n") == 1, err

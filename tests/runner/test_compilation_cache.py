@@ -6,6 +6,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from lstm_attn.runner import machine
+from tests import PATIENCE
 from tests.study_fixtures import TINY
 
 SETTINGS = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
@@ -60,7 +61,7 @@ def test_kept_programs_give_the_bits_of_fresh_ones(compare, tmp_path):
             starts[0].write_bytes(b"torn")
         variables = {"JAX_COMPILATION_CACHE_DIR": str(cache)}
         process = compare(folder, *ONE_CELL, *flags, variables=variables)
-        out, err = process.communicate(timeout=200)
+        out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, err
         assert err == ""
         assert "note" not in out

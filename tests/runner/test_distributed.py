@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 
 from lstm_attn.errors import UsageError
 from lstm_attn.runner import command
+from tests import PATIENCE
 from tests.studies.test_compare import metrics_lines, without_seconds
 
 # Two trials: two processes take one each; four processes take half of each batch of one.
@@ -28,7 +29,6 @@ SMALL = (
     "--config.training.seeds=2",
     "--config.training.stop_when_solved=False",
 )
-SECONDS = 200
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def ends(processes):
     """(status, stdout, stderr) of each; Gloo's own lines left out."""
     found = []
     for process in processes:
-        out, err = process.communicate(timeout=SECONDS)
+        out, err = process.communicate(timeout=PATIENCE)
         ours = [line for line in out.splitlines(keepends=True) if not line.startswith("[Gloo]")]
         found.append((process.returncode, "".join(ours), err))
     return found
@@ -134,7 +134,7 @@ def stopped(start, tmp_path_factory):
     and how the first ended."""
     workdir = tmp_path_factory.mktemp("stopped") / "run"
     leader, other = start(2, workdir, slurm=True)
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and leader.poll() is None:
         log = workdir / "metrics.jsonl"
         if log.exists() and log.read_text().count("\n") >= 8:
@@ -221,7 +221,7 @@ def test_where_nothing_is_found_there_is_one_line(compare, tmp_path):
     """Outside SLURM and its like. Catches a traceback, and a run in one process after all."""
     outside = {name: "" for name in os.environ if name.startswith(("SLURM", "OMPI", "KUBERNETES"))}
     process = compare(tmp_path / "run", "--distributed", variables=outside)
-    _, err = process.communicate(timeout=SECONDS)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
     assert err.startswith("error: the processes of this run can't be found: ")
     assert err.count("\n") == 1

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from lstm_attn import report, trained
-from tests import kill
+from tests import PATIENCE, kill
 from tests.study_fixtures import TINY
 
 OVERRIDES = ("--config=configs/quick.py", *TINY)
@@ -45,10 +45,10 @@ def test_a_full_disk_ends_in_one_line_and_the_same_command_goes_on(compare, undi
     shutil.copytree(undisturbed, workdir)
     (workdir / "results.json").write_text(json.dumps(kill.RunFolder(undisturbed).results[:1]))
     (workdir / "results.json.partial").symlink_to("/dev/full")
-    _, err = (process := compare(workdir, *TINY)).communicate(timeout=100)
+    _, err = (process := compare(workdir, *TINY)).communicate(timeout=PATIENCE)
     assert process.returncode == 2
     assert err == f"error: {workdir}/results.json can't be written: No space left on device\n"
-    _, err = (process := compare(workdir, *TINY)).communicate(timeout=100)
+    _, err = (process := compare(workdir, *TINY)).communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert kill.differences(workdir, undisturbed) == []
 

@@ -16,6 +16,7 @@ from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.progress import GridProgress
 from lstm_attn.runner.train_cells import train_cell
 from lstm_attn.runs import RunFolder
+from tests import PATIENCE
 from tests.configs.test_configs import FOLDER, load
 from tests.study_fixtures import TINY
 
@@ -68,7 +69,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(compare, whole, tmp_path):
     evaluation counted twice, a cell trained again."""
     workdir = tmp_path / "run"
     process = compare(workdir, *TINY)
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         text = (
             (workdir / "metrics.jsonl").read_text() if (workdir / "metrics.jsonl").exists() else ""
@@ -77,7 +78,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(compare, whole, tmp_path):
             process.send_signal(signal.SIGINT)
             break
         time.sleep(0.01)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
     assert f"interrupted; the same command goes on from {workdir}" in out.replace("\n", "")
     assert err == ""
@@ -85,7 +86,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(compare, whole, tmp_path):
     assert 303 <= len(metrics_lines(workdir)) < 600
 
     process = compare(workdir, *TINY)
-    out, err = process.communicate(timeout=200)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert "1 of 2 cells to train" in out
     reference, _ = whole
@@ -149,7 +150,7 @@ def test_metrics_lost_behind_a_checkpoint_are_one_line(compare, whole, tmp_path)
     lines = (workdir / "metrics.jsonl").read_text().splitlines(keepends=True)
     (workdir / "metrics.jsonl").write_text("".join(lines[:10]))
     process = compare(workdir, *TINY)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
     assert "lacks evaluations of adding-4-gru up to step 1500; remove" in err
     assert err.count("\n") == 1
@@ -159,7 +160,7 @@ def test_a_workdir_of_another_config_is_refused(compare, whole):
     """Catches a run folder that mixes two configs."""
     workdir, _ = whole
     process = compare(workdir, *TINY, "--config.training.batch_size=16")
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
     assert "training.batch_size is 32 there and 16 here" in err
     assert err.count("\n") == 1

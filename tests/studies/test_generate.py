@@ -20,6 +20,7 @@ from lstm_attn.errors import UsageError, readable
 from lstm_attn.runner import command_line
 from lstm_attn.studies import generate
 from lstm_attn.text.vocabulary import BytePairs, Bytes, Characters
+from tests import PATIENCE
 
 ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
@@ -56,7 +57,7 @@ def test_a_text_comes_in_pieces_until_its_reader_goes(text_run):
     process = command(text_run[0], "--prompt=she ", "--tokens=100000000")
     assert process.stdout.read(50).startswith(b"she ")
     process.stdout.close()
-    assert process.wait(timeout=200) == generate.NO_READER_STATUS
+    assert process.wait(timeout=PATIENCE) == generate.NO_READER_STATUS
     with process.stderr as err:
         assert err.read() == b""
 
@@ -81,7 +82,7 @@ def test_an_interrupt_ends_it_on_a_line_of_its_own(text_run):
     process = command(text_run[0], "--tokens=100000000")
     process.stdout.read(50)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=200)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == command_line.INTERRUPTED_STATUS
     assert err == b"interrupted\n"
     assert out.endswith(b"\n")

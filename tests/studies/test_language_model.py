@@ -17,6 +17,7 @@ from lstm_attn.runner.launchers import cell_folder
 from lstm_attn.runs import RunFolder
 from lstm_attn.studies import language_model
 from lstm_attn.studies.language_model import LanguageModelConfig, check_text
+from tests import PATIENCE
 from tests.runner.door import knock
 from tests.studies.tiny_text import arrays_of, config_of, text_in, trained_on
 
@@ -171,7 +172,7 @@ def test_two_processes_read_what_one_reads(tmp_path):
     ]  # fmt: skip
     expected = arrays_of(trained_on(text_in(tmp_path), tmp_path / "run"))
     for process in both:
-        out, _ = process.communicate(timeout=200)
+        out, _ = process.communicate(timeout=PATIENCE)
         assert (
             "error: process 1 was started with another text (or none that it can read) than process 0\n"
             in out

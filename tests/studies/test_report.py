@@ -13,6 +13,7 @@ import pytest
 from lstm_attn import report
 from lstm_attn.analysis import compare_records
 from lstm_attn.studies.report import compared, draw
+from tests import PATIENCE
 
 ROOT = Path(__file__).parent.parent.parent
 QUICK = ROOT / "results" / "quick"
@@ -23,7 +24,7 @@ def command(*arguments, cwd):
     return subprocess.run(
         [sys.executable, "-m", "experiments.report", *map(str, arguments)],
         cwd=cwd, env={"PATH": "", "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-        check=False, timeout=120,
+        check=False, timeout=PATIENCE,
     )  # fmt: skip
 
 

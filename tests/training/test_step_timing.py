@@ -1,52 +1,63 @@
 """The stages of a chunk, timed."""
 
 import dataclasses
-import time
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lstm_attn.models import Model
-from lstm_attn.training import stage_seconds
+from lstm_attn.training import stage_seconds, step_timing
 from lstm_attn.training.step_timing import STAGES
 
 SECONDS = 0.02
 
 
-def slept(value, *, forward, backward):
-    """The value, after a sleep when it is computed and another when its gradient is."""
+class Clock:
+    """A clock that only what is computed moves, so that a busy machine changes nothing."""
 
-    def sleep(seconds):
-        def call(x):
-            time.sleep(seconds)
-            return x
+    def __init__(self):
+        self.now = 0.0
 
-        return lambda x: jax.pure_callback(call, jax.ShapeDtypeStruct(x.shape, x.dtype), x)
+    def takes(self, value, *, forward, backward):
+        """The value, which takes so long to compute, and so long to differentiate."""
 
-    @jax.custom_vjp
-    def slow(x):
-        return sleep(forward)(x)
+        def moves(seconds):
+            def call(x):
+                self.now += seconds
+                return x
 
-    slow.defvjp(lambda x: (sleep(forward)(x), None), lambda _, g: (sleep(backward)(g),))
-    return slow(value)
+            return lambda x: jax.pure_callback(call, jax.ShapeDtypeStruct(x.shape, x.dtype), x)
+
+        @jax.custom_vjp
+        def slow(x):
+            return moves(forward)(x)
+
+        slow.defvjp(
+            lambda x: (moves(forward)(x), None), lambda _, gradient: (moves(backward)(gradient),)
+        )
+        return slow(value)
 
 
-def test_a_stage_is_as_long_as_what_happens_in_it(task, config):
-    """Oracle: a model that sleeps, once as long forward and three times as long backward. Catches
+def test_a_stage_is_as_long_as_what_happens_in_it(task, config, monkeypatch):
+    """Oracle: a model that moves the clock, three times as far backward as forward. Catches
     stages that are exchanged, cumulative, or of another number of steps."""
 
+    clock = Clock()
+    monkeypatch.setattr(step_timing, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+
     def apply(params, inputs):
-        weight = slept(params["w"], forward=SECONDS, backward=3 * SECONDS)
+        weight = clock.takes(params["w"], forward=SECONDS, backward=3 * SECONDS)
         return weight * jnp.ones((*inputs.shape[:2], 1))
 
-    sleeping = Model(lambda key: {"w": jnp.zeros(())}, apply)
+    slow_model = Model(lambda key: {"w": jnp.zeros(())}, apply)
     one = dataclasses.replace(config, seeds=1, learning_rates=(1e-3,), batch_size=7)
-    stages = stage_seconds(sleeping, task, one, steps=2)
+    stages = stage_seconds(slow_model, task, one, steps=2)
     assert tuple(stages) == STAGES
     per_step = {stage: seconds / one.evaluate_every for stage, seconds in stages.items()}
-    np.testing.assert_allclose(per_step["forward"], SECONDS, rtol=0.4)
-    np.testing.assert_allclose(per_step["backward"], 3 * SECONDS, rtol=0.4)
-    assert abs(per_step["data"]) < SECONDS / 2
-    assert abs(per_step["optimiser"]) < SECONDS / 2
-    np.testing.assert_allclose(stages["evaluation"], SECONDS, rtol=0.4)
+    np.testing.assert_allclose(per_step["forward"], SECONDS, rtol=1e-6)
+    np.testing.assert_allclose(per_step["backward"], 3 * SECONDS, rtol=1e-6)
+    assert per_step["data"] == 0
+    assert abs(per_step["optimiser"]) < 1e-6 * SECONDS
+    np.testing.assert_allclose(stages["evaluation"], SECONDS, rtol=1e-6)

@@ -18,6 +18,7 @@ from lstm_attn.runner.configs import CompareConfig, grid_cells
 from lstm_attn.runner.launchers import cell_folder
 from lstm_attn.runner.train_grid import train_missing
 from lstm_attn.runs import RunFolder
+from tests import PATIENCE
 from tests.studies.test_compare import metrics_lines, without_seconds
 from tests.study_fixtures import ROOT, TINY
 
@@ -26,7 +27,7 @@ CELLS = ("adding-4-gru", "adding-4-lstm")
 
 def wait_for_lines(folder, count, process):
     """Waits until a cell's folder has so many evaluations."""
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         try:
             if (folder / "metrics.jsonl").read_text().count("\n") >= count:
@@ -34,7 +35,7 @@ def wait_for_lines(folder, count, process):
         except FileNotFoundError:
             pass
         time.sleep(0.01)
-    raise AssertionError(process.communicate(timeout=60))
+    raise AssertionError(process.communicate(timeout=PATIENCE))
 
 
 def worker_of(folder):
@@ -66,7 +67,7 @@ def test_a_killed_worker_of_ray_loses_nothing(compare, whole, tmp_path):
     own = workdir / "cells" / CELLS[1]
     wait_for_lines(own, 20, process)
     os.kill(worker_of(own), signal.SIGKILL)
-    out, err = process.communicate(timeout=200)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     lost = re.search(
         "adding-4-lstm: its worker was lost .*; another goes on from step ([0-9]+)", out
@@ -88,11 +89,11 @@ def test_a_killed_driver_loses_nothing(compare, whole, tmp_path):
     for folder in own:
         wait_for_lines(folder, 20, process)
     process.kill()
-    process.wait(timeout=60)
+    process.wait(timeout=PATIENCE)
     os.kill(worker_of(own[0]), signal.SIGKILL)
 
     again = compare(workdir, *command)
-    out, err = again.communicate(timeout=200)
+    out, err = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, err
     assert "adding-4-gru step " in out  # it did not begin anew
     for pipe in (process.stdout, process.stderr):  # its jobs had them too
@@ -112,7 +113,13 @@ def test_a_worker_is_a_command(whole, compilation_cache, tmp_path):
     command = [sys.executable, "-m", "lstm_attn.runner.worker", f"--folder={own}", "--cores=1"]
     environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(compilation_cache)}
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200, check=False
+        command,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     trained = []
