@@ -1,10 +1,11 @@
 """Tasks whose answer is known exactly. A new task is one file here and one line in TASKS."""
 
+import dataclasses
 from collections.abc import Callable
 
 from lstm_attn.errors import unknown_name
 from lstm_attn.tasks.adding_problem import Adding
-from lstm_attn.tasks.base import Batch, ReadTask, Task
+from lstm_attn.tasks.base import Batch, StoredTask, Task, cross_entropy, squared_error
 from lstm_attn.tasks.copy_problem import Copy
 from lstm_attn.tasks.range_of_lengths import OverRange, each_alone
 from lstm_attn.tasks.text_prediction import TextPrediction
@@ -19,15 +20,22 @@ TASKS: dict[str, Callable[..., Task]] = {
 }
 
 
-def build(name: str, length: int, variant: str, shortest: int | None = None) -> Task:
+def build(name: str, length: int, variant: str | None = None, shortest: int | None = None) -> Task:
     """The task of that name in TASKS; over a range of lengths where shortest is less than length.
 
+    Args:
+      variant: None for the task's own default.
+
     Raises:
-      ValueError: an unknown name or variant, or a length too short for the task, on one line.
+      UsageError: an unknown name or variant, or a length too short for the task, on one line.
     """
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)
-    task = TASKS[name](length=length, variant=variant)
+    task = TASKS[name](length=length)
+    if variant not in (None, task.variant):
+        if variant not in task.variants:
+            raise unknown_name(f"variant of {name}", variant, task.variants)
+        task = dataclasses.replace(task, variant=variant)  # type: ignore[type-var]
     return task if shortest in (None, length) else over_range(task, shortest)
 
 
@@ -37,12 +45,14 @@ __all__ = [
     "Batch",
     "Copy",
     "OverRange",
-    "ReadTask",
+    "StoredTask",
     "Task",
     "TextPrediction",
     "adding",
     "build",
     "copy",
+    "cross_entropy",
     "each_alone",
     "over_range",
+    "squared_error",
 ]

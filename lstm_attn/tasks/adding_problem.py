@@ -6,21 +6,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lstm_attn.tasks.base import (
-    ACCURACY_SLACK,
-    Batch,
-    check_length,
-    check_lengths,
-    check_variant,
-)
+from lstm_attn.tasks.base import Batch, Task, check_lengths, squared_error
 
-VARIANTS = ("arjovsky2016",)
 TOLERANCE = 0.04
-SHORTEST = 2
 
 
 @dataclasses.dataclass(frozen=True)
-class Adding:
+class Adding(Task):
     """Sum of the two marked values, due at the last step.
 
     Input [B, T, 2]: a value drawn from U[0, 1), and a marker that is 1 at two steps, one uniform
@@ -38,34 +30,17 @@ class Adding:
 
     length: int
     variant: str = "arjovsky2016"
-    name: str = dataclasses.field(default="adding", init=False)
-    criterion: str = dataclasses.field(
-        default="absolute error < .04 on at least 99 % of sequences", init=False
-    )
-    input_features: int = dataclasses.field(default=2, init=False)
-    output_features: int = dataclasses.field(default=1, init=False)
-    chance: None = dataclasses.field(default=None, init=False)
-    baseline: float = dataclasses.field(default=1 / 6, init=False)
-
-    def __post_init__(self) -> None:
-        check_variant("adding", self.variant, VARIANTS)
-        check_length("adding", self.length, SHORTEST)
-
-    @property
-    def shortest(self) -> int:
-        return self.length
-
-    @property
-    def sequence_length(self) -> int:
-        return self.length
+    variants = (variant,)
+    name = "adding"
+    least_length = 2
+    solved_accuracy = 0.99
+    criterion = "absolute error < .04 on at least 99 % of sequences"
+    baseline = 1 / 6
 
     @property
     def accuracy_without_memory(self) -> float:
         """P(|U + U - 1| < .04) = 1 - .96^2."""
         return 1 - (1 - TOLERANCE) ** 2
-
-    def of_length(self, length: int) -> "Adding":
-        return dataclasses.replace(self, length=length)
 
     def sample(self, key: Array, batch_size: int) -> Batch:
         """A batch of fresh sequences: inputs float32 [B, T, 2], targets float32 [B, T]."""
@@ -73,7 +48,7 @@ class Adding:
 
     def sample_within(self, key: Array, lengths: Array) -> Batch:
         """A batch as of `sample`, sequence b of lengths[b] steps; [B] integers of 2 to T."""
-        check_lengths("adding", lengths, SHORTEST, self.length)
+        check_lengths(self, lengths)
         value_key, first_key, second_key = jax.random.split(key, 3)
         ends = lengths[:, None].astype(int)
         values = jax.random.uniform(value_key, (len(lengths), self.length), jnp.float32)
@@ -89,15 +64,10 @@ class Adding:
 
     def loss(self, outputs: Array, batch: Batch) -> Array:
         """Mean squared error of outputs [B, T, 1] over the steps in the mask."""
-        squares = jnp.square(outputs[..., 0] - batch.targets)
-        return jnp.mean(squares, where=batch.mask)
+        return squared_error(outputs, batch)
 
     def metrics(self, outputs: Array, batch: Batch) -> dict[str, Array]:
         """loss, and accuracy: the fraction of sequences with an absolute error < .04."""
         correct = jnp.abs(outputs[..., 0] - batch.targets) < TOLERANCE
         accuracy = jnp.mean(correct, where=batch.mask)
         return {"loss": self.loss(outputs, batch), "accuracy": accuracy}
-
-    def is_solved(self, metrics: dict) -> bool:
-        """At least 99 % of the sequences correct."""
-        return bool(metrics["accuracy"] >= 0.99 - ACCURACY_SLACK)

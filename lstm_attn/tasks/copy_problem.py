@@ -5,27 +5,18 @@ import math
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 
-from lstm_attn.tasks.base import (
-    ACCURACY_SLACK,
-    Batch,
-    check_length,
-    check_lengths,
-    check_variant,
-)
+from lstm_attn.tasks.base import Batch, Task, check_lengths, cross_entropy
 
-VARIANTS = ("arjovsky2016",)
 SYMBOLS = 8
 RECALLED = 10
 BLANK = 0
 DELIMITER = SYMBOLS + 1
-SHORTEST = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Copy:
+class Copy(Task):
     """Ten symbols of 1..8, a delay of `length` steps, and the ten symbols again.
 
     A sequence has length + 20 steps: ten symbols, length - 1 blanks (0), a delimiter (9), ten
@@ -44,36 +35,21 @@ class Copy:
 
     length: int
     variant: str = "arjovsky2016"
-    name: str = dataclasses.field(default="copy", init=False)
-    criterion: str = dataclasses.field(
-        default="at least 99 % of recalled symbols right", init=False
-    )
-    input_features: int = dataclasses.field(default=SYMBOLS + 2, init=False)
-    chance: float = dataclasses.field(default=1 / SYMBOLS, init=False)
-    output_features: int = dataclasses.field(default=SYMBOLS + 1, init=False)
-
-    def __post_init__(self) -> None:
-        check_variant("copy", self.variant, VARIANTS)
-        check_length("copy", self.length, SHORTEST)
-
-    @property
-    def shortest(self) -> int:
-        return self.length
+    variants = (variant,)
+    name = "copy"
+    solved_accuracy = 0.99
+    criterion = "at least 99 % of recalled symbols right"
+    input_features = SYMBOLS + 2
+    output_features = SYMBOLS + 1
+    chance = 1 / SYMBOLS
 
     @property
     def sequence_length(self) -> int:
         return self.length + 2 * RECALLED
 
     @property
-    def accuracy_without_memory(self) -> float:
-        return self.chance
-
-    @property
     def baseline(self) -> float:
         return RECALLED * math.log(SYMBOLS) / self.sequence_length
-
-    def of_length(self, length: int) -> "Copy":
-        return dataclasses.replace(self, length=length)
 
     def sample(self, key: Array, batch_size: int) -> Batch:
         """A batch of fresh sequences: inputs float32 [B, T, 10], targets int32 [B, T]."""
@@ -86,7 +62,7 @@ class Copy:
 
         Padding is no blank: its inputs are zeros.
         """
-        check_lengths("copy", lengths, SHORTEST, self.length)
+        check_lengths(self, lengths)
         symbols = jax.random.randint(key, (len(lengths), RECALLED), 1, SYMBOLS + 1)
         blanks = jnp.zeros((len(lengths), self.sequence_length), symbols.dtype)
         steps = jnp.arange(self.sequence_length)
@@ -102,8 +78,7 @@ class Copy:
 
     def loss(self, outputs: Array, batch: Batch) -> Array:
         """Cross-entropy of logits [B, T, 9], in nats, averaged over the steps in the mask."""
-        losses = optax.softmax_cross_entropy_with_integer_labels(outputs, batch.targets)
-        return jnp.mean(losses, where=batch.mask)
+        return cross_entropy(outputs, batch)
 
     def metrics(self, outputs: Array, batch: Batch) -> dict[str, Array]:
         """loss; accuracy over the recalled symbols; accuracy_by_position [10], first to last."""
@@ -117,7 +92,3 @@ class Copy:
             "accuracy": by_position.mean(),
             "accuracy_by_position": by_position,
         }
-
-    def is_solved(self, metrics: dict) -> bool:
-        """At least 99 % of the recalled symbols right."""
-        return bool(metrics["accuracy"] >= 0.99 - ACCURACY_SLACK)

@@ -1,4 +1,4 @@
-"""A task over a range of lengths, each sequence of its own."""
+"""A task over a range of lengths: each sequence has its own length."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,9 +11,14 @@ from jax import Array
 from lstm_attn.errors import UsageError
 from lstm_attn.tasks.base import Batch, Task
 
+OF_THE_LONGEST = (
+    "name", "variant", "length", "least_length", "sequence_length", "input_features",
+    "output_features", "chance", "accuracy_without_memory", "loss_in_words",
+)  # fmt: skip
+
 
 @dataclasses.dataclass(frozen=True)
-class OverRange:
+class OverRange(Task):
     """The sequences of `longest`, each of a length uniform on shortest, ..., longest.length.
 
     Each is padded to the room of the longest. Loss and metrics are the mean over sequences of what
@@ -22,9 +27,11 @@ class OverRange:
     """
 
     longest: Task
-    shortest: int
+    shortest: int = dataclasses.field()  # no default, though Task has one
 
     def __post_init__(self) -> None:
+        for name in OF_THE_LONGEST:
+            object.__setattr__(self, name, getattr(self.longest, name))
         self.of_length(self.shortest)  # raises for a length too short for the task
         if self.shortest >= self.longest.length:
             raise UsageError(
@@ -33,41 +40,9 @@ class OverRange:
             )
 
     @property
-    def name(self) -> str:
-        return self.longest.name
-
-    @property
-    def variant(self) -> str:
-        return self.longest.variant
-
-    @property
-    def length(self) -> int:
-        return self.longest.length
-
-    @property
-    def sequence_length(self) -> int:
-        return self.longest.sequence_length
-
-    @property
-    def input_features(self) -> int | None:
-        return self.longest.input_features
-
-    @property
-    def output_features(self) -> int:
-        return self.longest.output_features
-
-    @property
     def baseline(self) -> float:
         lengths = range(self.shortest, self.length + 1)
         return float(np.mean([self.of_length(length).baseline for length in lengths]))
-
-    @property
-    def accuracy_without_memory(self) -> float:
-        return self.longest.accuracy_without_memory
-
-    @property
-    def chance(self) -> float | None:
-        return self.longest.chance
 
     @property
     def criterion(self) -> str:
@@ -89,6 +64,10 @@ class OverRange:
     def loss(self, outputs: Array, batch: Batch) -> Array:
         """The mean over sequences of the loss of each."""
         return each_alone(self.longest.loss, outputs, batch).mean()
+
+    def train_loss(self, outputs: Array, batch: Batch) -> Array:
+        """The mean over sequences of the training loss of each."""
+        return each_alone(self.longest.train_loss, outputs, batch).mean()
 
     def metrics(self, outputs: Array, batch: Batch) -> dict[str, Array]:
         """The mean over sequences of the metrics of each."""

@@ -2,20 +2,19 @@
 
 import dataclasses
 import functools
+import math
 
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
 from lstm_attn.errors import UsageError, check_whole
-from lstm_attn.history import NO_CRITERION
-from lstm_attn.tasks.base import Batch
+from lstm_attn.tasks.base import Batch, StoredTask, cross_entropy
 from lstm_attn.text import Text, token_counts
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class TextPrediction:
+class TextPrediction(StoredTask):
     """Segments of `length` tokens, each to be predicted from those before it.
 
     A batch is B places of the text, N / B tokens apart, N those of the training part; the next
@@ -28,9 +27,8 @@ class TextPrediction:
 
     text: Text
     length: int
-    name: str = dataclasses.field(default="text", init=False)
-    criterion: str = dataclasses.field(default=NO_CRITERION, init=False)
-    input_features: None = dataclasses.field(default=None, init=False)
+    name = "text"
+    continues = True
 
     def __post_init__(self) -> None:
         check_whole("text: length", self.length)
@@ -46,20 +44,8 @@ class TextPrediction:
         return self.text.vocabulary.to_json()["level"]
 
     @property
-    def shortest(self) -> int:
-        return self.length
-
-    @property
-    def sequence_length(self) -> int:
-        return self.length
-
-    @property
     def output_features(self) -> int:
         return self.text.vocabulary.size
-
-    @property
-    def chance(self) -> float:
-        return 1 / self.output_features
 
     @functools.cached_property
     def _log_frequencies(self) -> np.ndarray:
@@ -78,17 +64,6 @@ class TextPrediction:
 
     def _counts(self, part: str) -> np.ndarray:
         return token_counts(self.text.parts[part].tokens, self.output_features)
-
-    def of_length(self, length: int) -> "TextPrediction":
-        return dataclasses.replace(self, length=length)
-
-    def sample(self, key: Array, batch_size: int) -> Batch:
-        """Raises UsageError: see `read`."""
-        raise UsageError("text: expected a task whose data are drawn, got one whose data are read")
-
-    def sample_within(self, key: Array, lengths: Array) -> Batch:
-        """Raises UsageError, as `sample`."""
-        return self.sample(key, lengths.shape[0])
 
     def read(self, seeds: np.ndarray, first_step: int, steps: int, batch_size: int) -> np.ndarray:
         """Ids [R, steps, B, T + 1]; the last of a segment is the first input of the next."""
@@ -122,12 +97,8 @@ class TextPrediction:
         return Batch(read[:, :-1], read[:, 1:], jnp.ones_like(read[:, 1:], jnp.bool_))
 
     def loss(self, outputs: Array, batch: Batch) -> Array:
-        return optax.softmax_cross_entropy_with_integer_labels(outputs, batch.targets).mean()
+        """Cross-entropy of logits [B, T, O], in nats a token."""
+        return cross_entropy(outputs, batch)
 
-    def metrics(self, outputs: Array, batch: Batch) -> dict[str, Array]:
-        """`loss`, in nats a token, and `accuracy` of the likeliest token."""
-        right = jnp.argmax(outputs, axis=-1) == batch.targets
-        return {"loss": self.loss(outputs, batch), "accuracy": right.mean(dtype=jnp.float32)}
-
-    def is_solved(self, metrics: dict) -> bool:
-        return False
+    def loss_in_words(self, loss: float) -> str:
+        return f"{loss / math.log(2):.3f} bits a token"

@@ -16,7 +16,9 @@ from jax.sharding import PartitionSpec
 from lstm_attn.errors import UsageError
 from lstm_attn.training.config import TrainingConfig
 
-BY_TRIAL = jax.sharding.PartitionSpec("trial")
+BY_TRIAL = PartitionSpec("trial")
+# Of what the host reads for each trial: blocks [R, n, B, ...] of n batches.
+BY_BLOCK = PartitionSpec("trial", None, "batch")
 
 
 def use_host_cores() -> None:
@@ -199,7 +201,7 @@ def mean(tree: Any, shards: int) -> Any:
     return as_tree(lax.pmean(vector, "batch"))
 
 
-class Parts(NamedTuple):
+class ParameterSharding(NamedTuple):
     """How one trial's parameters, and gradients like them, lie on `shards` devices.
 
     axes: of each leaf in order, the axis that is split; None for a leaf that is whole on each.
@@ -209,7 +211,7 @@ class Parts(NamedTuple):
     axes: tuple[int | None, ...]
 
     @classmethod
-    def of(cls, params: Any, shards: int, *, sharded: bool) -> "Parts":
+    def of(cls, params: Any, shards: int, *, sharded: bool) -> "ParameterSharding":
         """Of parameters with these shapes: split where `split_axis` says, or whole."""
         leaves = jax.tree.leaves(params)
         splits = [split_axis(leaf.shape, shards) if sharded else None for leaf in leaves]

@@ -1,6 +1,5 @@
 """All trials of a grid cell as one jitted program: a chunk of training steps and an evaluation."""
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,11 +11,11 @@ from jax import Array, lax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from lstm_attn.models import Model
-from lstm_attn.tasks import ReadTask, Task
+from lstm_attn.tasks import Task
 from lstm_attn.training import multihost
 from lstm_attn.training.config import TrainingConfig
-from lstm_attn.training.mesh import BY_TRIAL, Layout, choose_layout, specs
-from lstm_attn.training.train_step import TrialState, make_trial
+from lstm_attn.training.mesh import BY_BLOCK, BY_TRIAL, Layout, choose_layout, specs
+from lstm_attn.training.train_step import TrainStep, TrialState
 
 
 class Program(NamedTuple):
@@ -29,8 +28,7 @@ class Program(NamedTuple):
     advance: one chunk of `evaluate_every` steps for every trial, then an evaluation on fresh data.
       A trial where `active`, bool [R], is False rests: only its step goes on, and its metrics are
       NaN. None for all active. The states given are donated: their buffers are reused.
-    read: what the host reads for the chunk that begins at a step; () for data that are made on the
-      device.
+    read: what the host reads for the chunk that begins at a step, see `DataSource.read`.
     settings: of the R trials, as `trial_settings` gives them.
     shapes: those of the states, and where they lie.
     layout: where the trials lie.
@@ -81,7 +79,7 @@ def trial_settings(config: TrainingConfig) -> tuple[np.ndarray, np.ndarray]:
 def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
     """The jitted functions that train all trials of one grid cell."""
     layout = choose_layout(config)
-    trial = make_trial(model, task, config, layout.batch_shards)
+    trial = TrainStep(model, task, config, layout.batch_shards)
     settings = trial_settings(config)
     start_trial = jax.jit(trial.start, compiler_options=compiler_options(0, config))
     one = start_trial.eval_shape(*(column[0] for column in settings))
@@ -89,13 +87,12 @@ def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
     state_specs = specs(one, in_parts)._replace(
         carried=jax.tree.map(lambda _: PartitionSpec("trial", "batch"), one.carried)
     )
-    read = _reader(task, config, settings[0])
 
     # Jitted for its cache alone: `rest` asks for its shapes without tracing it once more.
     @jax.jit
     def go_on(state: TrialState, read: Any) -> tuple[TrialState, dict[str, Array]]:
-        trained_on, held_out = read or ((), ())
-        state, losses = lax.scan(trial.train_step, state, trained_on, length=config.evaluate_every)
+        blocks, held_out = read
+        state, losses = lax.scan(trial, state, blocks, length=config.evaluate_every)
         return state, {"train_loss": losses.mean(), **trial.evaluate(state, held_out)}
 
     def rest(state: TrialState, read: Any) -> tuple[TrialState, dict[str, Array]]:
@@ -104,13 +101,13 @@ def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
         return state._replace(step=state.step + config.evaluate_every), metrics
 
     def advance(
-        states: TrialState, active: Array | None = None, read: Any = ()
+        states: TrialState, active: Array | None = None, read: Any = ((), ())
     ) -> tuple[TrialState, dict[str, Array]]:
         if active is None:
             active = jnp.ones(config.trials, bool)
         step_or_rest = layout.over_trials(
             lambda one: lax.cond(one[1], go_on, rest, one[0], one[2]),
-            (state_specs, BY_TRIAL, PartitionSpec("trial", None, "batch")),
+            (state_specs, BY_TRIAL, BY_BLOCK),
             (state_specs, BY_TRIAL),
         )
         return step_or_rest((states, active, read))
@@ -131,26 +128,11 @@ def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
             out_shardings=(shardings, layout.by_trial),
             compiler_options=compiler_options(1, config),
         ),
-        read=read,
+        read=partial(trial.source.read, settings[0]),
         settings=settings,
         shapes=shapes,
         layout=layout,
     )
-
-
-def _reader(task: Task, config: TrainingConfig, seeds: np.ndarray) -> Callable[[int], Any]:
-    """`Program.read`: of each trial, steps and segments first, then the batch."""
-    if not isinstance(task, ReadTask):
-        return lambda step: ()
-    # As many streams as are trained on, or the mesh could not cut them alike.
-    streams = math.gcd(config.evaluation_sequences, config.batch_size)
-    held_out = task.held_out(config.evaluation_sequences, streams)
-    of_all = np.broadcast_to(held_out, (len(seeds), *held_out.shape))
-
-    def read(step: int) -> tuple[np.ndarray, np.ndarray]:
-        return task.read(seeds, step, config.evaluate_every, config.batch_size), of_all
-
-    return read
 
 
 def quickly_compiled(level: int) -> dict[str, Any] | None:

@@ -13,8 +13,9 @@ from jax import Array, lax
 from lstm_attn.models import Model
 from lstm_attn.tasks import Task
 from lstm_attn.training.config import TrainingConfig
+from lstm_attn.training.mesh import BY_BLOCK
 from lstm_attn.training.program import compiler_options, make_program
-from lstm_attn.training.train_step import TrialState, make_trial
+from lstm_attn.training.train_step import TrainStep, TrialState
 
 STAGES = ("data", "forward", "backward", "optimiser", "evaluation")
 ROUNDS = 4
@@ -25,59 +26,64 @@ def stage_seconds(
 ) -> dict[str, float]:
     """Seconds of each of STAGES in one chunk, all trials of the cell at work.
 
-    Four programs are compiled and timed: the data of a step; these and the loss; these and the
-    gradients; the whole step. Each goes over its steps in one scan, on the mesh of the cell. A
-    stage is the difference of two neighbours, the shortest of ROUNDS runs each; noise can make a
-    small one negative. Evaluation is a program of its own. What a prefix makes and does not use is
-    summed up, or else the compiler would leave it out.
+    Four programs are compiled and timed: the data of a step; data and loss; data, loss and
+    gradients; the whole step. Each takes `steps` steps in one scan, on the mesh of the cell. A
+    stage is the difference of two neighbours, of the shortest of ROUNDS runs each; noise can make
+    a small one negative. Evaluation is a program of its own. What a program computes and does not
+    use is summed up, or else the compiler would leave it out.
 
     Args:
-      steps: how many each program takes; the seconds are scaled to `config.evaluate_every`.
+      steps: at most `config.evaluate_every`, to which the seconds are scaled.
     """
     program = make_program(model, task, config)
-    trial = make_trial(model, task, config, program.layout.batch_shards)
-    states = program.start()
+    trial = TrainStep(model, task, config, program.layout.batch_shards)
 
-    def data(state: TrialState) -> tuple[TrialState, Array]:
-        return _stepped(state), _sum(trial.batch(state, ()))
+    def data(state: TrialState, block: Any) -> Array:
+        return _sum(trial.batch(state, block))
 
-    def forward(state: TrialState) -> tuple[TrialState, Array]:
-        return _stepped(state), trial.loss(trial.params(state), state, trial.batch(state, ()))
+    def forward(state: TrialState, block: Any) -> Array:
+        batch, params = trial.batch(state, block), trial.whole_params(state)
+        return trial.loss(params, state, batch, state.carried)[0]
 
-    def backward(state: TrialState) -> tuple[TrialState, Array]:
-        return _stepped(state), _sum(
-            trial.loss_and_gradients(trial.params(state), state, trial.batch(state, ()))
-        )
+    def backward(state: TrialState, block: Any) -> Array:
+        batch, params = trial.batch(state, block), trial.whole_params(state)
+        return _sum(trial.loss_and_gradients(params, state, batch))
 
-    def of_steps(step: Callable[[TrialState], tuple[TrialState, Array]]) -> Callable:
-        def one_step(state: TrialState, _: None) -> tuple[TrialState, Array]:
+    def prefix(function: Callable[[TrialState, Any], Array]) -> Callable:
+        def step(state: TrialState, block: Any) -> tuple[TrialState, Array]:
+            return state._replace(step=state.step + 1), function(state, block)
+
+        return step
+
+    def of_steps(step: Callable[[TrialState, Any], tuple[TrialState, Array]]) -> Callable:
+        def one_step(state: TrialState, block: Any) -> tuple[TrialState, Array]:
             # As far as the compiler sees, parameters change from step to step in each prefix.
-            return step(lax.optimization_barrier(state))
+            return step(lax.optimization_barrier(state), block)
 
-        return lambda state: lax.scan(one_step, state, length=steps)[1]
+        return lambda given: lax.scan(one_step, given[0], given[1], length=steps)[1]
 
+    blocks, held_out = program.read(0)
+    blocks = jax.tree.map(lambda array: array[:, :steps], blocks)
+    states = program.start()
     specs = jax.tree.map(lambda sharding: sharding.spec, program.shardings)
 
-    def compiled(function: Callable[[TrialState], Any]) -> Callable[[], object]:
+    def compiled(function: Callable[[Any], Any], read: Any) -> Callable[[], object]:
         on_mesh = jax.jit(
-            program.layout.over_trials(function, specs),
+            program.layout.over_trials(function, (specs, BY_BLOCK)),
             compiler_options=compiler_options(1, config),
         )
-        return partial(on_mesh.lower(states).compile(), states)
+        return partial(on_mesh.lower((states, read)).compile(), (states, read))
 
-    def whole(state: TrialState) -> tuple[TrialState, Array]:
-        return trial.train_step(state, ())
-
-    def evaluation(state: TrialState) -> dict[str, Array]:
-        return trial.evaluate(state, ())
-
-    prefixes = (data, forward, backward, whole)
+    prefixes = (prefix(data), prefix(forward), prefix(backward), trial)
     shortest = _shortest_seconds(
-        [compiled(function) for function in (*map(of_steps, prefixes), evaluation)]
+        [
+            *(compiled(of_steps(step), blocks) for step in prefixes),
+            compiled(lambda given: trial.evaluate(*given), held_out),
+        ]
     )
     until = [0.0, *(seconds * config.evaluate_every / steps for seconds in shortest[:-1])]
-    parts = [after - before for before, after in itertools.pairwise(until)]
-    return dict(zip(STAGES, [*parts, shortest[-1]], strict=True))
+    stages = [after - before for before, after in itertools.pairwise(until)]
+    return dict(zip(STAGES, [*stages, shortest[-1]], strict=True))
 
 
 def _shortest_seconds(runs: Sequence[Callable[[], object]]) -> list[float]:
@@ -91,10 +97,6 @@ def _shortest_seconds(runs: Sequence[Callable[[], object]]) -> list[float]:
             times.append(time.perf_counter() - began)
         rounds.append(times)
     return [min(times) for times in zip(*rounds, strict=True)]
-
-
-def _stepped(state: TrialState) -> TrialState:
-    return state._replace(step=state.step + 1)
 
 
 def _sum(tree: Any) -> Array:

@@ -1,6 +1,5 @@
 """One trial as pure functions: its start, a training step, an evaluation."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -10,19 +9,23 @@ from jax import Array, lax
 
 from lstm_attn.errors import UsageError
 from lstm_attn.models import Model, Params, carries_over
-from lstm_attn.tasks import Batch, ReadTask, Task
+from lstm_attn.tasks import Batch, Task
 from lstm_attn.training.config import TrainingConfig
-from lstm_attn.training.mesh import Parts, mean
+from lstm_attn.training.data_source import (
+    DROPOUT_STREAM,
+    INIT_STREAM,
+    DataSource,
+    make_source,
+    stream,
+)
+from lstm_attn.training.mesh import ParameterSharding, mean
 from lstm_attn.training.optimizer import make_optimizer
-
-# What a trial's seed is split into: parameters, data of training and of evaluation, dropout.
-INIT_STREAM, TRAIN_STREAM, EVALUATION_STREAM, DROPOUT_STREAM = range(4)
 
 
 class TrialState(NamedTuple):
     """One trial in training; a grid cell holds R of them stacked on a leading axis.
 
-    carried: what the model remembers of the segments so far, leaves [B, ...], where the task's
+    carried: what the model remembers of the sequences so far, leaves [B, ...], where the task's
       sequences go on from batch to batch and the model has a carry for it; () elsewhere.
     """
 
@@ -35,107 +38,76 @@ class TrialState(NamedTuple):
     carried: Any = ()
 
 
-class Trial(NamedTuple):
-    """The functions of one trial; all but `start` need a mesh axis `batch` to be called on.
+class TrainStep:
+    """The functions of one trial, each of whose batches lies on `batch_shards` devices.
 
-    start(seed, learning_rate): the state before the first step, whole.
-    params(state): whole, where the state holds this device's part of them.
-    batch(state, read): the data of the next step, as much as lies on this device.
-    loss(params, state, batch): of that part of the data.
-    loss_and_gradients(params, state, batch): (loss, gradients), in `accumulation_steps`
-      microbatches, and what is carried on.
-    train_step(state, read): the state after the next step, and the loss on all of its batch.
-    evaluate(state, read): the task's metrics on fresh data.
-
-    read: of a `ReadTask` what the host has read for the step or the evaluation, this device's part
-      of it; () for data that are made on the device.
+    Pure, for `jax.jit`; all but `start` need a mesh axis `batch`. A `block` is what the host has
+    read for one batch, see `DataSource`.
     """
 
-    start: Callable[[Array, Array], TrialState]
-    params: Callable[[TrialState], Params]
-    batch: Callable[[TrialState, Any], Batch]
-    loss: Callable[[Params, TrialState, Batch], Array]
-    loss_and_gradients: Callable[[Params, TrialState, Batch], tuple[tuple[Array, Params], Any]]
-    train_step: Callable[[TrialState, Any], tuple[TrialState, Array]]
-    evaluate: Callable[[TrialState, Any], dict[str, Array]]
+    source: DataSource
 
+    def __init__(self, model: Model, task: Task, config: TrainingConfig, batch_shards: int) -> None:
+        self.model, self.task, self.config, self.batch_shards = model, task, config, batch_shards
+        self.source = make_source(task, config, batch_shards)
+        self.carries = self.source.continues and carries_over(model, task.length)
+        if self.carries and model.apply_with_dropout is not None:
+            raise UsageError(
+                f"{task.name}: expected a model without dropout, since its state is carried from "
+                "segment to segment, got one with it"
+            )
+        shapes = jax.eval_shape(model.init, jax.random.key(0))
+        sharded = config.parameters == "sharded"
+        self.sharding = ParameterSharding.of(shapes, batch_shards, sharded=sharded)
 
-def make_trial(model: Model, task: Task, config: TrainingConfig, batch_shards: int) -> Trial:
-    """The functions of one trial, each of whose batches lies on `batch_shards` devices."""
-
-    def stream(seed: Array, index: int, step: Array | int = 0) -> Array:
-        return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), index), step)
-
-    goes_on = isinstance(task, ReadTask) and carries_over(model, task.length)
-    if goes_on and model.apply_with_dropout is not None:
-        raise UsageError(
-            f"{task.name}: expected a model without dropout, since its state is carried from "
-            "segment to segment, got one with it"
+    def start(self, seed: Array, learning_rate: Array) -> TrialState:
+        """The state before the first step, with whole parameters."""
+        params = self.model.init(stream(seed, INIT_STREAM))
+        return TrialState(
+            seed,
+            learning_rate,
+            step=jnp.int32(0),
+            params=params,
+            optimizer_state=self._optimizer(learning_rate).init(params),
+            finite=jnp.bool_(True),
+            carried=self._first_carry(self.config.batch_size),
         )
-    shapes = jax.eval_shape(model.init, jax.random.key(0))
-    sharded = config.parameters == "sharded"
-    parts = Parts.of(shapes, batch_shards, sharded=sharded)
 
-    def optimizer_of(learning_rate: Array) -> optax.GradientTransformation:
-        # By the config and not by the mesh, so that a checkpoint does not depend on the mesh.
-        return make_optimizer(config, learning_rate, parts.global_norm if sharded else None)
+    def whole_params(self, state: TrialState) -> Params:
+        """The parameters, gathered where each device holds a part of them."""
+        return self.sharding.gather(state.params)
 
-    def shard(batch: Batch) -> Batch:
-        # Every device draws the whole batch and keeps its part, so data do not depend on the mesh.
-        def part(array: Array) -> Array:
-            size = array.shape[0] // batch_shards
-            return lax.dynamic_slice_in_dim(array, lax.axis_index("batch") * size, size)
+    def batch(self, state: TrialState, block: Any) -> Batch:
+        """The data of the next step, as much as lies on this device."""
+        return self.source.batch(state.seed, state.step, block)
 
-        return jax.tree.map(part, batch) if batch_shards > 1 else batch
-
-    def empty_carry(batch_size: int) -> Any:
-        """What is carried into the first batch: () where each begins anew."""
-        return model.initial_state(batch_size, task.length) if goes_on else ()
-
-    def outputs_of(params: Params, carried: Any, inputs: Array) -> tuple[Array, Any]:
-        if not jax.tree.leaves(carried):
-            return model.apply(params, inputs), ()
-        carried, outputs = model.segment(params, carried, inputs)
-        return outputs, carried
-
-    def start(seed: Array, learning_rate: Array) -> TrialState:
-        params = model.init(stream(seed, INIT_STREAM))
-        optimizer_state = optimizer_of(learning_rate).init(params)
-        step, finite = jnp.int32(0), jnp.bool_(True)
-        carried = empty_carry(config.batch_size)
-        return TrialState(seed, learning_rate, step, params, optimizer_state, finite, carried)
-
-    def whole_params(state: TrialState) -> Params:
-        return parts.gather(state.params)
-
-    def next_batch(state: TrialState, read: Any) -> Batch:
-        if isinstance(task, ReadTask):
-            return task.batch(read)
-        return shard(task.sample(stream(state.seed, TRAIN_STREAM, state.step), config.batch_size))
-
-    def loss_of(
+    def loss(
+        self,
         params: Params,
         state: TrialState,
         batch: Batch,
         carried: Any,
         microbatch: Array | int = 0,
     ) -> tuple[Array, Any]:
-        if model.apply_with_dropout is None:
-            outputs, carried = outputs_of(params, carried, batch.inputs)
-            return task.loss(outputs, batch), carried
+        """The loss of a batch, or of a part of it, and what is carried on to the next."""
+        if self.model.apply_with_dropout is None:
+            outputs, carried = self._outputs(params, carried, batch.inputs)
+            return self.task.train_loss(outputs, batch), carried
         key = stream(state.seed, DROPOUT_STREAM, state.step)
-        if batch_shards > 1:
+        if self.batch_shards > 1:
             key = jax.random.fold_in(key, lax.axis_index("batch"))
-        if config.accumulation_steps > 1:
+        if self.config.accumulation_steps > 1:
             key = jax.random.fold_in(key, microbatch)
-        return task.loss(model.apply_with_dropout(params, batch.inputs, key), batch), ()
+        outputs = self.model.apply_with_dropout(params, batch.inputs, key)
+        return self.task.train_loss(outputs, batch), ()
 
     def loss_and_gradients(
-        params: Params, state: TrialState, batch: Batch
+        self, params: Params, state: TrialState, batch: Batch
     ) -> tuple[tuple[Array, Params], Any]:
-        count = config.accumulation_steps
+        """(loss, gradients), computed in `accumulation_steps` microbatches, and what is carried."""
+        count = self.config.accumulation_steps
         # Differentiated by params alone: no gradient passes into what is carried.
-        of_microbatch = jax.value_and_grad(loss_of, has_aux=True)
+        of_microbatch = jax.value_and_grad(self.loss, has_aux=True)
         if count == 1:
             (loss, carried), gradients = of_microbatch(params, state, batch, state.carried)
             return (loss, gradients), carried
@@ -155,43 +127,48 @@ def make_trial(model: Model, task: Task, config: TrainingConfig, batch_shards: i
         carried = jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), carried)
         return jax.tree.map(lambda leaf: leaf / count, total), carried
 
-    def train_step(state: TrialState, read: Any) -> tuple[TrialState, Array]:
-        found, carried = loss_and_gradients(whole_params(state), state, next_batch(state, read))
-        # Parts of a batch are equally large, so the mean of their means is the batch's mean.
-        loss, gradients = parts.reduce(*found)
-        optimizer = optimizer_of(state.learning_rate)
-        updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.params)
+    def __call__(self, state: TrialState, block: Any) -> tuple[TrialState, Array]:
+        """The state after the next step, and the loss on all of its batch."""
+        batch = self.batch(state, block)
+        own, carried = self.loss_and_gradients(self.whole_params(state), state, batch)
+        # Devices have equally many sequences, so the mean of their means is the batch's mean.
+        loss, gradients = self.sharding.reduce(*own)
+        updates, optimizer_state = self._optimizer(state.learning_rate).update(
+            gradients, state.optimizer_state, state.params
+        )
         params = optax.apply_updates(state.params, updates)
-        finite = state.finite & jnp.isfinite(loss) & parts.all_finite(params)
+        finite = state.finite & jnp.isfinite(loss) & self.sharding.all_finite(params)
         advanced = state._replace(params=params, optimizer_state=optimizer_state, carried=carried)
         # A diverged trial keeps its last finite parameters; only its step goes on.
         kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), advanced, state)
         return kept._replace(step=state.step + 1, finite=finite), loss
 
-    def evaluate(state: TrialState, read: Any) -> dict[str, Array]:
-        params = whole_params(state)
-        key = stream(state.seed, EVALUATION_STREAM, state.step)
+    def evaluate(self, state: TrialState, blocks: Any) -> dict[str, Array]:
+        """The task's metrics on data that are not trained on."""
+        params = self.whole_params(state)
+        batches, batch_of = self.source.held_out(state.seed, state.step, blocks)
 
-        def evaluate_batch(carried: Any, index_or_read: Any) -> tuple[Any, dict[str, Array]]:
-            if isinstance(task, ReadTask):
-                batch = task.batch(index_or_read)
-            else:
-                one = jax.random.fold_in(key, index_or_read)
-                batch = shard(task.sample(one, config.evaluation_batch))
-            outputs, carried = outputs_of(params, carried, batch.inputs)
-            return carried, task.metrics(outputs, batch)
+        def evaluate_batch(carried: Any, one: Any) -> tuple[Any, dict[str, Array]]:
+            batch = batch_of(one)
+            outputs, carried = self._outputs(params, carried, batch.inputs)
+            return carried, self.task.metrics(outputs, batch)
 
-        if isinstance(task, ReadTask):
-            batches, carried = read, empty_carry(read.shape[1])
-        else:
-            batches, carried = (
-                jnp.arange(config.evaluation_sequences // config.evaluation_batch),
-                (),
-            )
-        _, metrics = lax.scan(evaluate_batch, carried, batches)
-        return mean(jax.tree.map(lambda m: m.mean(axis=0), metrics), batch_shards)
+        size = jax.tree.leaves(blocks)[0].shape[1] if self.carries else 0
+        _, metrics = lax.scan(evaluate_batch, self._first_carry(size), batches)
+        return mean(jax.tree.map(lambda m: m.mean(axis=0), metrics), self.batch_shards)
 
-    def loss(params: Params, state: TrialState, batch: Batch) -> Array:
-        return loss_of(params, state, batch, state.carried)[0]
+    def _optimizer(self, learning_rate: Array) -> optax.GradientTransformation:
+        # By the config and not by the mesh, so that a checkpoint does not depend on the mesh.
+        sharded = self.config.parameters == "sharded"
+        norm = self.sharding.global_norm if sharded else None
+        return make_optimizer(self.config, learning_rate, norm)
 
-    return Trial(start, whole_params, next_batch, loss, loss_and_gradients, train_step, evaluate)
+    def _first_carry(self, batch_size: int) -> Any:
+        """What is carried into the first batch: () where each begins anew."""
+        return self.model.initial_state(batch_size, self.task.length) if self.carries else ()
+
+    def _outputs(self, params: Params, carried: Any, inputs: Array) -> tuple[Array, Any]:
+        if not self.carries:
+            return self.model.apply(params, inputs), ()
+        carried, outputs = self.model.segment(params, carried, inputs)
+        return outputs, carried

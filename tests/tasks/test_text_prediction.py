@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lstm_attn.errors import UsageError
-from lstm_attn.tasks import ReadTask, Task, TextPrediction
+from lstm_attn.tasks import StoredTask, TextPrediction
 from lstm_attn.text import Part, Text
 from lstm_attn.text.vocabulary import Bytes, Characters
 
@@ -20,12 +20,12 @@ def counting(length=T, train=N, validation=200):
     return TextPrediction(Text(Characters(map(chr, range(1, N))), parts, "counted"), length)
 
 
-def test_it_is_a_task_that_is_read():
-    """Catches a protocol that has moved away from it, so that training would ask it to sample."""
-    assert isinstance(counting(), ReadTask)
-    task: Task = counting()
-    assert not isinstance(Task, ReadTask)
-    with pytest.raises(UsageError, match="text: expected a task whose data are drawn"):
+def test_its_data_are_read_not_drawn():
+    """By hand. Catches a trainer that would ask it to sample, and sizes that are not those of ids."""
+    task = counting()
+    assert isinstance(task, StoredTask)
+    assert (task.input_features, task.sequence_length, task.chance) == (None, T, 1 / N)
+    with pytest.raises(UsageError, match="text: expected a task whose data are drawn, got stored"):
         task.sample(None, 1)
 
 

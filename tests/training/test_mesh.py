@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from lstm_attn.training import TrainingConfig, checkpoints, choose_layout, run
-from lstm_attn.training.train_step import make_trial
+from lstm_attn.training.train_step import TrainStep
 from tests.training import hlo
 from tests.training.meshes import CONFIG, STEPS, TRIALS, Sums, lstm, measured, program_on
 
@@ -145,7 +145,7 @@ def test_microbatches_take_less_memory():
 
     def temporary_bytes(count):
         config = dataclasses.replace(CONFIG, batch_size=512, accumulation_steps=count)
-        trial = make_trial(lstm(), Sums(), config, batch_shards=1)
+        trial = TrainStep(lstm(), Sums(), config, batch_shards=1)
         state = jax.eval_shape(trial.start, np.uint32(0), np.float32(1e-3))
         data = jax.eval_shape(trial.batch, state, ())
         compiled = jax.jit(trial.loss_and_gradients).lower(state.params, state, data).compile()

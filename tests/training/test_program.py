@@ -14,8 +14,8 @@ import pytest
 
 from lstm_attn.models import Model
 from lstm_attn.training import Trained, TrainingConfig, choose_layout, make_program, run, train
+from lstm_attn.training.data_source import INIT_STREAM, TRAIN_STREAM
 from lstm_attn.training.program import trial_settings
-from lstm_attn.training.train_step import INIT_STREAM, TRAIN_STREAM
 from tests.conftest import make_lenient_optimizer
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from lstm_attn.training.mesh import Parts, lay_out, split_axis
+from lstm_attn.training.mesh import ParameterSharding, lay_out, split_axis
 
 SHARDS = 4
 RNG = np.random.default_rng(0)
@@ -14,7 +14,7 @@ TREE = {
     "bias": RNG.normal(size=12).astype(np.float32),
     "odd": RNG.normal(size=(3, 5)).astype(np.float32),
 }
-PARTS = Parts.of(TREE, SHARDS, sharded=True)
+SHARDING = ParameterSharding.of(TREE, SHARDS, sharded=True)
 SPLIT = {
     "kernel": PartitionSpec(None, "batch"),
     "bias": PartitionSpec("batch"),
@@ -54,7 +54,9 @@ def test_the_norm_and_finiteness_are_those_of_the_whole():
     whole on each device four times, and devices that do not agree about a NaN on one of them."""
     broken = TREE | {"bias": np.where(np.arange(12) == 11, np.nan, TREE["bias"])}
     measure = on_devices(
-        lambda tree: (PARTS.global_norm(tree)[None], PARTS.all_finite(tree)[None]), SPLIT, EVERY
+        lambda tree: (SHARDING.global_norm(tree)[None], SHARDING.all_finite(tree)[None]),
+        SPLIT,
+        EVERY,
     )
     norms, finite = measure(TREE)
     expected = np.sqrt(sum(np.square(leaf.astype(float)).sum() for leaf in TREE.values()))
@@ -69,8 +71,8 @@ def test_parts_gathered_are_the_whole_and_gradients_reduced_their_mean():
 
     def reduced(tree):
         device = jax.lax.axis_index("batch").astype(np.float32)
-        whole = PARTS.gather(tree)
-        loss, means = PARTS.reduce(device, jax.tree.map(lambda leaf: leaf * device, whole))
+        whole = SHARDING.gather(tree)
+        loss, means = SHARDING.reduce(device, jax.tree.map(lambda leaf: leaf * device, whole))
         return loss[None], means, whole
 
     loss, means, whole = on_devices(reduced, SPLIT, (EVERY, SPLIT, PartitionSpec()))(TREE)

@@ -1,0 +1,114 @@
+"""Where a trial's batches come from: drawn on the device, or read by the host; one interface."""
+
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from lstm_attn.tasks import Batch, StoredTask, Task
+from lstm_attn.training.config import TrainingConfig
+
+# What a trial's seed is split into: parameters, data of training and of evaluation, dropout.
+INIT_STREAM, TRAIN_STREAM, EVALUATION_STREAM, DROPOUT_STREAM = range(4)
+
+
+def stream(seed: Array, index: int, step: Array | int = 0) -> Array:
+    """The random key of a trial for one purpose at one step."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), index), step)
+
+
+class DataSource(Protocol):
+    """The data of the trials of a grid cell.
+
+    The host calls `read` before each chunk of steps. The other two are traced, for one trial, and
+    give as much of a batch as lies on this device.
+
+    continues: whether sequences go on from batch to batch, see `tasks.StoredTask`.
+    """
+
+    continues: bool
+
+    def read(self, seeds: np.ndarray, first_step: int) -> tuple[Any, Any]:
+        """What the device needs of the host for a chunk of `config.evaluate_every` steps.
+
+        Returns:
+          For its steps, and for the evaluation after them: trees of arrays [R, n, B, ...] with a
+          block for each of n batches; () for none.
+        """
+
+    def batch(self, seed: Array, step: Array, block: Any) -> Batch:
+        """The batch of a training step, from its block."""
+
+    def held_out(self, seed: Array, step: Array, blocks: Any) -> tuple[Any, Callable[[Any], Batch]]:
+        """The evaluation after a step, on data that are never trained on.
+
+        Returns:
+          A tree of arrays [n, ...] to scan over, and what makes a batch of each of its n entries.
+        """
+
+
+def make_source(task: Task, config: TrainingConfig, batch_shards: int) -> DataSource:
+    """The source that fits the task, for batches that lie on `batch_shards` devices."""
+    if isinstance(task, StoredTask):
+        return Stored(task, config)
+    return Drawn(task, config, batch_shards)
+
+
+class Drawn:
+    """Data drawn on the device, from the trial's seed and the step alone."""
+
+    continues = False
+
+    def __init__(self, task: Task, config: TrainingConfig, batch_shards: int) -> None:
+        self.task, self.config, self.batch_shards = task, config, batch_shards
+
+    def read(self, seeds: np.ndarray, first_step: int) -> tuple[Any, Any]:
+        return (), ()
+
+    def batch(self, seed: Array, step: Array, block: Any) -> Batch:
+        return self._sample(stream(seed, TRAIN_STREAM, step), self.config.batch_size)
+
+    def held_out(self, seed: Array, step: Array, blocks: Any) -> tuple[Any, Callable[[Any], Batch]]:
+        key, size = stream(seed, EVALUATION_STREAM, step), self.config.evaluation_batch
+
+        def batch_of(index: Array) -> Batch:
+            return self._sample(jax.random.fold_in(key, index), size)
+
+        return jnp.arange(self.config.evaluation_sequences // size), batch_of
+
+    def _sample(self, key: Array, size: int) -> Batch:
+        # Every device draws the whole batch and keeps its part, so data do not depend on the mesh.
+        def part(array: Array) -> Array:
+            rows = array.shape[0] // self.batch_shards
+            return lax.dynamic_slice_in_dim(array, lax.axis_index("batch") * rows, rows)
+
+        batch = self.task.sample(key, size)
+        return jax.tree.map(part, batch) if self.batch_shards > 1 else batch
+
+
+class Stored:
+    """Data that the host reads; the mesh splits each block along its batch axis."""
+
+    def __init__(self, task: StoredTask, config: TrainingConfig) -> None:
+        self.task, self.config, self.continues = task, config, task.continues
+        # Batches of evaluation that as many devices can split as those of training.
+        size = math.gcd(config.evaluation_sequences, config.batch_size)
+        self._held_out = task.held_out(config.evaluation_sequences, size)
+
+    def read(self, seeds: np.ndarray, first_step: int) -> tuple[Any, Any]:
+        def for_all(array: np.ndarray) -> np.ndarray:
+            return np.broadcast_to(array, (len(seeds), *array.shape))
+
+        steps, batch_size = self.config.evaluate_every, self.config.batch_size
+        blocks = self.task.read(seeds, first_step, steps, batch_size)
+        return blocks, jax.tree.map(for_all, self._held_out)
+
+    def batch(self, seed: Array, step: Array, block: Any) -> Batch:
+        return self.task.batch(block)
+
+    def held_out(self, seed: Array, step: Array, blocks: Any) -> tuple[Any, Callable[[Any], Batch]]:
+        return blocks, self.task.batch
