@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 import dacite
 from absl import app, flags, logging
-from ml_collections import ConfigDict, FieldReference
+from ml_collections import ConfigDict, FieldReference, config_flags
 
 from lstm_attn.errors import UsageError, unknown_name, visible
 
@@ -18,6 +18,20 @@ USAGE_STATUS = 2
 INTERRUPTED_STATUS = 130
 LONGEST_LINE = 2000  # letters; a value may be a file's worth
 Settings = TypeVar("Settings")
+
+
+class NumberOrNone(flags.ArgumentParser):
+    """A flag for a key of a config whose value is None: a whole number that follows from others
+    unless it is given."""
+
+    syntactic_help = "a whole number or None"
+
+    def parse(self, argument: str) -> int | None:
+        """Raises ValueError, which absl reports, for text that is neither."""
+        return None if argument == "None" else int(argument, 0)
+
+
+config_flags.register_flag_parser_for_type(type(None), NumberOrNone())
 
 
 def fail(message: object) -> NoReturn:

@@ -113,8 +113,8 @@ def profile_cell(cell: Cell, clock: CellClock, folder: RunFolder) -> None:
     work = whole_chunks(clock.evaluations, layout, resting=settings.stop_when_solved)
     steps = 1
     if work:
-        a_step = chunks / work / settings.evaluate_every
-        steps = int(np.clip(PREFIX_SECONDS / a_step, 1, settings.evaluate_every))
+        a_step = chunks / work / settings.chunk_steps
+        steps = int(np.clip(PREFIX_SECONDS / a_step, 1, settings.chunk_steps))
     stages = training.stage_seconds(cell.build(), cell.task, settings, steps=steps)
     explained = {stage: work * value for stage, value in stages.items()}
     host = seconds.pop("host")

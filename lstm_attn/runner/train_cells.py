@@ -92,7 +92,7 @@ def restore(
     step = 0 if states is None else training.step_of(states)
     folder.drop_evaluations_after(cell.name, step)
     evaluations = folder.evaluations(cell.name)
-    every = cell.training.evaluate_every
+    every = cell.training.chunk_steps
     if [evaluation.step for evaluation in evaluations] != list(range(every, step + 1, every)):
         raise UsageError(
             f"{folder.path / METRICS} lacks evaluations of {cell.name} up to step {step}; "

@@ -154,7 +154,7 @@ def found(config: HorizonConfig, folder: RunFolder) -> dict[str, Any]:
         "budget": {"steps": config.budget.steps, "seconds": config.budget_seconds or None},
         "lengths": list(config.task.lengths),
         "trials": config.training.trials,
-        "evaluate_every": config.training.evaluate_every,
+        "evaluate_every": config.training.chunk_steps,
         "schedule": config.training.schedule,
         "searches": searches,
     }

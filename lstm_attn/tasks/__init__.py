@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from lstm_attn.errors import unknown_name
 from lstm_attn.tasks.adding_problem import Adding
+from lstm_attn.tasks.arrays import from_arrays
 from lstm_attn.tasks.base import Batch, StoredTask, Task, cross_entropy, squared_error
 from lstm_attn.tasks.copy_problem import Copy
 from lstm_attn.tasks.range_of_lengths import OverRange, each_alone
@@ -53,6 +54,7 @@ __all__ = [
     "copy",
     "cross_entropy",
     "each_alone",
+    "from_arrays",
     "over_range",
     "squared_error",
 ]

@@ -1,6 +1,7 @@
 """How every trial of a grid cell is trained and evaluated."""
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -9,8 +10,11 @@ from lstm_attn.errors import UsageError, check_whole, unknown_name
 SCHEDULES = ("constant", "cosine")
 PLACEMENTS = ("auto", "map", "vmap")
 PARAMETERS = ("replicated", "sharded")
-# Evaluation goes in batches of this many, whatever the mesh, so that its data do not depend on it.
+# An evaluation goes in batches of this size, whatever the mesh, so that its data do not depend on
+# it; or of the next smaller size that divides the number of sequences, down to half of it.
 EVALUATION_BATCH = 200
+# Steps of warm-up, and between evaluations, unless they are given; fewer where steps are few.
+USUAL_STEPS = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,26 +22,30 @@ class TrainingConfig:
     """Adam with decoupled weight decay, for all trials: every seed with every learning rate.
 
     steps: optimiser steps of each trial, a multiple of evaluate_every.
-    batch_size: fresh sequences a step.
+    batch_size: sequences a step.
     seeds: how many; seeds 0 ... seeds - 1.
-    learning_rates: peak learning rates.
+    learning_rates: peak learning rates, or one of them.
     schedule: of the learning rate after the warm-up: "cosine" to zero, or "constant".
-    warmup_steps: linear from zero; below steps.
+    warmup_steps: linear from zero; below steps. None for 100, or half of the steps if those are
+      fewer; `warmup` is the number.
     clip_norm: the gradient's global norm is scaled down to at most this.
     weight_decay: AdamW's, scaled by the learning rate.
-    evaluate_every: steps between evaluations; also how often there is a checkpoint.
+    evaluate_every: steps between evaluations; also how often there is a checkpoint. None for the
+      divisor of steps that is nearest to 100, or to half of the steps if those are fewer;
+      `chunk_steps` is the number.
     evaluation_sequences: fresh sequences for each evaluation; at most EVALUATION_BATCH, or a
-      multiple of it.
+      multiple of a number from half of it to it, such as 500. Of `tasks.from_arrays` all of the
+      test set, whatever this is.
     stop_when_solved: end a trial once it has solved the task or diverged, and a cell with the last
       of its trials.
     trials_on_device: trials of one device in one batched program ("vmap") or one after another
       ("map"); "auto" takes what was measured as faster on the backend.
-    accumulation_steps: parts of a batch, equally large, that each device computes one after
-      another before the optimiser's step; memory falls with the part. A divisor of batch_size.
+    accumulation_steps: microbatches, equally large, that each device computes one after another
+      before the optimiser's step, which takes less memory. A divisor of batch_size.
     parameters: "replicated" on every device that shares a trial's batch, or "sharded" over them
-      with Adam's moments (ZeRO-3), gathered for each step: for widths that do not fit. Each array
-      is split along the largest axis that the devices divide; one without such an axis is whole on
-      each. Trials are spread over devices first: where they take all, nothing is left to shard.
+      with Adam's moments (ZeRO-3) and gathered for each step: for widths that do not fit. Each
+      array is split along the largest axis that the devices divide; one without such an axis is
+      replicated. Trials are spread over devices first: where they take all, nothing is sharded.
     deterministic: on a GPU, only operations that give the same bits every time, and no choice of
       kernels by a stopwatch, which costs speed. A CPU gives the same bits as it is.
     """
@@ -47,10 +55,10 @@ class TrainingConfig:
     seeds: int = 4
     learning_rates: tuple[float, ...] = (1e-2,)
     schedule: str = "cosine"
-    warmup_steps: int = 100
+    warmup_steps: int | None = None
     clip_norm: float = 1.0
     weight_decay: float = 0.0
-    evaluate_every: int = 100
+    evaluate_every: int | None = None
     evaluation_sequences: int = 2000
     stop_when_solved: bool = False
     trials_on_device: str = "auto"
@@ -59,20 +67,16 @@ class TrainingConfig:
     deterministic: bool = False
 
     def __post_init__(self) -> None:
-        for field in (
-            "steps",
-            "batch_size",
-            "seeds",
-            "evaluate_every",
-            "evaluation_sequences",
-            "accumulation_steps",
-        ):
+        counts = ("steps", "batch_size", "seeds", "evaluation_sequences", "accumulation_steps")
+        for field in (*counts, *(["evaluate_every"] if self.evaluate_every is not None else [])):
             check_whole(f"training.{field}", getattr(self, field))
-        check_whole("training.warmup_steps", self.warmup_steps, 0)
-        if not isinstance(self.learning_rates, tuple | list) or not self.learning_rates:
+        check_whole("training.warmup_steps", self.warmup, 0)
+        rates: object = self.learning_rates
+        if isinstance(rates, int | float):
+            object.__setattr__(self, "learning_rates", (rates,))
+        elif not isinstance(rates, tuple | list) or not rates:
             raise UsageError(
-                "training.learning_rates: expected at least one, as a tuple, "
-                f"got {self.learning_rates!r}"
+                f"training.learning_rates: expected a number or a tuple of them, got {rates!r}"
             )
         for rate in self.learning_rates:
             _check_number("learning_rates", rate)
@@ -83,12 +87,11 @@ class TrainingConfig:
             )
         _check_number("clip_norm", self.clip_norm)
         _check_number("weight_decay", self.weight_decay, zero=True)
-        if self.evaluation_sequences > EVALUATION_BATCH and (
-            self.evaluation_sequences % EVALUATION_BATCH
-        ):
+        if EVALUATION_BATCH // 2 > self.evaluation_batch < self.evaluation_sequences:
             raise UsageError(
-                f"training.evaluation_sequences: expected at most {EVALUATION_BATCH} or a "
-                f"multiple of it, got {self.evaluation_sequences}"
+                f"training.evaluation_sequences: expected at most {EVALUATION_BATCH} or a multiple "
+                f"of a number from {EVALUATION_BATCH // 2} to {EVALUATION_BATCH}, "
+                f"got {self.evaluation_sequences}"
             )
         if self.schedule not in SCHEDULES:
             raise unknown_name("training.schedule", self.schedule, SCHEDULES)
@@ -105,16 +108,29 @@ class TrainingConfig:
                 "training.accumulation_steps: expected a divisor of "
                 f"batch_size={self.batch_size}, got {self.accumulation_steps}"
             )
-        if self.warmup_steps >= self.steps:
+        if self.warmup >= self.steps:
             raise UsageError(
-                f"training.warmup_steps: expected less than steps={self.steps}, "
-                f"got {self.warmup_steps}"
+                f"training.warmup_steps: expected less than steps={self.steps}, got {self.warmup}"
             )
-        if self.steps % self.evaluate_every:
+        if self.steps % self.chunk_steps:
             raise UsageError(
                 f"training.evaluate_every: expected a divisor of steps={self.steps}, "
-                f"got {self.evaluate_every}"
+                f"got {self.chunk_steps}"
             )
+
+    @property
+    def warmup(self) -> int:
+        """Steps of warm-up."""
+        usual = min(USUAL_STEPS, self.steps // 2)
+        return usual if self.warmup_steps is None else self.warmup_steps
+
+    @property
+    def chunk_steps(self) -> int:
+        """Steps between evaluations: those of one chunk on the device."""
+        if self.evaluate_every is not None:
+            return self.evaluate_every
+        usual = min(USUAL_STEPS, math.ceil(self.steps / 2))
+        return min(divisors(self.steps), key=lambda steps: abs(math.log(steps / usual)))
 
     @property
     def trials(self) -> int:
@@ -122,7 +138,16 @@ class TrainingConfig:
 
     @property
     def evaluation_batch(self) -> int:
-        return min(self.evaluation_sequences, EVALUATION_BATCH)
+        """Sequences that are evaluated at once."""
+        return divisors(self.evaluation_sequences, EVALUATION_BATCH)[-1]
+
+
+def divisors(number: int, highest: int | None = None) -> list[int]:
+    """Those of the number up to the highest, in order."""
+    end = math.isqrt(number)
+    small = [divisor for divisor in range(1, end + 1) if number % divisor == 0]
+    both = sorted({*small, *(number // divisor for divisor in small)})
+    return [divisor for divisor in both if highest is None or divisor <= highest]
 
 
 def _check_number(field: str, value: object, *, zero: bool = False) -> None:

@@ -33,7 +33,7 @@ class DataSource(Protocol):
     continues: bool
 
     def read(self, seeds: np.ndarray, first_step: int) -> tuple[Any, Any]:
-        """What the device needs of the host for a chunk of `config.evaluate_every` steps.
+        """What the device needs of the host for a chunk of `config.chunk_steps` steps.
 
         Returns:
           For its steps, and for the evaluation after them: trees of arrays [R, n, B, ...] with a
@@ -103,7 +103,7 @@ class Stored:
         def for_all(array: np.ndarray) -> np.ndarray:
             return np.broadcast_to(array, (len(seeds), *array.shape))
 
-        steps, batch_size = self.config.evaluate_every, self.config.batch_size
+        steps, batch_size = self.config.chunk_steps, self.config.batch_size
         blocks = self.task.read(seeds, first_step, steps, batch_size)
         return blocks, jax.tree.map(for_all, self._held_out)
 

@@ -63,7 +63,7 @@ def run(
     while step < config.steps and not ended.all():
         states, metrics = program.advance(states, ~ended, program.read(step))
         host_metrics = _fetch({**metrics, "finite": states.finite})
-        step += config.evaluate_every
+        step += config.chunk_steps
         seconds = multihost.agreed(lambda: time.monotonic() - began)
         evaluation = _evaluation(task, step, seconds, host_metrics)
         if last is not None:

@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 from jax.sharding import PartitionSpec
 
 from lstm_attn.errors import UsageError
-from lstm_attn.training.config import TrainingConfig
+from lstm_attn.training.config import TrainingConfig, divisors
 
 BY_TRIAL = PartitionSpec("trial")
 # Of what the host reads for each trial: blocks [R, n, B, ...] of n batches.
@@ -137,8 +137,8 @@ def lay_out(
     highest = processes * most
     shards = [
         (in_trials, in_batch)
-        for in_trials in _divisors(trials, highest)
-        for in_batch in _divisors(batch_size, highest // in_trials)
+        for in_trials in divisors(trials, highest)
+        for in_batch in divisors(batch_size, highest // in_trials)
         if in_trials * in_batch % processes == 0
     ]
     if not shards:
@@ -163,10 +163,6 @@ def lay_out(
         # gains the recurrent models little and more than doubles the time of the attention models.
         placed = "map" if jax.default_backend() == "cpu" else "vmap"
     return Layout(mesh, placed, trials)
-
-
-def _divisors(number: int, highest: int) -> list[int]:
-    return [divisor for divisor in range(1, min(number, highest) + 1) if number % divisor == 0]
 
 
 def split_axis(shape: Sequence[int], shards: int) -> int | None:

@@ -13,16 +13,16 @@ from lstm_attn.training.config import TrainingConfig
 
 def relative_schedule(config: TrainingConfig) -> optax.Schedule:
     """The learning rate over its peak: linear warm-up, then constant or cosine to zero."""
-    after = config.steps - config.warmup_steps
+    after = config.steps - config.warmup
     shape = {
         "constant": optax.constant_schedule(1.0),
         "cosine": optax.cosine_decay_schedule(1.0, after),
     }[config.schedule]
-    if config.warmup_steps == 0:
+    if config.warmup == 0:
         return shape
     # One more than the count, so that the first step moves: a rate of zero would waste it.
-    warmup = optax.linear_schedule(1 / config.warmup_steps, 1.0, max(config.warmup_steps - 1, 1))
-    return optax.join_schedules([warmup, shape], [config.warmup_steps])
+    warmup = optax.linear_schedule(1 / config.warmup, 1.0, max(config.warmup - 1, 1))
+    return optax.join_schedules([warmup, shape], [config.warmup])
 
 
 def make_optimizer(

@@ -92,13 +92,13 @@ def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
     @jax.jit
     def go_on(state: TrialState, read: Any) -> tuple[TrialState, dict[str, Array]]:
         blocks, held_out = read
-        state, losses = lax.scan(trial, state, blocks, length=config.evaluate_every)
+        state, losses = lax.scan(trial, state, blocks, length=config.chunk_steps)
         return state, {"train_loss": losses.mean(), **trial.evaluate(state, held_out)}
 
     def rest(state: TrialState, read: Any) -> tuple[TrialState, dict[str, Array]]:
         shapes = go_on.eval_shape(state, read)[1]
         metrics = jax.tree.map(lambda like: jnp.full(like.shape, jnp.nan, like.dtype), shapes)
-        return state._replace(step=state.step + config.evaluate_every), metrics
+        return state._replace(step=state.step + config.chunk_steps), metrics
 
     def advance(
         states: TrialState, active: Array | None = None, read: Any = ((), ())

@@ -33,7 +33,7 @@ def stage_seconds(
     use is summed up, or else the compiler would leave it out.
 
     Args:
-      steps: at most `config.evaluate_every`, to which the seconds are scaled.
+      steps: at most `config.chunk_steps`, to which the seconds are scaled.
     """
     program = make_program(model, task, config)
     trial = TrainStep(model, task, config, program.layout.batch_shards)
@@ -81,7 +81,7 @@ def stage_seconds(
             compiled(lambda given: trial.evaluate(*given), held_out),
         ]
     )
-    until = [0.0, *(seconds * config.evaluate_every / steps for seconds in shortest[:-1])]
+    until = [0.0, *(seconds * config.chunk_steps / steps for seconds in shortest[:-1])]
     stages = [after - before for before, after in itertools.pairwise(until)]
     return dict(zip(STAGES, [*stages, shortest[-1]], strict=True))
 

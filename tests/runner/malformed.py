@@ -49,6 +49,8 @@ OF_ANOTHER_TYPE: dict[type, tuple[Any, ...]] = {
     str: (1, 0.5, None, True, (), ("cosine",), {}, b"lstm", "", " ", "\n", "\x1b[31m", "\0", "x" * 10**5),
     tuple: (3, 0.1, None, True, "lstm", {}, {"a": 1}, (None,), ({},), ((),), (1j,), {1, 2}),
 }  # fmt: skip
+# None is the value of a whole number that follows from others unless it is given.
+OF_ANOTHER_TYPE[type(None)] = tuple(v for v in OF_ANOTHER_TYPE[int] if v is not None)
 WRONG: dict[str, tuple[Any, ...]] = {
     "models": ((), ("lsmt",), ("lstm", "lstm"), ("lstm", 3), (("lstm",),), ("",), ("lstm\n",)),
     "model_name": ("lsmt", "LSTM", "lstm "),
@@ -129,10 +131,12 @@ NO_TEXT_OF: dict[type, tuple[str, ...]] = {
         "é",
     ),
 }
+NO_TEXT_OF[type(None)] = tuple(text for text in NO_TEXT_OF[int] if text != "None")
 PLACEHOLDERS = tuple(map(Code, (
-    "placeholder(int)", "required_placeholder(int)", "placeholder(str)",
-    "FieldReference(None, field_type=int)", "FieldReference(3) // 0",
+    "required_placeholder(int)", "FieldReference(3) // 0", "placeholder(int)", "placeholder(str)",
+    "FieldReference(None, field_type=int)",
 )))  # fmt: skip
+NEVER_A_VALUE = PLACEHOLDERS[:2]  # the others are None
 HEADER = """from math import inf, nan
 from ml_collections import ConfigDict, FieldReference, FrozenConfigDict
 from ml_collections.config_dict import placeholder, required_placeholder
@@ -278,7 +282,7 @@ def commands(draw: st.DrawFn) -> Malformed:
             value = {"task": config[branch]}
         return in_file(changed(config, branch, value), f"{branch} is no branch", branch)
     if way == 7:
-        code = draw(st.sampled_from(PLACEHOLDERS))
+        code = draw(st.sampled_from(NEVER_A_VALUE if keys[key] is None else PLACEHOLDERS))
         return in_file(changed(config, key, code), f"{key} has no value", *says(key), "raises")
     if way == 8:
         code, said = draw(st.sampled_from(NO_CONFIGS))

@@ -1,5 +1,7 @@
 """Values that cannot be are refused where they are given, each naming its key."""
 
+import dataclasses
+
 import pytest
 
 from lstm_attn.training import TrainingConfig
@@ -12,7 +14,7 @@ from lstm_attn.training import TrainingConfig
         ({"steps": 0}, "training.steps: expected at least 1"),
         (
             {"learning_rates": ()},
-            r"training.learning_rates: expected at least one, as a tuple, got \(\)",
+            r"training.learning_rates: expected a number or a tuple of them, got \(\)",
         ),
         ({"learning_rates": (1e-3, -1.0)}, "learning_rates: expected finite and > 0, got -1.0"),
         ({"learning_rates": (float("nan"),)}, "learning_rates: expected finite and > 0, got nan"),
@@ -20,12 +22,15 @@ from lstm_attn.training import TrainingConfig
         ({"learning_rates": (1e39,)}, "learning_rates: expected finite and > 0, got 1e\\+39"),
         ({"learning_rates": (1e-50,)}, "learning_rates: expected finite and > 0, got 1e-50"),
         ({"learning_rates": (0.1, 0.1 + 1e-12)}, "learning_rates: expected different ones"),
-        ({"learning_rates": 1e-2}, "learning_rates: expected at least one, as a tuple, got 0.01"),
+        (
+            {"learning_rates": "0.1"},
+            "learning_rates: expected a number or a tuple of them, got '0.1",
+        ),
         ({"seeds": True}, "training.seeds: expected a whole number, got True"),
         ({"steps": 1e3}, "training.steps: expected a whole number, got 1000.0"),
         (
             {"evaluation_sequences": 1009},
-            "evaluation_sequences: expected at most 200 or a multiple",
+            "evaluation_sequences: expected at most 200 or a multiple of a number from 100",
         ),
         ({"clip_norm": 0.0}, "clip_norm: expected finite and > 0, got 0.0"),
         ({"weight_decay": -0.1}, "weight_decay: expected finite and >= 0, got -0.1"),
@@ -52,3 +57,30 @@ def test_a_bad_value_is_one_line(values, message):
 def test_trials_are_seeds_times_rates():
     """Oracle: multiplication."""
     assert TrainingConfig(seeds=3, learning_rates=(1e-3, 1e-2)).trials == 6
+
+
+@pytest.mark.parametrize(
+    ("steps", "warmup", "chunk"),
+    [(2000, 100, 100), (12_000, 100, 100), (200, 100, 100), (100, 50, 50), (50, 25, 25),
+     (1, 0, 1), (7, 3, 7), (750, 100, 125), (997, 100, 997)],
+)  # fmt: skip
+def test_warmup_and_evaluations_follow_the_steps(steps, warmup, chunk):
+    """By hand. Catches a default that short runs can't have, one evaluation a step, and a value that
+    a config holds on to when its steps are changed."""
+    config = TrainingConfig(steps=steps)
+    assert (config.warmup, config.chunk_steps) == (warmup, chunk)
+    again = TrainingConfig(**dataclasses.asdict(config) | {"steps": 60})
+    assert (again.warmup, again.chunk_steps) == (30, 30)
+
+
+@pytest.mark.parametrize(
+    ("sequences", "batch"), [(2000, 200), (500, 125), (200, 200), (40, 40), (197, 197), (1001, 143)]
+)
+def test_an_evaluation_is_cut_into_equal_batches(sequences, batch):
+    """By hand: the largest divisor up to 200. Catches sequences that are left out."""
+    assert TrainingConfig(evaluation_sequences=sequences).evaluation_batch == batch
+
+
+def test_one_learning_rate_is_a_tuple_of_it():
+    """Catches a number that is kept, which has no length."""
+    assert TrainingConfig(learning_rates=0.01).learning_rates == (0.01,)
