@@ -163,7 +163,7 @@ class Task(abc.ABC):
     @functools.cached_property
     def _shapes(self) -> Batch:
         """Shapes and dtypes of a batch of one."""
-        return jax.eval_shape(lambda key: self.sample(key, 1), jax.random.key(0))
+        return jax.eval_shape(lambda: self.sample(jax.random.key(0), 1))
 
 
 class StoredTask(Task):

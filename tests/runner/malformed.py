@@ -49,7 +49,8 @@ OF_ANOTHER_TYPE: dict[type, tuple[Any, ...]] = {
     str: (1, 0.5, None, True, (), ("cosine",), {}, b"lstm", "", " ", "\n", "\x1b[31m", "\0", "x" * 10**5),
     tuple: (3, 0.1, None, True, "lstm", {}, {"a": 1}, (None,), ({},), ((),), (1j,), {1, 2}),
 }  # fmt: skip
-# None is the value of a whole number that follows from others unless it is given.
+# Whole numbers that follow from others unless they are given: None is a value of theirs.
+OPTIONAL = ("training.warmup_steps", "training.evaluate_every")
 OF_ANOTHER_TYPE[type(None)] = tuple(v for v in OF_ANOTHER_TYPE[int] if v is not None)
 WRONG: dict[str, tuple[Any, ...]] = {
     "models": ((), ("lsmt",), ("lstm", "lstm"), ("lstm", 3), (("lstm",),), ("",), ("lstm\n",)),
@@ -247,7 +248,7 @@ def commands(draw: st.DrawFn) -> Malformed:
     config = CONFIGS[study]
     keys = leaves(config)
     key = draw(st.sampled_from(sorted(keys)))
-    kind = type(keys[key])
+    kind = type(None) if key in OPTIONAL else type(keys[key])
 
     def in_file(tree: dict, why: str, *said: str) -> Malformed:
         return Malformed(study, source(tree), (), said or says(key), why)
@@ -282,7 +283,7 @@ def commands(draw: st.DrawFn) -> Malformed:
             value = {"task": config[branch]}
         return in_file(changed(config, branch, value), f"{branch} is no branch", branch)
     if way == 7:
-        code = draw(st.sampled_from(NEVER_A_VALUE if keys[key] is None else PLACEHOLDERS))
+        code = draw(st.sampled_from(NEVER_A_VALUE if key in OPTIONAL else PLACEHOLDERS))
         return in_file(changed(config, key, code), f"{key} has no value", *says(key), "raises")
     if way == 8:
         code, said = draw(st.sampled_from(NO_CONFIGS))
