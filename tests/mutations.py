@@ -205,5 +205,5 @@ MUTATIONS = [
     Mutation("text loss: windows count what has half the context", "lstm_attn/analysis/text_memory.py", "half = max(length // 2, 1)", "half = max(length // 4, 1)", "tests/analysis/test_text_loss.py"),
     Mutation("bits a byte: what the vocabulary lacks is free", "lstm_attn/analysis/text_memory.py", "(losses * tokens + 8 * unknown_bytes)", "(losses * tokens)", "tests/analysis/test_text_memory.py"),
     Mutation("look at text: a fall is taken for a rise", "lstm_attn/studies/text_measures.py", "mean_interval(losses[contexts[0]] - found)", "mean_interval(found - losses[contexts[0]])", "tests/studies/test_text_measures.py"),
-    Mutation("report: the first model's colour for all", "lstm_attn/report/language_model.py", "memory_figure(model, found, colors[model", "memory_figure(model, found, colors[models[0]", "tests/report/test_language_model.py"),
+    Mutation("report: the first model's colour for all", "lstm_attn/report/language_model.py", "memory_figure(model, result, colors[model", "memory_figure(model, result, colors[models[0]", "tests/report/test_language_model.py"),
 ]  # fmt: skip

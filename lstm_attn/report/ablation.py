@@ -6,18 +6,20 @@ from typing import Any
 from lstm_attn.report import differences
 from lstm_attn.report.differences import Row, rows
 from lstm_attn.report.panel import colors_of
-from lstm_attn.report.section import Picture, Section, Table
+from lstm_attn.report.section import NamedFigure, Section, table
 from lstm_attn.report.tables import NONE, solved, steps_to_solve
 
+Column = Mapping[str, Any]  # the reference or a change, of ablation.json
 
-def sections(found: Mapping[str, Any]) -> list[Section]:
+
+def sections(result: Mapping[str, Any]) -> list[Section]:
     """Solve rates, differences of steps, and a table of both."""
-    columns, model = found["columns"], found["model"]
+    columns, model = result["columns"], result["model"]
     reference, changed = columns[0], columns[1:]
-    where = f"{model} on {found['task']}, T = {found['length']}"
+    where = f"{model} on {result['task']}, T = {result['length']}"
     color = colors_of([model])[model]
-    rate_title = f"Solve rate by what is changed: {where}"
-    steps_title = f"Steps spent, minus the reference's: {where}"
+    rate_title = f"Solve rate by change: {where}"
+    steps_title = f"Steps spent, minus those of the reference: {where}"
     solve_rates = rows(
         rate_title,
         f"trials that solve, of {reference['trials']} seeds (95 % Wilson interval)",
@@ -34,36 +36,32 @@ def sections(found: Mapping[str, Any]) -> list[Section]:
         (0, "reference"),
     )
     text = (
-        f"Each row changes one key of the reference; all rows have the same {reference['trials']} "
-        f"seeds, so differences are over pairs. Solved: {found['criterion']}, within "
-        f"{found['budget']:,} steps. {differences.NOISE_RULE} {differences.STEPS_RULE} Hollow and "
-        "grey: within noise."
+        "Solve rate and steps spent of the reference and of each change to one of its settings. "
+        f"All have the same {reference['trials']} seeds, so differences are paired. Solved: "
+        f"{result['criterion']}, within {result['budget']:,} steps. "
+        f"{differences.NOISE_RULE} {differences.STEPS_RULE} Hollow and grey rows are within noise."
     )
-    headings = (
-        "changed", "solved", "solve rate − reference", "steps to solve",
-        "steps spent − reference", "parameters", "diverged",
-    )  # fmt: skip
-    body = [
-        [
-            column["name"],
-            solved(column),
-            differences.rate(column["to_reference"]),
-            steps_to_solve(column),
-            differences.steps(column["to_reference"]),
-            f"{column['parameters']:,}",
-            str(column["diverged"] or NONE),
-        ]
-        for column in columns
+    body = table(
+        columns,
+        {
+            "changed": lambda column: column["name"],
+            "solved": solved,
+            "solve rate − reference": lambda column: differences.rate(column["to_reference"]),
+            "steps to solve": steps_to_solve,
+            "steps spent − reference": lambda column: differences.steps(column["to_reference"]),
+            "parameters": lambda column: f"{column['parameters']:,}",
+            "diverged": lambda column: str(column["diverged"] or NONE),
+        },
+    )
+    figures = [
+        NamedFigure("ablation-solve-rate", rate_title, solve_rates),
+        NamedFigure("ablation-steps", steps_title, spent),
     ]
-    pictures = [
-        Picture("ablation-solve-rate", rate_title, solve_rates),
-        Picture("ablation-steps", steps_title, spent),
-    ]
-    return [Section(f"Ablation: {where}", text, pictures, [Table(headings, body)])]
+    return [Section(f"Ablation: {where}", text, figures, [body])]
 
 
-def _rate_row(column: Mapping[str, Any]) -> Row:
-    """The solve rate itself; its difference from the reference says whether it stands out."""
+def _rate_row(column: Column) -> Row:
+    """The solve rate, in colour if its difference from the reference is beyond noise."""
     compared = column["to_reference"]
     return Row(
         column["name"],

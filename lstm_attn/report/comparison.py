@@ -1,26 +1,24 @@
-"""Two runs beside each other: every cell that both have, and what differs beyond noise."""
+"""Two runs compared: every cell that both have, and which differences are beyond noise."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lstm_attn.report import differences, tables
-from lstm_attn.report.differences import rows
 from lstm_attn.report.panel import COLORS
-from lstm_attn.report.section import Picture, Section, Table
+from lstm_attn.report.section import NamedFigure, Section, Table, table
 
 LISTED = 5  # cells of one run alone that are named
 
 
-def section(found: Mapping[str, Any]) -> Section:
+def section(result: Mapping[str, Any]) -> Section:
     """The comparison of two runs.
 
     Args:
-      found: first and second, their names; cells, each with its name and what
-        `analysis.compare_records` found; left_out, the cells of one run alone; settings, each
-        key of the configs that differs, with both values.
+      result: first and second, their names; cells, each with its name and what
+        `analysis.compare_records` gives; left_out, the cells of one run alone; settings, each key
+        of the configs that differs, with both values.
     """
-    first, second = found["first"], found["second"]
-    cells = found["cells"]
+    first, second, cells = result["first"], result["second"], result["cells"]
     beyond = [cell["cell"] for cell in cells if _differs(cell["compared"])]
     if not cells:
         summary = "They have no finished cell in common of a task that has a criterion."
@@ -28,26 +26,35 @@ def section(found: Mapping[str, Any]) -> Section:
         summary = f"Beyond noise in {len(beyond)} of {len(cells)} cells: {', '.join(beyond)}."
     else:
         summary = f"All differences are within noise, in {len(cells)} of {len(cells)} cells."
-    title = f"{second} beside {first}"
+    title = f"{second} compared with {first}"
     if not cells:
         return Section(title, summary)
     unpaired = [cell["cell"] for cell in cells if not cell["compared"]["paired"]]
     parts = [
-        f"{summary} Differences are those of {second} minus {first}, cell by cell, of cells that "
-        "agree in task, variant, length, model and name; a solution counts within the smaller "
-        "budget of the two, or within the steps that both ran where a cell ended with trials open.",
+        f"{summary} Each difference is {second} minus {first}, for a cell with the same task, "
+        "variant, length, model and name in both. A solution counts within the smaller of the two "
+        "budgets, or within the steps that both ran if a cell ended with trials open.",
         differences.NOISE_RULE,
         differences.STEPS_RULE,
     ]
     if unpaired:
-        parts.append(f"Other trials, so not paired: {', '.join(unpaired)}.")
-    if found["left_out"]:
-        parts.append(f"In one of the two alone: {_some(found['left_out'])}.")
+        parts.append(f"Not paired, since their trials differ: {', '.join(unpaired)}.")
+    if result["left_out"]:
+        parts.append(f"In one of the two alone: {_some(result['left_out'])}.")
     shown = [_cells_table(first, second, cells)]
-    if found["settings"]:
-        settings = [[one["key"], one["first"], one["second"]] for one in found["settings"]]
+    if result["settings"]:
+        settings = [[one["key"], one["first"], one["second"]] for one in result["settings"]]
         shown.append(Table(["config", first, second], settings))
-    return Section(title, " ".join(parts), [_picture(first, second, cells)], shown)
+    figure_title = f"Solve rate: {second} minus {first}"
+    figure = differences.rows(
+        figure_title,
+        "difference of solve rates (95 % interval)",
+        [differences.row(cell["cell"], cell["compared"]["solve_rate"]) for cell in cells],
+        COLORS[0],
+        (0, "no difference"),
+        (-1.03, 1.03),
+    )
+    return Section(title, " ".join(parts), [NamedFigure("comparison", figure_title, figure)], shown)
 
 
 def _some(names: Sequence[str]) -> str:
@@ -61,34 +68,16 @@ def _differs(compared: Mapping[str, Any]) -> bool:
 
 
 def _cells_table(first: str, second: str, cells: Sequence[Mapping[str, Any]]) -> Table:
-    headings = [
-        "cell", f"solved, {first}", f"solved, {second}", "solve rate, difference",
-        "steps spent, difference",
-    ]  # fmt: skip
-    body = [
-        [
-            cell["cell"],
-            *(
-                f"{tables.count(rate)} ({tables.interval(rate)})"
-                for rate in (cell["compared"]["first"], cell["compared"]["second"])
-            ),
-            differences.rate(cell["compared"]),
-            differences.steps(cell["compared"]),
-        ]
-        for cell in cells
-    ]
-    return Table(headings, body)
+    def solved(rate: Mapping[str, Any]) -> str:
+        return f"{tables.count(rate)} ({tables.interval(rate)})"
 
-
-def _picture(first: str, second: str, cells: Sequence[Mapping[str, Any]]) -> Picture:
-    drawn = [differences.row(cell["cell"], cell["compared"]["solve_rate"]) for cell in cells]
-    title = f"Solve rate: {second} minus {first}"
-    figure = rows(
-        title,
-        "difference of solve rates (95 % interval)",
-        drawn,
-        COLORS[0],
-        (0, "no difference"),
-        (-1.03, 1.03),
+    return table(
+        cells,
+        {
+            "cell": lambda cell: cell["cell"],
+            f"solved, {first}": lambda cell: solved(cell["compared"]["first"]),
+            f"solved, {second}": lambda cell: solved(cell["compared"]["second"]),
+            "solve rate, difference": lambda cell: differences.rate(cell["compared"]),
+            "steps spent, difference": lambda cell: differences.steps(cell["compared"]),
+        },
     )
-    return Picture("comparison", title, figure)

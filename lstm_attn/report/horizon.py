@@ -1,4 +1,4 @@
-"""What `experiments.horizon` found: horizon against budget, and the lengths that were tried."""
+"""The section of the memory horizon: horizon against budget, and the lengths that were tried."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,19 +7,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lstm_attn.report.panel import REFERENCE_COLOR, colors_of, offsets, panel, reference
-from lstm_attn.report.section import Picture, Section, Table
+from lstm_attn.report.section import NamedFigure, Section, Table, table
 from lstm_attn.report.tables import NONE, groups
 
-Found = Mapping[str, Any]  # of horizon.json
-Search = Mapping[str, Any]  # of its searches: one task and model
-# Of a length, so that equal horizons stay visible as lines of their own.
-SHIFT = 1.035
+Result = Mapping[str, Any]  # of horizon.json
+Search = Mapping[str, Any]  # one of its searches: a task and a model
 
 
-def sections(found: Found) -> list[Section]:
-    """One a task."""
-    by_task = groups(found["searches"], "task")
-    return [_section(found, task, searches) for task, searches in by_task.items()]
+def sections(result: Result) -> list[Section]:
+    """One for each task."""
+    by_task = groups(result["searches"], "task")
+    return [_section(result, task, searches) for task, searches in by_task.items()]
 
 
 def in_words(interval: Mapping[str, Any]) -> str:
@@ -30,52 +28,47 @@ def in_words(interval: Mapping[str, Any]) -> str:
     return f"T ≥ {solved}" if unsolved is None else f"{solved} ≤ T < {unsolved}"
 
 
-def budget_in_words(found: Found) -> str:
-    seconds = found["budget"]["seconds"]
-    return f"{found['budget']['steps']:,} steps" + (f" and {seconds:g} seconds" if seconds else "")
+def budget_in_words(result: Result) -> str:
+    seconds = result["budget"]["seconds"]
+    return f"{result['budget']['steps']:,} steps" + (f" and {seconds:g} seconds" if seconds else "")
 
 
 def horizon_table(searches: Sequence[Search], *, with_task: bool = False) -> Table:
-    """A row a search."""
-    headings = ["model", "horizon", "lengths", "trials", "steps run", "seconds"]
-    rows = [
-        [
-            search["model"],
-            in_words(search) + ("" if search["complete"] else ", search not ended"),
-            str(len(search["probes"])),
-            str(search["probes"][0]["trials"]),
-            f"{sum(probe['steps_run'] for probe in search['probes']):,}",
-            f"{search['seconds']:.0f}",
-        ]
-        for search in searches
-    ]
-    if with_task:
-        headings = ["task", *headings]
-        rows = [[search["task"], *row] for search, row in zip(searches, rows, strict=True)]
-    return Table(headings, rows)
+    """A row for each search."""
+    columns = {
+        "task": lambda search: search["task"],
+        "model": lambda search: search["model"],
+        "horizon": lambda search: (
+            in_words(search) + ("" if search["complete"] else ", search not ended")
+        ),
+        "lengths": lambda search: str(len(search["probes"])),
+        "trials": lambda search: str(search["probes"][0]["trials"]),
+        "steps run": lambda search: f"{sum(p['steps_run'] for p in search['probes']):,}",
+        "seconds": lambda search: f"{search['seconds']:.0f}",
+    }
+    return table(searches, columns if with_task else {k: columns[k] for k in [*columns][1:]})
 
 
 def probe_table(searches: Sequence[Search]) -> Table:
-    """A row a length that was tried, by model and length."""
-    rows = []
-    for search in searches:
-        for probe in sorted(search["probes"], key=lambda probe: probe["length"]):
-            low, high = probe["rate_interval"]
-            rows.append(
-                [
-                    search["model"],
-                    str(probe["length"]),
-                    "yes" if probe["verdict"] else "no",
-                    f"{probe['solved']}/{probe['trials']}",
-                    str(probe["still_open"]) if probe["still_open"] else NONE,
-                    f"{low:.2f}–{high:.2f}",
-                    f"{probe['steps']:,}" if probe["steps"] else NONE,
-                    f"{probe['seconds']:.0f}" if probe["seconds"] else NONE,
-                ]
-            )
-    headings = ["model", "T", "solved", "trials", "still open", "rate", "steps until half",
-                "seconds until half"]  # fmt: skip
-    return Table(headings, rows)
+    """A row for each length that was tried, by model and length."""
+    probes = [
+        {"model": search["model"], **probe}
+        for search in searches
+        for probe in sorted(search["probes"], key=lambda probe: probe["length"])
+    ]
+    return table(
+        probes,
+        {
+            "model": lambda probe: probe["model"],
+            "T": lambda probe: str(probe["length"]),
+            "solved": lambda probe: "yes" if probe["verdict"] else "no",
+            "trials": lambda probe: f"{probe['solved']}/{probe['trials']}",
+            "still open": lambda probe: str(probe["still_open"] or NONE),
+            "rate": lambda probe: "{:.2f}–{:.2f}".format(*probe["rate_interval"]),
+            "steps until half": lambda probe: f"{probe['steps']:,}" if probe["steps"] else NONE,
+            "seconds until half": lambda p: f"{p['seconds']:.0f}" if p["seconds"] else NONE,
+        },
+    )
 
 
 def against_budget(
@@ -86,24 +79,27 @@ def against_budget(
     title: str,
     budget: str = "",
 ) -> Figure:
-    """Steps up: the longest T seen solved within a budget; the band reaches to the shortest T
-    beyond it that was not, or to the top where there is none.
+    """The horizon against the budget, a line for each model that steps up.
+
+    The line is the longest T seen solved within a budget; the band reaches to the shortest longer T
+    seen unsolved, or to the top where there is none.
 
     Args:
       curve: "by_steps" or "by_seconds".
-      end: of the whole budget; None for the dearest length that was solved.
+      end: the whole budget; None for the cost of the dearest length that was solved.
       lengths: of the search, rising.
-      budget: what it is counted in, in words.
+      budget: its unit, in words.
     """
     costs = [point["budget"] for search in searches for point in search[curve][1:]]
     last = end or max(costs, default=1.0)
     top = lengths[-1] * 1.5
     colors = colors_of(search["model"] for search in searches)
+    # Lengths are shifted a little, so that lines of equal horizons stay visible.
+    shifts = 1.035 ** offsets(len(searches))
 
     def draw(axes: Axes) -> None:
-        shifts = SHIFT ** offsets(len(searches))
         for shift, search in zip(shifts, searches, strict=True):
-            color = colors[search["model"]]
+            model, color = search["model"], colors[search["model"]]
             points = [point for point in search[curve] if point["solved"] is not None]
             points += [{**point, "budget": last} for point in points[-1:]]
             budgets = [point["budget"] for point in points]
@@ -112,9 +108,7 @@ def against_budget(
             axes.fill_between(
                 budgets, reach, beyond, step="post", color=color, alpha=0.13, linewidth=0
             )
-            axes.step(
-                budgets, reach, where="post", color=color, linewidth=1.7, label=search["model"]
-            )
+            axes.step(budgets, reach, where="post", color=color, linewidth=1.7, label=model)
             axes.plot(budgets[-1:], reach[-1:], "o", color=color, markersize=4)
         axes.fill_between(
             [], [], color=REFERENCE_COLOR, alpha=0.2, label="to the shortest unsolved"
@@ -145,14 +139,13 @@ def _spread(lengths: Sequence[int]) -> list[int]:
     return shown
 
 
-def _section(found: Found, task: str, searches: Sequence[Search]) -> Section:
-    steps, seconds = found["budget"]["steps"], found["budget"]["seconds"]
-    lengths = found["lengths"]
-    trials = found["trials"]
+def _section(result: Result, task: str, searches: Sequence[Search]) -> Section:
+    steps, seconds = result["budget"]["steps"], result["budget"]["seconds"]
+    lengths, trials = result["lengths"], result["trials"]
     at_most = f", at most {seconds:g} s" if seconds else ""
     title = f"{task}: longest T that half of {trials} trials solve"
-    pictures = [
-        Picture(
+    figures = [
+        NamedFigure(
             f"horizon-{task}-{name}",
             f"Memory horizon against a budget of {name}: {task}",
             against_budget(searches, f"by_{name}", end, lengths, title, budget),
@@ -163,24 +156,25 @@ def _section(found: Found, task: str, searches: Sequence[Search]) -> Section:
         )
     ]
     text = (
-        f"The longest T that at least half of {trials} trials solve within "
-        f"{budget_in_words(found)}; T runs from {lengths[0]} to {lengths[-1]} (dashed) on a scale "
-        f"of {len(lengths)} lengths, of which a search tries a few. Line: the longest T seen "
-        "solved; band: up to the shortest T seen unsolved, between which the horizon lies if a "
-        "longer T is never easier. A length ends as soon as its trials settle it; its rate is the "
-        "95 % Wilson interval however those still open would have ended. Other seeds may move a "
-        f"verdict. Smaller budgets are read off the same histories, to {found['evaluate_every']} "
-        f"steps; the learning rate was planned for all {steps:,} ({found['schedule']})."
+        f"The memory horizon, the longest T that at least half of {trials} trials solve, against "
+        f"the budget, up to {budget_in_words(result)}. Line: the longest T seen solved. Band: up "
+        "to the shortest longer T seen unsolved; the horizon lies in it, if a longer T is never "
+        f"easier. A search tries a few of {len(lengths)} lengths from {lengths[0]} to "
+        f"{lengths[-1]} (dashed). It stops a length as soon as half of the trials have solved it "
+        "or no longer can; the rate is the 95 % Wilson interval over all ways in which the open "
+        "trials could end. Other seeds may change a verdict. Smaller budgets are read off the same "
+        f"evaluations, every {result['evaluate_every']} steps; the learning rate was planned for "
+        f"all {steps:,} ({result['schedule']})."
     )
     exceptions = [
-        f" Not so for {search['model']}: T = {', '.join(map(str, search['exceptions']))} "
-        f"unsolved, {search['solved']} solved."
+        f" A longer T was easier for {search['model']}: T = "
+        f"{', '.join(map(str, search['exceptions']))} unsolved, {search['solved']} solved."
         for search in searches
         if search["exceptions"]
     ]
     return Section(
         f"Memory horizon: {task}",
         text + "".join(exceptions),
-        pictures,
+        figures,
         [horizon_table(searches), probe_table(searches)],
     )

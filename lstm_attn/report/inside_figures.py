@@ -1,6 +1,6 @@
-"""The pictures of what goes on inside the models."""
+"""The figures of the inside of models: gates, time scales, attention, and accuracy under cuts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,20 +18,14 @@ from lstm_attn.report.panel import (
     panel,
     reference,
 )
-from lstm_attn.report.section import AFTER, BEFORE, STAGES
+from lstm_attn.report.section import STAGES
 
 Cell = Mapping[str, Any]  # one of inside.json
-# Light where a gate is shut or no weight lies; equal steps of lightness, in grey print too.
-SHADES = "cividis"
+# Dark where a gate is shut or no weight lies; equal steps of lightness, in grey print too.
+IMAGE: dict[str, Any] = {"cmap": "cividis", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
 LEAST_SHOWN = 100  # steps, so that histograms of several models mostly share an axis
-CUTS = (
-    "nothing",
-    *(
-        f"{part}, {how}"
-        for how in ("always", "once")
-        for part in ("recurrence", "attention", "both")
-    ),
-)
+PATHS = ("recurrence", "attention", "both")
+CUTS = ("nothing", *(f"{path}, {how}" for how in ("always", "once") for path in PATHS))
 CUT_COLORS = {
     "nothing cut": "#000000",
     "recurrence cut": COLORS[0],
@@ -41,7 +35,7 @@ CUT_COLORS = {
 
 
 def whose(cell: Cell, layer: str) -> str:
-    """The model; and the layer, where the model has several of its kind."""
+    """The model, followed by the layer if the model has several of its kind."""
     several = any(
         layer in names and len(names) > 1
         for names in ([entry["layer"] for entry in cell[kind]] for kind in ("gates", "attention"))
@@ -49,22 +43,27 @@ def whose(cell: Cell, layer: str) -> str:
     return f"{cell['model']} {layer}" if several else cell["model"]
 
 
+def heads(cell: Cell) -> Iterator[tuple[str, Mapping[str, Any], int, Mapping[str, Any]]]:
+    """Each head of the cell: (`whose` it is, its layer, its number from 1, the head)."""
+    for layer in cell["attention"]:
+        for number, head in enumerate(layer["heads"], 1):
+            yield whose(cell, layer["layer"]), layer, number, head
+
+
 def from_percent(rows: Sequence[str]) -> np.ndarray:
-    """A matrix of shares from its lines of whole percents."""
+    """A matrix of shares from its rows, lines of whole percents."""
     return np.array([row.split() for row in rows], float) / 100
 
 
 def time_scales(layer: Mapping[str, Any], edges: Sequence[float], model: str, title: str) -> Figure:
-    """Histogram of the units' time scales over all trials, before training and after."""
-    color = colors_of([model])[model]
-
-    looks: dict[str, dict[str, Any]] = {
-        BEFORE: {"histtype": "step", "color": REFERENCE_COLOR, "linewidth": 1.5},
-        AFTER: {"color": color, "alpha": 0.75},
-    }
+    """Histogram of the units' time scales over all trials, before and after training."""
+    looks: tuple[dict[str, Any], ...] = (
+        {"histtype": "step", "color": REFERENCE_COLOR, "linewidth": 1.5},
+        {"color": colors_of([model])[model], "alpha": 0.75},
+    )
 
     def draw(axes: Axes) -> None:
-        for stage, look in looks.items():
+        for stage, look in zip(STAGES, looks, strict=True):
             counts = np.array(layer[stage]["counts"])
             shares = counts / counts.sum()
             axes.hist(edges[:-1], edges, weights=shares, label=f"{stage} training", **look)
@@ -78,7 +77,7 @@ def time_scales(layer: Mapping[str, Any], edges: Sequence[float], model: str, ti
 
 
 def gates(blocks: Mapping[str, np.ndarray], title: str) -> Figure:
-    """The gates of one sequence, unit by time, one block a gate.
+    """The gates of one sequence, unit by time, one block for each gate.
 
     Args:
       blocks: name -> activations [H, T] from 0 to 1, the fastest unit first; it is drawn lowest.
@@ -86,18 +85,13 @@ def gates(blocks: Mapping[str, np.ndarray], title: str) -> Figure:
 
     def draw(axes: Axes) -> None:
         units, steps = next(iter(blocks.values())).shape
-        gap = max(1, units // 12)
-        for number, block in enumerate(blocks.values()):
-            low = -number * (units + gap)
-            # Units are drawn upward from the fastest.
-            image = axes.imshow(
-                block, cmap=SHADES, vmin=0, vmax=1, aspect="auto", origin="lower",
-                interpolation="nearest", extent=(0.5, steps + 0.5, low, low + units),
-            )  # fmt: skip
-        bottom = -(len(blocks) - 1) * (units + gap)
-        axes.set(ylim=(bottom, units), xlim=(0.5, steps + 0.5), xlabel="step of the sequence")
-        centres = [-number * (units + gap) + units / 2 for number in range(len(blocks))]
-        axes.set_yticks(centres, list(blocks), rotation=90, va="center")
+        lowest = [-number * (units + max(1, units // 12)) for number in range(len(blocks))]
+        for low, block in zip(lowest, blocks.values(), strict=True):
+            extent = (0.5, steps + 0.5, low, low + units)
+            image = axes.imshow(block, aspect="auto", origin="lower", extent=extent, **IMAGE)
+        axes.set(ylim=(lowest[-1], units), xlim=(0.5, steps + 0.5), xlabel="step of the sequence")
+        middles = [low + units / 2 for low in lowest]
+        axes.set_yticks(middles, list(blocks), rotation=90, va="center")
         axes.set_ylabel(f"gate: its {units} units, slow ones on top")
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False)
@@ -110,11 +104,8 @@ def attention_map(weights: np.ndarray, title: str) -> Figure:
     """The weights of one head on one sequence, [T, T], query by key."""
 
     def draw(axes: Axes) -> None:
-        steps = len(weights)
-        image = axes.imshow(
-            weights, cmap=SHADES, vmin=0, vmax=1, interpolation="nearest",
-            extent=(0.5, steps + 0.5, steps + 0.5, 0.5),
-        )  # fmt: skip
+        last = len(weights) + 0.5
+        image = axes.imshow(weights, extent=(0.5, last, last, 0.5), **IMAGE)
         axes.grid(visible=False)
         axes.locator_params(integer=True)
         axes.set(xlabel="step looked at (key)", ylabel="step that looks (query)")
@@ -124,12 +115,11 @@ def attention_map(weights: np.ndarray, title: str) -> Figure:
 
 
 def distances(cells: Sequence[Cell], title: str) -> Figure:
-    """Mean attention distance of every head: a dot a trial, and the median with its interval."""
+    """Mean attention distance of each head: a dot a trial, and the median with its interval."""
     rows = [
-        (cell["model"], f"{whose(cell, layer['layer'])}\nhead {number}", head)
+        (cell["model"], f"{whose}\nhead {number}", head)
         for cell in cells
-        for layer in cell["attention"]
-        for number, head in enumerate(layer["heads"], 1)
+        for whose, _, number, head in heads(cell)
     ]
     colors = colors_of(model for model, _, _ in rows)
     cell = next(cell for cell in cells if cell["attention"])
@@ -154,7 +144,7 @@ def distances(cells: Sequence[Cell], title: str) -> Figure:
 
 
 def cuts(cells: Sequence[Cell], title: str) -> Figure:
-    """Accuracy under each cut, a bar a model: medians with intervals, a dot a trial."""
+    """Accuracy under each cut, a bar for each model: medians with intervals, a dot a trial."""
     colors = colors_of(cell["model"] for cell in cells)
     made = {entry["cut"] for cell in cells for entry in cell["cuts"]}
     names = [name for name in CUTS if name in made]
@@ -177,7 +167,7 @@ def cuts(cells: Sequence[Cell], title: str) -> Figure:
 
 
 def recall_when_cut(cell: Cell, title: str) -> Figure:
-    """Accuracy by recalled position with a path cut once: median and range of trials."""
+    """Accuracy by recalled position with a path cut once: median over trials and their range."""
     accuracies = {
         f"{entry['cut'].split(',')[0]} cut": np.array(entry["by_position"])
         for entry in cell["cuts"]

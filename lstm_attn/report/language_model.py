@@ -1,4 +1,4 @@
-"""What language models make of text: bits a byte, and how far back they look, a figure a model."""
+"""The sections of language models: bits per byte, and how far back each looks in text."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,146 +8,144 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lstm_attn.report.panel import colors_of, error_bars, panel, panels, reference
-from lstm_attn.report.section import Picture, Quote, Section, Table
+from lstm_attn.report.section import NamedFigure, Quote, Section, Table, table
 from lstm_attn.report.tables import NONE
 
-LOSS = "loss, bits a token"
+Model = Mapping[str, Any]  # one of language_model.json
+Point = Mapping[str, Any]  # a mean with the ends of its interval; null where a trial diverged
+LOSS = "loss, bits per token"
+FALL = "fall of the loss, bits per token"
 
 
-def sections(found: Mapping[str, Any]) -> list[Section]:
-    """Bits a byte of all models, what each makes of its context, and what each writes."""
-    models = found["models"]
+def sections(result: Mapping[str, Any]) -> list[Section]:
+    """Bits per byte of all models, how each uses its context, and what each writes."""
+    models, length = result["models"], result["length"]
     colors = colors_of(model["model"] for model in models)
-    pictures = [
-        Picture(
+    figures = [
+        NamedFigure(
             "text-training",
-            "Loss of the validation part against the training step",
+            "Validation loss against the training step",
             panel("Training", lambda axes: _curves(axes, models, colors)),
         ),
-        Picture(
+        NamedFigure(
             "text-by-context",
             "Loss against the length of the context, all models",
-            panel("Context", lambda axes: _contexts(axes, models, found["length"], colors)),
+            panel("Context", lambda axes: _contexts(axes, models, length, colors)),
         ),
     ]
-    families = [
-        Picture(
+    by_model = [
+        NamedFigure(
             f"text-memory-{model['model']}",
             f"Memory on text of {model['model']}: loss by position and context, induction",
-            memory_figure(model, found, colors[model["model"]]),
+            memory_figure(model, result, colors[model["model"]]),
+        )
+        for model in models
+    ]
+    written = [
+        Section(
+            f"Written by {model['model']}",
+            "Text that the first trial writes at temperature .7, each after a prompt from the test "
+            "text (grey).",
+            quotes=[Quote(sample["prompt"]["text"], sample["text"]) for sample in model["samples"]],
         )
         for model in models
     ]
     return [
         Section(
-            f"Language models: {found['source']}", _text(found), pictures, [bits_table(models)]
+            f"Language models: {result['source']}", _text(result), figures, [bits_table(models)]
         ),
         Section(
             "How far back they look, on text",
-            _memory_text(found),
-            families,
+            _memory_text(result),
+            by_model,
             [context_table(models), induction_table(models)],
         ),
-        *(
-            Section(
-                f"Written by {model['model']}",
-                "After three places of the test part (grey), by its first trial at temperature .7.",
-                quotes=[
-                    Quote(sample["prompt"]["text"], sample["text"]) for sample in model["samples"]
-                ],
-            )
-            for model in models
-        ),
+        *written,
     ]
 
 
-def bits_table(models: Sequence[Mapping[str, Any]]) -> Table:
-    """One row a model, with its difference from the first one, block by block."""
-    rows = []
-    for model in models:
-        bits = model["bits_per_byte"]
-        apart = model["minus_first"]
-        rows.append(
-            [
-                model["model"],
-                f"{model['parameters']:,}",
-                f"{_number(bits['mean']):.3f}",
-                _interval(bits, ".3f"),
-                ", ".join(f"{_number(trial):.2f}" for trial in model["by_trial"]),
-                NONE if apart is None else f"{_number(apart['mean']):+.3f}",
-                NONE if apart is None else _interval(apart, "+.3f"),
-                f"{model['seconds']:.0f}",
-            ]
-        )
-    minus = f"minus {models[0]['model']}"
-    headings = [
-        "model", "parameters", "bits a byte", "95 % interval", "by trial", minus, "95 % interval",
-        "seconds",
-    ]  # fmt: skip
-    return Table(headings, rows)
+def bits_table(models: Sequence[Model]) -> Table:
+    """A row for each model, with its difference from the first one, block by block."""
+    return table(
+        models,
+        {
+            "model": lambda model: model["model"],
+            "parameters": lambda model: f"{model['parameters']:,}",
+            "bits per byte": lambda model: _statement(model["bits_per_byte"], ".3f"),
+            "by trial": lambda model: ", ".join(
+                f"{_number(bits):.2f}" for bits in model["by_trial"]
+            ),
+            f"minus {models[0]['model']}": lambda model: _statement(model["minus_first"], "+.3f"),
+            "seconds": lambda model: f"{model['seconds']:.0f}",
+        },
+    )
 
 
-def context_table(models: Sequence[Mapping[str, Any]]) -> Table:
-    """Loss of the same tokens given more and more context, and how far it falls."""
-    contexts = [point["context"] for point in models[0]["by_context"]]
+def context_table(models: Sequence[Model]) -> Table:
+    """The loss with the shortest context, and how far it falls with longer ones."""
+    first, *longer = (point["context"] for point in models[0]["by_context"])
     rows = [
         [
             model["model"],
             f"{_number(model['by_context'][0]['mean']):.3f}",
-            *(
-                f"{-_number(point['fall']['mean']):+.3f}\n"
-                f"{_interval(_turned(point['fall']), '+.3f')}"
-                for point in model["by_context"][1:]
-            ),
+            *(_statement(point["fall"], "+.3f") for point in model["by_context"][1:]),
         ]
         for model in models
     ]
-    return Table(["loss, bits a token", f"context {contexts[0]}", *map(str, contexts[1:])], rows)
+    headings = [f"fall at context {context}" for context in longer]
+    return Table(["model", f"loss at context {first}", *headings], rows)
 
 
-def induction_table(models: Sequence[Mapping[str, Any]]) -> Table:
-    """By how many bits a token a passage that stood before is likelier, by distance."""
+def induction_table(models: Sequence[Model]) -> Table:
+    """How far the loss of a passage falls at its repetition, by distance."""
+    headings = [f"fall at distance {point['distance']}" for point in models[0]["induction"]]
     rows = [
-        [
-            model["model"],
-            *(
-                f"{_number(point['mean']):+.3f}\n{_interval(point, '+.3f')}"
-                for point in model["induction"]
-            ),
-        ]
+        [model["model"], *(_statement(point, "+.3f") for point in model["induction"])]
         for model in models
     ]
-    distances = [str(point["distance"]) for point in models[0]["induction"]]
-    return Table(["fall at the second occurrence, by distance", *distances], rows)
+    return Table(["repeated passage", *headings], rows)
 
 
-def memory_figure(model: Mapping[str, Any], found: Mapping[str, Any], color: str) -> Figure:
-    """Loss by position, how far it falls with context, and for a passage that stood before."""
+def memory_figure(model: Model, result: Mapping[str, Any], color: str) -> Figure:
+    """Loss by position, its fall with more context, and its fall for a repeated passage."""
 
-    def position(axes: Axes) -> None:
-        points = model["by_position"]
-        middles = [np.sqrt(point["first"] * point["last"]) for point in points]
-        _points(axes, middles, points, color)
-        reference(axes, y=found["baseline_bits"])
-        axes.set(xlabel="position in a window that begins without memory, tokens", ylabel=LOSS)
+    def draw(
+        x: Sequence[float], points: Sequence[Point], level: float, xlabel: str, ylabel: str
+    ) -> Any:
+        def on(axes: Axes) -> None:
+            low, mean, high = (
+                np.array([point[key] for point in points], float) for key in ("low", "mean", "high")
+            )
+            error_bars(axes, x, low, mean, high, color)
+            reference(axes, y=level)
+            _in_powers_of_two(axes)
+            axes.set(xlabel=xlabel, ylabel=ylabel)
 
-    def context(axes: Axes) -> None:
-        points = model["by_context"]
-        falls = [point["fall"] for point in points]
-        _points(axes, [point["context"] for point in points], falls, color)
-        reference(axes, y=0)
-        axes.set(xlabel="context, tokens", ylabel="fall, bits a token")
+        return on
 
-    def induction(axes: Axes) -> None:
-        points = model["induction"]
-        _points(axes, [point["distance"] for point in points], points, color)
-        reference(axes, y=0)
-        axes.set(
-            xlabel=f"distance to the same {found['passage']} tokens before, tokens",
-            ylabel="fall, bits a token",
-        )
-
-    name = model["model"]
+    name, bins = model["model"], model["by_position"]
+    contexts, passages = model["by_context"], model["induction"]
+    position = draw(
+        [np.sqrt(point["first"] * point["last"]) for point in bins],
+        bins,
+        result["baseline_bits"],
+        "position in a window that begins without memory, tokens",
+        LOSS,
+    )
+    context = draw(
+        [point["context"] for point in contexts],
+        [point["fall"] for point in contexts],
+        0,
+        "context, tokens",
+        FALL,
+    )
+    induction = draw(
+        [point["distance"] for point in passages],
+        passages,
+        0,
+        f"distance to the first occurrence of the {result['passage']} tokens, tokens",
+        FALL,
+    )
     return panels(
         [
             (f"{name}: loss by position", position),
@@ -157,41 +155,41 @@ def memory_figure(model: Mapping[str, Any], found: Mapping[str, Any], color: str
     )
 
 
-def _text(found: Mapping[str, Any]) -> str:
+def _text(result: Mapping[str, Any]) -> str:
     return (
-        f"{found['source']}, {found['vocabulary']} different {found['level']} tokens, segments of "
-        f"{found['length']}, {found['tokens_a_step']:,} tokens a step for every model. Bits a byte "
-        "are those of the whole test part, the mean over trials; their interval is over blocks of "
-        "it, and says nothing of other seeds, for which see the trials. Differences are taken "
-        "block by block, so that hard and easy text cancel out. Models with a carry read the part "
-        f"through; others see at most {found['length']} tokens back. Curves: validation part; a "
-        "line that leaves the picture of contexts goes on to the loss of the table below."
+        f"Bits per byte on the test text of {result['source']}: {result['vocabulary']} different "
+        f"{result['level']} tokens, segments of {result['length']}, {result['tokens_a_step']:,} "
+        "tokens per step for every model. The mean over trials, with a 95 % interval over blocks "
+        "of the text, which says nothing about other seeds; for those see the trials. Differences "
+        "are taken block by block, so that hard and easy text cancel out. Models with a carry read "
+        f"the text from beginning to end; others see at most {result['length']} tokens back. First "
+        "figure: validation loss during training. Second: test loss against the context; a line "
+        "that leaves the figure goes on to the loss in the table below."
     )
 
 
-def _memory_text(found: Mapping[str, Any]) -> str:
+def _memory_text(result: Mapping[str, Any]) -> str:
     return (
-        "Position: loss of tokens so far into a window, nothing before it; dashed, by frequencies "
-        "alone. Context: how far the loss of the same tokens falls below that with the shortest "
-        f"context. A passage again: {found['passage']} random tokens at the end of a text, and how "
-        "far their loss falls if they stood that far before, beside the same text with others "
-        f"there. Trained on segments of {found['length']}: positions and distances beyond them are "
-        "new to a model without a carry. One with a carry has hardly ever begun without it, so a "
-        "short context costs it more than a model that begins every segment so."
+        "Top: the loss of a token against its position in a window, with nothing before the "
+        "window; dashed: the loss from token frequencies alone. Middle: how far the loss of the "
+        "same tokens falls when the context grows from the shortest. Bottom, an induction test: "
+        f"how far the loss of {result['passage']} random tokens at the end of a text falls if the "
+        "same tokens occur that far before, compared with the same text with other tokens there. "
+        f"Training had segments of {result['length']}: longer positions and distances are new to a "
+        "model without a carry. A model with a carry has hardly ever begun without one, so a short "
+        "context costs it more than a model that begins every segment so."
     )
 
 
-def _curves(axes: Axes, models: Sequence[Mapping[str, Any]], colors: Mapping[str, str]) -> None:
+def _curves(axes: Axes, models: Sequence[Model], colors: Mapping[str, str]) -> None:
     for model in models:
         steps = [point["step"] for point in model["curve"]]
         bits = np.array([point["bits"] for point in model["curve"]], float)
         axes.plot(steps, bits, color=colors[model["model"]], label=model["model"])
-    axes.set(xlabel="step", ylabel="validation " + LOSS)
+    axes.set(xlabel="training step", ylabel="validation " + LOSS)
 
 
-def _contexts(
-    axes: Axes, models: Sequence[Mapping[str, Any]], length: int, colors: Mapping[str, str]
-) -> None:
+def _contexts(axes: Axes, models: Sequence[Model], length: int, colors: Mapping[str, str]) -> None:
     for model in models:
         points = model["by_context"]
         contexts = [point["context"] for point in points]
@@ -210,17 +208,7 @@ def _contexts(
         low, high = min(within), max(within)
         axes.set_ylim(low - 0.1 * (high - low) - 0.01, high + (high - low) + 0.01)
     _in_powers_of_two(axes)
-    axes.set(xlabel="context, tokens (dashed: a segment of training)", ylabel=LOSS)
-
-
-def _points(
-    axes: Axes, x: Sequence[float], points: Sequence[Mapping[str, Any]], color: str
-) -> None:
-    low, mean, high = (
-        np.array([point[key] for point in points], float) for key in ("low", "mean", "high")
-    )
-    error_bars(axes, x, low, mean, high, color)
-    _in_powers_of_two(axes)
+    axes.set(xlabel="context, tokens (dashed: a training segment)", ylabel=LOSS)
 
 
 def _in_powers_of_two(axes: Axes) -> None:
@@ -228,14 +216,13 @@ def _in_powers_of_two(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
-def _interval(ends: Mapping[str, Any], form: str) -> str:
-    low, high = _number(ends["low"]), _number(ends["high"])
-    return f"{low:{form}} to {high:{form}}" if np.isfinite(low + high) else NONE
-
-
-def _turned(fall: Mapping[str, Any]) -> dict[str, float]:
-    """The ends of a fall's interval as those of a rise."""
-    return {"low": -_number(fall["high"]), "high": -_number(fall["low"])}
+def _statement(point: Point | None, form: str) -> str:
+    """The mean; on a second line its interval. NONE where there is no point or no interval."""
+    if point is None:
+        return NONE
+    mean, low, high = (_number(point[key]) for key in ("mean", "low", "high"))
+    interval = f"{low:{form}} to {high:{form}}" if np.isfinite(low + high) else NONE
+    return f"{mean:{form}}\n{interval}"
 
 
 def _number(value: float | None) -> float:

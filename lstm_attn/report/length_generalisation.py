@@ -1,7 +1,7 @@
-"""Length generalisation in a report: a heat map a task, and the same numbers as a table."""
+"""The section of length generalisation: accuracy by trained and tested length, and tables of it."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,41 +13,47 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from lstm_attn.report.panel import COLORS, colors_of, panel
-from lstm_attn.report.section import Picture, Section, Table
+from lstm_attn.report.section import NamedFigure, Section, Table
 from lstm_attn.report.tables import NONE, groups, names
 
 Entry = Mapping[str, Any]  # of one cell
 GAP = 0.3  # between models, of a row
-COLOR_MAP = colormaps["cividis"]  # one brightness scale, for all eyes
-DARK = 0.55  # below it, cells take white text
+COLOR_MAP = colormaps["cividis"]  # brightness rises evenly, for all eyes
+DARK = 0.55  # squares below this accuracy take white text
 OUTLINE: dict[str, Any] = {"fill": False, "edgecolor": COLORS[5], "linewidth": 2}
 TEXT = (
-    "Trained on sequences of the outlined lengths, tested on each length beside them: the mean "
-    "accuracy of {trials} trials, solved or not, and below it the 95 % interval of the mean "
-    "(Student's, over trials; no narrower than chance makes it in the {all_sequences:,} fresh "
-    "sequences that they met at each length, in {programs}). Without memory, accuracy is "
-    "{guess:.3f}. A model holds to the longest tested length up to which, from the trained one on, "
-    "at least half of its trials solve the task: {criterion}. Rows of learned positions past the "
-    "trained length are as at initialisation, since training never reached them."
+    "Mean accuracy at each tested length, after training on sequences of the outlined lengths. "
+    "Below each mean of {trials} trials, solved or not, is its 95 % interval (Student's, over "
+    "trials, but no narrower than the sampling error of the {all_sequences:,} fresh sequences per "
+    "length, in {programs}). Without memory, accuracy is {guess:.3f}. A model holds to the longest "
+    "tested length up to which, from the trained one on, at least half of its trials solve the "
+    "task: {criterion}. Learned positions past the trained length are as at initialisation, since "
+    "training never reached them."
 )
 
 
-def sections(found: Mapping[str, Any]) -> list[Section]:
+def sections(result: Mapping[str, Any]) -> list[Section]:
     """One for each task."""
-    drawn = []
-    for task, entries in groups(found["cells"], "task").items():
-        title = f"Length generalisation: {task}"
-        picture = Picture(
-            f"length-generalisation-{task}",
-            f"Accuracy of each model on {task}, by trained and tested length",
-            accuracy_by_length(entries, f"{task}: accuracy by tested length"),
+    return [
+        Section(
+            f"Length generalisation: {task}",
+            _text(entries),
+            [
+                NamedFigure(
+                    f"length-generalisation-{task}",
+                    f"Accuracy of each model on {task}, by trained and tested length",
+                    accuracy_by_length(entries, f"{task}: accuracy by tested length"),
+                )
+            ],
+            [_table("Accuracy", entries, _accuracy), _table("Solved", entries, _solved)],
         )
-        drawn.append(Section(title, _text(entries), [picture], _tables(entries)))
-    return drawn
+        for task, entries in groups(result["cells"], "task").items()
+    ]
 
 
 def accuracy_by_length(entries: Sequence[Entry], title: str = "") -> Figure:
-    """A heat map: a row for each model and range of trained lengths, a column a tested length."""
+    """A heat map with a row for each model and range of trained lengths, a column for each tested
+    length."""
     rows = _by_model(entries)
     lengths = sorted({at["length"] for entry in entries for at in entry["at"]})
     tops = _tops(rows)
@@ -75,11 +81,13 @@ def accuracy_by_length(entries: Sequence[Entry], title: str = "") -> Figure:
 
 
 def _by_model(entries: Sequence[Entry]) -> list[Entry]:
-    return [e for name in dict.fromkeys(map(label, entries)) for e in entries if label(e) == name]
+    """The entries of a model one after another."""
+    models = list(map(label, entries))
+    return sorted(entries, key=lambda entry: models.index(label(entry)))
 
 
 def _tops(rows: Sequence[Entry]) -> list[float]:
-    """Where each row begins: one below the other, with a gap between models."""
+    """The top of each row: rows are one below the other, with a gap between models."""
     tops = [0.0]
     for before, entry in itertools.pairwise(rows):
         tops.append(tops[-1] + 1 + GAP * (label(before) != label(entry)))
@@ -89,30 +97,21 @@ def _tops(rows: Sequence[Entry]) -> list[float]:
 def _draw_row(axes: Axes, top: float, entry: Entry, lengths: Sequence[int]) -> None:
     for at in entry["at"]:
         left, accuracy = lengths.index(at["length"]), at["accuracy"]
-        corner = (left, top)
         color = COLOR_MAP(accuracy["mean"])
-        axes.add_patch(Rectangle(corner, 1, 1, facecolor=color, edgecolor="white", linewidth=0.8))
-        ink = "white" if accuracy["mean"] < DARK else "black"
-        for height, words, size in (
-            (0.36, share(accuracy["mean"]), 8),
-            (0.75, interval(accuracy), 5.5),
-        ):
-            axes.text(
-                left + 0.5, top + height, words, color=ink, fontsize=size, ha="center", va="center"
-            )
-    trained = [
-        n for n, length in enumerate(lengths) if entry["shortest"] <= length <= entry["length"]
-    ]
+        square = Rectangle((left, top), 1, 1, facecolor=color, edgecolor="white", linewidth=0.8)
+        axes.add_patch(square)
+        look: Any = {"color": "white" if accuracy["mean"] < DARK else "black"}
+        look |= {"ha": "center", "va": "center"}
+        axes.text(left + 0.5, top + 0.36, share(accuracy["mean"]), fontsize=8, **look)
+        axes.text(left + 0.5, top + 0.75, interval(accuracy), fontsize=5.5, **look)
+    trained = [n for n, T in enumerate(lengths) if entry["shortest"] <= T <= entry["length"]]
     if trained:
-        axes.add_patch(
-            Rectangle(
-                (trained[0] + 0.03, top + 0.05), len(trained) - 0.06, 0.9, zorder=3, **OUTLINE
-            )
-        )
+        corner, width = (trained[0] + 0.03, top + 0.05), len(trained) - 0.06
+        axes.add_patch(Rectangle(corner, width, 0.9, zorder=3, **OUTLINE))
 
 
 def _draw_scale(axes: Axes, guess: float) -> None:
-    """The colours of accuracy, and where a model without memory lies on them."""
+    """The colour scale of accuracy, with a mark at that of a model without memory."""
     mappable = ScalarMappable(Normalize(0, 1), COLOR_MAP)
     scale = axes.figure.colorbar(mappable, ax=axes, fraction=0.04, pad=0.02).ax
     scale.axhline(guess, color="white", linewidth=1.5)
@@ -132,19 +131,14 @@ def _text(entries: Sequence[Entry]) -> str:
     )
 
 
-def _tables(entries: Sequence[Entry]) -> list[Table]:
-    """Accuracy, then the trials that solve, at each length and with their intervals."""
-    lengths = [at["length"] for at in entries[0]["at"]]
-    return [
-        Table(
-            [f"{what}: model", "trained on", "holds to", *(f"T = {length}" for length in lengths)],
-            [
-                [label(entry), trained_on(entry), reach(entry), *(write(at) for at in entry["at"])]
-                for entry in _by_model(entries)
-            ],
-        )
-        for what, write in (("Accuracy", _accuracy), ("Solved", _solved))
+def _table(what: str, entries: Sequence[Entry], cell: Callable[[Entry], str]) -> Table:
+    """A row for each model and range of trained lengths, a column for each tested length."""
+    lengths = [f"T = {at['length']}" for at in entries[0]["at"]]
+    rows = [
+        [label(entry), trained_on(entry), reach(entry), *map(cell, entry["at"])]
+        for entry in _by_model(entries)
     ]
+    return Table([f"{what}: model", "trained on", "holds to", *lengths], rows)
 
 
 def _accuracy(at: Entry) -> str:
@@ -157,7 +151,7 @@ def _solved(at: Entry) -> str:
 
 
 def label(entry: Entry) -> str:
-    """A model, with its positions if it has them."""
+    """The model, followed by its positions if it has them."""
     return f"{entry['model']} {entry['positions']}" if entry["positions"] else str(entry["model"])
 
 
@@ -167,10 +161,8 @@ def trained_on(entry: Entry) -> str:
 
 
 def reach(entry: Entry) -> str:
-    """The longest tested length up to which, from `length` on, at least half of the trials solve.
-
-    With a "+" where no longer one was tested.
-    """
+    """The longest tested length up to which, from the trained one on, at least half of the trials
+    solve; with a "+" if no longer one was tested."""
     beyond = [at for at in entry["at"] if at["length"] >= entry["length"]]
     held = itertools.takewhile(lambda at: 2 * at["solved"] >= entry["trials"], beyond)
     lengths = [at["length"] for at in held]
@@ -178,7 +170,7 @@ def reach(entry: Entry) -> str:
 
 
 def share(value: float) -> str:
-    """A number of 0 to 1 in three signs; what is not quite 1 is not written as 1."""
+    """A number from 0 to 1 in at most three characters; only 1 itself is written as 1."""
     if value == 1:
         return "1"
     return f"{min(value, 0.99) if value > 0.99 else value:.2f}".removeprefix("0")

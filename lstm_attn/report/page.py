@@ -1,6 +1,7 @@
-"""Run folders drawn as one self-contained HTML page, and as PNG figures beside it."""
+"""One self-contained HTML page of run folders, and their figures as PNG files."""
 
 import base64
+import functools
 import io
 import os
 import re
@@ -17,23 +18,23 @@ from lstm_attn.report import comparison, figures, studies, tables
 from lstm_attn.report.escaping import harmless
 from lstm_attn.report.panel import colors_of
 from lstm_attn.report.reading import BY_POSITION, Run, read
-from lstm_attn.report.section import Picture, Section
+from lstm_attn.report.section import NamedFigure, Section
 
 PAGE = "report.html"
-LONGEST_NAME = 100  # letters of a picture's, which take up to four bytes each in a file system
+LONGEST_NAME = 100  # characters of a figure's file, at most four bytes each in a file system
 
 
 def write(path: str | os.PathLike) -> Path:
-    """Draws the finished cells and studies of the run folder; returns the path of its report.html.
+    """Draws the finished cells and studies of a run folder; returns the path of its report.html.
 
-    The pictures are left in the folder as PNG too.
+    The figures are written into the folder as PNG files too.
 
     Raises:
       UsageError: no run folder, or a damaged one, on one line.
     """
     run = read(path)
     folder = run.folder.path
-    return _written(_in_folder(folder / PAGE), [_part(run, folder.name, folder)], [])
+    return _written(_in_folder(folder / PAGE), [_part(run, folder.name)], [], folder)
 
 
 def write_several(
@@ -41,23 +42,22 @@ def write_several(
     page: str | os.PathLike,
     comparisons: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
-    """Draws one page of several run folders, a part each, and leaves the folders as they are.
+    """Draws one page of several run folders, one after another; writes nothing into the folders.
 
     Args:
-      page: where it goes.
-      comparisons: of two runs each, as `report.comparison.section` takes them; drawn first.
+      page: its path.
+      comparisons: of two runs each, as `report.comparison.section` takes them; they come first.
 
     Raises:
       UsageError: as `write`, or a page that can't be written.
     """
     names = labels(paths)
-    parts = [_part(read(path), name, None) for path, name in zip(paths, names, strict=True)]
-    compared = [_drawn_section(comparison.section(found), None) for found in comparisons]
-    return _written(Path(page), parts, compared)
+    parts = [_part(read(path), name) for path, name in zip(paths, names, strict=True)]
+    return _written(Path(page), parts, list(map(comparison.section, comparisons)), None)
 
 
 def labels(paths: Sequence[str | os.PathLike]) -> list[str]:
-    """A name for each folder: its last part, or the whole path where two would be the same."""
+    """A name for each folder: that of the folder, or its path where two would be the same."""
     names = [Path(path).resolve().name for path in paths]
     return [
         name if names.count(name) == 1 else str(path)
@@ -65,7 +65,10 @@ def labels(paths: Sequence[str | os.PathLike]) -> list[str]:
     ]
 
 
-def _written(page: Path, parts: Sequence[dict], compared: Sequence[dict]) -> Path:
+def _written(
+    page: Path, parts: Sequence[dict], compared: Sequence[Section], folder: Path | None
+) -> Path:
+    """Writes the page; its figures into `folder` too, if there is one."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("lstm_attn.report", "."),
         autoescape=True,
@@ -73,6 +76,7 @@ def _written(page: Path, parts: Sequence[dict], compared: Sequence[dict]) -> Pat
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["drawn"] = functools.partial(_drawn, folder=folder)
     models = [model for part in parts for model in tables.names(part["records"], "model")]
     html = environment.get_template("page.html.jinja").render(
         tables=tables, runs=parts, comparisons=compared, colors=colors_of(models)
@@ -81,24 +85,20 @@ def _written(page: Path, parts: Sequence[dict], compared: Sequence[dict]) -> Pat
     return page
 
 
-def _part(run: Run, name: str, folder: Path | None) -> dict[str, Any]:
-    """What the page says of one run; its pictures are left in `folder`, None for nowhere."""
+def _part(run: Run, name: str) -> dict[str, Any]:
+    """What the page shows of one run."""
     records = run.grid
     recalled = [r for r in records if BY_POSITION in run.histories[r["cell"]].metrics]
-    sections = {
-        "curves": _by_cell(records, "loss", run.histories, figures.learning_curves),
-        "rates": _by_task(records, "solve-rate", figures.solve_rates),
-        "recall": _by_cell(recalled, "recall", run.histories, figures.recall_by_position),
-        "steps": _by_task(records, "steps-to-solve", figures.steps_to_solve),
-        "times": _of_profile(harmless(run.folder.times)),
-    }
     return {
         "name": name,
         "records": records,
         "tasks": tables.names(records, "task"),
-        "pictures": {
-            section: [_drawn(picture, folder) for picture in pictures]
-            for section, pictures in sections.items()
+        "figures": {
+            "curves": _by_cell(records, "loss", run.histories, figures.learning_curves),
+            "rates": _by_task(records, "solve-rate", figures.solve_rates),
+            "recall": _by_cell(recalled, "recall", run.histories, figures.recall_by_position),
+            "steps": _by_task(records, "steps-to-solve", figures.steps_to_solve),
+            "times": _of_profile(harmless(run.folder.times)),
         },
         "diverged": [
             {**trial, "cell": record["cell"]}
@@ -106,14 +106,14 @@ def _part(run: Run, name: str, folder: Path | None) -> dict[str, Any]:
             for trial in record["per_trial"]
             if trial["diverged_by"] is not None
         ],
-        "studies": [_drawn_section(section, folder) for section in studies.sections(run.folder)],
+        "studies": studies.sections(run.folder),
         "config": flatten(run.config),
         "environment": flatten(run.environment),
     }
 
 
 def _in_folder(path: Path) -> Path:
-    """The path, without the link that may have come there with the run and would lead out of it."""
+    """The path, after removing a link there: one that came with the run could lead out of it."""
     if path.is_symlink():
         with writing(path):
             path.unlink()
@@ -122,22 +122,21 @@ def _in_folder(path: Path) -> Path:
 
 def _by_cell(
     records: Sequence[dict], kind: str, histories: dict[str, History], draw: Any
-) -> list[Picture]:
-    """One picture for each task and length, with a line for each model."""
-    pictures = []
+) -> list[NamedFigure]:
+    """A figure for each task and length, with a line for each model."""
+    drawn = []
     for (task, length), mine in tables.groups(records, "task", "length").items():
         reference = mine[0]["chance" if kind == "recall" else "baseline"]
         title = f"{task}, T = {length}"
         lines = {record["model"]: histories[record["cell"]] for record in mine}
-        pictures.append(
-            Picture(f"{kind}-{task}-{length}", f"{kind}: {title}", draw(lines, reference, title))
-        )
-    return pictures
+        figure = draw(lines, reference, title)
+        drawn.append(NamedFigure(f"{kind}-{task}-{length}", f"{kind}: {title}", figure))
+    return drawn
 
 
-def _by_task(records: Sequence[dict], kind: str, draw: Any) -> list[Picture]:
+def _by_task(records: Sequence[dict], kind: str, draw: Any) -> list[NamedFigure]:
     return [
-        Picture(
+        NamedFigure(
             f"{kind}-{task}",
             f"{kind.replace('-', ' ')} against length: {task}",
             draw(mine, task),
@@ -146,29 +145,19 @@ def _by_task(records: Sequence[dict], kind: str, draw: Any) -> list[Picture]:
     ]
 
 
-def _of_profile(times: Sequence[dict]) -> list[Picture]:
+def _of_profile(times: Sequence[dict]) -> list[NamedFigure]:
+    if not times:
+        return []
     title = "Where the time went"
-    drawn = [figures.seconds_by_part(times, title)] if times else []
-    return [Picture("seconds-by-part", title, figure) for figure in drawn]
+    return [NamedFigure("seconds-by-part", title, figures.seconds_by_part(times, title))]
 
 
-def _drawn_section(section: Section, folder: Path | None) -> dict[str, Any]:
-    return {
-        "title": section.title,
-        "text": section.text,
-        "pictures": [_drawn(picture, folder) for picture in section.pictures],
-        "tables": section.tables,
-        "quotes": section.quotes,
-    }
-
-
-def _drawn(picture: Picture, folder: Path | None) -> dict[str, str]:
-    """As a data address, so that the page needs no other file; and as a PNG in the folder."""
+def _drawn(figure: NamedFigure, folder: Path | None) -> str:
+    """The figure as a data address, so that the page needs no other file."""
     buffer = io.BytesIO()
-    picture.figure.savefig(buffer, format="png")
+    figure.figure.savefig(buffer, format="png")
     if folder is not None:
         # A name comes from a run folder: it must not lead out of it.
-        name = re.sub(r"[^\w.=+-]", "-", picture.name)[:LONGEST_NAME]
+        name = re.sub(r"[^\w.=+-]", "-", figure.name)[:LONGEST_NAME]
         write_whole(_in_folder(folder / f"{name}.png"), buffer.getvalue())
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return {"alt": picture.alt, "data": f"data:image/png;base64,{data}"}
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

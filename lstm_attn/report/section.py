@@ -1,13 +1,15 @@
-"""What a study says in a report: a title, words, pictures and tables."""
+"""What a study shows in a report: a section with a title, text, figures and tables."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
+BEFORE, AFTER = STAGES = ("before", "after")  # training
 
-class Picture(NamedTuple):
-    """A figure of the page; its file name in the run folder is name.png."""
+
+class NamedFigure(NamedTuple):
+    """A figure, its text for readers who can't see it, and its file in the run folder, NAME.png."""
 
     name: str
     alt: str
@@ -15,30 +17,32 @@ class Picture(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Headings and rows of text; the first column is to the left, the others to the right."""
+    """Headings and rows of text; the first column is aligned left, the others right."""
 
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
 
 
 class Quote(NamedTuple):
-    """text: what a model wrote, line by line; prompt: what it was given before."""
+    """text: what a model wrote, line by line, after the prompt."""
 
     prompt: str
     text: str
 
 
 class Section(NamedTuple):
-    """One part of the page.
+    """One section of the page.
 
-    text: in plain words, what is shown and how to read it.
+    text: what the figures and tables show, then how to read them.
     """
 
     title: str
     text: str
-    pictures: Sequence[Picture] = ()
+    figures: Sequence[NamedFigure] = ()
     tables: Sequence[Table] = ()
     quotes: Sequence[Quote] = ()
 
 
-BEFORE, AFTER = STAGES = ("before", "after")  # training
+def table(rows: Iterable[Any], columns: Mapping[str, Callable[[Any], str]]) -> Table:
+    """One row for each of `rows`; columns: heading -> the text of the cell of a row."""
+    return Table(list(columns), [[cell(row) for cell in columns.values()] for row in rows])

@@ -1,4 +1,4 @@
-"""The STUDIES table: which file of a run folder becomes which sections of the page."""
+"""The STUDIES table: the sections that each study adds to the page."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,10 +17,11 @@ from lstm_attn.report.escaping import harmless
 from lstm_attn.report.section import Section
 from lstm_attn.runs import RunFolder
 
-NOT_WHAT_IS_WRITTEN = (AttributeError, ArithmeticError, LookupError, TypeError, ValueError)
-Found = Mapping[str, Any]  # what a study wrote
-# A new study is one file here and one line: the name under which it wrote, and who draws it.
-STUDIES: dict[str, Callable[[Found], Sequence[Section]]] = {
+# What drawing raises if a file holds something else than its study writes.
+DAMAGED = (AttributeError, ArithmeticError, LookupError, TypeError, ValueError)
+Result = Mapping[str, Any]  # what a study wrote
+# A study's name, and the function that draws what it wrote into NAME.json. A new study is one line.
+STUDIES: dict[str, Callable[[Result], Sequence[Section]]] = {
     "ablation": ablation.sections,
     "learning_rates": learning_rates.sections,
     "horizon": horizon.sections,
@@ -32,18 +33,18 @@ STUDIES: dict[str, Callable[[Found], Sequence[Section]]] = {
 
 
 def sections(folder: RunFolder) -> list[Section]:
-    """Those of every study that the run folder holds.
+    """The sections of all studies that the run folder holds.
 
     Raises:
       UsageError: a file that is not what its study writes, on one line.
     """
     drawn: list[Section] = []
     for name, draw in STUDIES.items():
-        found = harmless(folder.study(name))
-        if found is not None:
+        result = harmless(folder.study(name))
+        if result is not None:
             try:
-                drawn += draw(found)
-            except NOT_WHAT_IS_WRITTEN as error:
+                drawn += draw(result)
+            except DAMAGED as error:
                 raise UsageError(
                     f"{folder.path / name}.json is not what the study writes: {error!r}"
                 ) from error

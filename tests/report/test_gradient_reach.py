@@ -98,6 +98,6 @@ def test_several_layers_have_a_line_each(layers):
     labels = norms_by_lag(found, 40, "models", "hidden").axes[0].get_legend_handles_labels()[1]
     assert labels[:2] == [f"lstm, {layer}" for layer in layers]
     (section,) = sections(found)
-    assert [picture.name for picture in section.pictures] == [
+    assert [figure.name for figure in section.figures] == [
         "gradient-h-starts-40", "gradient-x-starts-40", "gradient-h-models-40", "gradient-x-models-40",
     ]  # fmt: skip

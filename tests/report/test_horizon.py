@@ -56,7 +56,7 @@ def found():
 def test_the_figure_steps_at_the_budgets_it_is_given(found):
     """Oracle: the curve put in. Catches a step drawn before its budget, a line that does not reach
     the whole budget, a band to another length, an open end that looks closed, another colour."""
-    figure = horizon.sections(found)[0].pictures[0].figure
+    figure = horizon.sections(found)[0].figures[0].figure
     axes = figure.axes[0]
     lines = {line.get_label(): line for line in axes.get_lines()}
     x, y = lines["lstm"].get_data()
@@ -81,13 +81,13 @@ def test_the_figure_steps_at_the_budgets_it_is_given(found):
 def test_seconds_are_drawn_from_their_own_curve(found):
     """Oracle: the curve put in; without a limit of seconds it ends with the dearest length. Catches
     steps drawn as seconds, and a figure that fails where nothing was solved."""
-    axes = horizon.sections(found)[0].pictures[1].figure.axes[0]
+    axes = horizon.sections(found)[0].figures[1].figure.axes[0]
     lines = {line.get_label(): line for line in axes.get_lines()}
     np.testing.assert_array_equal(lines["lstm"].get_xdata(), [4, 9, 9])
     assert "at most 2,000 steps" in axes.get_xlabel()
     found["searches"] = found["searches"][2:]
-    for picture in horizon.sections(found)[0].pictures:
-        picture.figure.savefig(io.BytesIO())
+    for figure in horizon.sections(found)[0].figures:
+        figure.figure.savefig(io.BytesIO())
 
 
 def test_the_tables_say_the_interval_and_what_it_rests_on(found):
@@ -107,5 +107,5 @@ def test_the_tables_say_the_interval_and_what_it_rests_on(found):
         ["lstm", "20", "no", "2/4", "–", "0.15–0.95", "–", "–"],
     ]
     assert "2,000 steps" in section.text
-    assert "Not so for gru: T = 10 unsolved, 40 solved." in section.text
+    assert "A longer T was easier for gru: T = 10 unsolved, 40 solved." in section.text
     assert "planned for all 2,000 (cosine)" in section.text

@@ -19,7 +19,7 @@ from tests.report.reading_html import Page
 from tools.pages import readme
 
 RESULTS = Path(__file__).parent.parent.parent / "results"
-# quick is a grid; the others are grids of their own or studies. `inside` draws thirty pictures.
+# quick is a grid; the others are grids of their own or studies. `inside` draws thirty figures.
 RUNS = ("quick", "ablation", "learning_rates", "horizon", "gradient_reach", "length_generalisation")
 PAYLOADS = (
     "<script>alert(1)</script>", '" onload="alert(1)', "' onerror='alert(1)", "</style><b>", "</td>",
@@ -53,9 +53,9 @@ def copied(source, place, change):
 
 
 @pytest.fixture
-def without_pictures(monkeypatch):
+def without_figures(monkeypatch):
     """Pictures are made and not drawn: letters in them are no letters of the page."""
-    monkeypatch.setattr(Figure, "savefig", lambda self, file, **_: file.write(b"a picture"))
+    monkeypatch.setattr(Figure, "savefig", lambda self, file, **_: file.write(b"a figure"))
 
 
 def files_below(place):
@@ -65,7 +65,7 @@ def files_below(place):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_page_has_the_elements_of_its_template_alone(name, tmp_path, without_pictures):
+def test_a_page_has_the_elements_of_its_template_alone(name, tmp_path, without_figures):
     """Catches a string that is not escaped, in a cell, an attribute, a style or a file's name."""
     known = {}
     benign = copied(RESULTS / name, tmp_path / "benign" / "run", lambda value: value)
@@ -82,13 +82,13 @@ def test_a_page_has_the_elements_of_its_template_alone(name, tmp_path, without_p
     text = (evil / "report.html").read_text()
     assert not re.search(r"[\0\x1b\x07\u2028\u202e]", text)
     written = files_below(tmp_path).keys() - before.keys()
-    pictures = {path for path in written if path.suffix == ".png"}
+    figures = {path for path in written if path.suffix == ".png"}
     pages = {Path("benign/run/report.html"), Path("a/b/run/report.html")}
-    assert written == pictures | pages
-    assert {path.parent for path in pictures} <= {page.parent for page in pages}
+    assert written == figures | pages
+    assert {path.parent for path in figures} <= {page.parent for page in pages}
 
 
-def test_a_page_of_several_runs_has_the_elements_of_its_template_alone(tmp_path, without_pictures):
+def test_a_page_of_several_runs_has_the_elements_of_its_template_alone(tmp_path, without_figures):
     """As above, of `write_several`, whose folders' names are shown too; none is written to."""
     known = {}
     places = [
@@ -104,7 +104,7 @@ def test_a_page_of_several_runs_has_the_elements_of_its_template_alone(tmp_path,
     assert files_below(tmp_path).keys() - before.keys() == {Path("page.html")}
 
 
-def test_a_link_in_the_folder_is_not_followed_out_of_it(run_path, tmp_path, without_pictures):
+def test_a_link_in_the_folder_is_not_followed_out_of_it(run_path, tmp_path, without_figures):
     """Catches a report that overwrites what a link in a folder from elsewhere points to."""
     outside = tmp_path / "precious"
     outside.write_text("kept")
@@ -163,7 +163,7 @@ def test_json_nested_without_end_is_one_line(run_path, tmp_path):
         report.read(run)
 
 
-def test_the_readme_shows_strings_as_they_are(tmp_path, without_pictures):
+def test_the_readme_shows_strings_as_they_are(tmp_path, without_figures):
     """Oracle: the sections of the runs as they were, in which an escape of Markdown or HTML stands
     for each letter that had a meaning. Catches HTML or a link in the README, and torn tables."""
     known = {}

@@ -119,10 +119,10 @@ def test_recall_under_cuts_is_of_the_cuts_made_once():
     assert "recurrence cut" not in lines
 
 
-def test_a_section_has_every_picture_once_and_every_statistic_with_its_interval():
-    """Catches two pictures of one file name, and a number without its trials."""
+def test_a_section_has_every_figure_once_and_every_statistic_with_its_interval():
+    """Catches two figures of one file name, and a number without its trials."""
     (section,) = inside.sections({"cells": [LSTM, HYBRID], "edges": EDGES})
-    names = [picture.name for picture in section.pictures]
+    names = [figure.name for figure in section.figures]
     assert len(names) == len(set(names)) == 9
     assert all("/" not in name for name in names)
     accuracy, units, heads = section.tables
@@ -143,13 +143,13 @@ def test_in_words_is_what_the_terminal_shows():
 
 @pytest.mark.parametrize(("layers", "expected"), [(["a"], "lstm"), (["a", "b"], "lstm a")])
 def test_a_layer_is_named_where_there_are_several(layers, expected):
-    """Catches titles that two pictures share."""
+    """Catches titles that two figures share."""
     cell = {"model": "lstm", "gates": [{"layer": name} for name in layers], "attention": []}
     assert figures.whose(cell, "a") == expected
 
 
 def test_the_words_say_how_many_trials_solve_and_which_is_shown():
-    """Oracle: by hand. Catches a picture of a trial that failed, shown as a solution."""
+    """Oracle: by hand. Catches a figure of a trial that failed, shown as a solution."""
     failed = {**LSTM, "solved": 0, "shown": {"seed": 0, "solved": False}}
     (section,) = inside.sections({"edges": EDGES, "cells": [HYBRID, failed]})
     assert "1/3 of lstm_attention, 0/3 of lstm solve the task" in section.text

@@ -16,7 +16,7 @@ CHROMIUM = next(
 )
 PHONE_WIDTH = 500  # the narrowest window that headless Chromium makes
 # 4 learning curves, 2 solve rates, 2 recall, 2 steps to solve; 2 verdicts, costs, config, environment
-PICTURES, TABLES = 10, 5
+FIGURES, TABLES = 10, 5
 PROBE = """
 <script>
 addEventListener("load", () => {
@@ -24,7 +24,7 @@ addEventListener("load", () => {
   document.documentElement.dataset.probe = JSON.stringify({
     tables: document.querySelectorAll("table").length,
     empty: [...document.querySelectorAll("table")].filter(t => !t.querySelector("tbody tr")).length,
-    pictures: images.length,
+    figures: images.length,
     broken: images.filter(i => !(i.complete && i.naturalWidth > 100)).length,
     heading: document.querySelector("h2").textContent,
     overflow: document.documentElement.scrollWidth - innerWidth,
@@ -49,10 +49,10 @@ def test_the_page_needs_no_network(page):
     assert "&lt;script&gt;" in text  # the commit of the run made by hand
 
 
-def test_the_folder_has_the_same_pictures_as_files(page):
+def test_the_folder_has_the_same_figures_as_files(page):
     """Catches a figure that is on the page only."""
     files = sorted(path.name for path in page.parent.glob("*.png"))
-    assert len(files) == PICTURES
+    assert len(files) == FIGURES
     assert "loss-adding-10.png" in files
     assert all(path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" for path in page.parent.glob("*.png"))
 
@@ -87,12 +87,12 @@ def probed_in_a_browser(page, tmp_path, width):
 @pytest.mark.full
 @pytest.mark.parametrize("width", [1280, PHONE_WIDTH])
 def test_the_page_in_a_real_browser(page, tmp_path, width):
-    """Oracle: Chromium. Catches a broken picture, an empty table, a console error, and a page
+    """Oracle: Chromium. Catches a broken figure, an empty table, a console error, and a page
     wider than a phone."""
     assert probed_in_a_browser(page, tmp_path, width) == {
         "tables": TABLES,
         "empty": 0,
-        "pictures": PICTURES,
+        "figures": FIGURES,
         "broken": 0,
         "heading": "Verdict",
         "overflow": 0,
@@ -138,9 +138,9 @@ def test_a_page_of_two_runs_in_a_real_browser(page_of_two, tmp_path, width):
     assert probed_in_a_browser(page_of_two, tmp_path, width) == {
         "tables": 2 * TABLES + 2,
         "empty": 0,
-        "pictures": 2 * PICTURES + 1,
+        "figures": 2 * FIGURES + 1,
         "broken": 0,
-        "heading": f"{HOSTILE} beside one",
+        "heading": f"{HOSTILE} compared with one",
         "overflow": 0,
         "scripts": 1,
     }
@@ -154,8 +154,8 @@ def test_runs_of_one_name_are_told_apart_by_their_paths(page_of_two, run_path, h
     assert report.labels([run_path, "a/b", "c/d"]) == ["made", "b", "d"]
 
 
-def test_pictures_stay_in_their_folder(hostile_path):
-    """Catches a name from a config that leads a picture out of the folder."""
+def test_figures_stay_in_their_folder(hostile_path):
+    """Catches a name from a config that leads a figure out of the folder."""
     before = set(hostile_path.parent.iterdir())
     report.write(hostile_path)
     assert (hostile_path / "loss-..-copy-10.png").exists()

@@ -30,13 +30,13 @@ def command(*arguments, cwd):
 
 @pytest.fixture
 def quick(tmp_path):
-    """A copy of the run that the README shows, with one task of it: fewer pictures."""
+    """A copy of the run that the README shows, with one task of it: fewer figures."""
     return cut(tmp_path / "quick")
 
 
 def cut(path, **changes):
     path.mkdir(parents=True)
-    for name in ("config.json", "environment.json", "metrics.jsonl"):
+    for name in ("format.json", "config.json", "environment.json", "metrics.jsonl"):
         shutil.copy(QUICK / name, path)
     config = json.loads((QUICK / "config.json").read_text())
     config["training"] |= changes
@@ -71,13 +71,17 @@ def test_two_runs_of_the_same_trials_are_within_noise(quick, tmp_path):
     assert done.stdout == "report: report.html\n"
     html = (tmp_path / "report.html").read_text()
     assert "All differences are within noise, in 4 of 4 cells." in html
-    assert html.index("other beside quick") < html.index('id="run-1"') < html.index('id="run-2"')
+    assert (
+        html.index("other compared with quick")
+        < html.index('id="run-1"')
+        < html.index('id="run-2"')
+    )
     after = {path: path.stat().st_mtime_ns for path in (*quick.iterdir(), *other.iterdir())}
     assert before == after
 
 
 def test_one_run_is_drawn_into_its_folder(quick, tmp_path):
-    """Catches a page where nobody looks, and one that is drawn elsewhere but leaves pictures."""
+    """Catches a page where nobody looks, and one that is drawn elsewhere but leaves figures."""
     elsewhere = tmp_path / "page.html"
     assert draw([quick], str(elsewhere)) == elsewhere
     assert elsewhere.exists()

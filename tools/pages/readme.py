@@ -90,7 +90,7 @@ def language_model_section(study: dict[str, Any]) -> str:
     return joined(
         tables.as_markdown(section.text),
         *map(_markdown, section.tables),
-        " ".join(_figure(f"language_model/{p.name}", p.alt, 49) for p in section.pictures),
+        " ".join(_figure(f"language_model/{p.name}", p.alt, 49) for p in section.figures),
         tables.as_markdown(memory.text),
         *map(_markdown, memory.tables),
         f"{tables.as_markdown(best['model'])} wrote the text after ▸:",
@@ -104,7 +104,7 @@ def studies_section(results: Path) -> str:
     for name, shown in SHOWN.items():
         study = _study(results / name)
         for section in STUDIES[name](study) if study else ():
-            for figure in section.pictures:
+            for figure in section.figures:
                 if figure.name == shown:
                     paragraphs.append(_figure(f"{name}/{shown}", figure.alt, 60))
                     paragraphs.append(tables.as_markdown(section.text))
