@@ -1,4 +1,4 @@
-"""The border of a program: flags in, one clear line and status 2 where they don't fit."""
+"""The command line of a program: flags and config; a mistake in them is one line and status 2."""
 
 import dataclasses
 import os
@@ -16,7 +16,18 @@ from lstm_attn.errors import UsageError, unknown_name, visible
 
 USAGE_STATUS = 2
 INTERRUPTED_STATUS = 130
-LONGEST_LINE = 2000  # letters; a value may be a file's worth
+LONGEST_LINE = 2000  # letters of a message, which may quote a long value
+OUR_MODULES = ("lstm_attn.", "benchmarks.", "tools.")
+# What a config key expects, by its type.
+EXPECTED = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "True or False",
+    tuple[int, ...]: "whole numbers, such as 10,50",
+    tuple[float, ...]: "numbers, such as 0.1,0.2",
+    tuple[str, ...]: "names, such as lstm,gru",
+}
 Settings = TypeVar("Settings")
 
 
@@ -35,13 +46,13 @@ config_flags.register_flag_parser_for_type(type(None), NumberOrNone())
 
 
 def fail(message: object) -> NoReturn:
-    """Ends the program as a wrong use of it ends: one line on stderr, status 2."""
+    """Ends the program after a mistake of the user: one line on stderr, status 2."""
     print(f"error: {one_line(message)}", file=sys.stderr)
     sys.exit(USAGE_STATUS)
 
 
 def one_line(message: object) -> str:
-    """The message without line ends, commands to a terminal, or a file's worth of letters."""
+    """The message on one line, control characters escaped, cut to LONGEST_LINE letters."""
     line = visible(" ".join(str(message).split()))
     return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} ..."
 
@@ -58,7 +69,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
 
 
 def run_on_arguments(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
-    """As `run`, of a main that takes what is given without a flag."""
+    """As `run`, for a main that takes the positional arguments."""
 
     def guarded(arguments: list[str]) -> int | None:
         try:
@@ -69,21 +80,25 @@ def run_on_arguments(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
             print("interrupted", file=sys.stderr)
             status = INTERRUPTED_STATUS
         if status == INTERRUPTED_STATUS:
-            # An orderly exit would wait for the chunk in flight, of which nothing is kept.
+            # An orderly exit would wait for the chunk that is running, which is not kept anyway.
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
         return status
 
+    # --help lists the flags that belong to this script; absl would leave out those of our modules.
+    for module, defined in flags.FLAGS.flags_by_module_dict().items():
+        for flag in defined if module.startswith(OUR_MODULES) else ():
+            flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     app.run(guarded, flags_parser=_parse_flags)
     raise AssertionError("app.run exits")
 
 
 def _parse_flags(argv: Sequence[str]) -> list[str]:
-    # JAX logs which backends are absent, at a level that absl shows unless told otherwise.
+    # JAX logs absent backends at a level that absl shows by default.
     logging.set_verbosity(logging.WARNING)
     try:
-        # A config may be given there as well, and config_flags reads them.
+        # A flag file may hold a config too.
         given = flags.FLAGS.read_flags_from_files(list(argv), force_gnu=False)
         _check_config_flags(given[1:])
         return flags.FLAGS(list(argv))
@@ -93,12 +108,12 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED_STATUS)
     except Exception as error:
-        # What stands in for a value here is the user's, and config_flags lets its errors through.
+        # Errors of the user's own values, which config_flags lets through.
         fail(f"flags: {in_words(error)}")
 
 
 def _check_config_flags(arguments: Sequence[str]) -> None:
-    """Names what is wrong with --config or an override; config_flags would give a traceback."""
+    """Raises UsageError for a wrong --config or override; config_flags would give a traceback."""
     given = list(_given(arguments))
     configs = [value for name, value in given if name == "config"]
     overrides = [name.removeprefix("config.") for name, _ in given if name.startswith("config.")]
@@ -119,8 +134,8 @@ def _check_config_flags(arguments: Sequence[str]) -> None:
 
 
 def _given(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Name and value of each flag; absl takes one dash or two, and a value after `=` or as the next
-    argument."""
+    """Name and value of each flag. absl allows one dash or two, and a value after `=` or as the
+    next argument."""
     for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
         if argument.startswith("-"):
             name, equals, value = argument.lstrip("-").partition("=")
@@ -130,7 +145,7 @@ def _given(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _load_config(path: str) -> dict[str, Any]:
-    """The leaves of the config that the file gives."""
+    """The leaves of the config in the file."""
     try:
         is_file = Path(path).is_file()
     except (OSError, ValueError) as error:  # a name too long, or with a null in it
@@ -144,20 +159,20 @@ def _load_config(path: str) -> dict[str, Any]:
             return dict(leaves(config))
     except (SyntaxError, UnicodeDecodeError) as error:
         raise UsageError(f"--config: {path} is not Python: {error}") from error
-    except (Exception, SystemExit) as error:  # the code is the user's: it may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise UsageError(f"--config: {path} raises {in_words(error)}") from error
     raise UsageError(f"--config: {path} expected get_config() to return a ConfigDict")
 
 
 def in_words(error: BaseException) -> str:
-    """An error that is not ours, with its name: its message alone may be a bare key or empty."""
+    """An error that is not ours, with its type: the message alone may be a bare key or empty."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Key, such as `task.lengths`, and value of all that a config holds, an empty branch too.
+    """Key, such as `task.lengths`, and value of each entry of a config; an empty branch is one too.
 
-    A value that is not there yet (a placeholder) is the reference to it.
+    A placeholder without a value is given as its FieldReference.
     """
     referring = {"preserve_field_references": True} if isinstance(tree, ConfigDict) else {}
     for key, value in tree.items(**referring):
@@ -168,7 +183,7 @@ def leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def checked(settings: type[Settings], config: ConfigDict | dict[str, Any]) -> Settings:
-    """The config as a frozen dataclass; a list will do where a tuple is wanted.
+    """The config as a frozen dataclass; lists become tuples, and "lstm,gru" two names.
 
     Raises:
       UsageError: an unknown or missing key, a value of the wrong type or out of range, naming
@@ -185,8 +200,12 @@ def checked(settings: type[Settings], config: ConfigDict | dict[str, Any]) -> Se
     if isinstance(config, ConfigDict):
         config = config.to_dict()
     try:
-        options = dacite.Config(type_hooks={float: _number})
-        return dacite.from_dict(settings, _tuples(config), options)
+        hooks = {float: _number, tuple[str, ...]: _names}
+        return dacite.from_dict(settings, _tuples(config), dacite.Config(type_hooks=hooks))
+    except dacite.WrongTypeError as error:
+        expected = EXPECTED.get(error.field_type, error.field_type)
+        message = f"config: {error.field_path}: expected {expected}, got {error.value!r}"
+        raise UsageError(message) from error
     except dacite.DaciteError as error:
         raise UsageError(f"config: {error}") from error
 
@@ -204,7 +223,7 @@ def _field_types(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def _resolved(key: str, reference: FieldReference) -> Any:
     try:
         return reference.get()
-    except Exception as error:  # of a required placeholder, or of the user's own operation
+    except Exception as error:  # a required placeholder, or the user's own operation
         raise UsageError(f"config: {key} has no value: {in_words(error)}") from error
 
 
@@ -226,5 +245,12 @@ def _tuples(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
-    """A whole number will do where a float is wanted; other types are left for dacite to refuse."""
+    """A whole number as a float; dacite refuses other types."""
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _names(value: Any) -> Any:
+    """Names in one text, separated by commas, as several; dacite refuses other types."""
+    if not isinstance(value, tuple) or not all(isinstance(entry, str) for entry in value):
+        return value
+    return tuple(name.strip(" ") for entry in value for name in entry.split(","))

@@ -23,6 +23,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarni
             "--config.task.lenghts=(5,)",
             "unknown config key 'task.lenghts': did you mean task.lengths",
         ),
+        (
+            "--config.task.lengths=abc",
+            "task.lengths: expected whole numbers, such as 10,50, got ('abc',)",
+        ),
+        ("--config.models=lstm,gur", "unknown model 'gur': did you mean gru"),
         ("--config.task.lengths=(1,)", "adding: length: expected at least 2, got 1"),
         ("--config.model.num_heads=3", "num_heads expected a divisor of features=32, got 3"),
         ("--config.training.seeds=0", "training.seeds: expected at least 1, got 0"),
@@ -91,6 +96,23 @@ def test_a_list_will_do_for_a_tuple_and_a_whole_number_for_a_float():
     """Catches a config refused for how Python spells it."""
     config = config_with(learning_rates=[1e-2], clip_norm=1)
     assert command_line.checked(CompareConfig, config) == load(FOLDER / "quick.py")
+
+
+def test_names_are_separated_by_commas_as_numbers_are(tmp_path):
+    """Oracle: the same as tuples. Catches names that need the quotes and brackets of Python."""
+    arguments = ["--config=configs/quick.py", f"--workdir={tmp_path / 'run'}"]
+    commas = ["--config.models=lstm,gru", "--config.task.lengths=5,6", "--config.task.names=copy"]
+    settings = knock(CompareConfig, [*arguments, *commas]).settings
+    assert settings.models == ("lstm", "gru")
+    assert settings.task.lengths == (5, 6)
+    assert settings.task.names == ("copy",)
+
+
+def test_help_lists_the_flags_of_a_study(compare, tmp_path):
+    """Oracle: by hand. Catches a help that shows the docstring alone."""
+    out, _ = compare(tmp_path / "run", "--help").communicate(timeout=60)
+    for flag in ("--config", "--workdir", "--launcher", "--compilation_cache", "--distributed"):
+        assert f"  {flag}:" in out or f"--[no]{flag[2:]}:" in out, flag
 
 
 def test_a_config_flag_may_be_spelt_as_absl_allows(tmp_path):
