@@ -1,24 +1,24 @@
-"""The one error that a user can cause, and how an unknown name is reported."""
+"""The error that a user can cause, and checks and texts of its messages."""
 
 import difflib
 import unicodedata
 from collections.abc import Iterable
 
 HIGHEST = 2**31 - 1
-# By Unicode's names: what is left open turns the text after it round, on a terminal.
+# Unicode's bidirectional controls: one left open would reverse the text after it.
 TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
 
 class UsageError(ValueError):
-    """A value that the caller gave does not fit. The message is one line: what, expected, where.
+    """A value of the caller's does not fit. The message is one line: what came, what was expected.
 
-    Programs catch it at their border, print the line and exit with status 2; any other exception
-    is a bug of ours and keeps its traceback.
+    Programs print the line and exit with status 2; any other exception is a bug of ours and keeps
+    its traceback.
     """
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> UsageError:
-    """An error for a name outside a table, with the nearest names first."""
+    """An error for a name that is not in a table; it suggests the nearest names."""
     names = list(known)
     nearest = difflib.get_close_matches(str(name), names, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
@@ -26,7 +26,7 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UsageError:
 
 
 def visible(text: str) -> str:
-    """The text with control characters as escapes: on one line, and no command to a terminal."""
+    """The text with control characters escaped: one line, and no commands to a terminal."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in text
@@ -34,9 +34,10 @@ def visible(text: str) -> str:
 
 
 def readable(text: str) -> str:
-    """Text of several lines for a terminal: control characters as escapes, so that none is a
-    command to it. Line ends and tabs stay; a carriage return, which would go back over the line, is
-    left out, since many texts have one at the end of each."""
+    """Text of several lines for a terminal, with control characters escaped.
+
+    Line ends and tabs stay; carriage returns, which many texts have before each line end, go.
+    """
 
     def shown(letter: str) -> str:
         if letter in "\n\t":
@@ -50,8 +51,8 @@ def readable(text: str) -> str:
 
 
 def check_whole(name: str, value: object, lowest: int = 1) -> None:
-    """Raises UsageError unless the value is a whole number of at least `lowest`, and a size that
-    JAX can count: int32, as its indices and steps are."""
+    """Raises UsageError unless the value is a whole number from `lowest` to the largest int32, the
+    type of JAX's indices and steps."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise UsageError(f"{name}: expected a whole number, got {value!r}")
     if value < lowest:

@@ -1,4 +1,4 @@
-"""Nested configs as flat ones, with keys such as training.steps, and where two of them differ."""
+"""Nested configs flattened to keys such as training.steps, and the first difference of two."""
 
 import json
 from typing import Any
@@ -16,9 +16,9 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def difference(there: Any, here: Any) -> str | None:
-    """The first key in which two configs differ as JSON, with both values; None if in none.
+    """The first key in which two configs differ as JSON, with both values; None if they are equal.
 
-    A tuple here is equal to the list that it has become there.
+    A tuple here equals a list there, which JSON made of it.
     """
     first, second = flatten(there), flatten(json.loads(json.dumps(here)))
     for key in dict.fromkeys([*first, *second]):

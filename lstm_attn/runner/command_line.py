@@ -200,7 +200,7 @@ def checked(settings: type[Settings], config: ConfigDict | dict[str, Any]) -> Se
     if isinstance(config, ConfigDict):
         config = config.to_dict()
     try:
-        hooks = {float: _number, tuple[str, ...]: _names}
+        hooks: dict[Any, Any] = {float: _number, tuple[str, ...]: _names}
         return dacite.from_dict(settings, _tuples(config), dacite.Config(type_hooks=hooks))
     except dacite.WrongTypeError as error:
         expected = EXPECTED.get(error.field_type, error.field_type)

@@ -1,6 +1,6 @@
-"""Cells that no memory of this machine can hold: one line before anything is compiled for them.
+"""Refuses cells that need more memory than this machine has, before they are compiled.
 
-A size that fits its type but not the machine would be compiled for an hour, or fail in the middle.
+Otherwise such a cell would compile for an hour, or fail half-way.
 """
 
 import os
@@ -18,12 +18,12 @@ GIB = 2**30
 
 
 def least_bytes(cell: Cell) -> tuple[int, int]:
-    """Less than the cell takes, in closed form: of the trials' states, and of a batch.
+    """Lower bounds of the bytes of the trials' states and of a batch, in closed form.
 
-    states: R 3 (4 H (D + H))        the LSTM's kernels, which every model's size is near
-    batch:  B / parts T (D + O)      of one trial: inputs, and outputs
+        states: R 3 (4 H (D + H))                     the LSTM's kernels; others match its size
+        batch:  B / accumulation_steps T (D + O)      inputs and outputs of one trial
 
-    Ids of tokens are embedded, D = H.
+    Token ids are embedded, D = H.
     """
     task, training = cell.task, cell.training
     hidden = cell.model.features
@@ -36,7 +36,7 @@ def least_bytes(cell: Cell) -> tuple[int, int]:
 
 
 def machine_bytes() -> int | None:
-    """Memory of all devices together, of all hosts; None where it isn't known."""
+    """Memory of all devices of all hosts together; None where it isn't known."""
     devices = jax.local_devices()
     if devices[0].platform == "cpu":
         here = host_bytes()
@@ -48,7 +48,7 @@ def machine_bytes() -> int | None:
 
 
 def host_bytes() -> int | None:
-    """Memory of this computer; None where its system does not say."""
+    """Memory of this computer; None where the system does not say."""
     names = getattr(os, "sysconf_names", {})
     if not {"SC_PAGE_SIZE", "SC_PHYS_PAGES"} <= names.keys():
         return None
@@ -56,7 +56,7 @@ def host_bytes() -> int | None:
 
 
 def check_fits(cells: Sequence[Cell]) -> None:
-    """Raises UsageError for the first cell that surely does not fit."""
+    """Raises UsageError for the first cell whose lower bound exceeds this machine's memory."""
     there = machine_bytes()
     for cell in cells:
         states, batch = least_bytes(cell)
@@ -73,7 +73,7 @@ def check_fits(cells: Sequence[Cell]) -> None:
 
 
 def out_of_memory(error: BaseException) -> UsageError | None:
-    """What to say of an error of JAX or Python that means so; None of any other one."""
+    """The message for an out-of-memory error of JAX or Python; None for any other error."""
     if isinstance(error, MemoryError):
         said = str(error)
     elif isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error):
@@ -81,6 +81,6 @@ def out_of_memory(error: BaseException) -> UsageError | None:
     else:
         return None
     return UsageError(
-        f"out of memory: {said or 'no more could be had'}; a smaller model, batch or length, fewer "
+        f"out of memory: {said or 'an allocation failed'}; a smaller model, batch or length, fewer "
         "trials, training.accumulation_steps or model.segment takes less"
     )

@@ -1,9 +1,9 @@
-"""Trains one cell in the run folder that a launcher has made for it, from where it stands.
+"""Trains one cell in the folder that a launcher made for it, from its last checkpoint.
 
     python -m lstm_attn.runner.worker --folder=WORKDIR/cells/CELL
 
-Launchers call `attempt`; started by hand, it does the same. What it leaves is taken into WORKDIR by
-the command that made the folder.
+Launchers call `attempt`; the command does the same by hand. The command that made the folder then
+takes the cell into WORKDIR.
 """
 
 import os
@@ -26,20 +26,20 @@ CORES = flags.DEFINE_integer("cores", 1, "CPU cores to use, one JAX device each.
 
 
 def train(path: str, cores: int, cache: str | None) -> None:
-    """Trains the cell of the folder, from its last checkpoint to its record.
+    """Trains the folder's cell from its last checkpoint to its record.
 
     Args:
-      cores: as many JAX devices, where no accelerator is the default.
+      cores: how many CPU devices JAX gets.
       cache: folder of compiled programs, as `machine.use_compilation_cache` takes it.
 
     Raises:
-      UsageError: not a cell's folder, one that another process works in or that can't be written.
+      UsageError: not a cell's folder, or one that another process uses or that can't be written.
     """
     cell = cell_folder.cell_of(Path(path))
     folder = RunFolder.open(path, RunFolder(path).config)
     if folder.results:
         return
-    # Both before JAX computes: its devices, and the threads that they share.
+    # Both must be set before JAX computes: its devices, and the threads that they share.
     os.environ.setdefault("PJRT_NPROC", str(cores))
     jax.config.update("jax_num_cpu_devices", cores)
     with GridProgress([cell]) as progress:
@@ -53,7 +53,7 @@ def train(path: str, cores: int, cache: str | None) -> None:
 
 
 def attempt(path: str, cores: int, cache: str) -> str | None:
-    """What launchers run: `train`, with what went wrong as the answer, None where all is well."""
+    """What launchers run: `train`; the answer is None for success, else what went wrong."""
     try:
         train(path, cores, cache)
     except UsageError as error:

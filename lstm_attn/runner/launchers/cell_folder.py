@@ -1,8 +1,8 @@
-"""A cell in a run folder of its own, WORKDIR/cells/CELL, as long as workers train it.
+"""A cell's own run folder, WORKDIR/cells/CELL, in which a worker trains it.
 
-Its config.json says all that a worker has to know; the rest is as in any run folder. What stands
-in such a folder is newer than what WORKDIR has of the cell, until it is taken in and the folder
-goes. Each step can be stopped anywhere and done again.
+Its config.json says all that the worker needs; the rest is as in any run folder. While it exists,
+it is newer than what WORKDIR has of the cell; `take_in` merges it into WORKDIR and removes it. Each
+function can be interrupted anywhere and called again.
 """
 
 import dataclasses
@@ -58,10 +58,10 @@ def _described(cell: Cell) -> CellConfig:
 
 
 def cell_of(path: Path) -> Cell:
-    """The cell of the folder at the path, as its config says; a text is that of WORKDIR.
+    """The cell that the folder's config describes; the text of a language task is in WORKDIR.
 
     Raises:
-      UsageError: it has no such config, naming the key, or its text can't be read.
+      UsageError: another config, naming the key, or a text that can't be read.
     """
     settings = command_line.checked(CellConfig, RunFolder(path).config)
     task = trained.build_task(path.resolve().parent.parent, **dataclasses.asdict(settings.task))
@@ -69,22 +69,22 @@ def cell_of(path: Path) -> Cell:
 
 
 def place(cell: Cell, folder: RunFolder) -> Path:
-    """Where the cell's own folder is, or would be."""
+    """The path of the cell's own folder."""
     return folder.path / CELLS / cell.name
 
 
 def hand_out(cell: Cell, folder: RunFolder) -> Path:
-    """The cell's own folder, begun with what the run folder has of the cell if it is not there.
+    """Makes the cell's own folder from what the run folder has of the cell, unless it exists.
 
     Raises:
-      UsageError: it is there, but for something else; or it can't be written.
+      UsageError: it exists with another config, or it can't be written.
     """
     path = place(cell, folder)
     if path.exists():
         if command_line.checked(CellConfig, RunFolder(path).config) != _described(cell):
             raise UsageError(f"{path} is of another config than the run's; remove it")
         return path
-    # It appears whole or not at all: half of it would look like a cell that has not been begun.
+    # Renamed when it is whole: half of it would look like a cell that has not been begun.
     partial = path.with_name(f".{cell.name}.partial")
     _copy(cell, folder, RunFolder.open(partial, config_of(cell)))
     os.replace(partial, path)
@@ -92,12 +92,12 @@ def hand_out(cell: Cell, folder: RunFolder) -> Path:
 
 
 def finished(path: Path) -> bool:
-    """Whether a worker has brought the cell of the folder to its record."""
+    """Whether the cell in the folder has its record."""
     return bool(RunFolder(path).results)
 
 
 def in_use(path: Path) -> str | None:
-    """Who works in the folder, None if nobody does; asking takes its lock for a moment."""
+    """Who works in the folder, None if nobody does; takes its lock for a moment."""
     folder = RunFolder(path)
     try:
         RunFolder.open(path, folder.config)
@@ -107,7 +107,7 @@ def in_use(path: Path) -> str | None:
 
 
 def locked_at(path: Path) -> int:
-    """When a process last began to work in the folder, by the clock of its file system."""
+    """When a process last locked the folder, by the clock of its file system."""
     try:
         return (path / files.LOCK).stat().st_mtime_ns
     except FileNotFoundError:
@@ -121,13 +121,13 @@ def latest(cell: Cell, path: Path) -> Evaluation | None:
 
 
 def take_in(cell: Cell, folder: RunFolder) -> list[str]:
-    """Takes what the cell's own folder holds into the run folder, and removes it.
+    """Copies the content of the cell's own folder into the run folder, and removes the former.
 
     Returns:
-      The keys of the environment in which it differs from that of the run, see `RunFolder.begin`.
+      The keys in which its environment differs from the run's, see `RunFolder.begin`.
 
     Raises:
-      InUse: a worker is still there.
+      InUse: a worker still works there.
     """
     path = place(cell, folder)
     own = RunFolder.open(path, RunFolder(path).config)
@@ -136,25 +136,25 @@ def take_in(cell: Cell, folder: RunFolder) -> list[str]:
         _copy(cell, own, folder)
         if (path / "environment.json").exists():
             changed = folder.begin(own.environment)
-        # Last, since from then on nothing else is looked for.
+        # The record comes last: with it the cell counts as taken in.
         for record in own.results:
             folder.add_result(record)
-    # Renamed first, so that what is half removed is not taken for a cell's folder.
+    # Renamed first: a folder that is half removed must not be taken for a cell's.
     os.replace(path, path.with_name(f".{cell.name}.removed"))
     sweep(folder)
     return changed
 
 
 def sweep(folder: RunFolder) -> None:
-    """Removes what `hand_out` and `take_in` have left where they were stopped."""
+    """Removes what an interrupted `hand_out` or `take_in` has left."""
     for left in (folder.path / CELLS).glob(".*"):
         shutil.rmtree(left, ignore_errors=True)
-    with suppress(OSError):  # none, or cells are there
+    with suppress(OSError):  # there is none, or it holds cells
         (folder.path / CELLS).rmdir()
 
 
 def _copy(cell: Cell, source: RunFolder, target: RunFolder) -> None:
-    """Makes what the target has of the cell, but for its record, that which the source has."""
+    """Replaces what the target has of the cell, except its record, by what the source has."""
     target.drop_evaluations_after(cell.name, 0)
     for evaluation in source.evaluations(cell.name):
         target.add_evaluation(cell.name, evaluation)

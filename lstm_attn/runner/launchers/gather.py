@@ -1,4 +1,4 @@
-"""The driver of a grid whose cells workers train: it starts, watches, replaces and takes in."""
+"""The driver of a launcher's workers: starts them, replaces lost ones, takes their cells in."""
 
 import dataclasses
 import time
@@ -15,16 +15,16 @@ from lstm_attn.runs import RunFolder
 
 POLL_SECONDS = 0.2
 LOOK_SECONDS = 1.0
-# A log has a line of what is at work no more seldom than this.
+# The longest time between two lines in a log.
 SAY_SECONDS = 60.0
-# So many workers of a cell may be lost, one after the other, without a step done.
+# A cell fails after so many workers were lost in a row at the same step.
 PATIENCE = 3
-# What one machine has written, another may see this much later; NFS says 60 s.
+# One machine may see a file of another this much later; NFS says 60 s.
 FILE_SYSTEM_SECONDS = 90.0
 
 
 class CellsFailed(Exception):
-    """Cells that could not be trained, once all others were."""
+    """Some cells could not be trained; all others were."""
 
     def __init__(self, names: Sequence[str], among: int) -> None:
         super().__init__(
@@ -35,14 +35,14 @@ class CellsFailed(Exception):
 
 @dataclasses.dataclass
 class Place:
-    """How it stands with a cell.
+    """The state of a cell.
 
-    outcome: None until it is "finished" or "failed"; a finished one is then "taken in".
+    outcome: None until it is "finished" or "failed"; a finished cell is then "taken in".
     work: its worker, None while there is none.
-    lock: when its folder was last locked, as known before the worker was started.
-    losses: workers lost since the step at which one was lost first.
-    ended: when its worker was first seen to have said that all is well.
-    in_use: what was said of another process at work in its folder.
+    lock: when its folder was last locked before the worker was started.
+    losses: workers lost in a row at step `lost_at`.
+    ended: when its worker was first seen to have ended well.
+    in_use: the message about another process that works in its folder.
     """
 
     cell: Cell
@@ -59,7 +59,7 @@ class Place:
 def train(
     cells: Sequence[Cell], folder: RunFolder, progress: GridProgress, *, launcher: Launcher
 ) -> None:
-    """Has the launcher's workers train the cells, and takes them into the folder in their order.
+    """Trains the cells by the launcher's workers, and takes them into the folder in their order.
 
     Raises:
       CellsFailed: some could not be trained; the others were.
@@ -71,7 +71,7 @@ def train(
 
 
 class Gathering:
-    """One run of a grid by workers."""
+    """One grid, trained by workers."""
 
     def __init__(
         self, cells: Sequence[Cell], folder: RunFolder, progress: GridProgress, launcher: Launcher
@@ -102,14 +102,14 @@ class Gathering:
             raise CellsFailed(failed, len(self._places))
 
     def _launch(self) -> None:
-        """A worker for each cell that has none, as far as there is room."""
+        """Starts a worker for each cell that has none, up to the launcher's limit."""
         at_work = sum(place.work is not None for place in self._places)
         room = len(self._places) if self._launcher.at_once is None else self._launcher.at_once
         ready: list[Place] = []
         for place in self._places:
             if place.outcome is None and place.work is None and at_work + len(ready) < room:
                 user = cell_folder.in_use(place.path)
-                if user and user != place.in_use:  # by a worker of a driver that is no more
+                if user and user != place.in_use:  # a worker of an earlier driver
                     self._say(f"{place.cell.name}: {user}; waiting for it")
                 place.in_use = user
                 if cell_folder.finished(place.path):
@@ -124,7 +124,7 @@ class Gathering:
                 place.work = work
 
     def _settle(self, place: Place, work: Work) -> None:
-        """What becomes of a cell whose worker has ended."""
+        """Decides what happens to a cell whose worker has ended."""
         if cell_folder.finished(place.path):
             self._finish(place)
             return
@@ -139,12 +139,12 @@ class Gathering:
                 return
             answer = f"no record of it came to {place.path}; do all machines see this folder?"
         place.work = None
-        # One that found another at work there has not failed: it has no place.
+        # A worker that found another one in the folder has not failed; the cell has to wait.
         if not cell_folder.in_use(place.path):
             self._fail(place, answer)
 
     def _replace(self, place: Place, why: str) -> None:
-        """Leaves the cell without a worker, hence to the next, unless that has not helped."""
+        """Frees the cell for another worker, or fails it after PATIENCE losses at one step."""
         place.work = None
         last = cell_folder.latest(place.cell, place.path)
         step = last.step if last else 0
@@ -165,14 +165,14 @@ class Gathering:
         self._progress.finish(place.cell, f"failed: {why}")
 
     def _take_in(self) -> None:
-        """In the order of the grid, so that the run folder is the one of a single process."""
+        """Takes cells in by the order of the grid, as a single process writes the run folder."""
         for place in self._places:
             if place.outcome is None:
                 return
             if place.outcome == "finished":
                 try:
                     changed = set(cell_folder.take_in(place.cell, self._folder))
-                except files.InUse:  # by a worker on its way out
+                except files.InUse:  # by a worker that is about to end
                     return
                 place.outcome = "taken in"
                 if changed - self._differences:
@@ -181,7 +181,7 @@ class Gathering:
                     self._differences |= changed
 
     def _show(self) -> None:
-        """Where it stands: on a terminal every second, in a log when something has changed."""
+        """Shows progress: on a terminal every second, in a log when something has changed."""
         now = time.monotonic()
         if now < self._looked + LOOK_SECONDS:
             return
@@ -207,10 +207,10 @@ class Gathering:
             )
 
     def _stop(self) -> None:
-        """Ends the workers that are left when the driver is interrupted."""
+        """Ends the remaining workers when the driver is interrupted."""
         left = [place.work for place in self._places if place.work]
         for work in left:
-            with suppress(Exception):  # one that is out of reach must not keep the others at work
+            with suppress(Exception):  # an unreachable one must not keep the others running
                 work.cancel()
         if left:
             self._say(f"stopped {len(left)} cells; each goes on from its last checkpoint")

@@ -1,4 +1,4 @@
-"""Cells as tasks of Ray, each in a process of its own: a killed worker takes no other with it."""
+"""Cells as tasks of Ray, each in its own process: a killed worker affects no other cell."""
 
 import logging
 import os
@@ -14,13 +14,14 @@ from lstm_attn.errors import UsageError
 from lstm_attn.runner import machine, worker
 from lstm_attn.runner.launchers import Lost, Options
 
-# Nothing but a path and an answer goes through it; this is about the least that Ray accepts.
+# It holds a path and an answer only; this is about the least that Ray accepts.
 OBJECT_STORE_BYTES = 100_000_000
 CONNECT_SECONDS = 20
 
 
 class RayTask:
-    """One task; Ray's own retries are off, for the driver replaces a lost worker and says so."""
+    """One task. Ray's own retries are off: the driver replaces lost workers, and counts a loss
+    only when it happens twice at the same step, which Ray can't know."""
 
     def __init__(self, reference: Any) -> None:
         self._reference = reference
@@ -33,7 +34,7 @@ class RayTask:
         try:
             return ray.get(self._reference)
         except RayTaskError as error:
-            return str(error)  # not even begun: a package that the worker's machine lacks
+            return str(error)  # it did not start: the worker's machine lacks a package
         except RayError as error:
             raise Lost(type(error).__name__) from error
 
@@ -42,7 +43,7 @@ class RayTask:
 
 
 class RayTasks:
-    """A cluster of Ray: that of an address, or one of this machine's cores while it is entered."""
+    """A Ray cluster: the one at an address, or one of this machine while it is entered."""
 
     at_once = None
 
@@ -50,7 +51,7 @@ class RayTasks:
         self._options = options
 
     def __enter__(self) -> "RayTasks":
-        # Read when Ray starts: nothing is reported to anyone.
+        # Read when Ray starts: no usage statistics are sent.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         address = self._options.ray_address or os.environ.get("RAY_ADDRESS") or "local"
         of_its_own: dict[str, Any] = {
@@ -77,7 +78,7 @@ class RayTasks:
         return self
 
     def _check_room(self, flag: str, resource: str, wanted: int) -> None:
-        """Else Ray would wait, without a word, for a machine that is large enough."""
+        """Refuses a task larger than every machine; Ray would wait for one without a word."""
         alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         most = max(resources.get(resource, 0) for resources in alive)
         if wanted > most:
@@ -87,7 +88,7 @@ class RayTasks:
         ray.shutdown()
 
     def launch(self, folders: Sequence[Path]) -> list[RayTask]:
-        # A process each (max_calls): JAX's number of devices is set once for a process.
+        # One process a task (max_calls): JAX sets its number of devices once in a process.
         task = ray.remote(
             num_cpus=self._options.cell_cores,
             num_gpus=self._options.cell_gpus,
@@ -102,7 +103,7 @@ class RayTasks:
 
 
 def _reach(address: str) -> None:
-    """Raises OSError where nobody answers at HOST:PORT; Ray itself would try for minutes."""
+    """Raises OSError where nothing answers at HOST:PORT; Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if host and port.isdecimal() and "/" not in host:
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()

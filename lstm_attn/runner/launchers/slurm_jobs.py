@@ -1,4 +1,4 @@
-"""Cells as jobs of SLURM, by submitit; or as processes of this machine, by its local executor."""
+"""Cells as jobs of SLURM, by submitit, or as processes here, by submitit's local executor."""
 
 import os
 import shutil
@@ -15,9 +15,9 @@ from lstm_attn.runner import machine, worker
 from lstm_attn.runner.launchers import Lost, Options
 
 CLUSTERS = ("slurm", "local")
-# Of a job that is told nothing else; by itself submitit allows it 5.
+# The default time limit of a job; submitit's own is 5.
 MINUTES = 240
-# How often a job that ran out of its time is queued again, to go on from its checkpoint.
+# How often a job that ran out of time is queued again; it resumes from its checkpoint.
 TIMEOUTS = 1000
 WHOLE = ("time", "signal_delay_s", "array_parallelism")
 WORDS = (
@@ -27,14 +27,14 @@ WORDS = (
 
 
 class Attempt(Checkpointable):
-    """`worker.attempt`; a job told to stop is queued again with the same arguments."""
+    """`worker.attempt`; SLURM queues a job that it stops again, with the same arguments."""
 
     def __call__(self, folder: str, cores: int, cache: str) -> str | None:
         return worker.attempt(folder, cores, cache)
 
 
 class SlurmJob:
-    """One job, which submitit and SLURM queue again when its time is over or its node is lost."""
+    """One job; submitit and SLURM queue it again when its time is over or its node is lost."""
 
     def __init__(self, job: submitit.Job) -> None:
         self._job = job
@@ -43,13 +43,13 @@ class SlurmJob:
         return self._job.done()
 
     def answer(self) -> str | None:
-        # Where there is none, `result` would wait for it, a quarter of a minute.
+        # Without this file, `result` would wait for it for a quarter of a minute.
         if not self._job.paths.result_pickle.exists():
             raise Lost(f"job {self._job.job_id} ended as {self._job.state}")
         try:
             return self._job.result()
         except FailedJobError as error:
-            return str(error)  # not even begun: a package that the node lacks
+            return str(error)  # it did not start: the node lacks a package
         except UncompletedJobError as error:
             raise Lost(str(error).partition("\n")[0]) from error
 
@@ -58,7 +58,7 @@ class SlurmJob:
 
 
 class SlurmJobs:
-    """Submits jobs; those submitted together are one job array."""
+    """Submits jobs; jobs submitted together form one job array."""
 
     def __init__(self, options: Options, workdir: Path) -> None:
         self._options = options
@@ -111,10 +111,10 @@ class SlurmJobs:
 
 
 def parse(pieces: Sequence[str]) -> dict[str, Any]:
-    """The settings of --slurm; a piece without `=` belongs to the list before it, as in exclude.
+    """The settings of --slurm; a piece without `=` continues the list before it, as in exclude.
 
     Raises:
-      UsageError: an unknown key, or a value that it does not take.
+      UsageError: an unknown key, or a value that does not fit it.
     """
     settings: dict[str, Any] = {}
     key = ""
