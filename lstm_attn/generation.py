@@ -1,4 +1,4 @@
-"""Token after token from a language model, in chunks, so that they can be shown as they come."""
+"""Text generation by a language model, in chunks of tokens that can be shown as they come."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,10 +15,10 @@ from lstm_attn.ops.sampling import Sampling, sample_token
 
 
 class Writing(NamedTuple):
-    """B texts being written.
+    """B texts that are being written.
 
-    state: what the model remembers of them. logits: [B, V], of the next token. seen: bool [B, V],
-    the tokens that were there. drawn: int32 [], tokens drawn so far.
+    state: of the model. logits: [B, V], of the next token. seen: bool [B, V], the tokens that
+    occurred. drawn: int32 [], tokens drawn so far.
     """
 
     state: Any
@@ -28,7 +28,7 @@ class Writing(NamedTuple):
 
 
 class Generator(NamedTuple):
-    """read(params, ids [B, T], room) begins `Writing` after a prompt, with room for so many ids;
+    """read(params, ids [B, T], room) reads a prompt and gives `Writing`, with room for `room` ids;
     write(params, key, writing) draws the next `chunk` ids, [B, chunk]."""
 
     read: Callable[[Params, Array, int], Writing]
@@ -39,12 +39,12 @@ class Generator(NamedTuple):
 def make_generator(model: Model, sampling: Sampling, chunk: int = 16) -> Generator:
     """The two jitted functions of generation.
 
-    A draw's key is that of the text folded with the number of the token, so what is drawn does not
-    depend on the chunk. A recurrent model remembers its carry alone, however much is
-    written; attention its keys and values.
+    The key of a draw is the key of the text folded with the number of the token, so the ids do not
+    depend on the chunk. A recurrent model stores only its carry, however long the text; attention
+    stores its keys and values.
 
     Raises:
-      UsageError: a chunk that is no whole number of at least 1.
+      UsageError: a chunk that is not a whole number of at least 1.
     """
     check_whole("generate: chunk", chunk)
 
@@ -79,21 +79,21 @@ def generate(
     seed: int = 0,
     context: int | None = None,
 ) -> Iterator[np.ndarray]:
-    """Continues a prompt, several times at once.
+    """Continues a prompt, in several samples at once.
 
     Args:
       prompt: ids [T], at least one.
-      samples: B, how many continuations.
-      length: ids of each, beside the prompt.
-      seed: the same one gives the same ids.
-      context: how many ids the model may look back at; None for all. When they are full, the model
-        reads the later half of them anew and goes on: positions stay among those it was trained on.
+      samples: B, the number of continuations.
+      length: new ids of each.
+      seed: the same seed gives the same ids.
+      context: how many ids the model may look back at; None for all. When the context is full, the
+        model reads its later half again and continues, so positions stay in the trained range.
 
     Yields:
       The next ids of each, [B, n], n at most the generator's chunk.
 
     Raises:
-      UsageError: no prompt, or a context with no room for it, on one line.
+      UsageError: an empty prompt, or a context of less than two chunks, on one line.
     """
     check_whole("generate: samples", samples)
     check_whole("generate: length", length)
@@ -109,8 +109,7 @@ def generate(
     text = np.tile(np.asarray(prompt, np.int32), (samples, 1))
     begun = text[:, -(room - generator.chunk) :] if context else text
     if context and begun.shape[1] - (-length // generator.chunk) * generator.chunk > room:
-        # As many are read each time, and what reads them is compiled now, so that later nothing
-        # waits for it.
+        # Every later read has this many ids; it is compiled now, so that no chunk waits for it.
         generator.read(params, jnp.zeros((samples, room // 2), jnp.int32), room)
     writing = generator.read(params, jnp.asarray(begun), room)
     held = begun.shape[1]

@@ -1,4 +1,4 @@
-"""Sizes and choices for all models of a comparison; what a config's `model` becomes."""
+"""ModelConfig: sizes and choices for all models of a comparison, the `model` of a config."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ from lstm_attn.modules.transformer import FEED_FORWARDS, NORMS
 
 PLACEMENTS = ("over_states", "alternating")
 DTYPES = ("float32", "bfloat16")
-# The keys whose value is a name, and the names.
+# Key -> the names that it may have.
 CHOICES: dict[str, Iterable[str]] = {
     "lstm_variant": LSTM_VARIANTS,
     "kernel_init": KERNEL_INITIALIZERS,
@@ -28,28 +28,28 @@ CHOICES: dict[str, Iterable[str]] = {
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """A key acts on the models that it names, or on all.
+    """Each key applies to the models that it names, or else to all.
 
-    features: hidden features H of the LSTM. It sets the parameter budget: every other model takes
-      the width that brings its count nearest to the LSTM's (see `models.matched_features`).
+    features: hidden features H of the LSTM. It sets the parameter budget: every other model has the
+      width whose parameter count is nearest to the LSTM's (see `models.matched_features`).
     num_heads: attention heads; must divide features.
-    num_layers: blocks of the Transformer, and of lstm_attention where they alternate.
+    num_layers: blocks of the Transformer, and of lstm_attention with alternating layers.
     lstm_variant: "standard", "peephole", "coupled" or "layer_norm".
-    forget_bias: of the LSTM's forget gate at the start.
-    update_bias: of the GRU's update gate at the start, the share that it keeps.
+    forget_bias: initial bias of the LSTM's forget gate.
+    update_bias: initial bias of the GRU's update gate, which keeps the state.
     chrono_steps: (shortest, longest) for chrono initialisation of LSTM and GRU, instead of the two
-      biases; () for none. Tallec & Ollivier take (2, T).
-    kernel_init, recurrent_kernel_init: "glorot", "lecun" or "orthogonal", each gate by itself.
+      biases; () for none. Tallec & Ollivier have (2, T).
+    kernel_init, recurrent_kernel_init: "glorot", "lecun" or "orthogonal", separately for each gate.
     reset_after: whether the GRU's reset gate acts after the recurrent product, or before it.
     positions: of the Transformer: "none", "sinusoidal", "learned", "rotary" or "alibi".
     norm: of the Transformer's blocks: "pre" or "post".
     feed_forward: of the Transformer's blocks: "gelu" or "gated".
-    dropout: rate in training, after each part of a Transformer's or an alternating block.
+    dropout: rate in training, after each sublayer of a Transformer block or an alternating block.
     attention_placement: of lstm_attention: "over_states" or "alternating".
-    segment: steps of LSTM and GRU that back-propagation keeps at a time (see `ops.lstm`), for
-      sequences that memory is too small for; 0 for all. It changes no result.
-    dtype: what products are computed in, "float32" or "bfloat16"; parameters, carries, statistics
-      of softmax and norms, and the readout stay float32.
+    segment: steps of LSTM and GRU that back-propagation stores at a time (see `ops.lstm`), to save
+      memory on long sequences; 0 for all. Results do not change.
+    dtype: of products, "float32" or "bfloat16"; parameters, carries, statistics of softmax and
+      norms, and the readout stay float32.
     """
 
     features: int = 64

@@ -3,9 +3,9 @@
     params = interop.lstm_from_torch(torch_lstm.state_dict())
     outputs = flax.linen.Sequential([modules.LSTM(H)]).apply({"params": params}, inputs)
 
-Numpy only: neither JAX nor the other library is imported. Arrays that come out are copies in the
-dtype that came in, and every mistake is a UsageError on one line. A bias that the other library
-does not have becomes zeros here; going out, one that it has no place for must be zero.
+Only numpy is imported, neither JAX nor the other library. The arrays in the result are copies in
+the dtype of the given ones, and every mistake is a UsageError on one line. A bias that the other
+library does not have is zero here; a bias of ours for which it has no entry must be zero.
 """
 
 from lstm_attn.interop.flax_layout import (

@@ -1,4 +1,4 @@
-"""Named arrays, taken one at a time: one that is missing, left over or misshapen is an error."""
+"""Named arrays of a dictionary: missing, unexpected and misshapen ones are errors."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -11,12 +11,12 @@ from lstm_attn.errors import UsageError
 class Entries:
     """The arrays of a (nested) dictionary, under names joined by a slash.
 
-    Sizes are bound to axis letters as arrays are taken, so that entries must fit each other. A
-    number before a letter multiplies it: "4H D" is the shape (4H, D). "NK" is one size of its own,
-    that of N and K joined.
+    Taking an array binds its sizes to axis letters, so that the entries must fit each other. A
+    number before a letter multiplies it: "4H D" is the shape (4H, D). "NK" is one size, that of N
+    and K joined.
 
     Args:
-      function: the public function that reads, for its errors.
+      function: the name of the public function, for error messages.
       tree: a dictionary of dictionaries and of arrays that numpy can read.
     """
 
@@ -27,7 +27,7 @@ class Entries:
             )
         self.function = function
         self._leaves = dict(_leaves(tree, ""))
-        self._sizes = {"": 1}  # of no letter, so that "2" is an axis of two
+        self._sizes = {"": 1}  # no letter: "2" is an axis of size two
 
     def __contains__(self, name: str) -> bool:
         return name in self._leaves
@@ -39,8 +39,8 @@ class Entries:
     def expect(self, names: Sequence[str]) -> None:
         """Raises UsageError unless the entries are these, in any order.
 
-        Called before shapes are looked at: an option of the other library that is not supported
-        shows as an entry too many, and may change the shape of others.
+        Called before shapes are checked: an unsupported option of the other library shows as an
+        unexpected entry, and may change the shapes of others.
         """
         missing = [name for name in names if name not in self._leaves]
         unexpected = [name for name in self._leaves if name not in names]
@@ -52,7 +52,7 @@ class Entries:
             )
 
     def take(self, name: str, axes: str) -> np.ndarray:
-        """A copy of an entry, as its source may be trained on; its shape is checked.
+        """A copy of an entry, since training may change its source. The shape is checked.
 
         Raises:
           UsageError: an entry that numpy cannot read, or of another shape.
@@ -74,13 +74,13 @@ class Entries:
         return array
 
     def take_or_zeros(self, name: str, axes: str, like: np.ndarray) -> np.ndarray:
-        """The entry, or zeros of its shape in the dtype of another array where there is none."""
+        """The entry; or, if there is none, zeros of its shape in the dtype of another array."""
         if name in self._leaves:
             return self.take(name, axes)
         return np.zeros([times * self._sizes[letter] for times, letter in _parse(axes)], like.dtype)
 
     def check_zeros(self, name: str, array: np.ndarray, because: str) -> None:
-        """Raises UsageError unless a value that the other library has no place for is zero."""
+        """Raises UsageError unless the array, for which the other library has no entry, is zero."""
         if np.any(array != 0):
             largest = float(np.max(np.abs(array)))
             raise UsageError(
@@ -96,7 +96,7 @@ class Entries:
             )
 
     def divide(self, axis: str, name: str, parts: int) -> int:
-        """The size of an axis over a number of parts, which must divide it."""
+        """The size of an axis divided by a number of parts, which must be a divisor of it."""
         size = self._sizes[axis]
         if not isinstance(parts, int) or parts < 1 or size % parts:
             raise UsageError(f"{self.function}: {name} expected a divisor of {size}, got {parts!r}")
@@ -118,7 +118,7 @@ class Entries:
 
 
 def attention_names(entries: Entries, parts: Iterable[str]) -> list[str]:
-    """What the parts of an attention should hold: a kernel each, and a bias if any has one."""
+    """The expected entries of an attention: a kernel of each part, and biases if any has one."""
     parts = list(parts)
     has_bias = any(f"{part}/bias" in entries for part in parts)
     return [f"{part}/{name}" for part in parts for name in ("kernel", "bias")[: 1 + has_bias]]

@@ -1,4 +1,4 @@
-"""LSTM and GRU cells of `flax.linen` and `flax.nnx`, as their own plain dictionaries.
+"""LSTM and GRU cells of `flax.linen` and `flax.nnx`, as plain dictionaries.
 
 A linen cell's dictionary is `cell.init(...)["params"]`, or `["params"]["cell"]` inside
 `flax.linen.RNN`; an nnx cell's is `nnx.to_pure_dict(nnx.state(cell, nnx.Param))`.
@@ -18,16 +18,15 @@ from lstm_attn.interop.gates import (
     LSTM_NAMES,
     join_gates,
     split_gates,
-    take_gru,
-    take_lstm,
+    take_ours,
 )
 
 LSTM_GATES = {"i": "ii", "f": "if", "g": "ig", "o": "io"}  # the dense layer of the inputs
-NNX_LSTM_GATES = LSTM_GATES | {"f": "if_"}  # `if` is no attribute's name
+NNX_LSTM_GATES = LSTM_GATES | {"f": "if_"}  # `if` can't be an attribute name
 
 
 def lstm_from_linen(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Our LSTM from a `flax.linen.LSTMCell` or `OptimizedLSTMCell`, which store the same.
+    """Our LSTM from a `flax.linen.LSTMCell` or `OptimizedLSTMCell`, which store the same arrays.
 
         kernel = [W_ii, W_if, W_ig, W_io],  recurrent_kernel = [W_hi, ..., W_ho],
         bias = [b_hi, ..., b_ho]
@@ -45,7 +44,7 @@ def lstm_from_linen(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def lstm_to_linen(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `lstm_from_linen`: kernel, recurrent_kernel and bias to one layer a gate.
+    """The inverse of `lstm_from_linen`: from kernel, recurrent_kernel and bias to a layer per gate.
 
     Raises:
       UsageError: as `lstm_from_linen`.
@@ -93,7 +92,7 @@ def lstm_to_nnx(
     if cell == "LSTMCell":
         return _lstm_to_gates(entries, NNX_LSTM_GATES)
     entries.expect(LSTM_NAMES)
-    ours = take_lstm(entries)
+    ours = take_ours(entries, LSTM_NAMES)
     return {
         "dense_i": {"kernel": ours["kernel"]},
         "dense_h": {"kernel": ours["recurrent_kernel"], "bias": ours["bias"]},
@@ -203,7 +202,9 @@ def _lstm_from_gates(entries: Entries, layers: dict[str, str]) -> dict[str, np.n
 
 def _lstm_to_gates(entries: Entries, layers: dict[str, str]) -> dict[str, Any]:
     entries.expect(LSTM_NAMES)
-    ours = {name: split_gates(fused, "ifgo") for name, fused in take_lstm(entries).items()}
+    ours = {
+        name: split_gates(fused, "ifgo") for name, fused in take_ours(entries, LSTM_NAMES).items()
+    }
     from_inputs = {layer: {"kernel": ours["kernel"][gate]} for gate, layer in layers.items()}
     from_state = {
         f"h{gate}": {"kernel": ours["recurrent_kernel"][gate], "bias": ours["bias"][gate]}
@@ -217,7 +218,9 @@ def _gru_gates(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
     """Our kernels by gate, the bias by gate with those of r and z summed, the other bias of n."""
     entries.expect(GRU_NAMES)
-    ours = {name: split_gates(fused, "rzn") for name, fused in take_gru(entries).items()}
+    ours = {
+        name: split_gates(fused, "rzn") for name, fused in take_ours(entries, GRU_NAMES).items()
+    }
     n_bias = ours["recurrent_bias"]["n"]
     bias = {gate: ours["bias"][gate] + ours["recurrent_bias"][gate] for gate in "rz"}
     return ours["kernel"], ours["recurrent_kernel"], bias | {"n": ours["bias"]["n"]}, n_bias

@@ -1,6 +1,6 @@
-"""Our fused recurrent parameters, and gates side by side in them in another order."""
+"""Our fused recurrent parameters, and the order of the gates in them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def split_gates(fused: np.ndarray, order: str) -> dict[str, np.ndarray]:
 
 
 def join_gates(gates: dict[str, np.ndarray], order: Iterable[str]) -> np.ndarray:
-    """The blocks side by side in this order."""
+    """The blocks concatenated in this order."""
     return np.concatenate([gates[gate] for gate in order], axis=-1)
 
 
@@ -26,22 +26,19 @@ def reorder(fused: np.ndarray, order: str, wanted: str) -> np.ndarray:
     return join_gates(split_gates(fused, order), wanted)
 
 
-def take_lstm(entries: Entries, prefix: str = "", inputs: str = "D") -> dict[str, np.ndarray]:
-    """kernel [D, 4H], recurrent_kernel [H, 4H] and bias [4H] of one of our LSTMs."""
-    recurrent_kernel = entries.take(f"{prefix}recurrent_kernel", "H 4H")
-    return {
-        "kernel": entries.take(f"{prefix}kernel", f"{inputs} 4H"),
-        "recurrent_kernel": recurrent_kernel,
-        "bias": entries.take(f"{prefix}bias", "4H"),
-    }
+def take_ours(
+    entries: Entries, names: Sequence[str], prefix: str = "", inputs: str = "D"
+) -> dict[str, np.ndarray]:
+    """The parameters of one of our LSTMs or GRUs, by LSTM_NAMES or GRU_NAMES, for G gates.
 
+    kernel [D, GH], recurrent_kernel [H, GH] and bias [GH]; of a GRU also recurrent_bias [GH].
+    """
+    width = "4H" if names == LSTM_NAMES else "3H"
+    axes = {"kernel": f"{inputs} {width}", "recurrent_kernel": f"H {width}"}
 
-def take_gru(entries: Entries, prefix: str = "", inputs: str = "D") -> dict[str, np.ndarray]:
-    """kernel [D, 3H], recurrent_kernel [H, 3H] and two biases [3H] of one of our GRUs."""
-    recurrent_kernel = entries.take(f"{prefix}recurrent_kernel", "H 3H")
-    return {
-        "kernel": entries.take(f"{prefix}kernel", f"{inputs} 3H"),
-        "recurrent_kernel": recurrent_kernel,
-        "bias": entries.take(f"{prefix}bias", "3H"),
-        "recurrent_bias": entries.take(f"{prefix}recurrent_bias", "3H"),
-    }
+    def take(name: str) -> np.ndarray:
+        return entries.take(f"{prefix}{name}", axes.get(name, width))
+
+    # First, since an error in another array is then said in terms of the right H.
+    recurrent_kernel = take("recurrent_kernel")
+    return {name: recurrent_kernel if name == "recurrent_kernel" else take(name) for name in names}

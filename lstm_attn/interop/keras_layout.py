@@ -1,14 +1,14 @@
 """Weights of the Keras 3 layers LSTM, GRU and MultiHeadAttention, as a dictionary of arrays.
 
-Of a recurrent layer the dictionary is by `weight.name`, of attention by the last two parts of
-`weight.path`, since query and key each have a kernel:
+The keys are `weight.name` for a recurrent layer, and the last two parts of `weight.path` for
+attention, where query and key each have a kernel:
 
     {weight.name: weight for weight in layer.weights}
     {"/".join(weight.path.split("/")[-2:]): weight for weight in layer.weights}
 
-The way back is `weight.assign(entries[weight.name])`, and with the path likewise. Of a
-keras.layers.Bidirectional, convert `layer.forward_layer` and `layer.backward_layer` each and put
-them under `forward` and `backward` for `modules.Bidirectional`.
+The inverse is `weight.assign(entries[weight.name])`, or with the path. For a
+keras.layers.Bidirectional, convert `layer.forward_layer` and `layer.backward_layer` and put them
+under `forward` and `backward` for `modules.Bidirectional`.
 
 Source: the weights that Keras 3.15 stores, and its equations.
 """
@@ -23,12 +23,11 @@ from lstm_attn.interop.gates import (
     GRU_NAMES,
     LSTM_NAMES,
     reorder,
-    take_gru,
-    take_lstm,
+    take_ours,
 )
 
 ATTENTION_PARTS = {"query": "query", "key": "key", "value": "value", "out": "attention_output"}
-# The axes of inputs and outputs of each part: as Keras has them, and as we do.
+# The axes of inputs and outputs of each part, in Keras and in ours.
 HEADS_APART = {
     "query": ("F", "N K"),
     "key": ("P", "N K"),
@@ -66,14 +65,14 @@ def lstm_to_keras(params: Mapping[str, Any], *, bias: bool = True) -> dict[str, 
 
     Args:
       params: kernel, recurrent_kernel and bias.
-      bias: False for a layer of use_bias=False, which has no place for one.
+      bias: False for a layer with use_bias=False.
 
     Raises:
       UsageError: a bias that is not zero with bias=False, and as `lstm_from_keras`.
     """
     entries = Entries("lstm_to_keras", params)
     entries.expect(LSTM_NAMES)
-    ours = take_lstm(entries)
+    ours = take_ours(entries, LSTM_NAMES)
     if not bias:
         entries.check_zeros("bias", ours.pop("bias"), "bias=False drops it")
     return ours
@@ -91,7 +90,7 @@ def gru_from_keras(
 
     Args:
       weights: kernel [D, 3H], recurrent_kernel [H, 3H], and bias [2, 3H], or [3H] where reset_after
-        is False; without the bias of a layer of use_bias=False, ours are zero.
+        is False; without the bias of a layer with use_bias=False, ours are zero.
       reset_after: as of the layer.
 
     Returns:
@@ -119,14 +118,16 @@ def gru_to_keras(
       params: kernel, recurrent_kernel, bias and recurrent_bias.
       reset_after: as of the layer and of our module. Where it is False the two biases appear as a
         sum only, and are summed.
-      bias: False for a layer of use_bias=False, which has no place for one.
+      bias: False for a layer with use_bias=False.
 
     Raises:
       UsageError: a bias that is not zero with bias=False, and as `gru_from_keras`.
     """
     entries = Entries("gru_to_keras", params)
     entries.expect(GRU_NAMES)
-    ours = {name: reorder(array, "rzn", "zrn") for name, array in take_gru(entries).items()}
+    ours = {
+        name: reorder(array, "rzn", "zrn") for name, array in take_ours(entries, GRU_NAMES).items()
+    }
     biases = [ours.pop(name) for name in GRU_NAMES[2:]]
     if bias:
         return ours | {"bias": np.stack(biases) if reset_after else biases[0] + biases[1]}
@@ -145,8 +146,8 @@ def multi_head_attention_from_keras(weights: Mapping[str, Any]) -> dict[str, Any
 
     Returns:
       query, key, value and out, each with kernel [inputs, outputs] and bias [outputs], for
-      `modules.MultiHeadAttention` with qkv_features = N K and out_features = O. Of V other than K
-      the arrays are right, but that module has no place for them.
+      `modules.MultiHeadAttention` with qkv_features = N K and out_features = O. That module needs
+      V = K, this function does not.
 
     Raises:
       UsageError: an entry that is missing, unexpected or of another shape, on one line.
@@ -169,8 +170,8 @@ def multi_head_attention_to_keras(
 
     Args:
       params: query, key, value and out, each with kernel and bias, or none of them with a bias.
-      num_heads: N, which our arrays do not show.
-      bias: False for a layer of use_bias=False, which has no place for one.
+      num_heads: N, which our arrays do not contain.
+      bias: False for a layer with use_bias=False.
 
     Raises:
       UsageError: features that num_heads does not divide; a bias that is not zero with bias=False;

@@ -1,7 +1,7 @@
 """`state_dict()` of torch.nn.LSTM, torch.nn.GRU and torch.nn.MultiheadAttention, as numpy arrays.
 
-Tensors on the CPU are arrays that numpy can read, so `lstm_from_torch(module.state_dict())` works;
-elsewhere say `{name: tensor.cpu() for name, tensor in module.state_dict().items()}`. The way back:
+numpy can read tensors on the CPU, so `lstm_from_torch(module.state_dict())` works; on a GPU, pass
+`{name: tensor.cpu() for name, tensor in module.state_dict().items()}`. The inverse:
 
     module.load_state_dict({name: torch.from_numpy(array) for name, array in entries.items()})
 
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lstm_attn.interop.entries import Entries, attention_names
-from lstm_attn.interop.gates import GRU_NAMES, LSTM_NAMES, take_gru, take_lstm
+from lstm_attn.interop.gates import GRU_NAMES, LSTM_NAMES, take_ours
 
 
 def lstm_from_torch(state_dict: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def lstm_from_torch(state_dict: Mapping[str, Any]) -> dict[str, Any]:
 
         flax.linen.Sequential([modules.LSTM(H), modules.LSTM(H)])
 
-    so one layer is under `layers_0`. Of both directions, each layer holds `forward` and `backward`,
+    so a single layer is `layers_0`. With both directions, each layer has `forward` and `backward`,
     as in Sequential([modules.Bidirectional(modules.LSTM(H), modules.LSTM(H)), ...]).
 
     Args:
@@ -49,7 +49,7 @@ def lstm_to_torch(params: Mapping[str, Any], *, bias: bool = True) -> dict[str, 
 
     Args:
       params: as `lstm_from_torch` returns them; a single layer is {"layers_0": params} too.
-      bias: False for a module of bias=False, which has no place for one.
+      bias: False for a module with bias=False.
 
     Raises:
       UsageError: a bias that is not zero with bias=False; layers of different H; and as
@@ -137,7 +137,7 @@ def multi_head_attention_to_torch(
     Args:
       params: query, key, value and out, each with kernel and bias, or none of them with a bias;
         torch has the same F for the queries, the heads together and the outputs.
-      bias: False for a module of bias=False, which has no place for one.
+      bias: False for a module with bias=False.
 
     Raises:
       UsageError: a bias that is not zero with bias=False, and as the inverse.
@@ -172,7 +172,7 @@ def _transposed(weight: np.ndarray) -> np.ndarray:
 
 
 def _layers(entries: Entries, name: str, backward: str) -> tuple[int, bool]:
-    """How many layers in a row there are, by an entry that each has; whether both directions."""
+    """The number of consecutive layers, by an entry of each, and whether both directions exist."""
     count = 0
     while any(entry.format(count) in entries for entry in (name, backward)):
         count += 1
@@ -215,7 +215,6 @@ def _from_torch(entries: Entries, gates: int) -> dict[str, Any]:
 def _to_torch(entries: Entries, bias: bool, gates: int) -> dict[str, np.ndarray]:
     layers, both = _layers(entries, "layers_{}/kernel", "layers_{}/backward/kernel")
     names = LSTM_NAMES if gates == 4 else GRU_NAMES
-    take = take_lstm if gates == 4 else take_gru
     ends = {"forward/": "", "backward/": "_reverse"} if both else {"": ""}
     entries.expect(
         [f"layers_{n}/{part}{name}" for n in range(layers) for part in ends for name in names]
@@ -225,7 +224,7 @@ def _to_torch(entries: Entries, bias: bool, gates: int) -> dict[str, np.ndarray]
     for n in range(layers):
         for part, end in ends.items():
             prefix, suffix = f"layers_{n}/{part}", f"_l{n}{end}"
-            ours = take(entries, prefix, "D" if n == 0 else joined)
+            ours = take_ours(entries, names, prefix, "D" if n == 0 else joined)
             result[f"weight_ih{suffix}"] = _transposed(ours["kernel"])
             result[f"weight_hh{suffix}"] = _transposed(ours["recurrent_kernel"])
             if bias:

@@ -1,4 +1,4 @@
-"""Attention modules: several heads of dot products, and one of a small network."""
+"""Attention modules: multi-head dot-product attention, and additive attention."""
 
 from typing import Any
 
@@ -28,8 +28,8 @@ class MultiHeadAttention(nn.Module):
     qkv_features: F, of all heads together; that of inputs_q if None.
     out_features: O; the features of inputs_q if None.
     implementation: of `ops.dot_product_attention`.
-    positions: "rotary" and "alibi" of the table POSITIONS act here; the others add to the inputs
-      and are for whoever embeds them.
+    positions: "rotary" and "alibi" of the table POSITIONS act here; the other schemes add to the
+      inputs, outside of this module.
     dtype, param_dtype: as `modules.dense` says.
 
     Source: Vaswani et al. 2017, section 3.2.2.
@@ -59,25 +59,25 @@ class MultiHeadAttention(nn.Module):
         """inputs_q [B, T, D] to [B, T, O]; with return_carry, (cache, outputs).
 
         Args:
-          inputs_q: what queries are made from.
-          inputs_k: [B, S, D], what keys are made from; inputs_q if None.
-          inputs_v: [B, S, D], what values are made from; inputs_k if None.
+          inputs_q: the source of the queries.
+          inputs_k: [B, S, D], the source of the keys; inputs_q if None.
+          inputs_v: [B, S, D], the source of the values; inputs_k if None.
           mask: as in `ops.dot_product_attention`.
           is_causal: query t attends to keys s <= t only.
           initial_carry: keys and values of the steps before, from `empty_carry` or an earlier call;
-            for causal self-attention without a mask. Outputs past its room are NaN under
-            `jax.jit`, and a one-line error elsewhere.
-          return_carry: the cache with these steps, and the outputs; wants an initial_carry.
+            for causal self-attention without a mask. Steps without room give NaN under `jax.jit`,
+            and a one-line error elsewhere.
+          return_carry: also return the cache with these steps; needs an initial_carry.
         """
         check_axes("MultiHeadAttention", inputs_q=(inputs_q, "B T D"))
         features = self.qkv_features or inputs_q.shape[-1]
         check_heads("MultiHeadAttention", self.num_heads, features)
         if inputs_k is None and inputs_v is not None:
-            raise UsageError("MultiHeadAttention: inputs_v expected inputs_k beside it, got none")
+            raise UsageError("MultiHeadAttention: inputs_v expected inputs_k too, got none")
         with_cache = initial_carry is not None
         if with_cache and (inputs_k is not None or mask is not None or not is_causal):
             raise UsageError(
-                "MultiHeadAttention: initial_carry expected is_causal=True, one inputs and no mask"
+                "MultiHeadAttention: initial_carry expected is_causal=True, only inputs_q, no mask"
             )
         if with_cache and not isinstance(initial_carry, ops.KeyValueCache):
             raise UsageError(
@@ -126,7 +126,7 @@ class MultiHeadAttention(nn.Module):
         out_features = self.out_features or inputs_q.shape[-1]
         out = dense_layer(self, out_features, "out", inputs_q, use_bias=self.use_bias)(attended)
         if carry is not None:
-            # Under jit nobody can raise: a step too many must show, not overwrite the last one.
+            # Under jit no error can be raised: a step without room must give NaN.
             out = jnp.where(ops.within(carry), out, jnp.nan)
         return (carry, out) if return_carry else out
 
@@ -144,7 +144,7 @@ class AdditiveAttention(nn.Module):
 
     Parameters: query with kernel [D, F], key with kernel [D, F] and bias [F], score v [F].
 
-    features: F, of the hidden layer that scores.
+    features: F, of the hidden layer of the score.
     dtype, param_dtype: as `modules.dense` says.
 
     Source: Bahdanau, Cho & Bengio 2015, appendix A.1.2.
@@ -179,7 +179,7 @@ class AdditiveAttention(nn.Module):
 def dense_layer(
     module: Any, features: int, name: str, inputs: Array, *, use_bias: bool = True
 ) -> nn.Dense:
-    """A Dense of the module's dtypes."""
+    """A Dense layer in the module's dtypes."""
     return nn.Dense(
         features,
         use_bias=use_bias,
@@ -191,7 +191,7 @@ def dense_layer(
 
 
 def check_heads(where: str, num_heads: int, features: int) -> None:
-    """Raises UsageError where the heads do not divide the features."""
+    """Raises UsageError unless the heads divide the features."""
     if num_heads < 1 or features % num_heads:
         raise UsageError(
             f"{where}: num_heads expected a divisor of features={features}, got {num_heads}"

@@ -70,7 +70,7 @@ def per_gate(*gates: Initializer) -> Initializer:
 
 
 def every_gate(gates: int, initializer: Initializer) -> Initializer:
-    """The same initialiser for each gate's block, with a key of its own."""
+    """The same initialiser for each gate's block, each with its own key."""
     return per_gate(*[initializer] * gates)
 
 
@@ -103,7 +103,7 @@ def chrono_gru(shortest: float, longest: float) -> Initializer:
 
         b_z = log u,   u ~ U[shortest - 1, longest - 1],   b_r = b_n = 0
 
-    z is the share that a unit keeps (see `ops.gru_step`), so it plays the forget gate.
+    z is the share that a unit keeps (see `ops.gru_step`), so it has the role of the forget gate.
 
     Raises:
       ValueError: a range that is not 1 < shortest <= longest, in steps.
@@ -114,11 +114,11 @@ def chrono_gru(shortest: float, longest: float) -> Initializer:
 
 
 def chrono_coupled(shortest: float, longest: float) -> Initializer:
-    """A bias for the coupled LSTM, gates f, g, o, as `chrono_lstm` has it for f."""
+    """The forget bias of `chrono_lstm` for the coupled LSTM, gates f, g, o."""
     return per_gate(_log_time(shortest, longest), zeros, zeros)
 
 
-# By the name that a config gives.
+# By their names in a config.
 KERNEL_INITIALIZERS: dict[str, Initializer] = {
     "glorot": glorot,
     "lecun": initializers.lecun_normal(),

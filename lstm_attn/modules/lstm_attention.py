@@ -22,8 +22,8 @@ class LSTMAttention(nn.Module):
         a_t = MultiHead(h_t; h_1 ... h_t)
         out_t = tanh([a_t, h_t] W + b)
 
-    recurrent: makes the recurrent module from features, dtype, param_dtype and name: `LSTM`, a
-      variant, or `functools.partial(LSTM, bias_init=...)`.
+    recurrent: the constructor of the recurrent module, called with features, dtype, param_dtype and
+      name: `LSTM`, a variant, or `functools.partial(LSTM, bias_init=...)`.
     dtype, param_dtype: as `modules.dense` says.
 
     Source: the attentional vector of Luong et al. 2015, eq. 5, over the model's own past
@@ -60,7 +60,7 @@ class LSTMAttentionBlocks(nn.Module):
 
         x = x + LSTM(LayerNorm(x)),   x = x + MultiHead(LayerNorm(x))     in each of the blocks
 
-    after an embedding of the inputs, and before a last norm. The LSTM tells the order of the
+    after an embedding of the inputs, and before a last norm. The LSTM encodes the order of the
     inputs, so there are no positions. Attributes as in `LSTMAttention`; num_layers blocks; dropout
     as in `TransformerBlock`.
 
@@ -106,21 +106,21 @@ class LSTMAttentionBlocks(nn.Module):
 
 
 def make_recurrent(module: Any, **place: Any) -> Any:
-    """The recurrent part, with the module's features and dtypes; place is a name or a parent."""
+    """The recurrent layer, with the module's features and dtypes; place is a name or a parent."""
     return module.recurrent(
         features=module.features, dtype=module.dtype, param_dtype=module.param_dtype, **place
     )
 
 
 def make_attention(module: Any, **place: Any) -> MultiHeadAttention:
-    """The attention, with the module's heads and dtypes."""
+    """The attention layer, with the module's heads and dtypes."""
     return MultiHeadAttention(
         module.num_heads, dtype=module.dtype, param_dtype=module.param_dtype, **place
     )
 
 
 def empty_carries(module: Any, batch_size: int, length: int) -> tuple[Any, Any]:
-    """Those of one recurrent part and of one attention."""
+    """The empty carries of one recurrent layer and of one attention layer."""
     return (
         make_recurrent(module, parent=None).empty_carry(batch_size, length),
         make_attention(module, parent=None).empty_carry(batch_size, length, module.features),

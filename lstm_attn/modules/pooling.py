@@ -20,8 +20,8 @@ class AttentionPooling(nn.Module):
         c_t = sum_{s <= t} exp(e_s) h_s / sum_{s <= t} exp(e_s)
         out_t = lrelu(c_t W_c + b_c)
 
-    In the paper c is that of the last step; here each step has that of its past, in O(T). It knows
-    no order, so it can add but not copy. lrelu is x or .01 x.
+    The paper has c at the last step only; here each step has c of its own past, in O(T). The model
+    does not know the order of steps, so it can add but not copy. lrelu is x for x > 0, else .01 x.
 
     dtype, param_dtype: as `modules.dense` says.
 
@@ -48,6 +48,6 @@ class AttentionPooling(nn.Module):
         return (carry, out) if return_carry else out
 
     def empty_carry(self, batch_size: int, length: int) -> ops.PoolingState:
-        """The sums before the first step, whatever the length to come."""
+        """The sums before the first step, for any length."""
         like = jnp.zeros((batch_size,), self.dtype or self.param_dtype)
         return ops.empty_pooling_state(like, self.features)

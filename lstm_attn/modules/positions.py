@@ -16,10 +16,10 @@ LEARNED_INIT = initializers.normal(0.02)
 
 
 class Positions(NamedTuple):
-    """One scheme; a part that it does not use is None. Positions are integers [T] (keys [S]).
+    """One scheme; a function that it does not use is None. Positions are integers [T] (keys [S]).
 
-    vectors: (the module that owns any parameters, positions, how many positions there will be at
-      most, features, dtype) -> [T, F], added to the embedded inputs.
+    vectors: (the module that owns any parameters, positions, the largest number of positions,
+      features, dtype) -> [T, F], added to the embedded inputs.
     turn: (queries or keys [B, T, N, K], positions) -> the same shape.
     bias: (num_heads, query positions, key positions) -> [N, T, S], added to the logits.
     """
@@ -74,9 +74,9 @@ def find_positions(name: str) -> Positions:
 def continue_positions(params: Any, steps: int, key: Array) -> Any:
     """Parameters whose learned positions reach over `steps`: new rows are as at initialisation.
 
-    So would be the rows of a table that had been made so long from the start, since no loss reaches
-    a row whose step never came (weight decay alone would shrink it). What such a model does past
-    the trained length says what rows without training do. Other parameters are left as they are.
+    A table that had this length from the start would have the same rows, since no loss reaches the
+    row of a step that never occurs (only weight decay would shrink it). So past the trained length
+    such a model shows what untrained rows do. Other parameters do not change.
 
     Args:
       params: of a model; a table is [T, F], or [R, T, F] of R trials.

@@ -129,7 +129,7 @@ class GRU(GRUParameters, Recurrent):
 
 
 class Bidirectional(nn.Module):
-    """Two recurrent modules, one run forward and one backward, their outputs side by side.
+    """Two recurrent modules, one forward and one backward, with their outputs concatenated.
 
         out_t = [forward(x_1 ... x_t), backward(x_T ... x_t)]
 
@@ -151,14 +151,14 @@ class Bidirectional(nn.Module):
     ) -> Any:
         """inputs [B, T, D] to outputs [B, T, H_forward + H_backward]; carries are pairs.
 
-        resets mark first steps, as for one direction; a document's last step, where the backward
-        module starts anew, is the one before.
+        resets mark first steps, as for one direction. The backward module starts anew at the last
+        step of a document, one step before the first step of the next.
         """
         last_steps = None
         if resets is not None:
             last_steps = jnp.roll(resets, -1, axis=1).at[:, -1].set(False)
             if seq_lengths is not None:
-                # A mark in the padding is no document's first step.
+                # A reset in the padding does not mark the first step of a document.
                 steps = jnp.arange(inputs.shape[1], dtype=jnp.int32)
                 inner = steps < (jnp.asarray(seq_lengths).astype(jnp.int32) - 1)[:, None]
                 last_steps = last_steps & inner

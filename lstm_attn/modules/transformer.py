@@ -30,8 +30,8 @@ class TransformerBlock(nn.Module):
 
     mlp_features: the width of W_1.
     positions: as in `MultiHeadAttention`.
-    dropout: rate at which the outputs of MultiHead and FeedForward are dropped, where the module is
-      applied with a "dropout" key; without one, nothing is. In NNX, give the key to the call:
+    dropout: the rate at which outputs of MultiHead and FeedForward are dropped, if the module is
+      applied with a "dropout" key; without one, none are. In NNX, give the key to the call:
       `model(inputs, rngs=nnx.Rngs(0, dropout=1))`.
     dtype, param_dtype: as `modules.dense` says.
 
@@ -101,7 +101,7 @@ def layer_norm(module: Any, name: str, inputs: Array) -> Array:
 
 
 def drop(module: Any, inputs: Array) -> Array:
-    """Dropout at the module's rate where there is a "dropout" key."""
+    """Dropout at the module's rate if there is a "dropout" key."""
     without_key = not module.has_rng("dropout")
     return nn.Dropout(module.dropout, deterministic=without_key)(inputs)
 
@@ -109,7 +109,7 @@ def drop(module: Any, inputs: Array) -> Array:
 def residual_pre_norm(
     module: Any, norm_name: str, part: Callable[..., Any], inputs: Array, carry: Any = None
 ) -> tuple[Any, Array]:
-    """x + part(LayerNorm(x)), after the part's carry."""
+    """The carry after the part, and x + part(LayerNorm(x))."""
     carry, out = continued(part, layer_norm(module, norm_name, inputs), carry)
     return carry, inputs + drop(module, out)
 
@@ -117,7 +117,7 @@ def residual_pre_norm(
 def residual_post_norm(
     module: Any, norm_name: str, part: Callable[..., Any], inputs: Array, carry: Any = None
 ) -> tuple[Any, Array]:
-    """LayerNorm(x + part(x)), after the part's carry."""
+    """The carry after the part, and LayerNorm(x + part(x))."""
     carry, out = continued(part, inputs, carry)
     return carry, layer_norm(module, norm_name, inputs + drop(module, out))
 
@@ -129,8 +129,8 @@ FEED_FORWARDS = ("gelu", "gated")
 class Transformer(nn.Module):
     """A causal Transformer, [B, T, D] to [B, T, F]: embed, add positions, blocks, norm.
 
-    After post-norm blocks, whose last step is a norm, there is no other. Attributes as in
-    `TransformerBlock`; positions, any of the table POSITIONS; mlp_features are 4 F.
+    Post-norm blocks end with a norm, so no other norm follows them. Attributes as in
+    `TransformerBlock`; positions is any name in the table POSITIONS; mlp_features is 4 F.
     """
 
     features: int

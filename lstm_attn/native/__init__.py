@@ -1,7 +1,7 @@
 """Compiled kernels for the CPU: the LSTM's two passes in C++, called from JAX.
 
-`python -m lstm_attn.native` compiles them for this machine into the user's cache folder. Nothing is
-compiled otherwise; `available()` says whether it was done.
+`python -m lstm_attn.native` compiles them for this machine into the user's cache folder, and
+nothing else does; `available()` says whether they are there.
 """
 
 from lstm_attn.native.build import build, library_path

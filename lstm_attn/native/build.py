@@ -1,4 +1,4 @@
-"""Compiles the C++ sources for this machine, and says where the result lies."""
+"""Compiles the C++ sources for this machine into a cache folder."""
 
 import hashlib
 import os
@@ -16,8 +16,8 @@ import platformdirs
 from lstm_attn.errors import UsageError
 
 SOURCE = Path(__file__).parent / "source"
-# Not -ffast-math: NaN must stay NaN. The two -fno lines only drop what XLA drops too, errno and
-# traps. Vectors are written out in the source, so loops need no further help.
+# Not -ffast-math: NaN must stay NaN. The two -fno flags only drop errno and traps, as XLA does. The
+# source has explicit vectors, so loops need no other flags.
 FLAGS = (
     "-std=c++20",
     "-O3",
@@ -50,10 +50,10 @@ def _digest() -> str:
 
 
 def library_path() -> Path:
-    """Where the shared object lies or would lie.
+    """The path of the shared object, whether or not it exists.
 
-    It is in `lstm_attn/native` in the user's cache folder. Its name is a hash of the sources, the
-    flags, the processor and the version of jaxlib, so that none is loaded where it does not fit.
+    It is in `lstm_attn/native` of the user's cache folder. Its name is a hash of the sources, the
+    flags, the processor and the version of jaxlib, so that a library is loaded only where it fits.
     """
     cache = platformdirs.user_cache_path("lstm_attn", appauthor=False)
     return cache / "native" / f"{_digest()}.so"
@@ -68,11 +68,11 @@ def compiler() -> str | None:
 def build() -> Path:
     """Compiles the sources into `library_path()`, anew even if it exists.
 
-    Written to a temporary name first and then renamed, so that another process finds a whole file
-    or none.
+    It is written to a temporary name and then renamed, so that another process sees a whole file or
+    none.
 
     Raises:
-      UsageError: no compiler, a folder that cannot be written, or the compiler's first complaint.
+      UsageError: no compiler, a folder that cannot be written, or the compiler's first error.
     """
     program = compiler()
     if program is None:

@@ -32,7 +32,7 @@ def load() -> ctypes.CDLL:
 
 
 def available() -> bool:
-    """Whether the library is compiled for this machine and loads; once it did, that is all."""
+    """Whether the library is compiled for this machine and loads; after a success it stays true."""
     try:
         load()
     except UsageError:

@@ -13,21 +13,21 @@ from lstm_attn.native.library import load
 
 
 class Residuals(NamedTuple):
-    """What the forward pass leaves for the backward pass: its outputs, and gates and cells."""
+    """What the backward pass needs: the outputs hs, and records of gates and cells."""
 
     hs: Array
     records: Array
 
 
 def thread_count() -> int:
-    """Threads of one call: the cores, divided among the host's devices, which run at once."""
+    """Threads of one call: the cores divided by the host's devices, which run concurrently."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     return max(1, cores // jax.local_device_count(backend="cpu"))
 
 
 def _call(target: str, operands: list[Array], shapes: list[tuple], **attributes: Any) -> Any:
-    """The target's results. In jax.shard_map they differ between devices where any operand does."""
+    """Calls an FFI target. In `jax.shard_map` results vary between devices if any operand does."""
     varying = [jax.typeof(operand).manual_axis_type.varying for operand in operands]
     everywhere = frozenset[str]().union(*varying)
     alike = [
@@ -35,7 +35,7 @@ def _call(target: str, operands: list[Array], shapes: list[tuple], **attributes:
         for operand, axes in zip(operands, varying, strict=True)
     ]
     like = jax.typeof(alike[0])
-    # The mesh whose axes are meant must come with them, and must not come without.
+    # Result types need the mesh if there are varying axes, and must not have one otherwise.
     mesh = NamedSharding(like.sharding.mesh, PartitionSpec()) if everywhere else None
     results = [
         jax.ShapeDtypeStruct(
@@ -81,15 +81,14 @@ def lstm_forward(
       h0: [B, H].
       c0: [B, H].
       flags: uint8 [T, B], or None for all zero. Bit 0: the row's state is zero before this step.
-        Bit 1, which outweighs bit 0: padding; the row's state is carried on unchanged and x is
-        read to no effect.
+        Bit 1, which overrides bit 0: padding; the row's state does not change and x has no effect.
       reverse: from the last step to the first.
-      save: keep what `lstm_backward` needs.
+      save: return the residuals for `lstm_backward`.
 
     Returns:
-      h after each step [T, B, H], in the padding what was carried on; h and c after the last step
-      that was run, each [B, H]; and the residuals, 20 bytes a step, row and unit beside h itself,
-      or None without `save`.
+      h after each step [T, B, H], unchanged in the padding; h and c after the last step that was
+      run, each [B, H]; and the residuals, 20 bytes per step, row and unit in addition to h, or None
+      without `save`.
 
     Raises:
       UsageError: the library is not compiled for this machine.
@@ -124,7 +123,7 @@ def lstm_backward(
     reverse: bool,
     need_dx: bool,
 ) -> tuple[Array, Array, Array, Array | None, Array, Array]:
-    """The gradients of what `lstm_forward` was given, from those of what it returned.
+    """The gradients of the arguments of `lstm_forward`, from those of its results.
 
         dh = d_hs_t + dz_{t+1} U^T
         dc = f_{t+1} * dc_{t+1} + dh * o * (1 - tanh(c)^2)

@@ -1,4 +1,4 @@
-"""Attention whose logits are a small network's, and pooling of a sequence by its own logits."""
+"""Additive attention, and pooling of a sequence by attention."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from lstm_attn.ops.checks import accumulator, carried_along, check_axes, check_f
 def additive_attention(
     query: Array, key: Array, value: Array, score: Array, mask: Array | None = None
 ) -> Array:
-    """Additive attention, of one head.
+    """Additive attention with one head.
 
         out_t = sum_s softmax_s(v . tanh(q_t + k_s)) value_s    over the s that t may attend to
 
@@ -77,8 +77,8 @@ class PoolingState(NamedTuple):
 def empty_pooling_state(inputs: Array, features: int) -> PoolingState:
     """The state before the first step, for inputs [B, ...] and that many features.
 
-    Like the inputs, so that inside `jax.shard_map` it differs between devices as they do; in the
-    dtype of their sums.
+    Made from the inputs, so that inside `jax.shard_map` it varies between devices as they do; in
+    the dtype of their accumulator.
     """
     dtype, batch = accumulator(inputs.dtype), inputs.shape[0]
     return PoolingState(
@@ -95,13 +95,13 @@ def attention_pooling(
 
         out_t = sum_{s <= t} exp(e_s) value_s / sum_{s <= t} exp(e_s)
 
-    At the last step it is the context vector of feed-forward attention; the logits depend on
-    their own step alone, so all steps share one pass, O(T) in time and memory.
+    The last step gives the context vector of feed-forward attention. Each logit depends only on its
+    own step, so one pass serves all steps, O(T) in time and memory.
 
     Args:
-      logits: e [B, T]; -inf where a step is not to be seen. Before the first that is, out is zero.
+      logits: e [B, T]; -inf hides a step. Before the first visible step, out is zero.
       values: [B, T, H].
-      initial_state: of the steps before these; none if None.
+      initial_state: the state after earlier steps; None if there are none.
 
     Returns:
       [B, T, H] in the dtype of the values, and the state after the last step, in float32 or for

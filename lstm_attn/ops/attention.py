@@ -45,15 +45,15 @@ def dot_product_attention(
       scale: of the logits; 1 / sqrt(K) if None.
       is_causal: query t attends to keys s <= t only.
       query_seq_lengths: integers [B]; queries from there on attend to nothing.
-      key_value_seq_lengths: integers [B]; keys from there on are attended to by none.
+      key_value_seq_lengths: integers [B]; no query attends to keys from there on.
       local_window_size: (left, right), or one number for both; query t attends to keys
         t - left <= s <= t + right only.
-      implementation: "dense" is the equation; "chunked" never forms an array [T, S] and skips what
-        causality and the window hide (see `ops.chunked_attention`); "cudnn" and "pallas" are JAX's
-        kernels on a GPU (see `ops.gpu_attention`). "auto" takes the faster of the first two, as the
-        table in `ops.dispatch` has it. All agree but for rounding. The first two can be
-        differentiated in forward and reverse mode and more than once, the kernels in reverse mode
-        once.
+      implementation: "dense" is the equation; "chunked" never forms an array [T, S] and skips tiles
+        that causality and the window hide (see `ops.chunked_attention`); "cudnn" and "pallas" are
+        JAX's kernels on a GPU (see `ops.gpu_attention`). "auto" takes the faster of the first two
+        by the table in `ops.dispatch`. All agree up to rounding. The first two can be
+        differentiated in forward and reverse mode and more than once, the kernels once in reverse
+        mode.
 
     Returns:
       [B, T, N, K] in the query's dtype, in which the products are computed; logits, softmax and
@@ -118,7 +118,7 @@ def dot_product_attention(
         )
     allowed = [] if mask is None else [mask]
     if bias is not None:
-        allowed.append(bias > -jnp.inf)  # a row of -inf alone would be NaN
+        allowed.append(bias > -jnp.inf)  # a row of only -inf would give NaN
     allowed += _positions_allowed(queries, keys, is_causal, sides)
     allowed += _lengths_allowed(query_lengths, queries, -1)
     allowed += _lengths_allowed(key_lengths, keys, -2)
@@ -189,7 +189,7 @@ def _lengths(name: str, lengths: Array | None, batch: int) -> Array | None:
 
 
 def _lengths_allowed(lengths: Array | None, size: int, axis: int) -> list[Array]:
-    """A mask [B, 1, T, 1] or [B, 1, 1, S]; `axis` is that of the other."""
+    """A mask [B, 1, T, 1] or [B, 1, 1, S]; `axis` is where the missing axis is inserted."""
     if lengths is None:
         return []
     real = jnp.arange(size, dtype=jnp.int32) < lengths[:, None]
@@ -197,10 +197,10 @@ def _lengths_allowed(lengths: Array | None, size: int, axis: int) -> list[Array]
 
 
 def masked_softmax(logits: Array, mask: Array | None) -> Array:
-    """softmax over the last axis where the mask is True, zeros elsewhere and where none is."""
+    """softmax over the last axis where the mask is True, zeros elsewhere and in rows of False."""
     if mask is None:
         return jax.nn.softmax(logits, axis=-1)
-    # Finite, not -inf: a row with nothing to attend to must stay free of NaN in its gradient too.
+    # The lowest finite number, not -inf, so that a row of False has no NaN in its gradient either.
     weights = jax.nn.softmax(jnp.where(mask, logits, jnp.finfo(logits.dtype).min), axis=-1)
     return jnp.where(mask, weights, 0)
 
@@ -227,8 +227,8 @@ def dot_product_weights(
 
         w_ts = softmax_s(scale * q_t . k_s + bias_ts)    over the s that t may attend to
 
-    Attention is linear in its values, so this is that op itself on values that are one at one key
-    and zero elsewhere, K keys at a time. Arguments, dtypes and errors as there.
+    Attention is linear in its values, so the op is called on one-hot values, for K keys at a time.
+    Arguments, dtypes and errors as there.
 
     Returns:
       [B, N, T, S] in the query's dtype. A row sums to one, or to zero where a query may attend to

@@ -1,4 +1,4 @@
-"""How chunked attention cuts [T, S] into tiles, and which of them it visits."""
+"""The tiles of chunked attention: their sizes, which of them are visited, their logits."""
 
 import functools
 import math
@@ -11,8 +11,8 @@ from jax import Array, lax
 
 from lstm_attn.ops.checks import accumulator
 
-# The tiles of all heads and batch entries together have about so many elements: 4 MiB of float32,
-# the second-level caches of two cores. Between these sizes, larger tiles were faster on the CPU.
+# Target size of the tiles of all heads and batch entries together: 4 MiB of float32, the
+# second-level caches of two cores. Between the bounds on a side, larger tiles were faster on a CPU.
 ELEMENTS = 2**20
 SMALLEST, LARGEST = 128, 512
 
@@ -27,9 +27,9 @@ class Band(NamedTuple):
 class Tiles(NamedTuple):
     """Tiles of `rows` queries by `columns` keys, in the order in which they are visited.
 
-    corners: (row, column, new row, new column) of each tile: where it starts, and where what the
-      tile before it in its row or column left to it starts. The two differ for the last tile of a
-      length that the size does not divide, which starts early enough to be whole.
+    corners: (row, column, new row, new column) of each tile: where it starts, and where the part
+      starts that no earlier tile covers. The two differ for the last tile of a length that the
+      size does not divide: it starts earlier, so that it is whole.
     overlap: whether they differ anywhere.
     """
 
@@ -44,13 +44,13 @@ class Tiles(NamedTuple):
 
 
 def chunk_size(matrices: int) -> int:
-    """The side of a tile where so many [T, S] matrices are cut at once: a power of two."""
+    """The side of a tile for this many [T, S] matrices (B times N): a power of two."""
     side = math.isqrt(ELEMENTS // max(matrices, 1))
     return min(LARGEST, max(SMALLEST, 2 ** (max(side, 1).bit_length() - 1)))
 
 
 def live_tiles(queries: int, keys: int, chunk: int, band: Band) -> Tiles:
-    """The tiles in which some query may attend to some key by its position.
+    """The tiles in which the band lets some query attend to some key.
 
     Args:
       queries: T, at least 1.
@@ -74,8 +74,8 @@ def live_tiles(queries: int, keys: int, chunk: int, band: Band) -> Tiles:
 
 
 def _chunks(length: int, largest: int) -> tuple[int, range]:
-    """The size of a chunk and where chunks start: as few as can be, and as equal as multiples of 16
-    (a vector register) allow."""
+    """The size and the starts of chunks: as few chunks as possible, of nearly equal size, rounded
+    up to a multiple of 16 (a vector register)."""
     count = math.ceil(length / largest)
     size = min(length, largest, 16 * math.ceil(length / count / 16))
     return size, range(0, length, size)
@@ -92,8 +92,7 @@ def visible(
     attends to a key where all hold.
 
     Args:
-      tiles: the tiles.
-      corner: of this one, four integers.
+      corner: of the tile, one entry of `Tiles.corners`.
       band: the positions that a query attends to.
       query_lengths: int32 [B], or None.
       key_lengths: int32 [B], or None.
@@ -116,14 +115,14 @@ def visible(
 
 
 def take(array: Array, start: Array, size: int, axis: int) -> Array:
-    """A slice along an axis, or all of it where the array is broadcast along it (one wide)."""
+    """A slice along an axis, or the whole array if that axis has size one (broadcast)."""
     if array.shape[axis] == 1:
         return array
     return lax.dynamic_slice_in_dim(array, start, size, axis)
 
 
 def add_at(array: Array, change: Array, start: Array, axis: int) -> Array:
-    """The array with a change added from `start` on; to all of it along an axis one wide."""
+    """The array with a change added from `start` on, or to all of it if the axis has size one."""
     if array.shape[axis] == 1:
         return array + change
     before = lax.dynamic_slice_in_dim(array, start, change.shape[axis], axis)
@@ -131,7 +130,7 @@ def add_at(array: Array, change: Array, start: Array, axis: int) -> Array:
 
 
 class Problem(NamedTuple):
-    """What is known when attention is traced."""
+    """The static arguments of an attention."""
 
     scale: float
     band: Band
@@ -139,7 +138,7 @@ class Problem(NamedTuple):
 
 
 class Operands(NamedTuple):
-    """The arrays that attention can be differentiated by, heads before time.
+    """The differentiable arrays of an attention, heads before time.
 
     query: [B, N, T, K].
     key, value: [B, N, S, K], in the query's dtype.
@@ -153,7 +152,7 @@ class Operands(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """The arrays that say what a query may attend to, None for no limit.
+    """What a query may attend to; None for no limit.
 
     mask: boolean, four axes broadcastable to [B, N, T, S].
     query_lengths, key_lengths: int32 [B].
@@ -165,13 +164,13 @@ class Limits(NamedTuple):
 
 
 class Attended(NamedTuple):
-    """What attention gives, and what its derivatives need of it.
+    """The result of an attention, with the statistics that its derivatives need.
 
     outputs: [B, N, T, K] in the query's dtype.
     largest: the largest logit of each query, [B, N, T] in the accumulator's dtype; zero for a query
       with nothing to attend to.
-    log_total: log sum_s exp(logit_ts - largest_t), likewise. Apart from `largest`, beside which it
-      may be lost in rounding.
+    log_total: log sum_s exp(logit_ts - largest_t), likewise. Added to `largest` it could be lost in
+      rounding.
     """
 
     outputs: Array
@@ -191,7 +190,7 @@ def slices(tiles: Tiles, corner: tuple[Array, ...]) -> tuple[Slice, Slice]:
 
 
 def tile_of(tiles: Tiles, array: Array, corner: tuple[Array, ...]) -> Array:
-    """The part of [., ., T, S] that lies in a tile; an axis one wide stays so."""
+    """The part of an array [., ., T, S] in a tile; axes of size one stay."""
     rows, _ = slices(tiles, corner)
     return take(rows(array), corner[1], tiles.columns, 3)
 
@@ -226,7 +225,7 @@ def tile_weights(
     attended: Attended,
     corner: tuple[Array, ...],
 ) -> Array:
-    """The softmax's weights p_ts, [B, N, rows, columns], computed again."""
+    """The softmax's weights p_ts, [B, N, rows, columns], recomputed."""
     rows, _ = slices(problem.tiles, corner)
     logits = tile_logits(problem, operands, limits, corner)
     largest, log_total = (rows(array)[..., None] for array in attended[1:])

@@ -43,7 +43,7 @@ def chunked_attention(
         a'_t = a_t exp(m_t - m'_t) + sum_s exp(l_ts - m'_t) v_s
         out_t = a_t / z_t                                      after the last tile
 
-    The derivatives compute the weights of each tile again (see `ops.chunked_attention`).
+    The derivatives recompute the weights of each tile.
 
     Args:
       query: [B, T, N, K]; no axis is empty.
@@ -52,7 +52,7 @@ def chunked_attention(
       limits: the mask broadcastable to [B, N, T, S], and lengths.
       scale: of the logits.
       band: the positions that a query attends to; a tile outside of it costs nothing.
-      chunk: the largest number of queries, and of keys, in a tile; None for one by B and N.
+      chunk: the largest number of queries, and of keys, in a tile; None for a size by B and N.
 
     Returns:
       [B, T, N, K] in the query's dtype. Memory beyond inputs, outputs and their gradients is
@@ -83,10 +83,10 @@ def _four_axes(array: Array) -> Array:
 
 
 def _alike(operands: Operands, limits: Limits) -> Operands:
-    """The operands, inside `jax.shard_map` each of them varying along the mesh axes of any array.
+    """The operands, all varying along the same mesh axes inside `jax.shard_map`.
 
-    A scan's carry must vary along the same axes before and after. A sum with a zero that varies
-    along all of them makes it so; outside `jax.shard_map` every type is that of the sum already.
+    The carry of a scan must vary along the same axes before and after a step. Adding a zero that
+    varies along all of them does that; outside `jax.shard_map` nothing is added.
     """
 
     def zero(leaf: Array) -> Array:
@@ -126,7 +126,7 @@ def _attention(problem: Problem, operands: Operands, limits: Limits) -> Attended
             for array, new in zip(carry, (weighted, total, after), strict=True)
         ), None
 
-    # The largest logit starts finite, so that -inf minus it is -inf, never NaN.
+    # The running maximum starts finite, so that -inf minus it is -inf, never NaN.
     lowest = jnp.finfo(accumulate).min
     start: tuple[Array, ...] = (
         jnp.zeros_like(query, dtype=accumulate),
@@ -146,7 +146,7 @@ def _attention_jvp(
 ) -> tuple[Attended, Attended]:
     operands, limits = primals
     attended = _attention(problem, operands, limits)
-    # A bias that stands still must not have its gradient, [T, S] perhaps, computed.
+    # A bias without a tangent: its gradient, perhaps [T, S], must not be computed.
     moving = {
         name: tangent
         for name, tangent in zip(Operands._fields, tangents[0], strict=True)
@@ -158,13 +158,13 @@ def _attention_jvp(
         moving,
         (attended.outputs, attended.log_total),
     )
-    # The weights depend on largest + log_total alone, so that the first may stand still.
+    # The weights depend only on largest + log_total, so the tangent of the first may be zero.
     return attended, Attended(outputs, jnp.zeros_like(attended.largest), log_total)
 
 
-# JAX would otherwise compute the weights of all tiles first, [T, S] of them, when it transposes or
-# differentiates the scan over them.
-_forgetful = functools.partial(jax.checkpoint, prevent_cse=False)
+# Otherwise JAX would first compute and store the weights of all tiles, [T, S], when it transposes
+# or differentiates the scan over tiles.
+_recomputed = functools.partial(jax.checkpoint, prevent_cse=False)
 
 
 def push_forward(
@@ -180,14 +180,14 @@ def push_forward(
       problem: scale, band and tiles.
       operands: where the derivative is taken.
       limits: what a query may attend to.
-      attended: what the operands gave.
-      tangents: by the names of `Operands`; a name that is missing does not move.
+      attended: the result for these operands.
+      tangents: by the names of `Operands`; a missing name has a zero tangent.
     """
     query, key, value, _ = operands
     compute, accumulate = query.dtype, accumulator(query.dtype)
     einsum = functools.partial(jnp.einsum, preferred_element_type=accumulate)
 
-    @_forgetful
+    @_recomputed
     def body(carry: tuple[Array, Array], corner: Any) -> tuple[Any, None]:
         rows, columns = slices(problem.tiles, corner)
         weights = tile_weights(problem, operands, limits, attended, corner)
@@ -231,8 +231,8 @@ def pull_back(
       problem: scale, band and tiles.
       operands: where the derivative is taken.
       limits: what a query may attend to.
-      attended: what the operands gave.
-      names: of `Operands`, those whose cotangents are wanted; a bias's may be as large as [T, S].
+      attended: the result for these operands.
+      names: of `Operands`, those whose cotangents are needed; that of a bias may be [T, S].
       cotangents: of the outputs and of the log of the total.
     """
     query, key, value, _ = operands
@@ -242,7 +242,7 @@ def pull_back(
     products = of_outputs.astype(accumulate) * attended.outputs.astype(accumulate)
     shift = of_log_total - products.sum(axis=-1)
 
-    @_forgetful
+    @_recomputed
     def body(sums: dict[str, Array], corner: Any) -> tuple[Any, None]:
         rows, columns = slices(problem.tiles, corner)
         row, column = corner[:2]
@@ -272,7 +272,7 @@ def pull_back(
 
 
 def _add_to_bias(total: Array, of_logits: Array, corner: tuple[Array, ...]) -> Array:
-    """The total with a tile [B, N, rows, columns] added, summed where the bias is one wide."""
+    """The total with a tile [B, N, rows, columns] added, summed along axes of size one."""
     narrow = tuple(axis for axis, size in enumerate(total.shape) if size == 1)
     change = of_logits.sum(axis=narrow, keepdims=True)
     if total.shape[2] == 1:

@@ -1,4 +1,4 @@
-"""A linear function with a transpose of its own, in forward and reverse mode alike."""
+"""A linear function with a custom transpose, for forward and reverse mode."""
 
 import math
 from collections.abc import Callable
@@ -14,9 +14,9 @@ def with_transpose(
 ) -> Any:
     """apply(tangents), which reverse mode transposes by calling `transpose`.
 
-    `jax.custom_vjp` would shut out forward mode, and JAX's own transpose of a scan keeps what each
-    step computed. So the function L is posed as a linear system, whose solver JAX lets us write for
-    both directions:
+    `jax.custom_vjp` would rule out forward mode, and JAX's own transpose of a scan stores the
+    intermediates of each step. So the function L is written as a linear system, for which JAX
+    accepts a solver for each direction:
 
         [ I  0] [u]   [t]
         [-L  I] [w] = [0]     has u = t, w = L t; transposed, u = a + L^T c, w = c.

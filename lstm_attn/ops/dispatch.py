@@ -1,4 +1,4 @@
-"""Which implementation of a recurrent layer runs where: what "auto" takes, as it was measured."""
+"""The choice of implementation="auto" for recurrent layers and attention, from measurements."""
 
 import jax
 
@@ -6,9 +6,9 @@ from lstm_attn.errors import UsageError, unknown_name
 
 RECURRENT_IMPLEMENTATIONS = ("auto", "scan", "fused", "native")
 
-# Platform -> what "auto" takes, the first that there is; "scan" is always there. Measured on two
-# x86 cores (README, "What it costs"): of five shapes none where a later one was faster. A platform
-# that is not here was not measured.
+# Platform -> the implementations that "auto" tries in this order, before "scan". Measured on two
+# x86 cores (README, "What it costs"): for none of five shapes was a later one faster. Other
+# platforms were not measured.
 MEASURED = {"cpu": ("native", "fused")}
 
 
@@ -16,10 +16,10 @@ def choose_recurrent(function: str, implementation: str, obstacles: dict[str, st
     """The implementation to run: never "auto".
 
     Args:
-      obstacles: implementation -> why it can't run what is asked for, or None where it can.
+      obstacles: implementation -> why it can't run here, or None if it can.
 
     Raises:
-      UsageError: a name that is not known, or an implementation that can't run this, and why.
+      UsageError: an unknown name, or an implementation that can't run here, and why.
     """
     if implementation not in RECURRENT_IMPLEMENTATIONS:
         raise unknown_name(f"{function}: implementation", implementation, RECURRENT_IMPLEMENTATIONS)
@@ -33,11 +33,11 @@ def choose_recurrent(function: str, implementation: str, obstacles: dict[str, st
 
 ATTENTION_IMPLEMENTATIONS = ("auto", "dense", "chunked", "cudnn", "pallas")
 
-# Platform -> the length from which "chunked" was faster than "dense", forward and backward, where
-# neither queries nor keys were fewer. Two x86 cores, float32, jax 0.10.2, B x N from 4 to 128: from
-# 128 on 1.1 to 7 times as fast (bfloat16 equal at 128); at 64 1.2 times, and 1.3 times as long to
-# compile; for one query with a cache of 2,048 keys half as fast. A platform that is not here was
-# not measured and gets "dense".
+# Platform -> the least number of queries, and of keys, for which "chunked" was faster than "dense",
+# forward and backward. Two x86 cores, float32, jax 0.10.2, B x N from 4 to 128: from 128 on 1.1 to
+# 7 times as fast (bfloat16 equal at 128); at 64 1.2 times, but 1.3 times as long to compile; for
+# one query with a cache of 2,048 keys half as fast. Other platforms were not measured and get
+# "dense".
 CHUNKED_FROM = {"cpu": 128}
 
 
@@ -47,8 +47,8 @@ def choose_attention(
     """The implementation for these arguments, [B, T, N, K] and [B, S, M, K]: never "auto".
 
     Raises:
-      UsageError: a name that is not known, or an implementation that needs a GPU where JAX computes
-        on something else.
+      UsageError: an unknown name, or an implementation that needs a GPU where JAX has another
+        backend.
     """
     if implementation not in ATTENTION_IMPLEMENTATIONS:
         raise unknown_name("implementation", implementation, ATTENTION_IMPLEMENTATIONS)
@@ -59,7 +59,7 @@ def choose_attention(
             f"but JAX computes on {platform!r} here"
         )
     if 0 in (*query_shape, *key_shape):
-        return "dense"  # there is nothing to cut, and no kernel is asked to do it
+        return "dense"  # empty arrays: no tiles, and no kernel is called
     if implementation != "auto":
         return implementation
     shortest = min(query_shape[1], key_shape[1])

@@ -1,4 +1,4 @@
-"""The LSTM over a sequence with its derivative written out: one matmul for the weights."""
+"""LSTM and GRU over a sequence with hand-written derivatives: one matmul for the weights."""
 
 import functools
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from lstm_attn.ops.scan import Limits, scan_steps, without_padding
 
 
 class LSTMSlopes(NamedTuple):
-    """What the derivative of a step multiplies with, each [T, B, H].
+    """The coefficients of the derivative of a step, each [T, B, H].
 
     dc' = input di + forget df + candidate dg + keep dc, dh' = output do + cell dc', where di, df,
     dg and do are the changes of the sums inside the gates.
@@ -35,14 +35,14 @@ def fused_lstm(
 ) -> tuple[LSTMState, Array]:
     """`lstm_step` scanned over inputs [T, B, D], to the last state and outputs [T, B, H].
 
-    The values are those of the plain scan. The derivative is linear in what changes, so it is
-    written as one matmul over all steps and a scan that is left with the product with U:
+    The values are those of the plain scan. The derivative is linear in the tangents: one matmul
+    over all steps, then a scan that has only the product with U left:
 
         e_t = dx_t W + x_t dW + h_{t-1} dU + db
         di, df, dg, do = split(e_t + dh_{t-1} U)
 
-    JAX transposes both for reverse mode: dU then is one matmul after the scan, where the plain
-    scan's transpose adds a product to it in every step.
+    For reverse mode JAX transposes both: dU is then one matmul after the scan, while the transpose
+    of the plain scan adds a product to dU in every step.
     """
     return scan_steps(functools.partial(lstm_step, params), state, inputs, limits, reverse=reverse)
 
@@ -94,7 +94,7 @@ def _fused_lstm_jvp(reverse: bool, primals: Any, tangents: Any) -> Any:
 
 
 class GRUSlopes(NamedTuple):
-    """What the derivative of a step multiplies with, each [T, B, H].
+    """The coefficients of the derivative of a step, each [T, B, H].
 
     dh' = reset dr + update dz + candidate dx_n + inner dh_n + keep dh, where dr, dz, dx_n and dh_n
     are the changes of the sums of the gates, of the inputs' part of n and of the state's.
@@ -114,8 +114,8 @@ def fused_gru(
     """`gru_step`, reset after the product, scanned over inputs [T, B, D], to the last state and
     outputs [T, B, H].
 
-    The derivative is that of `ops.fused`, with two sums over all steps: of the inputs' part
-    dx_t W + x_t dW + db, and of the state's h_{t-1} dU + dd.
+    The derivative is as in `fused_lstm`, with two matmuls over all steps: for the inputs
+    dx_t W + x_t dW + db, and for the state h_{t-1} dU + dd.
     """
     return scan_steps(functools.partial(gru_step, params), state, inputs, limits, reverse=reverse)
 
@@ -168,15 +168,15 @@ def along_products(
 ) -> Array:
     """sum_k a_k dM_k + db + da M, for all steps at once.
 
-    The products with changes of parameters are in the accumulator's dtype: their transposes are
-    the parameters' gradients, sums over time and batch.
+    The products with tangents of parameters are in the accumulator's dtype, since their transposes,
+    the gradients of the parameters, are sums over time and batch. A tangent that is symbolically
+    zero costs nothing.
 
     Args:
-      held: pairs of arrays a [T, B, D], in the compute dtype, and the change dM [D, G] of what they
-        are multiplied with.
+      held: pairs of an array a [T, B, D], in the compute dtype, and the tangent dM [D, G] of its
+        matrix.
       bias: db [G].
-      moving: the change da [T, B, D] of an input and the M [D, G] that it is multiplied with.
-        A change that is symbolically zero costs nothing.
+      moving: the tangent da [T, B, D] of the inputs, and their matrix M [D, G].
 
     Returns:
       [T, B, G] in the accumulator's dtype.
@@ -185,7 +185,7 @@ def along_products(
     compute, carried = first.dtype, accumulator(first.dtype)
 
     def rows(array: Array) -> Array:
-        # Time and batch as one axis, [T B, D]: XLA's CPU matmul with two axes to sum over is slow.
+        # Time and batch as one axis, [T B, D]: XLA's CPU matmul is slow at summing over two axes.
         return array.reshape(-1, array.shape[-1])
 
     total = jnp.zeros_like(rows(first), shape=(first.shape[0] * first.shape[1], features))
@@ -202,7 +202,7 @@ def along_products(
 
 
 def moved(state: Any, change: Any) -> Any:
-    """The change of a state as arrays, where some of it may be symbolically zero."""
+    """The tangent of a state, with arrays of zeros for symbolic zeros."""
     return jax.tree.map(
         lambda held, by: jnp.zeros_like(held) if isinstance(by, SymbolicZero) else by,
         state,

@@ -1,4 +1,4 @@
-"""JAX's own attention kernels on a GPU, behind the checks that keep our contract."""
+"""JAX's attention kernels for GPUs, with checks that keep the contract of our op."""
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +8,9 @@ from lstm_attn.errors import UsageError
 
 
 def check_plain(implementation: str, given: list[str]) -> None:
-    """Raises UsageError for options that may leave a query nothing to attend to.
+    """Raises UsageError for options that may leave a query without any key to attend to.
 
-    Ours gives zeros there and zero gradients; what the kernels give is not defined.
+    Our op then gives zeros and zero gradients; the result of the kernels is undefined.
     """
     if given:
         raise UsageError(
@@ -43,8 +43,8 @@ def cudnn(query: Array, key: Array, value: Array, *, scale: float, is_causal: bo
         return jax.nn.dot_product_attention(
             query, key, value, scale=scale, is_causal=is_causal, implementation="cudnn"
         )
-    # JAX has ValueError for a shape, and RuntimeError or its heirs for what this cuDNN, or the
-    # lack of one, can't do.
+    # JAX raises ValueError for a shape, and RuntimeError or a subclass of it where cuDNN is missing
+    # or can't do this.
     except (ValueError, RuntimeError) as error:
         raise _refused("cudnn", error) from error
 
@@ -54,7 +54,7 @@ def pallas(query: Array, key: Array, value: Array, *, scale: float, is_causal: b
 
     Args:
       query: [B, T, N, K], not float64.
-      key: [B, T, N, K], value: [B, T, N, K], in the query's dtype: as many as queries, no groups.
+      key: [B, T, N, K], value: [B, T, N, K], in the query's dtype; no grouped queries.
       scale: of the logits.
       is_causal: query t attends to keys s <= t only.
 
@@ -64,7 +64,7 @@ def pallas(query: Array, key: Array, value: Array, *, scale: float, is_causal: b
     Raises:
       UsageError: other shapes or dtypes, or what the kernel itself refuses, in its words.
     """
-    # Imported here: Pallas takes a second to import, and few need it.
+    # Imported here, since importing Pallas takes a second and is rarely needed.
     from jax.experimental.pallas.ops.gpu import attention
 
     if query.shape != key.shape or query.dtype == jnp.float64:
@@ -74,7 +74,7 @@ def pallas(query: Array, key: Array, value: Array, *, scale: float, is_causal: b
         )
     try:
         return attention.mha(query, key, value, None, sm_scale=scale, causal=is_causal)
-    # The kernel refuses nothing but lengths that its blocks don't divide.
+    # The kernel raises only for lengths that its blocks don't divide.
     except ValueError as error:
         raise _refused("pallas", error) from error
 

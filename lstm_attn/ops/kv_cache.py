@@ -1,4 +1,4 @@
-"""Keys and values of the steps so far, kept for the queries to come."""
+"""A cache of the keys and values of earlier steps, for attention step by step."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from lstm_attn.ops.checks import check_axes
 
 
 class KeyValueCache(NamedTuple):
-    """key and value [B, S, N, K] with room for S steps, and length, how many are held: int32 []."""
+    """key and value [B, S, N, K], with room for S steps; length int32 [], the steps held."""
 
     key: Array
     value: Array
@@ -21,7 +21,7 @@ class KeyValueCache(NamedTuple):
 def empty_cache(
     batch_size: int, steps: int, num_heads: int, features: int, dtype: jnp.dtype
 ) -> KeyValueCache:
-    """A cache that holds nothing yet, with room for `steps`; features of a head."""
+    """An empty cache with room for `steps`; features is K, those of one head."""
     zeros = jnp.zeros((batch_size, steps, num_heads, features), dtype)
     return KeyValueCache(zeros, zeros, jnp.int32(0))
 
@@ -30,8 +30,8 @@ def append(cache: KeyValueCache, key: Array, value: Array) -> KeyValueCache:
     """The cache with the keys and values [B, T, N, K] of the next T steps.
 
     Raises:
-      ValueError: sizes that do not fit, or more steps than there is room for, on one line. Under
-        `jax.jit` the length is not known; there, `within` says after the fact whether it was kept.
+      ValueError: sizes that do not fit, or more steps than the cache has room for, on one line.
+        Under `jax.jit` the length is not known; there `within` tells afterwards.
     """
     check_axes(
         "append", cache=(cache.key, "B S N K"), key=(key, "B T N K"), value=(value, "B T N K")
@@ -48,12 +48,12 @@ def append(cache: KeyValueCache, key: Array, value: Array) -> KeyValueCache:
 
 
 def within(cache: KeyValueCache) -> Array:
-    """Whether all steps appended had room, boolean []."""
+    """Whether the cache had room for all appended steps, boolean []."""
     return cache.length <= cache.key.shape[1]
 
 
 def check_room(cache: KeyValueCache, steps: int) -> None:
-    """Raises UsageError where the next steps have no room, if the length is known."""
+    """Raises UsageError if the length is known and the cache has no room for the next steps."""
     if isinstance(cache.length, jax.core.Tracer):
         return
     held, room = int(cache.length), cache.key.shape[1]

@@ -1,4 +1,4 @@
-"""The LSTM over a sequence by the native kernel of `lstm_attn.native`, for float32 on a CPU."""
+"""The LSTM over a sequence by the C++ kernel of `lstm_attn.native`, for float32 on a CPU."""
 
 import functools
 from typing import Any
@@ -47,7 +47,7 @@ def _native_lstm_jvp(reverse: bool, primals: Any, tangents: Any) -> Any:
     params, state, inputs, limits = primals
     held = (params, state, inputs)
     values, residuals = _forward_and_keep(held, limits, reverse)
-    # An input that stands still must not have its gradient computed.
+    # The gradient of an array without a tangent must not be computed.
     moving = {
         index: tangent
         for index, tangent in enumerate(jax.tree.leaves(tangents[:3], is_leaf=_is_zero))
@@ -75,7 +75,7 @@ def _pull_back(
     residuals: Any,
     cotangents: Values,
 ) -> tuple[Array, ...]:
-    """The gradients of those leaves of params, state and inputs that move."""
+    """The gradients of the leaves of params, state and inputs whose indices are in `moving`."""
     params, state, inputs = held
     d_last, d_outputs = cotangents
     *d_params, d_inputs, d_h, d_c = native.lstm_backward(
@@ -120,7 +120,7 @@ def _forward_and_keep_jvp(reverse: bool, primals: Any, tangents: Any) -> tuple[A
     held, limits = primals
     values, residuals = _forward_and_keep(held, limits, reverse)
     changes = _changes(held, limits, reverse, tangents[0])
-    # Whoever differentiates what the residuals are for, `_pull_back`, does so without them.
+    # `_pull_back`, the only user of the residuals, is differentiated without them.
     return (values, residuals), (changes, jax.tree.map(jnp.zeros_like, residuals))
 
 
@@ -138,7 +138,7 @@ def _forward(held: Held, limits: Limits, reverse: bool, *, save: bool) -> tuple[
     outputs, h, c, residuals = native.lstm_forward(
         *_float32(params), inputs, *state, _flags(limits), reverse=reverse, save=save
     )
-    # The kernel carries a state on through the padding, where outputs are zero.
+    # In the padding the kernel repeats the state, where our outputs are zero.
     return (LSTMState(h, c), without_padding(outputs, limits)), residuals
 
 
@@ -147,7 +147,7 @@ def _float32(params: LSTMParams) -> LSTMParams:
 
 
 def _flags(limits: Limits) -> Array | None:
-    """What the kernel is told of each row and step, uint8 [T, B]."""
+    """The kernel's flags for each step and row, uint8 [T, B]; None if all are zero."""
     resets, ended = limits.resets, None
     if limits.lengths is not None:
         ended = limits.steps[:, None] >= limits.lengths

@@ -1,4 +1,4 @@
-"""What tells attention where it is: vectors to add, rotations, and biases by distance."""
+"""Position encodings for attention: vectors to add, rotations, and biases by distance."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -34,8 +34,8 @@ def rotary(array: Array, positions: Array) -> Array:
         angle[t, k] = t / 10000^(2 k / K),   k = 0 ... K/2 - 1
         (x_k, x_{k + K/2}) turned by angle[t, k]
 
-    So that q_t . k_s depends on positions through t - s alone. For odd K the last feature is not
-    turned, and K is one less in the equation. Positions are integers [T]; the result has the
+    Then q_t . k_s depends on positions only through t - s. For odd K the last feature is not
+    turned, and the equation holds for K - 1. Positions are integers [T]; the result has the
     array's dtype.
 
     Source: Su et al. 2021, section 3.4.2, with features k and k + K/2 as a pair,
@@ -57,7 +57,7 @@ def alibi_bias(num_heads: int, query_positions: Array, key_positions: Array) -> 
 
         bias[n, t, s] = -slope_n |t - s|,   slope_n = 2^(-8 n / N),   n = 1 ... N
 
-    Where N is no power of two, the slopes are those of the power below, then every second one of
+    If N is not a power of two, the slopes are those of the power below, then every second slope of
     the power above, as in the authors' code. Positions are integers [T] and [S].
 
     Source: Press, Smith & Lewis 2022, section 3; |t - s| is t - s under their causal mask.

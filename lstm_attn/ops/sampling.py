@@ -13,11 +13,11 @@ from lstm_attn.ops.checks import check_axes
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """How a token is drawn; the parts act in this order.
+    """How a token is drawn. The options act in this order.
 
-    repetition_penalty: of tokens that were there already, at least 1; 1 for none.
-    temperature: logits are divided by it; 0 takes the likeliest token.
-    top_k: only so many of the likeliest tokens; 0 for all.
+    repetition_penalty: on tokens that occurred before, at least 1; 1 for none.
+    temperature: divides the logits; 0 takes the likeliest token.
+    top_k: only this many of the likeliest tokens; 0 for all.
     top_p: only the likeliest tokens that together reach this probability; 1 for all.
 
     Raises:
@@ -46,24 +46,24 @@ class Sampling:
 
 
 def penalised(logits: Array, seen: Array, penalty: float) -> Array:
-    """Logits with those of tokens that were there already made less likely.
+    """Logits, with tokens that occurred before made less likely.
 
         l / penalty  where l > 0,  l * penalty  elsewhere
 
     Args:
       logits: [B, V].
-      seen: bool [B, V], which tokens were there.
+      seen: bool [B, V], the tokens that occurred.
       penalty: at least 1.
 
-    Source: Keskar et al. 2019, section 4.1, with the sign looked at: there a negative logit, once
-    divided, would become likelier.
+    Source: Keskar et al. 2019, section 4.1, except for negative logits, which division, as there,
+    would make likelier.
     """
     less_likely = jnp.where(logits > 0, logits / penalty, logits * penalty)
     return jnp.where(seen, less_likely, logits)
 
 
 def among_top_k(logits: Array, k: int) -> Array:
-    """Logits [B, V] with all but the k largest at -inf; what equals the k-th stays too.
+    """Logits [B, V] with all but the k largest at -inf; ties with the k-th stay.
 
     Source: Fan, Lewis & Dauphin 2018, section 5.4.
     """
@@ -74,8 +74,8 @@ def among_top_k(logits: Array, k: int) -> Array:
 def among_top_p(logits: Array, p: float) -> Array:
     """Logits [B, V] with all at -inf but the smallest set whose probabilities add up to p.
 
-    A token stays while those that are likelier than it have less than p together, so the likeliest
-    always stays; of equally likely ones, that with the lower id comes first.
+    A token stays if all likelier tokens together have less than p, so the likeliest always stays.
+    Of equally likely tokens, the one with the lower id comes first.
 
     Source: Holtzman et al. 2020, eq. 2-3.
     """

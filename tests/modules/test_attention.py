@@ -89,8 +89,8 @@ def test_parts_with_a_cache_are_the_whole(scheme, lengths):
     ("options", "message"),
     [
         ({"return_carry": True}, "return_carry expected an initial_carry; see empty_carry"),
-        ({"inputs_v": 1}, "inputs_v expected inputs_k beside it, got none"),
-        ({"initial_carry": 1}, "initial_carry expected is_causal=True, one inputs and no mask"),
+        ({"inputs_v": 1}, "inputs_v expected inputs_k too, got none"),
+        ({"initial_carry": 1}, "initial_carry expected is_causal=True, only inputs_q, no mask"),
         ({"initial_carry": 1, "is_causal": True, "mask": 1}, "initial_carry expected is_causal=True"),
         ({"initial_carry": 1, "is_causal": True, "inputs_k": 1}, "initial_carry expected is_causal"),
     ],
