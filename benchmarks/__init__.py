@@ -1,14 +1,17 @@
-"""Benchmarks: one file a question, each run alone as `python -m benchmarks.NAME`.
+"""Benchmarks: one file a question, each run as `python -m benchmarks.NAME`.
 
     recurrent       the LSTM and GRU layers, forward and with their gradients
-    training        a whole training step
+    training        a training step of a layer, and of a language model
     attention       dot-product attention
-    memory          what long sequences need
+    memory          memory and time of long sequences
     decoding        tokens a second, one step at a time
-    trial_layouts   how trials lie on devices
-    scaling         training steps beside what the cost model of docs/scaling.md says of them
-    resident_size   whether a long run keeps its size
+    whole_job       eight trials trained until solved, ours and an idiomatic Flax loop
+    trial_layouts   trials one after another or batched, on one device or on all
+    resident_size   the size of a process that trains for an hour
 
-Every contender lives in a process of its own and is checked to compute the same values; then all
-take turns, so that the machine's noise hits them alike.
+What is timed: workloads, data. Who is timed: contenders, lineup, ours, language, jitted, peers.
+How: comparison, processes. What is shown: record, tables, figures, progress, command.
+
+Every contender has a process of its own and must compute the same values as ours; then all take
+turns, so that the machine's noise hits them alike.
 """

@@ -6,43 +6,38 @@
 alone would exceed a gibibyte.
 """
 
+from typing import Any
+
 from absl import flags
 from rich.table import Table
 
-from benchmarks import attention_lineup, command, pictures, tables
-from benchmarks.attention_lineup import FEATURES, HEADS
-from benchmarks.workloads import DIRECTIONS, Attention
+from benchmarks import command, figures, lineup, tables
+from benchmarks.workloads import DIRECTIONS, HEAD_FEATURES, HEADS, Attention
 
 # B, T
-SHORT = [(1, 512), (1, 2048), (4, 512), (4, 2048)]
-LONG = [(1, 8192), (4, 8192), (1, 16384)]
-
-SIZE = flags.DEFINE_multi_string("size", None, "B,T in place of the set; may be repeated.")
+SHORT: list[tuple[int, ...]] = [(1, 512), (1, 2048), (4, 512), (4, 2048)]
+LONG: list[tuple[int, ...]] = [(1, 8192), (4, 8192), (1, 16384)]
 
 
-def cases() -> list[Attention]:
-    sizes = SHORT + LONG if command.ALL.value else SHORT
-    if SIZE.value:
-        given = [command.whole_numbers("size", text, "BT") for text in SIZE.value]
-        sizes = [(batch, length) for batch, length in given]
-    return [
-        Attention(batch, length, HEADS, FEATURES, is_causal, direction)
-        for direction in DIRECTIONS
-        for is_causal in (False, True)
-        for batch, length in sizes
-    ]
-
-
-def show(record: dict) -> list[Table]:
+def show(record: dict[str, Any]) -> list[Table]:
     """A table a case, and ours against the peers."""
     return [*tables.case_tables(record), *tables.summaries(record["rows"])]
 
 
+def main() -> None:
+    size = flags.DEFINE_multi_string("size", None, "B,T in place of the set; repeatable.")
+
+    def cases(whole: bool) -> list[Attention]:
+        sizes = command.sizes("size", size.value, "BT")
+        return [
+            Attention(batch, length, HEADS, HEAD_FEATURES, is_causal, direction)
+            for direction in DIRECTIONS
+            for is_causal in (False, True)
+            for batch, length in sizes or (SHORT + LONG if whole else SHORT)
+        ]
+
+    command.run("attention", cases, lineup.attention, show, figures.attention_by_length)
+
+
 if __name__ == "__main__":
-    command.run(
-        "attention",
-        cases,
-        lambda case: attention_lineup.contenders(case, command.PEERS.value),
-        show,
-        pictures.attention_by_length,
-    )
+    main()

@@ -1,78 +1,126 @@
-"""The command line that all benchmarks share, and what they leave behind."""
+"""The command line of benchmarks, and what they leave behind: tables, NAME.json and NAME.png.
 
+Flags are defined where a command runs, never when a module is imported: any two can be imported in
+one process.
+"""
+
+import datetime
+import json
+import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 from absl import flags
 from matplotlib.figure import Figure
+from rich.console import Console
 from rich.table import Table
 
-from benchmarks.comparison import Comparison, compare
+from benchmarks.comparison import compare
 from benchmarks.contenders import Contender
-from benchmarks.output import checked_output, stamp, write
 from benchmarks.progress import Progress
 from lstm_attn.errors import UsageError
-from lstm_attn.runner import command_line
+from lstm_attn.runner import command_line, machine
 
-ALL = flags.DEFINE_bool("all", False, "Every case; without it a short set.")
-PEERS = flags.DEFINE_bool("peers", False, "Other libraries too, those that are installed.")
-ROUNDS = flags.DEFINE_integer(
-    "rounds", None, "Timed runs of each; by default as many as there is time for.", lower_bound=1
-)
+DPI = 160
+# Whose versions matter, of those that are installed.
+PEERS = ("dm-haiku", "equinox", "keras", "torch")
 
 
 def run(
     title: str,
-    cases: Callable[[], Sequence[Any]],
-    contenders: Callable[[Any], Sequence[Contender]],
+    cases: Callable[[bool], Sequence[Any]],
+    contenders: Callable[[Any, bool], Sequence[Contender]],
     tables: Callable[[dict[str, Any]], Sequence[Table]],
-    picture: Callable[[dict[str, Any]], Figure],
-) -> None:
+    figure: Callable[[dict[str, Any]], Figure],
+) -> NoReturn:
     """Measures, prints the tables, and writes JSON and PNG where --output says.
 
     Args:
-      title: of the benchmark, one word: the key under which its figures are read.
-      cases: what the flags ask for.
-      contenders: who takes part in a case.
-      tables: what is printed of a record.
-      picture: the figure of a record.
+      title: of the benchmark, one word: its record has it as `benchmark`.
+      cases(whole): what is measured; all cases or a short set.
+      contenders(case, with_peers): who takes part in a case.
+      tables(record): what is printed.
+      figure(record): what is drawn.
     """
+    whole = flags.DEFINE_bool("all", False, "Every case; without it a short set.")
+    with_peers = flags.DEFINE_bool("peers", False, "Other libraries too, those that are installed.")
+    rounds = flags.DEFINE_integer(
+        "rounds", None, "Timed runs of each; by default as many as there is time for.",
+        lower_bound=1,
+    )  # fmt: skip
+    output = output_flag()
 
     def main() -> int:
-        output = checked_output()
-        chosen = cases()
+        path = checked_output(output.value)
+        chosen = cases(whole.value)
         with Progress(len(chosen)) as progress:
-            comparison = compare(chosen, contenders, progress, rounds=ROUNDS.value)
-        record = make_record(title, comparison)
+            comparison = compare(
+                chosen, lambda case: contenders(case, with_peers.value), progress, rounds.value
+            )
+        record = {
+            **stamp(title, PEERS),
+            "device": comparison.device,
+            "rows": comparison.rows,
+            "skipped": comparison.skipped,
+        }
         for table in tables(record):
             progress.console.print(table, "")
-        if output:
-            write(output, record, picture(record), progress.console)
+        if path:
+            write(path, record, figure(record), progress.console)
         return 0
 
     command_line.run(main)
 
 
-def make_record(title: str, comparison: Comparison) -> dict[str, Any]:
-    """The figures, with the machine and the versions that they depend on."""
-    return {
-        **stamp(title, PACKAGES),
-        "device": comparison.device,
-        "rows": comparison.rows,
-        "skipped": comparison.skipped,
-    }
+def output_flag() -> flags.FlagHolder:
+    """Defines --output."""
+    return flags.DEFINE_string(
+        "output", None, "Where the figures go, NAME.json; the chart goes to NAME.png."
+    )
 
 
-PACKAGES = ("dm-haiku", "equinox", "keras", "torch")
+def checked_output(value: str | None) -> Path | None:
+    """The path of --output, checked before anything is measured; None for no output."""
+    if value is None:
+        return None
+    path = Path(value)
+    if path.suffix != ".json":
+        raise UsageError(f"--output: expected NAME.json, got {value!r}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--output {path} can't be written: {error.strerror}") from error
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"--output {path} can't be written: no permission in {path.parent}")
+    return path
 
 
-def whole_numbers(flag: str, text: str, letters: str) -> list[int]:
-    """The sizes in a flag such as --shape=32,1000,10,128, one for each axis letter."""
-    parts = text.split(",")
-    if len(parts) != len(letters) or not all(part.strip().isdecimal() for part in parts):
-        expected = ",".join(letters)
-        raise UsageError(f"--{flag}: expected {expected} as whole numbers, got {text!r}")
-    sizes = [int(part) for part in parts]
-    if min(sizes) < 1:
-        raise UsageError(f"--{flag}: expected sizes of at least 1, got {text!r}")
-    return sizes
+def stamp(benchmark: str, packages: Sequence[str] = ()) -> dict[str, Any]:
+    """How every record begins: its name, when, the machine and the versions, also of `packages`."""
+    finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {"benchmark": benchmark, "finished": finished, **machine.describe(packages)}
+
+
+def write(path: Path, record: dict[str, Any], figure: Figure | None, console: Console) -> None:
+    """The record as JSON and the figure as PNG next to it, and a line that says so."""
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    written = [path]
+    if figure:
+        written.append(path.with_suffix(".png"))
+        figure.savefig(written[-1], dpi=DPI)
+    console.print(f"written: {' and '.join(map(str, written))}", soft_wrap=True)
+
+
+def sizes(flag: str, texts: Sequence[str] | None, letters: str) -> list[tuple[int, ...]]:
+    """The values of a flag such as --shape=32,1000,10,128, one size for each axis letter."""
+    chosen = []
+    for text in texts or ():
+        parts = text.split(",")
+        if len(parts) != len(letters) or not all(part.strip().isdecimal() for part in parts):
+            expected = ",".join(letters)
+            raise UsageError(f"--{flag}: expected {expected} as whole numbers, got {text!r}")
+        chosen.append(tuple(map(int, parts)))
+        if min(chosen[-1]) < 1:
+            raise UsageError(f"--{flag}: expected sizes of at least 1, got {text!r}")
+    return chosen

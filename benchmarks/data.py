@@ -5,10 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from benchmarks.workloads import GATES, Recurrent, Training
+from benchmarks.workloads import GATES, Attention, Layer, Recurrent, Training
+
+ATTENTION_INPUTS = ("query", "key", "value")
 
 
-def parameters(case: Recurrent | Training) -> dict[str, np.ndarray]:
+def parameters(case: Layer) -> dict[str, np.ndarray]:
     """kernel [D, GH], recurrent_kernel [H, GH], bias [GH], uniform in +-1 / sqrt(H) as torch's.
 
     The GRU's recurrent_bias is zero, since not every library has one.
@@ -43,10 +45,17 @@ def inputs(case: Recurrent) -> np.ndarray:
     return np.random.default_rng(2).standard_normal(shape, np.float32)
 
 
+def attention_inputs(case: Attention) -> list[np.ndarray]:
+    """Query, key and value [B, T, N, K], standard normal."""
+    generator = np.random.default_rng(0)
+    shape = (case.batch, case.length, case.heads, case.features)
+    return [generator.standard_normal(shape, np.float32) for _ in ATTENTION_INPUTS]
+
+
 def sample(case: Training, step: int | Array, first: int | Array, rows: int) -> tuple[Array, Array]:
     """Sequences first ... first + rows - 1 of a step's batch: inputs [B, T, D], targets [B, 1].
 
-    Each sequence has a key of its own, so a device makes its part and no more.
+    Each sequence has a key of its own, so a device draws only its own sequences.
     """
     step_key = jax.random.fold_in(jax.random.key(0), step)
     numbers = first + jnp.arange(rows, dtype=jnp.int32)
@@ -64,9 +73,9 @@ def batches(case: Training, steps: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def comparable(case: Training, losses: np.ndarray) -> dict[str, np.ndarray]:
-    """The losses that every library must have, by the name under which they are compared.
+    """The losses that must be equal in every library, by the name under which they are compared.
 
-    Libraries differ in how many biases a gate of the GRU has, and Adam moves each of them: there
-    only the first loss, before any step, is the same for all.
+    Of the GRU only the first loss, before any step: libraries differ in how many biases a gate has,
+    and Adam moves each of them.
     """
     return {"losses": losses if case.cell == "lstm" else losses[:1]}

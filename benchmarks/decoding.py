@@ -6,46 +6,107 @@ A recurrent step costs the same at every position; a step over a key-value cache
 the cache has room for. Each model's step is jitted once and serves all positions.
 """
 
+import math
+import time
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from absl import flags
+from jax import Array
 from rich.table import Table
 
-from benchmarks import command, pictures
-from benchmarks.contenders import Contender
-from benchmarks.workloads import Decoding
+from benchmarks import command, figures
+from benchmarks.contenders import Contender, Ready, check_same, compile_seconds
+from benchmarks.workloads import BYTES, Decoding
+from lstm_attn import models, tasks
+from lstm_attn.models import Params, State
 
 MODELS = ("lstm", "gru", "transformer", "lstm_attention")
 FEATURES = 128
 BATCHES, ROOMS = (1, 16), (256, 1024, 4096)
 SHORT_ROOMS = ROOMS[:2]
-
-BATCH = flags.DEFINE_multi_integer("batch", BATCHES, "Sequences at once.", lower_bound=1)
-ROOM = flags.DEFINE_multi_integer("room", None, "Positions, in place of the set.", lower_bound=2)
-
-
-def cases() -> list[Decoding]:
-    rooms = ROOM.value or (ROOMS if command.ALL.value else SHORT_ROOMS)
-    return [Decoding(batch, room, FEATURES) for batch in BATCH.value for room in rooms]
+STEPS_A_RUN = 64
+CHECKED_STEPS = 8
 
 
-def contenders(case: Decoding) -> Sequence[Contender]:
+def contenders(case: Decoding, with_peers: bool) -> Sequence[Contender]:
+    """The models; there are no peers."""
     return [
-        Contender(
-            name,
-            "benchmarks.stepping",
-            "decoding",
-            {"model_name": name},
-            is_ours=True,
-            is_same=False,
-        )
+        Contender(name, "benchmarks.decoding", "decode", {"name": name}, True, is_same=False)
         for name in MODELS
     ]
 
 
+def decode(case: Decoding, name: str) -> Ready:
+    """In a child: runs of STEPS_A_RUN steps, from the first position to the last and again.
+
+    The step is traced once for all positions, which every run asserts; the first outputs must equal
+    those of all steps at once.
+    """
+    task = tasks.adding(case.room)
+    model = models.build(name, task, models.ModelConfig(case.features))
+    params = jax.jit(model.init)(jax.random.key(0))
+    inputs = task.sample(jax.random.key(1), case.batch).inputs  # [B, T, D]
+    traces = 0
+
+    def step(params: Params, state: State, x: Array) -> tuple[State, Array]:
+        nonlocal traces
+        traces += 1
+        return model.step(params, state, x)
+
+    jitted = jax.jit(step, donate_argnums=1)
+    # On the host: a slice of a JAX array would be a program of its own.
+    columns = [np.asarray(inputs[:, t]) for t in range(min(case.room, STEPS_A_RUN))]
+    state, position = _start(model, case), 0
+
+    def advance(steps: int) -> list[Array]:
+        nonlocal state, position
+        outputs = []
+        for _ in range(steps):
+            if position == case.room:
+                state, position = _start(model, case), 0
+            state, output = jitted(params, state, columns[position % len(columns)])
+            outputs.append(output)
+            position += 1
+        jax.block_until_ready((state, outputs))
+        assert traces == 1, f"{name}: one trace for all positions, got {traces}"
+        return outputs
+
+    began = time.perf_counter()
+    outputs = advance(1)
+    first_seconds = time.perf_counter() - began
+    checked = min(CHECKED_STEPS, len(columns))
+    outputs += advance(checked - 1)
+    at_once = jax.jit(model.apply)(params, inputs[:, :checked])
+    check_same(name, {"outputs": np.asarray(at_once)}, {"outputs": np.stack(outputs, axis=1)})
+    began = time.perf_counter()
+    advance(1)
+    return Ready(
+        lambda: advance(STEPS_A_RUN),
+        {},
+        STEPS_A_RUN,
+        compile_seconds=compile_seconds([first_seconds, time.perf_counter() - began]),
+        work=_work(params, state, case.batch),
+    )
+
+
+def _start(model: models.Model, case: Decoding) -> State:
+    # Copies: a cache's keys and values begin as one array of zeros, which can't be donated twice.
+    return jax.tree.map(jnp.array, model.initial_state(case.batch, case.room))
+
+
+def _work(params: Params, state: State, batch: int) -> tuple[int, int]:
+    """Flops and bytes: each parameter and each number of the state is in one product a sequence."""
+    parameters, held = (sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
+                        for tree in (params, state))  # fmt: skip
+    return 2 * (batch * parameters + held), BYTES * (parameters + held)
+
+
 def show(record: dict[str, Any]) -> list[Table]:
-    """Tokens a second: a line a model and batch size, a column a room."""
+    """Tokens a second: one line a model and batch size, one column a room."""
     rooms = sorted({row["room"] for row in record["rows"]})
     table = Table(title="tokens a second, by positions that there is room for")
     table.add_column("model")
@@ -56,7 +117,7 @@ def show(record: dict[str, Any]) -> list[Table]:
             mine = {
                 r["room"]: r for r in record["rows"] if (r["name"], r["batch"]) == (model, batch)
             }
-            times = [1e3 * mine[room]["median_seconds"] for room in mine]
+            times = [1e3 * row["median_seconds"] for row in mine.values()]
             tokens = [f"{batch / mine[room]['median_seconds']:,.0f}" if room in mine else "–"
                       for room in rooms]  # fmt: skip
             compiling = max(row["compile_seconds"] for row in mine.values())
@@ -65,5 +126,18 @@ def show(record: dict[str, Any]) -> list[Table]:
     return [table]
 
 
+def main() -> None:
+    batches = flags.DEFINE_multi_integer("batch", BATCHES, "Sequences at once.", lower_bound=1)
+    positions = flags.DEFINE_multi_integer(
+        "room", None, "Positions that there is room for, in place of the set.", lower_bound=2
+    )
+
+    def cases(whole: bool) -> list[Decoding]:
+        rooms = positions.value or (ROOMS if whole else SHORT_ROOMS)
+        return [Decoding(batch, room, FEATURES) for batch in batches.value for room in rooms]
+
+    command.run("decoding", cases, contenders, show, figures.tokens_by_room)
+
+
 if __name__ == "__main__":
-    command.run("decoding", cases, contenders, show, pictures.tokens_by_room)
+    main()

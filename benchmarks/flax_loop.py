@@ -1,8 +1,10 @@
-"""The whole job as it is usually written with Flax: the peer of benchmarks.whole_job.
+"""The job of benchmarks.whole_job as it is usually written with Flax.
 
-Data made with numpy, a `TrainState`, one jitted training step a call, one trial after another. It
+Data drawn by numpy, a `TrainState`, one jitted training step a call, one trial after another. It
 compiles once for all trials, since model and optimiser are made once.
 """
+
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,7 @@ from flax import linen as nn
 from flax.training.train_state import TrainState
 from jax import Array
 
-from benchmarks.job import Evaluated, Job, Report
+from benchmarks.job import Evaluated, Job
 from lstm_attn.tasks.adding_problem import TOLERANCE
 
 
@@ -24,7 +26,7 @@ class Regressor(nn.Module):
     @nn.compact
     def __call__(self, inputs: Array) -> Array:
         hidden = nn.RNN(nn.OptimizedLSTMCell(self.features))(inputs)
-        assert isinstance(hidden, Array)  # and no carry beside it
+        assert isinstance(hidden, Array)  # without a carry
         return nn.Dense(1)(hidden[:, -1])[:, 0]
 
 
@@ -41,7 +43,7 @@ def train_step(state: TrainState, inputs: Array, targets: Array) -> tuple[TrainS
 
 @jax.jit
 def correct(state: TrainState, inputs: Array, targets: Array) -> Array:
-    """The fraction of sequences that the criterion calls correct."""
+    """The fraction of sequences that are correct by the task's criterion."""
     errors = jnp.abs(state.apply_fn({"params": state.params}, inputs) - targets)
     return jnp.mean(errors < TOLERANCE)
 
@@ -66,8 +68,8 @@ def make_optimizer(job: Job) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(job.clip_norm), optax.adam(schedule))
 
 
-def run(job: Job, report: Report) -> None:
-    """Trains one trial after another."""
+def run(job: Job) -> Iterator[Evaluated]:
+    """One trial after another."""
     network = Regressor(job.features)
     optimizer = make_optimizer(job)
     for trial in range(job.trials):
@@ -82,6 +84,6 @@ def run(job: Job, report: Report) -> None:
                 fresh = sample(generator, job.evaluation_sequences, job.length)
                 accuracy = float(correct(state, *fresh))
                 solved = job.task().is_solved({"accuracy": accuracy})
-                report(Evaluated(trial, step, accuracy, solved))
+                yield Evaluated(trial, step, accuracy, solved)
                 if solved:
                     break

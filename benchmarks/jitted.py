@@ -1,4 +1,4 @@
-"""A recurrent network of any JAX library as a benchmark's case: layer and training step."""
+"""Cases jitted for any JAX library: a recurrent layer, its training steps, attention."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from jax.sharding import PartitionSpec as P
 
 from benchmarks import data
 from benchmarks.contenders import Ready, Unavailable
-from benchmarks.workloads import Recurrent, Training
+from benchmarks.workloads import Attention, Recurrent, Training
 
 LEARNING_RATE = 1e-3
 Arrays = Mapping[str, np.ndarray]
@@ -35,10 +35,33 @@ class Network(NamedTuple):
     to_ours: Callable[[Any], Arrays]
 
 
-def layer(case: Recurrent, network: Network, devices: int = 1) -> Ready:
-    """The layer's outputs, or the gradients of the mean square of its last output, jitted.
+Builder = Callable[..., Ready]
 
-    With several devices, each takes a part of the batch; gradients are averaged.
+
+def builders(network: Callable[..., Network]) -> tuple[Builder, Builder, Builder]:
+    """The builders of a library whose layer is `network(case, **choices)`.
+
+    Returns:
+      layer(case, devices=1), training step by step (case, steps), and training in one program
+      (case, steps, devices=1); each also takes the choices.
+    """
+
+    def of_layer(case: Recurrent, devices: int = 1, **choices: Any) -> Ready:
+        return layer(case, network(case, **choices), devices)
+
+    def step_by_step(case: Training, steps: int, **choices: Any) -> Ready:
+        return training_step_by_step(case, network(case, **choices), steps)
+
+    def in_one_program(case: Training, steps: int, devices: int = 1, **choices: Any) -> Ready:
+        return training_in_one_program(case, network(case, **choices), steps, devices)
+
+    return of_layer, step_by_step, in_one_program
+
+
+def layer(case: Recurrent, network: Network, devices: int = 1) -> Ready:
+    """The layer's outputs, or the gradients of the mean square of its last output.
+
+    With several devices, each computes a shard of the batch; gradients are averaged.
     """
     inputs = jnp.asarray(data.inputs(case))
 
@@ -47,7 +70,7 @@ def layer(case: Recurrent, network: Network, devices: int = 1) -> Ready:
 
     def gradients(params: Any, inputs: Array) -> Any:
         of_params, of_inputs = jax.grad(loss, argnums=(0, 1))(params, inputs)
-        # The mean over the batch is that of its parts' means, each 1 / devices of it.
+        # The mean over the batch is the mean over shards, each 1 / devices of it.
         return lax.pmean(of_params, "batch"), of_inputs / shards
 
     mesh = _mesh(case.batch, devices)
@@ -60,27 +83,55 @@ def layer(case: Recurrent, network: Network, devices: int = 1) -> Ready:
         out_specs=P("batch") if forward else (P(), P("batch")),
         check_vma=False,
     )
-    compiled, seconds = compile_timed(jax.jit(on_mesh), network.params, inputs)
-    results = compiled(network.params, inputs)
-    if forward:
-        values = {"outputs": np.asarray(results)}
-    else:
-        values = {**network.to_ours(results[0]), "inputs": np.asarray(results[1])}
+
+    def values(results: Any) -> Arrays:
+        if forward:
+            return {"outputs": np.asarray(results)}
+        return {**network.to_ours(results[0]), "inputs": np.asarray(results[1])}
+
+    return _ready(on_mesh, (network.params, inputs), values)
+
+
+def attention(case: Attention, attend: Callable[..., Array]) -> Ready:
+    """Outputs of attend(query, key, value, is_causal=...), or gradients of their mean square."""
+
+    def outputs(*arrays: Array) -> Array:
+        return attend(*arrays, is_causal=case.is_causal)
+
+    def loss(*arrays: Array) -> Array:
+        return jnp.mean(outputs(*arrays) ** 2)
+
+    def values(results: Any) -> Arrays:
+        if forward:
+            return {"outputs": np.asarray(results)}
+        return dict(zip(data.ATTENTION_INPUTS, map(np.asarray, results), strict=True))
+
+    forward = case.direction == "forward"
+    arrays = tuple(map(jnp.asarray, data.attention_inputs(case)))
+    return _ready(outputs if forward else jax.grad(loss, argnums=(0, 1, 2)), arrays, values)
+
+
+def _ready(
+    function: Callable[..., Any], arguments: tuple[Any, ...], values: Callable[[Any], Arrays]
+) -> Ready:
+    """The function jitted and run once; a run calls it on the arguments."""
+    compiled, seconds = compile_timed(jax.jit(function), *arguments)
+
+    def run() -> Any:
+        return jax.block_until_ready(compiled(*arguments))
+
     return Ready(
-        partial(complete, compiled, network.params, inputs),
-        values,
-        compile_seconds=seconds,
-        temporary_bytes=temporary_bytes(compiled),
+        run, values(run()), compile_seconds=seconds, temporary_bytes=temporary_bytes(compiled)
     )
 
 
 def training_in_one_program(
     case: Training, network: Network, steps: int, devices: int = 1
 ) -> Ready:
-    """Several steps in one jitted scan: data made on the device, the state donated.
+    """Several steps in one jitted scan: data drawn on the device, the state donated.
 
-    With several devices, each makes and takes its part of the batch; gradients are averaged once a
-    step.
+    With several devices, each draws and computes its shard of the batch; gradients are averaged
+    once a step.
     """
     mesh = _mesh(case.batch, devices)
     rows = case.batch // mesh.size
@@ -138,7 +189,7 @@ def training_step_by_step(case: Training, network: Network, steps: int) -> Ready
 
 
 def _start(case: Training, network: Network) -> tuple[Any, Any]:
-    # A copy: the state is donated, and the network's own arrays are not to go with it.
+    # A copy: the state is donated, and the network keeps its own arrays.
     params = jax.tree.map(jnp.array, {"layer": network.params, "readout": data.readout(case)})
     return params, optax.adam(LEARNING_RATE).init(params)
 
@@ -161,7 +212,7 @@ def _mesh(batch: int, devices: int) -> jax.sharding.Mesh:
         raise Unavailable("host devices are CPU cores, and the default device here is not a CPU")
     shards = max(number for number in range(1, devices + 1) if batch % number == 0)
     if devices > 1 and shards == 1:
-        raise Unavailable(f"a batch of {batch} has no equal parts for {devices} devices")
+        raise Unavailable(f"a batch of {batch} has no equal shards for {devices} devices")
     kinds = (jax.sharding.AxisType.Auto,)
     return jax.make_mesh((shards,), ("batch",), kinds, devices=jax.devices()[:shards])
 
@@ -174,11 +225,6 @@ def compile_timed(jitted: Any, *arguments: Any) -> tuple[jax.stages.Compiled, fl
 
 
 def temporary_bytes(compiled: jax.stages.Compiled) -> int | None:
-    """What XLA sets aside for a run beside arguments and results; of several devices, for one."""
+    """What XLA allocates for a run besides arguments and results; of several devices, for one."""
     analysis = compiled.memory_analysis()  # None where a backend has none
     return None if analysis is None else int(analysis.temp_size_in_bytes)
-
-
-def complete(function: Callable, *arguments: Any) -> None:
-    """Calls, and waits for all results: XLA returns before they are there."""
-    jax.block_until_ready(function(*arguments))

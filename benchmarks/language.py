@@ -1,13 +1,16 @@
-"""Language models in training: text, models and settings of configs/language_model.py, but for the
-sizes."""
+"""Training of language models with the text, models and settings of configs/language_model.py."""
 
 import dataclasses
 import functools
 import tempfile
+import time
 from pathlib import Path
 
 import jax
+import numpy as np
 
+from benchmarks import jitted
+from benchmarks.contenders import Ready
 from benchmarks.workloads import BYTES, Attention, LanguageModel
 from configs import language_model
 from lstm_attn import models, text, training
@@ -20,12 +23,12 @@ CONFIG = language_model.get_config()
 ENDLESS = 10**6
 
 
-# A task is equal to itself alone: one for all who ask spares `matched_features` the search anew.
+# A task equals itself alone: one object for all callers lets `matched_features` search once.
 @functools.cache
 def task(case: LanguageModel) -> TextPrediction:
     """The text that every Python has, by characters."""
     with tempfile.TemporaryDirectory() as folder:
-        # What is mapped into memory stays there when the files are gone.
+        # The mapped memory stays when the files are gone.
         described = text.prepare(
             Path(folder),
             text.Source(""),
@@ -41,7 +44,7 @@ def model_config(case: LanguageModel) -> ModelConfig:
 
 
 def training_config(case: LanguageModel, steps: int) -> TrainingConfig:
-    """One trial, in chunks of that many steps, with one sequence a device to evaluate on.
+    """One trial, in chunks of that many steps, evaluated on one sequence a device.
 
     The learning rate is constant: a benchmark has no last step.
     """
@@ -58,14 +61,14 @@ def training_config(case: LanguageModel, steps: int) -> TrainingConfig:
 
 
 def program(case: LanguageModel, steps: int) -> tuple[training.Program, TextPrediction]:
-    """What trains the model, and what on."""
+    """The training program and its task."""
     of_text = task(case)
     model = models.build(case.model, of_text, model_config(case))
     return training.make_program(model, of_text, training_config(case, steps)), of_text
 
 
 def width(case: LanguageModel, of_text: TextPrediction) -> int:
-    """Features of the model: with them it has about as many parameters as the LSTM of H."""
+    """Features with which the model has about as many parameters as the LSTM of H."""
     return models.matched_features(case.model, of_text, model_config(case))
 
 
@@ -75,7 +78,7 @@ def work(case: LanguageModel, of_text: TextPrediction) -> tuple[int, int]:
     config = model_config(case)
     shapes = jax.eval_shape(models.build(case.model, of_text, config).init, jax.random.key(0))
     embedding = of_text.output_features * width(case, of_text)
-    # Each entry of a kernel meets each token once.
+    # Each entry of a kernel is multiplied once a token.
     weights = sum(leaf.size for leaf in jax.tree.leaves(shapes) if leaf.ndim == 2) - embedding
     tokens = case.batch * case.length
     flops = 6 * tokens * weights
@@ -88,3 +91,28 @@ def work(case: LanguageModel, of_text: TextPrediction) -> tuple[int, int]:
         flops += config.num_layers * attention.flops
     parameters = sum(leaf.size for leaf in jax.tree.leaves(shapes))
     return flops, BYTES * (tokens + case.batch + 6 * parameters)
+
+
+def training_program(case: LanguageModel, steps: int) -> Ready:
+    """Ours, as the studies train: one trial on all devices; a run is one chunk of the loop, the
+    host's reading included."""
+    trained, of_text = program(case, steps)
+    began = time.perf_counter()
+    trained = trained.compiled()
+    seconds = time.perf_counter() - began
+    assert isinstance(trained.advance, jax.stages.Compiled)
+    chunks = training.run(trained, of_text, training_config(case, steps))
+    evaluation, states = next(chunks)
+    values = {"loss": evaluation.metrics["train_loss"]}
+    if case.model == "lstm":
+        # A copy: the next chunk takes the states' buffers.
+        values["h"] = np.array(states.carried.h[0])
+    return Ready(
+        lambda: next(chunks),
+        values,
+        steps,
+        seconds,
+        jitted.temporary_bytes(trained.advance),
+        work=work(case, of_text),
+        parameters=sum(leaf.size for leaf in jax.tree.leaves(trained.shapes.params)),
+    )

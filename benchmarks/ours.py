@@ -1,5 +1,6 @@
-"""Our LSTM and GRU, by implementation."""
+"""Our LSTM, GRU and attention, by implementation."""
 
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -7,7 +8,7 @@ from jax import Array
 
 from benchmarks import data, jitted
 from benchmarks.contenders import Ready
-from benchmarks.workloads import Recurrent, Training
+from benchmarks.workloads import Attention, Layer
 from lstm_attn import ops
 
 # Parameters, and the function that takes them.
@@ -17,21 +18,8 @@ CELLS: dict[str, tuple[Any, Any]] = {
 }
 
 
-def layer(case: Recurrent, implementation: str, devices: int) -> Ready:
-    return jitted.layer(case, _network(case, implementation, None), devices)
-
-
-def training(
-    case: Training, implementation: str, devices: int, steps: int, segment: int | None = None
-) -> Ready:
-    """`segment` as of ops.lstm: how many steps are computed anew together, None for none."""
-    network = _network(case, implementation, segment)
-    return jitted.training_in_one_program(case, network, steps, devices)
-
-
-def _network(
-    case: Recurrent | Training, implementation: str, segment: int | None
-) -> jitted.Network:
+def _network(case: Layer, implementation: str, segment: int | None = None) -> jitted.Network:
+    """`segment` as of ops.lstm: how many steps are recomputed together, None for none."""
     kind, function = CELLS[case.cell]
 
     def apply(params: ops.LSTMParams | ops.GRUParams, inputs: Array) -> Array:
@@ -39,3 +27,11 @@ def _network(
 
     params = kind(**{name: jnp.asarray(a) for name, a in data.parameters(case).items()})
     return jitted.Network(params, apply, lambda tree: tree._asdict())
+
+
+layer, _, training = jitted.builders(_network)
+
+
+def attention(case: Attention, implementation: str) -> Ready:
+    attend = partial(ops.dot_product_attention, implementation=implementation)
+    return jitted.attention(case, attend)

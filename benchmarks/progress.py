@@ -1,4 +1,4 @@
-"""What a benchmark is doing: a live line on a terminal, elsewhere a plain line a case."""
+"""Progress of a benchmark: a live line in a terminal, else one plain line a case."""
 
 import time
 
@@ -7,7 +7,7 @@ from rich.status import Status
 
 from lstm_attn.runner.terminal import Terminal
 
-LOG_WIDTH = 132  # of tables in a log, where there is no terminal to ask
+LOG_WIDTH = 132  # of tables where there is no terminal
 
 
 class Progress:
@@ -36,7 +36,7 @@ class Progress:
             self.console.print(self._title, soft_wrap=True)
 
     def show(self, what: str) -> None:
-        """What happens now; on a terminal only."""
+        """What happens now; in a terminal only."""
         left = ""
         if self._number > 1:
             per_case = (self._case_began - self._began) / (self._number - 1)

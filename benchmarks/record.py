@@ -1,35 +1,40 @@
-"""What a benchmark's record says: rows by case, the fastest of a case, ratios to other libraries.
+"""A benchmark's record, read: rows by case, the fastest of a case, ratios to other libraries.
 
-A record is the JSON that `benchmarks` writes; a row of it is one contender on one case.
+A record is the JSON that a benchmark writes; a row of it is one contender on one case.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 Row = dict[str, Any]
 
 
-def by_case(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Case -> its rows, in the order of both."""
-    cases: dict[str, list[Row]] = {}
+def grouped(rows: Iterable[Row], key: Callable[[Row], str]) -> dict[str, list[Row]]:
+    """key(row) -> its rows, both in the order in which they come."""
+    groups: dict[str, list[Row]] = {}
     for row in rows:
-        cases.setdefault(row["case"], []).append(row)
-    return cases
+        groups.setdefault(key(row), []).append(row)
+    return groups
+
+
+def by_case(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Case -> its rows."""
+    return grouped(rows, lambda row: row["case"])
 
 
 def fastest(rows: Iterable[Row], *, ours: bool) -> Row | None:
-    """The row of the lowest median among ours, or among the others; None where there is none."""
+    """The row with the lowest median among ours, or among the others; None without such rows."""
     mine = [row for row in rows if row["is_ours"] == ours]
     return min(mine, key=lambda row: row["median_seconds"], default=None)
 
 
 def of_layers(rows: Iterable[Row]) -> list[Row]:
-    """Those that train a recurrent layer by itself."""
+    """Those of a recurrent layer alone."""
     return [row for row in rows if "cell" in row]
 
 
 def of_text(rows: Iterable[Row]) -> list[Row]:
-    """Those that train a language model."""
+    """Those of language models."""
     return [row for row in rows if "model" in row]
 
 
@@ -45,8 +50,8 @@ class Throughput(NamedTuple):
 
 
 def throughputs(rows: Iterable[Row]) -> list[Throughput]:
-    """Of the rows of language models, in their order."""
-    found = []
+    """Of rows of language models, in their order."""
+    computed = []
     for mine in by_case(rows).values():
         peer = fastest(mine, ours=False)
         for row in mine:
@@ -55,15 +60,13 @@ def throughputs(rows: Iterable[Row]) -> list[Throughput]:
             kinds = ("median", "upper_quartile", "lower_quartile")
             median, lower, upper = (tokens / row[f"{kind}_seconds"] for kind in kinds)
             speed = peer["median_seconds"] / row["median_seconds"] if peer else None
-            found.append(Throughput(row, median, lower, upper, speed))
-    return found
+            computed.append(Throughput(row, median, lower, upper, speed))
+    return computed
 
 
 def speed_over_peers(rows: Sequence[Row]) -> dict[str, list[float]]:
-    """Name of each of ours -> the fastest peer's time over its own, case by case.
-
-    Of the cases that have a peer; a name that is missing in one of them is left out.
-    """
+    """Name of each of ours -> the fastest peer's time over its own, for each case with a peer; a
+    name that lacks one of these cases is left out."""
     ratios: dict[str, list[float]] = {}
     cases = 0
     for mine in by_case(rows).values():

@@ -2,10 +2,10 @@
 
     python -m benchmarks.resident_size --minutes=60 --output=results/benchmarks/resident_size.json
 
-One cell a model, adding at T = 20, each for its share of the time, trained into a run folder as the
-comparison does, with a checkpoint and a line of metrics after each chunk. The system
-refuses the process more private memory than --limit_gib, so a leak would end it. Growth of a cell
-is the median size over the last tenth of its time less that over the second tenth. Linux only.
+One cell a model, adding at T = 20, for an equal share of the time, trained into a run folder as the
+studies do, with a checkpoint and a line of metrics after each chunk. The system refuses the process
+more than LIMIT_BYTES of private memory, so a leak would end it. Growth of a cell: the median size
+over the last tenth of its time, minus that over the second tenth. Linux only.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,7 @@ from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 
-from benchmarks.output import checked_output, stamp, write
-from benchmarks.pictures import MEBIBYTE
+from benchmarks import command
 from lstm_attn import tasks, training
 from lstm_attn.models import MODELS, ModelConfig
 from lstm_attn.report.panel import COLORS, REFERENCE_COLOR, panel
@@ -44,18 +43,12 @@ CHUNK_STEPS = 100
 ENDLESS = CHUNK_STEPS * 10**7
 SAMPLES = 1000  # over the whole run, about
 INCHES = (6.4, 3.3)
-
-MINUTES = flags.DEFINE_float("minutes", 60.0, "How long, all cells together.", lower_bound=0.01)
-LIMIT = flags.DEFINE_float(
-    "limit_gib", 1.5, "Private memory that the process may have, in GiB.", lower_bound=0.1
-)
-MODEL_NAMES = flags.DEFINE_multi_enum(
-    "model", ["lstm", "gru", "transformer", "lstm_attention"], list(MODELS), "May be repeated."
-)
+MEBIBYTE = 2**20
+LIMIT_BYTES = 1536 * MEBIBYTE
 
 
 class Watch:
-    """Notes the process's size and what it compiles while chunks go by."""
+    """Records the process's size and its compilations, chunk by chunk."""
 
     def __init__(self, period: float) -> None:
         self.samples: list[dict[str, Any]] = []
@@ -74,13 +67,13 @@ class Watch:
         )
 
     def chunks(self, seconds: float) -> Callable[[Iterator[Chunk]], Iterator[Chunk]]:
-        """Lets chunks through for so long, counts them, and takes a sample now and then."""
+        """Passes chunks on for so long, counts them, and samples the size now and then."""
 
         def watched(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
             cell, end, due = self.cells[-1], 0.0, 0.0
             for chunk in chunks:
                 now = time.monotonic()
-                # The clock begins with the first chunk, when all is compiled.
+                # The time begins with the first chunk, when all is compiled.
                 end = end or now + seconds
                 if now >= due:
                     due = now + self._period
@@ -103,17 +96,17 @@ class Watch:
 
 
 def resident_bytes() -> int:
-    """What the process has in memory now."""
+    """The process's memory now."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def growth_bytes(sizes: Sequence[int]) -> float:
-    """Median of the last tenth less that of the second tenth, which is past the start."""
+    """Median of the last tenth minus that of the second tenth, which is past the start."""
     tenth = max(1, len(sizes) // 10)
     return statistics.median(sizes[-tenth:]) - statistics.median(sizes[tenth : 2 * tenth] or sizes)
 
 
-def cells() -> list[Cell]:
+def cells(names: Iterable[str]) -> list[Cell]:
     config = training.TrainingConfig(
         steps=ENDLESS,
         seeds=TRIALS,
@@ -124,13 +117,12 @@ def cells() -> list[Cell]:
     model = ModelConfig(features=FEATURES, num_heads=2, num_layers=1)
     return [
         Cell(f"adding-{LENGTH}-{name}", name, tasks.adding(LENGTH), model, config)
-        for name in dict.fromkeys(MODEL_NAMES.value)
+        for name in dict.fromkeys(names)
     ]
 
 
-def measure(seconds: float) -> dict[str, Any]:
-    """Trains the cells for their shares of the seconds, and says what was noted."""
-    grid = cells()
+def measure(grid: Sequence[Cell], seconds: float) -> dict[str, Any]:
+    """Trains each cell for its share of the seconds."""
     watch = Watch(period=seconds / SAMPLES)
     jax.monitoring.register_event_duration_secs_listener(watch.listen)
     with contextlib.ExitStack() as stack:
@@ -149,17 +141,8 @@ def measure(seconds: float) -> dict[str, Any]:
     return {"rows": rows, "samples": watch.samples}
 
 
-def make_record(minutes: float, limit: float, measured: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **stamp("resident_size"),
-        "minutes": minutes,
-        "limit_bytes": int(limit * 2**30),
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        **measured,
-    }
-
-
-def table(record: dict[str, Any]) -> Table:
+def show(record: dict[str, Any]) -> Table:
+    """One line a cell."""
     table = Table(title=f"{record['minutes']:g} minutes of training", box=box.SIMPLE_HEAD)
     for heading in ("cell", "chunks", "compiled", "between chunks", "MiB", "growth, MiB"):
         table.add_column(heading, justify="left" if heading == "cell" else "right")
@@ -175,8 +158,8 @@ def table(record: dict[str, Any]) -> Table:
     return table
 
 
-def picture(record: dict[str, Any]) -> Figure:
-    """Resident size against time, a colour a cell, below the limit."""
+def figure(record: dict[str, Any]) -> Figure:
+    """Resident size against time, one line a cell, and the limit."""
 
     def draw(axes: Axes) -> None:
         for color, row in zip(COLORS, record["rows"], strict=False):
@@ -195,18 +178,33 @@ def picture(record: dict[str, Any]) -> Figure:
     return panel("Resident size of one process", draw, INCHES)
 
 
-def main() -> int:
-    output = checked_output()
-    limit = int(LIMIT.value * 2**30)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    training.use_host_cores()
-    record = make_record(MINUTES.value, LIMIT.value, measure(60 * MINUTES.value))
-    console = Terminal()
-    console.print(table(record))
-    if output:
-        write(output, record, picture(record), console)
-    return 0
+def main() -> None:
+    minutes = flags.DEFINE_float("minutes", 60.0, "How long, all cells together.", lower_bound=0.01)
+    names = flags.DEFINE_multi_enum(
+        "model", ["lstm", "gru", "transformer", "lstm_attention"], list(MODELS), "May be repeated."
+    )
+    output = command.output_flag()
+
+    def run() -> int:
+        path = command.checked_output(output.value)
+        resource.setrlimit(resource.RLIMIT_DATA, (LIMIT_BYTES, LIMIT_BYTES))
+        training.use_host_cores()
+        measured = measure(cells(names.value), 60 * minutes.value)
+        record = {
+            **command.stamp("resident_size"),
+            "minutes": minutes.value,
+            "limit_bytes": LIMIT_BYTES,
+            "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            **measured,
+        }
+        console = Terminal()
+        console.print(show(record))
+        if path:
+            command.write(path, record, figure(record), console)
+        return 0
+
+    command_line.run(run)
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    main()

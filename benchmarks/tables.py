@@ -1,4 +1,4 @@
-"""What the terminal shows of a record."""
+"""Tables of a record, for the terminal."""
 
 import statistics
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from typing import Any
 
 from rich.table import Table
 
+from benchmarks.comparison import Spread
 from benchmarks.record import Row, by_case, fastest, speed_over_peers, throughputs
-from benchmarks.spread import Spread
 
 NOTHING = "–"
 
@@ -23,7 +23,7 @@ def case_tables(record: dict[str, Any]) -> list[Table]:
             caption=(
                 f"floor {1e3 * floor['floor_seconds']:.4g} ms a step, at "
                 f"{floor['flops_per_second'] / 1e9:.0f} Gflop/s and "
-                f"{floor['bytes_per_second'] / 1e9:.1f} GB/s measured meanwhile; "
+                f"{floor['bytes_per_second'] / 1e9:.1f} GB/s in the same run; "
                 f"{len(floor['samples'])} rounds"
             ),
             caption_justify="left",
@@ -41,8 +41,8 @@ def case_tables(record: dict[str, Any]) -> list[Table]:
                 f"{times['lower_quartile']:.4g}–{times['upper_quartile']:.4g}",
                 f"{row['distance']:.2f}",
                 NOTHING if row["compile_seconds"] is None else f"{row['compile_seconds']:.2f}",
-                mebibytes(row["temporary_bytes"]),
-                mebibytes(row["peak_bytes"]),
+                _mebibytes(row["temporary_bytes"]),
+                _mebibytes(row["peak_bytes"]),
             ]
             if peer:
                 cells.append(f"{peer['median_seconds'] / row['median_seconds']:.2f}")
@@ -54,12 +54,12 @@ def case_tables(record: dict[str, Any]) -> list[Table]:
     return tables
 
 
-def mebibytes(count: int | None) -> str:
+def _mebibytes(count: int | None) -> str:
     return NOTHING if count is None else f"{count / 2**20:.1f} MiB"
 
 
 def summaries(rows: Sequence[Row], title: str = "all cases") -> list[Table]:
-    """Ours against the fastest peer of each case, a line for each of ours; none without peers."""
+    """Ours against the fastest peer of each case, one line for each of ours; none without peers."""
     ratios = speed_over_peers(rows)
     if not ratios:
         return []
@@ -73,7 +73,7 @@ def summaries(rows: Sequence[Row], title: str = "all cases") -> list[Table]:
 
 
 def tokens_tables(rows: Sequence[Row]) -> list[Table]:
-    """What language models train on in a second, a line a contender; none without such rows."""
+    """Training throughput of language models, one line a contender; none without such rows."""
     if not rows:
         return []
     table = Table(title="language models: training tokens a second", title_justify="left")

@@ -3,8 +3,8 @@ And how many characters a second does a language model train on, through `lstm_a
 
     python -m benchmarks.training --peers --output=results/benchmarks/training.json
 
-Ours and "one program": several steps in one jitted scan, data made on the device. The others: one
-step a call, on data that are numpy arrays before the clock starts. A language model reads its text
+Ours and "one program": several steps in one jitted scan, data drawn on the device. The others: one
+step a call, on numpy arrays that are drawn before the clock starts. Language models read their text
 in the same numpy slices on both sides, while the clock runs.
 """
 
@@ -15,14 +15,12 @@ from absl import flags
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from benchmarks import command, lineup, pictures, shapes, tables
+from benchmarks import command, figures, lineup, tables
 from benchmarks.contenders import Contender
 from benchmarks.record import of_layers, of_text
-from benchmarks.workloads import LanguageModel, Training
+from benchmarks.workloads import GATES, SHAPES, SHORT_SHAPES, TEXT_SHAPE, LanguageModel, Training
 
-CELLS = flags.DEFINE_list("cells", "lstm", "lstm, gru or both.")
-TEXT_SHAPE = flags.DEFINE_string("text_shape", None, "B,T,H of language models, and no layers.")
-# A run has as many steps as keep it near a second, between these.
+# A run has as many steps as take about a second, between these.
 FEWEST_STEPS, MOST_STEPS = 2, 5
 FLOPS_A_RUN = 5e10
 # Of a run of a language model; configs/language_model.py has fifty between two evaluations.
@@ -30,47 +28,46 @@ TEXT_STEPS = 10
 Case = Training | LanguageModel
 
 
-def cases() -> list[Case]:
-    """Layers and language models; with --shape or --text_shape only what that speaks of."""
-    layers: list[Case] = [
-        Training(cell, *shape)
-        for cell in shapes.chosen_cells(CELLS.value)
-        for shape in shapes.chosen_shapes()
-    ]
-    batch, length, features = shapes.TEXT_SHAPE
-    if TEXT_SHAPE.value:
-        batch, length, features = command.whole_numbers("text_shape", TEXT_SHAPE.value, "BTH")
-    texts: list[Case] = [
-        LanguageModel("lstm", batch, length, features),
-        LanguageModel("transformer", batch, length, features),
-    ]
-    if TEXT_SHAPE.value and not shapes.SHAPE.value:
-        return texts
-    return layers if shapes.SHAPE.value and not TEXT_SHAPE.value else [*layers, *texts]
-
-
-def contenders(case: Case) -> Sequence[Contender]:
-    """Of every contender the steps of one run are the same."""
+def contenders(case: Case, with_peers: bool) -> Sequence[Contender]:
+    """All contenders of a case take the same number of steps a run."""
     if isinstance(case, LanguageModel):
-        return lineup.language_models(case, TEXT_STEPS, command.PEERS.value)
+        return lineup.language_models(case, TEXT_STEPS, with_peers)
     steps = min(max(int(FLOPS_A_RUN / case.flops), FEWEST_STEPS), MOST_STEPS)
-    return lineup.training_loops(case, steps, command.PEERS.value)
+    return lineup.training_loops(case, steps, with_peers)
 
 
 def show(record: dict[str, Any]) -> list[Table]:
-    """A table a case, ours against the peers, and what language models take in."""
-    layers = of_layers(record["rows"])
+    """A table a case, ours against the peers, and the throughput of language models."""
     return [
         *tables.case_tables(record),
-        *tables.summaries(layers, "all layers"),
+        *tables.summaries(of_layers(record["rows"]), "all layers"),
         *tables.tokens_tables(of_text(record["rows"])),
     ]
 
 
-def picture(record: dict[str, Any]) -> Figure:
-    """The layers', which have their contenders in common; or else the language models'."""
-    return pictures.bars_by_case({**record, "rows": of_layers(record["rows"]) or record["rows"]})
+def figure(record: dict[str, Any]) -> Figure:
+    """The layers', which share their contenders; the language models' where there are no layers."""
+    return figures.bars_by_case({**record, "rows": of_layers(record["rows"]) or record["rows"]})
+
+
+def main() -> None:
+    cells = flags.DEFINE_multi_enum("cell", ["lstm"], list(GATES), "May be repeated.")
+    shape = flags.DEFINE_multi_string("shape", None, "B,T,D,H in place of the set; repeatable.")
+    text = flags.DEFINE_multi_string("text_shape", None, "B,T,H of language models, likewise.")
+
+    def cases(whole: bool) -> list[Case]:
+        shapes = command.sizes("shape", shape.value, "BTDH")
+        texts = command.sizes("text_shape", text.value, "BTH")
+        if not shapes and not texts:
+            shapes, texts = (SHAPES if whole else SHORT_SHAPES), [TEXT_SHAPE]
+        return [
+            *(Training(cell, *sizes) for cell in cells.value for sizes in shapes),
+            *(LanguageModel("lstm", *sizes) for sizes in texts),
+            *(LanguageModel("transformer", *sizes) for sizes in texts),
+        ]
+
+    command.run("training", cases, contenders, show, figure)
 
 
 if __name__ == "__main__":
-    command.run("training", cases, contenders, show, picture)
+    main()

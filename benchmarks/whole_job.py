@@ -1,20 +1,17 @@
-"""How long does a whole study take: eight trials of adding, T = 200, each trained to `solved`?
+"""How long does a whole study take: eight trials of adding, T = 200, each trained until solved?
 
     python -m benchmarks.whole_job --output=results/benchmarks/whole_job.json
 
-Ours (`benchmarks.our_loop`): all trials in one program. The peer (`benchmarks.flax_loop`): the
-usual Flax loop. Same model, optimiser, batches, schedule, criterion and evaluations
-(`benchmarks.job`), each side in a process of its own, one after the other.
+Ours (`benchmarks.job`): all trials in one program. The peer (`benchmarks.flax_loop`): the usual
+Flax loop. Same model, optimiser, batches, schedule, criterion and evaluations, each side in a
+process of its own, one after the other.
 """
 
 import dataclasses
 import importlib
-import json
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from absl import flags
@@ -23,64 +20,48 @@ from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 
+from benchmarks import command
+from benchmarks.contenders import Contender
 from benchmarks.job import Job
-from benchmarks.output import checked_output, stamp, write
+from benchmarks.processes import Process
 from benchmarks.progress import Progress
 from lstm_attn.analysis import wilson_interval
 from lstm_attn.report.panel import COLORS, panel
 from lstm_attn.runner import command_line
-from lstm_attn.runner.terminal import Terminal
+from lstm_attn.runner.profile import CellClock
 
 OURS, PEER = "ours", "flax"
 INCHES = (5.6, 3.3)
-SIDES = {OURS: "benchmarks.our_loop", PEER: "benchmarks.flax_loop"}
-
-TRIALS = flags.DEFINE_integer("trials", Job.trials, "How many.", lower_bound=1)
-LENGTH = flags.DEFINE_integer("length", Job.length, "T of the adding problem.", lower_bound=2)
-FEATURES = flags.DEFINE_integer("features", Job.features, "H of the LSTM.", lower_bound=1)
-STEPS = flags.DEFINE_integer("steps", Job.steps, "At most so many a trial.", lower_bound=1)
-SIDE = flags.DEFINE_enum("side", None, list(SIDES), "In a child: whose loop.")
-JOB = flags.DEFINE_string("job", None, "In a child: the job, as JSON.")
+SIDES = {OURS: "benchmarks.job", PEER: "benchmarks.flax_loop"}
 
 
-def work(side: str, job: Job) -> None:
-    """In a child: does the job, and prints a JSON line an evaluation and one at the end."""
-    import jax
-
-    from lstm_attn.runner.profile import CellClock
-
-    # Compilation is part of the job: none may come from an earlier run.
-    jax.config.update("jax_enable_compilation_cache", False)
-    loop = importlib.import_module(SIDES[side])
+def work(module: str, job: Job) -> Iterator[dict[str, Any]]:
+    """In a child: the evaluations of the job as they come, then what compilation took; each with
+    the seconds since the start."""
+    loop = importlib.import_module(module)
     began = time.monotonic()
 
-    def tell(**values: Any) -> None:
-        print(json.dumps({**values, "seconds": time.monotonic() - began}), flush=True)
+    def seconds() -> float:
+        return time.monotonic() - began
 
     with CellClock() as clock:
-        loop.run(job, lambda evaluated: tell(**evaluated._asdict()))
+        for evaluated in loop.run(job):
+            yield {**evaluated._asdict(), "seconds": seconds()}
     spent = clock.seconds()
-    tell(compile_seconds=spent["trace"] + spent["compile"])
+    yield {"compile_seconds": spent["trace"] + spent["compile"], "seconds": seconds()}
 
 
 def do(side: str, job: Job, progress: Progress) -> dict[str, Any]:
     """Has a child do the job; what it took."""
     progress.start(f"{side}, {job.trials} trials")
-    command = [sys.executable, "-m", "benchmarks.whole_job"]
-    command += [f"--side={side}", f"--job={json.dumps(dataclasses.asdict(job))}"]
     trials: dict[int, dict[str, Any]] = {}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout
-        for line in child.stdout:
-            told = json.loads(line)
+    with Process(Contender(side, "benchmarks.whole_job")) as process:
+        for told in process.stream("call", "work", SIDES[side], job):
             if "trial" in told:
                 trials[told["trial"]] = told
                 _show(told, trials, job, progress)
-    if child.returncode:
-        raise RuntimeError(f"{side}: its process ended with status {child.returncode}")
     progress.finish()
     steps = sum(trial["step"] for trial in trials.values())
-    ends = sorted((trial["seconds"], trial["solved"]) for trial in trials.values())
     to_solve = [trial["step"] for trial in trials.values() if trial["solved"]]
     return {
         "seconds": told["seconds"],
@@ -89,7 +70,7 @@ def do(side: str, job: Job, progress: Progress) -> dict[str, Any]:
         "solved": len(to_solve),
         "interval": wilson_interval(len(to_solve), job.trials),
         "median_steps_to_solve": statistics.median(to_solve) if to_solve else None,
-        "ends": ends,
+        "ends": sorted((trial["seconds"], trial["solved"]) for trial in trials.values()),
         "per_trial": [trials[trial] for trial in sorted(trials)],
     }
 
@@ -109,13 +90,13 @@ def _show(
 
 
 def make_record(job: Job, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The figures of a job done by both sides, with the machine that they depend on."""
+    """The figures of a job done by both sides, and the machine."""
 
     def speed(value: Callable[[dict[str, Any]], float]) -> float:
         return value(rows[PEER]) / value(rows[OURS])
 
     return {
-        **stamp("whole_job"),
+        **command.stamp("whole_job"),
         **dataclasses.asdict(job),
         "rows": rows,
         "speed": speed(lambda row: row["seconds"]),
@@ -125,7 +106,7 @@ def make_record(job: Job, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def job_table(record: dict[str, Any]) -> Table:
-    """A line a side, and how much faster ours is."""
+    """One line a side, and how much faster ours is."""
     table = Table(
         title=f"Adding, T = {record['length']}, {record['trials']} trials of an LSTM of "
         f"H = {record['features']}: ours is {record['speed']:.2f} times as fast",
@@ -149,8 +130,8 @@ def job_table(record: dict[str, Any]) -> Table:
     return table
 
 
-def picture(record: dict[str, Any]) -> Figure:
-    """Solved trials against seconds, compilation included, a line a side."""
+def figure(record: dict[str, Any]) -> Figure:
+    """Solved trials against seconds, compilation included, one line a side."""
 
     def draw(axes: Axes) -> None:
         for color, (side, row) in zip(COLORS, record["rows"].items(), strict=False):
@@ -168,20 +149,25 @@ def picture(record: dict[str, Any]) -> Figure:
     return panel(title, draw, INCHES)
 
 
-def main() -> int:
-    if SIDE.value and JOB.value:
-        work(SIDE.value, Job(**json.loads(JOB.value)))
+def main() -> None:
+    trials = flags.DEFINE_integer("trials", Job.trials, "How many.", lower_bound=1)
+    length = flags.DEFINE_integer("length", Job.length, "T of the adding problem.", lower_bound=2)
+    features = flags.DEFINE_integer("features", Job.features, "H of the LSTM.", lower_bound=1)
+    steps = flags.DEFINE_integer("steps", Job.steps, "At most so many a trial.", lower_bound=1)
+    output = command.output_flag()
+
+    def measure() -> int:
+        path = command.checked_output(output.value)
+        job = Job(trials.value, length.value, features.value, steps=steps.value)
+        with Progress(len(SIDES)) as progress:
+            record = make_record(job, {side: do(side, job, progress) for side in SIDES})
+            progress.console.print(job_table(record))
+        if path:
+            command.write(path, record, figure(record), progress.console)
         return 0
-    output = checked_output()
-    job = Job(trials=TRIALS.value, length=LENGTH.value, features=FEATURES.value, steps=STEPS.value)
-    with Progress(len(SIDES)) as progress:
-        record = make_record(job, {side: do(side, job, progress) for side in SIDES})
-    console = Terminal()
-    console.print(job_table(record))
-    if output:
-        write(output, record, picture(record), console)
-    return 0
+
+    command_line.run(measure)
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    main()

@@ -7,24 +7,12 @@ from jax import Array
 from jax.experimental import rnn
 
 from benchmarks import data, jitted
-from benchmarks.contenders import Ready, Unavailable
-from benchmarks.workloads import Recurrent, Training
+from benchmarks.contenders import Unavailable
+from benchmarks.workloads import Layer
 from lstm_attn import interop
 
 
-def layer(case: Recurrent) -> Ready:
-    return jitted.layer(case, _network_on_gpu(case))
-
-
-def training(case: Training, steps: int) -> Ready:
-    return jitted.training_step_by_step(case, _network_on_gpu(case), steps)
-
-
-def training_in_one_program(case: Training, steps: int) -> Ready:
-    return jitted.training_in_one_program(case, _network_on_gpu(case), steps)
-
-
-def _network_on_gpu(case: Recurrent | Training) -> jitted.Network:
+def _network_on_gpu(case: Layer) -> jitted.Network:
     if jax.default_backend() != "gpu":
         raise Unavailable("cuDNN needs a GPU")
     if case.cell == "gru":
@@ -32,7 +20,7 @@ def _network_on_gpu(case: Recurrent | Training) -> jitted.Network:
     return network(case)
 
 
-def network(case: Recurrent | Training) -> jitted.Network:
+def network(case: Layer) -> jitted.Network:
     """The LSTM as `jax.experimental.rnn.lstm`, with all parameters in one flat array."""
     theirs = interop.lstm_to_torch({"layers_0": data.parameters(case)})
     # cuDNN's one array: weight_ih, weight_hh, bias_ih, bias_hh, flat.
@@ -57,3 +45,6 @@ def network(case: Recurrent | Training) -> jitted.Network:
         return {"kernel": kernel.T, "recurrent_kernel": recurrent_kernel.T, "bias": bias}
 
     return jitted.Network(params, apply, to_ours)
+
+
+layer, training, training_in_one_program = jitted.builders(_network_on_gpu)

@@ -7,19 +7,10 @@ import numpy as np
 from jax import Array, lax
 
 from benchmarks import data, jitted
-from benchmarks.contenders import Ready
-from benchmarks.workloads import Recurrent, Training
+from benchmarks.workloads import Layer
 
 
-def layer(case: Recurrent) -> Ready:
-    return jitted.layer(case, _network(case))
-
-
-def training(case: Training, steps: int) -> Ready:
-    return jitted.training_step_by_step(case, _network(case), steps)
-
-
-def _network(case: Recurrent | Training) -> jitted.Network:
+def _network(case: Layer) -> jitted.Network:
     ours = {name: jnp.asarray(array) for name, array in data.parameters(case).items()}
     kind = equinox.nn.LSTMCell if case.cell == "lstm" else equinox.nn.GRUCell
     cell = kind(case.inputs, case.features, key=jax.random.key(0))
@@ -52,3 +43,6 @@ def _network(case: Recurrent | Training) -> jitted.Network:
         }
 
     return jitted.Network(params, apply, to_ours)
+
+
+layer, training, _ = jitted.builders(_network)

@@ -1,4 +1,4 @@
-"""haiku.dynamic_unroll over haiku.LSTM. Its GRU resets before the product: another function."""
+"""haiku.dynamic_unroll over haiku.LSTM."""
 
 import haiku
 import jax.numpy as jnp
@@ -6,22 +6,14 @@ import numpy as np
 from jax import Array
 
 from benchmarks import data, jitted
-from benchmarks.contenders import Ready, Unavailable
-from benchmarks.workloads import Recurrent, Training
+from benchmarks.contenders import Unavailable
+from benchmarks.workloads import Layer
 from lstm_attn.interop.gates import reorder
 
 LINEAR = "lstm/linear"
 
 
-def layer(case: Recurrent) -> Ready:
-    return jitted.layer(case, _network(case))
-
-
-def training(case: Training, steps: int) -> Ready:
-    return jitted.training_step_by_step(case, _network(case), steps)
-
-
-def _network(case: Recurrent | Training) -> jitted.Network:
+def _network(case: Layer) -> jitted.Network:
     if case.cell == "gru":
         raise Unavailable("haiku.GRU resets before the product, which is another function")
 
@@ -47,3 +39,6 @@ def _network(case: Recurrent | Training) -> jitted.Network:
         }
 
     return jitted.Network(params, unrolled.apply, to_ours)
+
+
+layer, training, _ = jitted.builders(_network)

@@ -8,7 +8,7 @@ from jax import Array
 
 from benchmarks import data, jitted
 from benchmarks.contenders import Ready, compile_seconds
-from benchmarks.workloads import Recurrent, Training
+from benchmarks.workloads import Layer, Recurrent, Training
 from lstm_attn import interop
 
 
@@ -37,7 +37,7 @@ def training(case: Training, steps: int) -> Ready:
     readout = data.readout(case)
     dense.kernel.assign(readout["kernel"])
     dense.bias.assign(readout["bias"])
-    # Keras adds epsilon before the moments' correction, a factor of 14 to 32 in the first steps.
+    # Keras adds epsilon before it corrects the moments, a factor of 14 to 32 in the first steps.
     adam = keras.optimizers.Adam(jitted.LEARNING_RATE, epsilon=1e-8 / 20)
     model.compile(adam, loss="mean_squared_error")
     batches = data.batches(case, steps)
@@ -55,12 +55,12 @@ def training(case: Training, steps: int) -> Ready:
     return Ready(run, data.comparable(case, np.array(losses)), steps, compile_seconds(seconds))
 
 
-def _layer(case: Recurrent | Training, return_sequences: bool) -> keras.layers.Layer:
+def _layer(case: Layer, return_sequences: bool) -> keras.layers.Layer:
     kind = keras.layers.LSTM if case.cell == "lstm" else keras.layers.GRU
     return kind(case.features, return_sequences=return_sequences)
 
 
-def _assign(case: Recurrent | Training, recurrent: keras.layers.Layer) -> None:
+def _assign(case: Layer, recurrent: keras.layers.Layer) -> None:
     convert = interop.lstm_to_keras if case.cell == "lstm" else interop.gru_to_keras
     theirs = convert(data.parameters(case))
     for weight in recurrent.weights:

@@ -6,24 +6,11 @@ from flax import linen
 from jax import Array
 
 from benchmarks import data, jitted
-from benchmarks.contenders import Ready
-from benchmarks.workloads import Recurrent, Training
+from benchmarks.workloads import Layer
 from lstm_attn import interop
 
 
-def layer(case: Recurrent, cell: str) -> Ready:
-    return jitted.layer(case, _network(case, cell))
-
-
-def training(case: Training, cell: str, steps: int) -> Ready:
-    return jitted.training_step_by_step(case, _network(case, cell), steps)
-
-
-def training_in_one_program(case: Training, cell: str, steps: int) -> Ready:
-    return jitted.training_in_one_program(case, _network(case, cell), steps)
-
-
-def _network(case: Recurrent | Training, cell: str) -> jitted.Network:
+def _network(case: Layer, cell: str) -> jitted.Network:
     module = linen.RNN(getattr(linen, cell)(case.features))
     convert = interop.lstm_to_linen if case.cell == "lstm" else interop.gru_to_linen
     params = jax.tree.map(jnp.asarray, {"cell": convert(data.parameters(case))})
@@ -41,3 +28,6 @@ def _network(case: Recurrent | Training, cell: str) -> jitted.Network:
         return ours
 
     return jitted.Network(params, apply, to_ours)
+
+
+layer, training, training_in_one_program = jitted.builders(_network)

@@ -6,20 +6,11 @@ from flax import nnx
 from jax import Array
 
 from benchmarks import data, jitted
-from benchmarks.contenders import Ready
-from benchmarks.workloads import Recurrent, Training
+from benchmarks.workloads import Layer
 from lstm_attn import interop
 
 
-def layer(case: Recurrent, cell: str) -> Ready:
-    return jitted.layer(case, _network(case, cell))
-
-
-def training(case: Training, cell: str, steps: int) -> Ready:
-    return jitted.training_step_by_step(case, _network(case, cell), steps)
-
-
-def _network(case: Recurrent | Training, cell: str) -> jitted.Network:
+def _network(case: Layer, cell: str) -> jitted.Network:
     rnn = nnx.RNN(getattr(nnx, cell)(case.inputs, case.features, rngs=nnx.Rngs(0)))
     if case.cell == "lstm":
         theirs = interop.lstm_to_nnx(data.parameters(case), cell)  # type: ignore[arg-type]
@@ -41,3 +32,6 @@ def _network(case: Recurrent | Training, cell: str) -> jitted.Network:
         return ours
 
     return jitted.Network(params, apply, to_ours)
+
+
+layer, training, _ = jitted.builders(_network)

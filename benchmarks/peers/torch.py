@@ -1,4 +1,4 @@
-"""torch.nn.LSTM and GRU on all cores, denormals flushed, in a plain loop."""
+"""torch.nn.LSTM and GRU in a plain loop, and attention; on all cores, denormals flushed."""
 
 import time
 from collections.abc import Callable
@@ -8,11 +8,11 @@ import torch
 
 from benchmarks import data, jitted
 from benchmarks.contenders import Ready, Unavailable, compile_seconds, cores
-from benchmarks.workloads import Recurrent, Training
+from benchmarks.workloads import Attention, Layer, Recurrent, Training
 from lstm_attn import interop
 
-# Gradients that vanish through time become denormals, which a CPU multiplies ten times slower. XLA
-# flushes them always. Said before any threads start: they inherit it.
+# Gradients that vanish through time become denormals, which a CPU multiplies ten times slower; XLA
+# always flushes them. Set before any threads start, since they inherit it.
 torch.set_flush_denormal(True)
 torch.set_num_threads(cores())
 
@@ -81,6 +81,34 @@ def training(case: Training, steps: int, compiled: bool = False) -> Ready:
     return Ready(run, data.comparable(case, np.array(losses)), steps, compiling)
 
 
+def attention(case: Attention) -> Ready:
+    # torch wants heads before time, and is fastest where they are contiguous.
+    arrays = map(torch.from_numpy, data.attention_inputs(case))
+    given = [array.transpose(1, 2).contiguous() for array in arrays]
+
+    def attend() -> torch.Tensor:
+        return torch.nn.functional.scaled_dot_product_attention(*given, is_causal=case.is_causal)
+
+    if case.direction == "forward":
+
+        def forward() -> torch.Tensor:
+            with torch.inference_mode():
+                return attend()
+
+        return Ready(forward, {"outputs": forward().transpose(1, 2).numpy()})
+    for tensor in given:
+        tensor.requires_grad_()
+
+    def gradients() -> None:
+        for tensor in given:
+            tensor.grad = None
+        attend().square().mean().backward()
+
+    gradients()
+    theirs = [tensor.grad.transpose(1, 2).clone().numpy() for tensor in given]
+    return Ready(gradients, dict(zip(data.ATTENTION_INPUTS, theirs, strict=True)))
+
+
 class _Model(torch.nn.Module):
     def __init__(self, recurrent: torch.nn.Module, readout: torch.nn.Module) -> None:
         super().__init__()
@@ -90,7 +118,7 @@ class _Model(torch.nn.Module):
         return self.readout(self.recurrent(inputs)[0][:, -1])
 
 
-def _module(case: Recurrent | Training) -> torch.nn.Module:
+def _module(case: Layer) -> torch.nn.Module:
     kind = torch.nn.LSTM if case.cell == "lstm" else torch.nn.GRU
     module = kind(case.inputs, case.features, batch_first=True)
     convert = interop.lstm_to_torch if case.cell == "lstm" else interop.gru_to_torch
@@ -100,7 +128,7 @@ def _module(case: Recurrent | Training) -> torch.nn.Module:
 
 
 def _guarded(step: Callable[..., torch.Tensor], *batch: torch.Tensor) -> torch.Tensor:
-    """The first compiled step; where it cannot be compiled, that is no fault of the benchmark."""
+    """The first compiled step; Unavailable where torch cannot compile it."""
     try:
         return step(*batch)
     except torch._dynamo.exc.TorchDynamoException as error:

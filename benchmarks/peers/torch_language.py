@@ -10,13 +10,13 @@ from benchmarks.contenders import Ready, cores
 from benchmarks.workloads import LanguageModel
 from lstm_attn import interop
 
-# Before any threads start: they inherit it. See benchmarks.peers.torch.
+# Before any threads start, as in benchmarks.peers.torch.
 torch.set_flush_denormal(True)
 torch.set_num_threads(cores())
 
 
 class Recurrent(nn.Module):
-    """Embedding, LSTM, readout; the state goes from segment to segment."""
+    """Embedding, LSTM, readout; the state is carried from segment to segment."""
 
     def __init__(self, vocabulary: int, features: int) -> None:
         super().__init__()
@@ -31,14 +31,14 @@ class Recurrent(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Embeddings of token and place, a causal encoder with its norms first, readout."""
+    """Embeddings of token and position, a causal encoder with norms first, readout."""
 
     def __init__(
         self, vocabulary: int, features: int, heads: int, layers: int, length: int
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, features)
-        self.places = nn.Embedding(length, features)
+        self.positions = nn.Embedding(length, features)
         layer = nn.TransformerEncoderLayer(
             features,
             heads,
@@ -54,13 +54,13 @@ class Transformer(nn.Module):
         self.register_buffer("mask", nn.Transformer.generate_square_subsequent_mask(length))
 
     def forward(self, ids: Tensor, state: None) -> tuple[Tensor, None]:
-        """ids [B, T] to logits [B, T, V]; nothing is carried on."""
-        hidden = self.embedding(ids) + self.places.weight
+        """ids [B, T] to logits [B, T, V]; nothing is carried over."""
+        hidden = self.embedding(ids) + self.positions.weight
         return self.readout(self.encoder(hidden, self.mask, is_causal=True)), None
 
 
 def recurrent(case: LanguageModel, steps: int) -> Ready:
-    """From our parameters, so that losses and states can be compared with ours."""
+    """Starts from our parameters, so that losses and states can be compared with ours."""
     program, task = language.program(case, steps)
     params = program.start().params
     ours = {name: {key: np.array(leaf[0]) for key, leaf in part.items()}
@@ -74,13 +74,13 @@ def recurrent(case: LanguageModel, steps: int) -> Ready:
     layer = interop.lstm_to_torch({"layers_0": ours["body"]})
     theirs |= {f"lstm.{name}": array for name, array in layer.items()}
     model.load_state_dict({name: torch.tensor(array) for name, array in theirs.items()})
-    # Its second bias adds nothing, and Adam would move their sum twice as fast as our one.
+    # Its second bias adds nothing, and Adam would move the sum of both twice as fast as our one.
     model.lstm.bias_hh_l0.requires_grad_(False)
     return _trained(model, case, steps)
 
 
 def transformer(case: LanguageModel, steps: int) -> Ready:
-    """As wide as ours, with as many layers and heads; places are learned, where ours turn."""
+    """As wide as ours, with as many layers and heads; positions are learned, ours are rotary."""
     task, config = language.task(case), language.model_config(case)
     torch.manual_seed(0)
     width = language.width(case, task)

@@ -1,18 +1,22 @@
-"""Each benchmark as a user starts it, at tiny sizes."""
+"""Each benchmark as a user starts it, at tiny sizes; its mistakes; and all of them in one process."""
 
+import importlib
 import json
 import os
 import subprocess
 import sys
 
 import pytest
+from absl import flags
 
+from benchmarks import command
+from lstm_attn.errors import UsageError
 from tests import PATIENCE
 from tools.pages.benchmark_sections import SECTIONS
 from tools.pages.readme import ROOT
 
 TINY = {
-    "recurrent": ["--shape=2,3,2,4", "--cells=lstm"],
+    "recurrent": ["--shape=2,3,2,4", "--cell=lstm"],
     "training": ["--shape=2,3,2,4"],
     "attention": ["--size=1,8"],
     "memory": ["--length=16", "--attention_length=16"],
@@ -20,9 +24,9 @@ TINY = {
 }
 
 
-def start(name, *flags):
+def start(name, *given):
     return subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}", *flags],
+        [sys.executable, "-m", f"benchmarks.{name}", *given],
         cwd=ROOT, env={**os.environ, "PYTHONWARNINGS": "error::RuntimeWarning"},
         capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
@@ -30,8 +34,8 @@ def start(name, *flags):
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", TINY)
-def test_a_benchmark_writes_its_record_and_its_picture(name, tmp_path):
-    """Catches a figure without machine, versions or samples, a table without rows, a section that
+def test_a_benchmark_writes_its_record_and_its_figure(name, tmp_path):
+    """Catches a record without machine, versions or samples, a table without rows, a section that
     the README can't have."""
     output = tmp_path / "deep" / f"{name}.json"
     result = start(name, *TINY[name], "--rounds=2", f"--output={output}")
@@ -55,13 +59,8 @@ def test_a_benchmark_writes_its_record_and_its_picture(name, tmp_path):
     ("name", "flag", "message"),
     [
         ("training", "--shape=2,3,2", "--shape: expected B,T,D,H as whole numbers, got '2,3,2'"),
-        ("training", "--text_shape=2,0,4", "text_shape: expected sizes of at least 1, got '2,0,4'"),
-        ("recurrent", "--cells=lsmt", "unknown cell 'lsmt': did you mean lstm"),
-        ("attention", "--size=8", "--size: expected B,T as whole numbers, got '8'"),
-        ("attention", "--outptu=x", "Unknown command line flag 'outptu'"),
+        ("recurrent", "--cell=lsmt", "--cell=lsmt: value should be one of <lstm|gru>"),
         ("decoding", "--rounds=0", "rounds"),
-        ("memory", "--output=figures.txt", "--output: expected NAME.json, got 'figures.txt'"),
-        ("memory", "--output=/dev/null/deep/x.json", "can't be written: Not a directory"),
         ("trial_layouts", "everything", "unexpected argument 'everything'"),
     ],
 )
@@ -72,3 +71,34 @@ def test_a_mistake_is_one_line_and_status_2(name, flag, message):
     assert message in result.stderr
     assert result.stderr.count("\n") == 1, result.stderr
     assert result.stdout == ""
+
+
+def test_sizes_by_axis_letter():
+    """Oracle: by hand. Catches sizes in another order, and a size of nothing."""
+    assert command.sizes("size", ["1,8", "2, 3"], "BT") == [(1, 8), (2, 3)]
+    assert command.sizes("size", None, "BT") == []
+    with pytest.raises(UsageError, match="^--size: expected B,T as whole numbers, got '8'$"):
+        command.sizes("size", ["8"], "BT")
+    with pytest.raises(UsageError, match="^--text: expected sizes of at least 1, got '2,0,4'$"):
+        command.sizes("text", ["2,0,4"], "BTH")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("figures.txt", "--output: expected NAME.json, got 'figures.txt'"),
+        ("/dev/null/deep/x.json", "can't be written: Not a directory"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_one_line(value, message):
+    """Catches an hour of measuring before the first write fails."""
+    with pytest.raises(UsageError, match=message):
+        command.checked_output(value)
+
+
+def test_no_module_defines_a_flag_when_it_is_imported():
+    """Catches two benchmarks with the same flag, which could not be imported in one process."""
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        importlib.import_module(f"benchmarks.{path.stem}")
+    by_module = flags.FLAGS.flags_by_module_dict()
+    assert not [name for name in by_module if name.startswith("benchmarks.")]

@@ -1,14 +1,21 @@
-"""Processes, answers and rows, with contenders whose work is known."""
+"""Processes, answers, rows and turns, with contenders whose work is known."""
 
 import dataclasses
 import io
 
+import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks.checking import Mismatch
-from benchmarks.comparison import compare
-from benchmarks.contenders import Contender
+from benchmarks.comparison import (
+    FEWEST_ROUNDS,
+    MOST_ROUNDS,
+    REST_SECONDS,
+    compare,
+    spread,
+    take_turns,
+)
+from benchmarks.contenders import Contender, Mismatch
 from benchmarks.progress import Progress
 from tests.benchmarks.builders import Case
 
@@ -23,7 +30,7 @@ def contender(name, function="sleeping", module=BUILDERS, **arguments):
 def run(*contenders, cases=(A_CASE,), rounds=2):
     written = io.StringIO()
     progress = Progress(len(cases), Console(file=written, width=200))
-    comparison = compare(cases, lambda case: contenders, progress, rounds=rounds)
+    comparison = compare(cases, lambda case: contenders, progress, rounds)
     return comparison, written.getvalue()
 
 
@@ -85,3 +92,51 @@ def test_other_values_are_an_error_with_the_name():
     """Catches a peer that is timed without being compared."""
     with pytest.raises(Mismatch, match="^other: value differs from ours by 1 of"):
         run(contender("first"), contender("other", value=2.0))
+
+
+class FakeRuns:
+    """Each run takes a known time, a little more in each round, and is written down."""
+
+    def __init__(self, **seconds):
+        self.order = []
+        self.rests = []
+        self.runs = {name: self.make(name, time) for name, time in seconds.items()}
+
+    def make(self, name, seconds):
+        def run():
+            self.order.append(name)
+            return seconds * (1 + self.order.count(name) / 100)
+
+        return run
+
+    def take(self, **options):
+        return take_turns(self.runs, rest=self.rests.append, **options)
+
+
+def test_runs_are_interleaved_and_samples_are_their_own():
+    """Oracle: the order by hand. Catches A A B B, and samples under another's name."""
+    fake = FakeRuns(a=1.0, b=10.0, c=100.0)
+    told = []
+    samples = fake.take(rounds=3, budget_seconds=0, on_turn=told.append)
+    assert fake.order == told == ["a", "b", "c"] * 3
+    assert samples["b"] == pytest.approx([10.1, 10.2, 10.3])
+    assert fake.rests == [REST_SECONDS] * 9
+
+
+@pytest.mark.parametrize(
+    ("budget", "rounds"), [(0, FEWEST_ROUNDS), (10 * 4.05, 10), (1e9, MOST_ROUNDS)]
+)
+def test_rounds_fill_the_budget(budget, rounds):
+    """Oracle: the budget over a round of 4.04 s. Catches a budget of each contender by itself, and
+    too few rounds for quartiles."""
+    fake = FakeRuns(a=1.0, b=3.0)
+    samples = fake.take(rounds=None, budget_seconds=budget)
+    assert len(samples["a"]) == len(samples["b"]) == rounds
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 25])
+def test_median_and_quartiles_are_those_of_numpy(count):
+    """Oracle: numpy.quantile, linear. Catches quartiles exchanged, or of the exclusive method."""
+    samples = np.random.default_rng(count).exponential(size=count)
+    median, lower, upper = np.quantile(samples, [0.5, 0.25, 0.75])
+    assert spread(samples.tolist()) == pytest.approx((median, lower, upper))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import attention_lineup, lineup
+from benchmarks import lineup
 from benchmarks.workloads import Attention, Recurrent, Training
 from tests.benchmarks.test_comparison import run
 
@@ -22,7 +22,7 @@ def test_layers_and_training_of_all_implementations(cell):
         Recurrent(cell, *sizes, direction="forward"),
         Recurrent(cell, *sizes, direction="forward and backward"),
     ]
-    mine = lineup.layers(cell, with_peers=False)
+    mine = lineup.layers(cases[0], with_peers=False)
     comparison, _ = run(*mine, cases=cases, rounds=1)
     assert names(comparison) == {contender.name for contender in mine}
     assert len(comparison.rows) == 2 * len(mine)
@@ -37,7 +37,7 @@ def test_layers_and_training_of_all_implementations(cell):
 def test_attention_of_all_implementations_and_of_jax():
     """Oracle: the dense implementation, and jax.nn's. Catches a mask on one side only."""
     case = Attention(2, 16, 4, 8, True, "forward and backward")
-    mine = attention_lineup.contenders(case, with_peers=False)
+    mine = lineup.attention(case, with_peers=False)
     comparison, _ = run(*mine, cases=[case], rounds=1)
     assert names(comparison) >= {"ours, dense", "ours, auto", "jax.nn"}
 
@@ -47,7 +47,7 @@ def test_dense_attention_stays_out_where_the_logits_would_not_fit():
     at = {
         length: [
             contender.name
-            for contender in attention_lineup.contenders(
+            for contender in lineup.attention(
                 Attention(1, length, 4, 32, True, "forward"), with_peers=True
             )
         ]

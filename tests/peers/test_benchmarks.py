@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jax.experimental import rnn
 
-from benchmarks import attention_lineup, jitted, lineup, ours
+from benchmarks import jitted, lineup, ours
 from benchmarks.peers import cudnn
 from benchmarks.workloads import Attention, Recurrent, Training
 from tests.benchmarks.test_comparison import run
@@ -38,7 +38,7 @@ def test_layers(cell):
         Recurrent(cell, *SIZES, direction="forward"),
         Recurrent(cell, *SIZES, direction="forward and backward"),
     ]
-    everyone = lineup.layers(cell, with_peers=True)
+    everyone = lineup.layers(cases[0], with_peers=True)
     comparison, _ = run(*everyone, cases=cases, rounds=1)
     there = took_part(everyone, comparison)
     assert there >= {"torch", "keras", f"linen {cell.upper()}Cell", f"nnx {cell.upper()}Cell"}
@@ -57,7 +57,7 @@ def test_training_loops(cell):
 def test_attention():
     """Oracle: jax.nn and torch. Catches heads and time exchanged on the way to torch."""
     case = Attention(2, 16, 4, 8, True, "forward and backward")
-    everyone = attention_lineup.contenders(case, with_peers=True)
+    everyone = lineup.attention(case, with_peers=True)
     comparison, _ = run(*everyone, cases=[case], rounds=1)
     assert "torch" in names(comparison)
 
@@ -74,6 +74,6 @@ def test_parameters_go_to_cudnn_and_back(monkeypatch):
 
     monkeypatch.setattr(rnn, "lstm", reference)
     theirs = jitted.layer(case, cudnn.network(case)).values
-    mine = ours.layer(case, "scan", 1).values
+    mine = ours.layer(case, implementation="scan").values
     for name in ("kernel", "recurrent_kernel", "bias", "inputs"):
         np.testing.assert_allclose(theirs[name], mine[name], rtol=1e-4, atol=1e-6)

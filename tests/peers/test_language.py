@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import language, lineup
-from benchmarks.checking import check_same
+from benchmarks.contenders import check_same
 from benchmarks.workloads import LanguageModel
 from lstm_attn import interop, models
 
@@ -41,7 +41,7 @@ def test_both_lstms_take_the_same_steps():
 
 def test_torchs_transformer_is_ours_but_for_its_positions(peer):
     """Oracle: our Transformer with learned positions and an embedding that is passed on, from
-    torch's parameters. Catches a mask, a norm, a block or a place that is missing."""
+    torch's parameters. Catches a mask, a norm, a block or positions that are missing."""
     case = LanguageModel("transformer", 3, LENGTH, 8)
     task = language.task(case)
     characters, features = task.output_features, 12
@@ -73,7 +73,7 @@ def test_torchs_transformer_is_ours_but_for_its_positions(peer):
 
     body = {f"block_{layer}": block(f"encoder.layers.{layer}") for layer in range(2)}
     body["embed"] = {"kernel": np.eye(features, dtype=np.float32), "bias": np.zeros(features)}
-    body |= {"norm": norm("encoder.norm"), "positions": entries["places.weight"]}
+    body |= {"norm": norm("encoder.norm"), "positions": entries["positions.weight"]}
     params = {
         "embedding": {"embedding": entries["embedding.weight"]},
         "body": body,

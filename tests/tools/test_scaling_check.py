@@ -1,16 +1,12 @@
 """The benchmark that checks the cost model: what it makes of measurements, and a step measured."""
 
-import re
-
 import pytest
 
 from lstm_attn import models, tasks
-from lstm_attn.errors import UsageError
 from tools import scaling
 from tools.scaling import check as benchmark
 from tools.scaling import worker
-from tools.scaling.check import Case
-from tools.scaling.picture import predicted_over_measured
+from tools.scaling.check import Case, predicted_over_measured
 
 FIGURES = {
     "flops_per_second": 1e11,
@@ -54,7 +50,8 @@ def test_a_step_is_measured_at_the_sizes_of_the_model(monkeypatch):
     """Oracle: the sizes of models and tasks, four devices. Catches a width that is not the model's,
     and a mesh that is not told."""
     monkeypatch.setattr(worker, "LEAST_SECONDS", 0)
-    answer = worker.step_seconds("attention_pooling", 8, 4, batch=2, trials=4, steps=1)
+    monkeypatch.setattr(worker, "CHUNK_STEPS", 1)
+    answer = worker.step_seconds("attention_pooling", 2, 4, features=8, trials=4)
     assert answer["mesh"] == [4, 1]
     width = models.matched_features("attention_pooling", tasks.adding(4), models.ModelConfig(8))
     assert answer["width"] == width != 8
@@ -62,8 +59,8 @@ def test_a_step_is_measured_at_the_sizes_of_the_model(monkeypatch):
     assert answer["seconds"] > 0
 
 
-def test_the_picture_names_every_model_and_mesh():
-    """Oracle: the rows. Catches a row without a mark."""
+def test_the_figure_names_every_model_and_mesh():
+    """Oracle: the rows. Catches a row without a marker."""
     machine = benchmark.this_machine(FIGURES, LINK)
     rows = [
         benchmark.make_row(Case(model, 32, 100, 64), 1, {**ANSWER, "mesh": mesh}, machine)
@@ -72,17 +69,3 @@ def test_the_picture_names_every_model_and_mesh():
     figure = predicted_over_measured({"rows": rows})
     labels = {text.get_text() for text in figure.legends[0].get_texts()}
     assert {"lstm, 1 x 1", "gru, 1 x 2", "equal"} <= labels
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("lsmt,1,2,3", "unknown model 'lsmt': did you mean lstm"),
-        ("lstm,1,2", "--case: expected MODEL,B,T,H with sizes of at least 1, got 'lstm,1,2'"),
-        ("lstm,1,2,0", "--case: expected MODEL,B,T,H with sizes of at least 1, got 'lstm,1,2,0'"),
-    ],
-)
-def test_a_case_that_does_not_parse_is_one_line(text, message):
-    """Catches a traceback, and children started for nothing."""
-    with pytest.raises(UsageError, match=re.escape(message)):
-        benchmark.parsed_case(text)

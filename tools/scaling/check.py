@@ -1,44 +1,35 @@
-"""Does the cost model of docs/scaling.md say how long a training step takes on this machine?
+"""Does the cost model of docs/scaling.md predict how long a training step takes on this machine?
 
     python -m tools.scaling.check --output=results/benchmarks/scaling.json
-    python -m tools.scaling.check --case=lstm,32,100,64
 
-What a device can do, here one core, is measured by small programs: products, tanh, softmax, a
-stream through memory, the smallest LSTM, a reduction. From these figures alone the model predicts
-the training steps of the cases (adding; B, T, and the LSTM's H, to whose parameter count the other
-models are fitted), on meshes of trial x batch devices, and each is measured. LSTM and GRU run as a
-plain scan and attention is dense: the program that accelerators get.
+A device here is one CPU core; `tools.scaling.worker` measures its rates by small programs. From
+these figures alone the model predicts the training steps of the cases (adding), on meshes of
+trial x batch devices, and each is measured.
 """
 
-import contextlib
-import json
+import itertools
 import math
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from absl import flags
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 
-from benchmarks.contenders import cores
-from benchmarks.output import checked_output, stamp, write
+from benchmarks import command
+from benchmarks.contenders import Contender, cores
+from benchmarks.figures import MARKERS, legend
+from benchmarks.processes import Process
 from benchmarks.progress import Progress
-from lstm_attn.errors import UsageError, unknown_name
-from lstm_attn.models import MODELS
+from lstm_attn.report.panel import COLORS, REFERENCE_COLOR, STYLE
 from lstm_attn.runner import command_line, memory_check
 from tools import scaling
-from tools.scaling.picture import predicted_over_measured
-
-CASE = flags.DEFINE_multi_string(
-    "case", None, "MODEL,B,T,H in place of the set; may be repeated; on every mesh."
-)
 
 
 class Case(NamedTuple):
-    """What is trained: sizes by axis letter, and H of the LSTM with as many parameters."""
+    """What is trained: B, T, and H of the LSTM, which has as many parameters as the model."""
 
     model: str
     batch: int
@@ -69,53 +60,17 @@ TWO_DEVICES = (
 )
 # Almost nothing but launches.
 TINY = Case("lstm", 1, 200, 2)
-STEPS = 10  # of a chunk; larger cases take as long as they take
 CACHE_SIZE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")
 CACHE_BYTES = 2**20
-
-
-class Worker:
-    """A child bound to so many cores, asked by JSON lines."""
-
-    def __init__(self, devices: int) -> None:
-        command = [sys.executable, "-m", "tools.scaling.worker", f"--devices={devices}"]
-        self._child = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def ask(self, request: str, **arguments: Any) -> dict[str, Any]:
-        """The answer.
-
-        Raises:
-          RuntimeError: the child has ended; it has said why on stderr.
-        """
-        assert self._child.stdin
-        assert self._child.stdout
-        self._child.stdin.write(json.dumps([request, arguments]) + "\n")
-        self._child.stdin.flush()
-        line = self._child.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{request}: its process ended with status {self._child.wait()}")
-        return json.loads(line)
-
-    def seconds(self, case: Case, trials: int) -> dict[str, Any]:
-        """Of a training step, with what the model's sizes are."""
-        return self.ask("step", **case._asdict(), trials=trials, steps=STEPS)
-
-    def close(self) -> None:
-        """Ends the child."""
-        assert self._child.stdin
-        self._child.stdin.close()
-        self._child.kill()
-        self._child.wait()
+WORKER = "tools.scaling.worker"
 
 
 def this_machine(figures: dict[str, float], link: dict[str, float] | None) -> scaling.Machine:
     """One core as a device, from what the worker measured.
 
     Args:
-      figures: of `scaling_worker.figures`, and tiny_seconds, a training step of TINY.
-      link: of `scaling_worker.link`; None for a single device.
+      figures: of `worker.figures`, with cache_bytes, and tiny_seconds, a training step of TINY.
+      link: of `worker.link`; None for a single device.
     """
     tiny = scaling.Workload("lstm", TINY.features, TINY.batch, TINY.length, 2, 1)
     launches = sum(operation.launches for operation in tiny.operations())
@@ -165,37 +120,45 @@ def make_row(
     }
 
 
-def measure(one: list[Case], two: list[Case], progress: Progress) -> dict[str, Any]:
+def measure(progress: Progress) -> dict[str, Any]:
     """Figures and rows, the cases of one device and then those of two."""
     answers = []
-    with contextlib.closing(Worker(1)) as worker:
-        progress.start("what a core can do")
-        figures = worker.ask("figures")
-        figures["tiny_seconds"] = worker.seconds(TINY, 1)["seconds"]
+    with Process(Contender("one core", WORKER, devices=1)) as process:
+        progress.start("the rates of a core")
+        process.ask("call", "bind", 1)
+        figures = process.ask("call", "figures")
+        figures["tiny_seconds"] = process.ask("call", "step_seconds", *TINY, 1)["seconds"]
         figures["cache_bytes"] = second_level_cache()
         progress.finish()
-        for case in one:
-            answers.append((case, 1, _told(worker, case, 1, progress)))
+        for case in ONE_DEVICE:
+            answers.append((case, 1, _step(process, case, 1, progress)))
     link = None
-    if two:
-        with contextlib.closing(Worker(2)) as worker:
-            progress.start("what joins two cores")
-            link = worker.ask("link")
+    if cores() > 1:
+        with Process(Contender("two cores", WORKER, devices=2)) as process:
+            progress.start("the link between two cores")
+            process.ask("call", "bind", 2)
+            link = process.ask("call", "link")
             progress.finish()
-            for case in two:
-                for trials in (1, 2):
-                    answers.append((case, trials, _told(worker, case, trials, progress)))
+            for case, trials in itertools.product(TWO_DEVICES, (1, 2)):
+                answers.append((case, trials, _step(process, case, trials, progress)))
     machine = this_machine(figures, link)
     rows = [make_row(case, trials, answer, machine) for case, trials, answer in answers]
     ratios = [max(row["ratio"], 1 / row["ratio"]) for row in rows]
     return {
-        **stamp("scaling"),
+        **command.stamp("scaling"),
         "figures": {**figures, "launch_seconds": machine.launch_seconds},
         "link": link,
         "rows": rows,
         "median_factor": statistics.median(ratios),
         "worst_factor": max(ratios),
     }
+
+
+def _step(process: Process, case: Case, trials: int, progress: Progress) -> dict[str, Any]:
+    progress.start(f"{case.title}, {trials} trial{'s' * (trials > 1)}")
+    answer = process.ask("call", "step_seconds", *case, trials)
+    progress.finish()
+    return answer
 
 
 def second_level_cache() -> int:
@@ -207,15 +170,8 @@ def second_level_cache() -> int:
     return int(text.removesuffix("K")) * 1024 if text.endswith("K") else CACHE_BYTES
 
 
-def _told(worker: Worker, case: Case, trials: int, progress: Progress) -> dict[str, Any]:
-    progress.start(f"{case.title}, {trials} trial{'s' * (trials > 1)}")
-    answer = worker.seconds(case, trials)
-    progress.finish()
-    return answer
-
-
 def show(record: dict[str, Any]) -> Table:
-    """A line a row, and how far off the model is."""
+    """One line a row, and how far off the model is."""
     table = Table(
         title="a training step, predicted and measured",
         caption=f"off by a factor of {record['median_factor']:.2f} in the median, "
@@ -237,34 +193,48 @@ def show(record: dict[str, Any]) -> Table:
     return table
 
 
-def chosen_cases() -> tuple[list[Case], list[Case]]:
-    """For one device, and for two where there are as many cores."""
-    if CASE.value:
-        one = two = [parsed_case(text) for text in CASE.value]
-    else:
-        one, two = list(ONE_DEVICE), list(TWO_DEVICES)
-    return one, two if cores() > 1 else []
+def predicted_over_measured(record: dict[str, Any]) -> Figure:
+    """Predicted against measured seconds: one marker a row, a colour a model, a shape a mesh."""
+    models = list(dict.fromkeys(row["model"] for row in record["rows"]))
+    meshes = list(dict.fromkeys(tuple(row["mesh"]) for row in record["rows"]))
+    with rc_context(STYLE):
+        figure = Figure(figsize=(5.4, 4.6), layout="constrained")
+        axes = figure.add_subplot()
+        for row in record["rows"]:
+            trial, batch = row["mesh"]
+            axes.plot(
+                1e3 * row["measured_seconds"], 1e3 * row["predicted_seconds"], linestyle="none",
+                marker=MARKERS[meshes.index((trial, batch)) % len(MARKERS)], markersize=7,
+                color=COLORS[models.index(row["model"]) % len(COLORS)], markerfacecolor="none",
+                markeredgewidth=1.4, label=f"{row['model']}, {trial} x {batch}",
+            )  # fmt: skip
+        measured = [1e3 * row["measured_seconds"] for row in record["rows"]]
+        ends = [0.7 * min(measured), 1.4 * max(measured)]
+        axes.plot(ends, ends, color=REFERENCE_COLOR, linestyle="--", linewidth=1, label="equal")
+        axes.fill_between(
+            ends, [end / 2 for end in ends], [2 * end for end in ends],
+            color=REFERENCE_COLOR, alpha=0.12, linewidth=0, label="within a factor of 2",
+        )  # fmt: skip
+        axes.set(xscale="log", yscale="log", title="A training step on this machine")
+        axes.set(xlabel="measured, ms a step", ylabel="predicted, ms a step")
+        figure.legend(*legend(figure), loc="outside lower center", ncols=3)
+    return figure
 
 
-def parsed_case(text: str) -> Case:
-    model, *sizes = text.split(",")
-    if model not in MODELS:
-        raise unknown_name("model", model, MODELS)
-    if len(sizes) != 3 or not all(size.isdecimal() and int(size) > 0 for size in sizes):
-        raise UsageError(f"--case: expected MODEL,B,T,H with sizes of at least 1, got {text!r}")
-    return Case(model, *map(int, sizes))
+def main() -> None:
+    output = command.output_flag()
 
+    def run() -> int:
+        path = command.checked_output(output.value)
+        with Progress(1 + len(ONE_DEVICE) + (1 + 2 * len(TWO_DEVICES)) * (cores() > 1)) as progress:
+            record = measure(progress)
+            progress.console.print(show(record))
+        if path:
+            command.write(path, record, predicted_over_measured(record), progress.console)
+        return 0
 
-def main() -> int:
-    output = checked_output()
-    one, two = chosen_cases()
-    with Progress(1 + len(one) + (1 + 2 * len(two) if two else 0)) as progress:
-        record = measure(one, two, progress)
-        progress.console.print(show(record))
-    if output:
-        write(output, record, predicted_over_measured(record), progress.console)
-    return 0
+    command_line.run(run)
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    main()

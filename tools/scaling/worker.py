@@ -1,40 +1,42 @@
-"""The child of `tools.scaling.check`: what this machine can do, and how long training steps take.
+"""In a child of `tools.scaling.check`: the rates of this machine, and seconds of training steps.
 
-    python -m tools.scaling.worker --devices=2 < requests
-
-A device is one core: the process is bound to as many cores as it has devices, so that none borrows
-another's. A line of JSON in is a request, a line out its answer.
+Rates: products, tanh, softmax, a stream through memory, a reduction. Training steps run LSTM and
+GRU as a plain scan and dense attention, the programs that accelerators get.
 """
 
-import json
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from absl import flags
 from jax import Array, lax
 from jax.sharding import PartitionSpec as P
 
 from lstm_attn import models, tasks, training
 from lstm_attn.ops import dispatch
-from lstm_attn.runner import command_line
-
-DEVICES = flags.DEFINE_integer("devices", 1, "JAX host devices, a core each.", lower_bound=1)
 
 # The products of a step of a scan are small: the rate is that of the middle one.
 MATMULS = ((32, 64, 256), (64, 128, 512), (128, 256, 1024))
 STREAMED, CACHED = 2**28, 2**20
 FLOAT32 = 4
-# What is computed number by number, as far as a cache holds it: a softmax and its derivative.
+# Elementwise work in the cache: a softmax and its derivative.
 SOFTMAX, SOFTMAX_PASSES = 128, 8
 REPEATS = 200
 REDUCED = 2**24
 LEAST_SECONDS, LEAST_CHUNKS = 1.0, 4
+CHUNK_STEPS = 10
+
+
+def bind(devices: int) -> None:
+    """Before JAX computes: as many cores as devices, so that none borrows another's; and the
+    implementations that a platform gets for which nothing was measured."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:devices])
+    dispatch.MEASURED.clear()
+    dispatch.CHUNKED_FROM.clear()
 
 
 def figures() -> dict[str, float]:
@@ -67,7 +69,7 @@ def figures() -> dict[str, float]:
 
 
 def link() -> dict[str, float]:
-    """Of a reduction over all devices: the time of a tiny one, and bytes a second of a large."""
+    """Of a reduction over all devices: seconds of a tiny and of a large one, and its bytes."""
     mesh = jax.make_mesh((jax.device_count(),), ("batch",))
 
     def reduced(size: int, times: int) -> float:
@@ -82,18 +84,16 @@ def link() -> dict[str, float]:
     return {"small": reduced(8, REPEATS), "large": reduced(REDUCED, 5), "bytes": REDUCED}
 
 
-def step_seconds(
-    model: str, features: int, length: int, batch: int, trials: int, steps: int
-) -> dict[str, Any]:
-    """The shortest time of a training step on adding, and the width that the model has."""
+def step_seconds(model: str, batch: int, length: int, features: int, trials: int) -> dict[str, Any]:
+    """The shortest time of a training step on adding, and the width of the model."""
     task = tasks.adding(length)
     config = models.ModelConfig(features)
     training_config = training.TrainingConfig(
-        steps=10**6 // steps * steps,
+        steps=CHUNK_STEPS * 10**5,
         batch_size=batch,
         seeds=trials,
-        evaluate_every=steps,
-        # An evaluation ends each chunk: as little as the mesh allows.
+        evaluate_every=CHUNK_STEPS,
+        # An evaluation ends each chunk: as short as the mesh allows.
         evaluation_sequences=jax.device_count(),
     )
     program = training.make_program(models.build(model, task, config), task, training_config)
@@ -106,7 +106,7 @@ def step_seconds(
         jax.block_until_ready(states)
         seconds.append(time.perf_counter() - began)
     return {
-        "seconds": min(seconds) / steps,
+        "seconds": min(seconds) / CHUNK_STEPS,
         "width": models.matched_features(model, task, config),
         "inputs": task.input_features,
         "outputs": task.output_features,
@@ -123,27 +123,3 @@ def _seconds(function: Callable[..., Any], *arguments: Array) -> float:
         jax.block_until_ready(compiled(*arguments))
         times.append(time.perf_counter() - began)
     return min(times)
-
-
-REQUESTS: dict[str, Callable[..., dict[str, Any]]] = {
-    "figures": figures,
-    "link": link,
-    "step": step_seconds,
-}
-
-
-def main() -> int:
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: DEVICES.value])
-    jax.config.update("jax_num_cpu_devices", DEVICES.value)
-    # What accelerators take, for which nothing was measured: the plain scan, dense attention.
-    dispatch.MEASURED.clear()
-    dispatch.CHUNKED_FROM.clear()
-    for line in sys.stdin:
-        request, arguments = json.loads(line)
-        print(json.dumps(REQUESTS[request](**arguments)), flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    command_line.run(main)

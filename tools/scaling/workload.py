@@ -323,18 +323,3 @@ WORK: dict[str, Callable[[Workload], list[Operation]]] = {
     "lstm_attention": _lstm_attention,
     "attention_pooling": _attention_pooling,
 }
-
-
-def optimiser(parameters: float) -> Operation:
-    """Clipping, AdamW, and the choice of finite values.
-
-    The gradient is read for its norm and for the step; parameters and two moments are read, made
-    and chosen: 14 reads and writes of float32 a parameter.
-    """
-    return Operation(
-        "optimiser",
-        functions=parameters,
-        bytes=14 * FLOAT32 * parameters,
-        reused=4 * FLOAT32 * parameters,
-        launches=12,
-    )

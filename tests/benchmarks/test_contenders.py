@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.checking import TOLERANCE, Mismatch, check_same
+from benchmarks.contenders import TOLERANCE, Mismatch, check_same
 
 OURS = {"kernel": np.array([1.0, -4.0]), "bias": np.array([0.5])}
 
