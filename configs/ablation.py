@@ -14,30 +14,8 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from lstm_attn.models import ModelConfig
-from lstm_attn.training import TrainingConfig
+from lstm_attn.studies.ablation import AblationConfig
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(
-        {
-            "model_name": "lstm",
-            "task": {"name": "adding", "variant": "arjovsky2016", "length": 100},
-            "model": dataclasses.asdict(ModelConfig(features=32)),
-            "training": dataclasses.asdict(
-                TrainingConfig(steps=3000, seeds=6, learning_rates=(1e-2,), stop_when_solved=True)
-            ),
-            "changes": (
-                ("model.forget_bias", 0.0),
-                ("model.forget_bias", 3.0),
-                ("model.chrono_steps", (2.0, 100.0)),
-                ("model.lstm_variant", "layer_norm"),
-                ("model.recurrent_kernel_init", "glorot"),
-                ("model.features", 16),
-                ("model.features", 64),
-                ("training.learning_rates", (3e-3,)),
-                ("training.learning_rates", (3e-2,)),
-                ("training.clip_norm", 100.0),
-            ),
-        }
-    )
+    return ConfigDict(dataclasses.asdict(AblationConfig()))

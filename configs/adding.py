@@ -21,23 +21,19 @@ import dataclasses
 from ml_collections import ConfigDict
 
 from lstm_attn.models import ModelConfig
+from lstm_attn.runner.configs import CompareConfig, TaskConfig
 from lstm_attn.training import TrainingConfig
 
 
 def get_config() -> ConfigDict:
     return ConfigDict(
-        {
-            "models": ("lstm", "gru", "transformer", "lstm_attention"),
-            "task": {
-                "names": ("adding",),
-                "variant": "arjovsky2016",
-                "lengths": (100, 200, 400, 750),
-            },
-            "model": dataclasses.asdict(ModelConfig(features=64, num_heads=2, num_layers=2)),
-            "training": dataclasses.asdict(
-                TrainingConfig(
+        dataclasses.asdict(
+            CompareConfig(
+                task=TaskConfig(("adding",), (100, 200, 400, 750)),
+                model=ModelConfig(features=64, num_heads=2, num_layers=2),
+                training=TrainingConfig(
                     steps=4000, seeds=3, learning_rates=(3e-3, 1e-2), stop_when_solved=True
-                )
-            ),
-        }
+                ),
+            )
+        )
     )

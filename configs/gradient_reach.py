@@ -19,29 +19,8 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from configs import adding
-from lstm_attn.models import ModelConfig
+from lstm_attn.studies.gradient_reach import GradientReachConfig
 
 
 def get_config() -> ConfigDict:
-    training = adding.get_config().training.to_dict()
-    return ConfigDict(
-        {
-            "models": ("lstm", "gru", "transformer", "lstm_attention"),
-            "forget_biases": (0.0, 1.0),
-            "task": {
-                "name": "adding",
-                "variant": "arjovsky2016",
-                "length": 100,
-                "untrained_length": 500,
-            },
-            "model": dataclasses.asdict(ModelConfig(features=64, num_heads=2, num_layers=1)),
-            "training": {
-                **training,
-                "steps": 3000,
-                "seeds": 6,
-                "learning_rates": (1e-2,),
-            },
-            "sequences": 64,
-        }
-    )
+    return ConfigDict(dataclasses.asdict(GradientReachConfig()))

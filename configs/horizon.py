@@ -17,32 +17,8 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from lstm_attn.models import ModelConfig
-from lstm_attn.training import TrainingConfig
+from lstm_attn.studies.horizon import HorizonConfig
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(
-        {
-            "models": ("lstm", "gru", "transformer", "lstm_attention", "attention_pooling"),
-            "task": {
-                "names": ("adding",),
-                "variant": "arjovsky2016",
-                "shortest": 15,
-                "longest": 170,
-                "lengths_per_doubling": 2,
-            },
-            "budget_seconds": 0.0,
-            "model": dataclasses.asdict(ModelConfig(features=48, num_heads=2, num_layers=1)),
-            "training": dataclasses.asdict(
-                TrainingConfig(
-                    steps=1500,
-                    seeds=4,
-                    learning_rates=(1e-2,),
-                    schedule="constant",
-                    evaluation_sequences=1000,
-                    stop_when_solved=True,
-                )
-            ),
-        }
-    )
+    return ConfigDict(dataclasses.asdict(HorizonConfig()))

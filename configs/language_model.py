@@ -20,35 +20,8 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from lstm_attn.models import ModelConfig
-from lstm_attn.training import TrainingConfig
+from lstm_attn.studies.language_model import LanguageModelConfig
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(
-        {
-            "models": ("lstm", "gru", "transformer", "lstm_attention"),
-            "length": 256,
-            "data": {"path": "", "level": "character", "vocabulary_size": 1000, "held_out": 0.1},
-            "memory": {
-                "contexts": (16, 64, 256, 1024),
-                "tokens": 500,
-                "passage": 16,
-                "distances": (16, 64, 256, 1024),
-                "passages": 100,
-            },
-            "model": dataclasses.asdict(
-                ModelConfig(features=192, num_heads=4, num_layers=2, positions="rotary")
-            ),
-            "training": dataclasses.asdict(
-                TrainingConfig(
-                    steps=1000,
-                    batch_size=8,
-                    seeds=2,
-                    learning_rates=(6e-3,),
-                    evaluate_every=50,
-                    evaluation_sequences=80,
-                )
-            ),
-        }
-    )
+    return ConfigDict(dataclasses.asdict(LanguageModelConfig()))

@@ -16,23 +16,8 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from lstm_attn.models import ModelConfig
-from lstm_attn.training import TrainingConfig
+from lstm_attn.studies.learning_rates import LearningRatesConfig
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(
-        {
-            "models": ("lstm", "gru", "transformer", "lstm_attention"),
-            "task": {"name": "adding", "variant": "arjovsky2016", "length": 50},
-            "model": dataclasses.asdict(ModelConfig(features=32, num_heads=2, num_layers=1)),
-            "training": dataclasses.asdict(
-                TrainingConfig(
-                    steps=1500,
-                    seeds=4,
-                    learning_rates=(1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
-                    stop_when_solved=True,
-                )
-            ),
-        }
-    )
+    return ConfigDict(dataclasses.asdict(LearningRatesConfig()))

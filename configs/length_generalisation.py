@@ -24,36 +24,8 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from lstm_attn.models import ModelConfig
-from lstm_attn.training import TrainingConfig
+from lstm_attn.studies.length_generalisation import LengthConfig
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(
-        {
-            "models": ("lstm", "gru", "lstm_attention", "transformer"),
-            "positions": ("none", "sinusoidal", "learned", "rotary", "alibi"),
-            "task": {
-                "names": ("adding", "copy"),
-                "variant": "arjovsky2016",
-                "trained_lengths": (20,),
-                "shortest": (1.0, 0.25),
-            },
-            "test": {
-                "factors": (0.5, 1.0, 2.0, 4.0, 8.0, 16.0),
-                "sequences": 500,
-                "batch_size": 100,
-                "most_padding": 4.0,
-            },
-            "model": dataclasses.asdict(ModelConfig(features=32, num_heads=2, num_layers=1)),
-            "training": dataclasses.asdict(
-                TrainingConfig(
-                    steps=2000,
-                    seeds=4,
-                    learning_rates=(1e-2,),
-                    evaluate_every=200,
-                    evaluation_sequences=1000,
-                )
-            ),
-        }
-    )
+    return ConfigDict(dataclasses.asdict(LengthConfig()))

@@ -20,22 +20,8 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from lstm_attn.models import ModelConfig
-from lstm_attn.training import TrainingConfig
+from lstm_attn.runner.configs import CompareConfig
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(
-        {
-            "models": ("lstm", "gru", "transformer", "lstm_attention"),
-            "task": {
-                "names": ("adding", "copy"),
-                "variant": "arjovsky2016",
-                "lengths": (10, 50),
-            },
-            "model": dataclasses.asdict(ModelConfig(features=32, num_heads=2, num_layers=1)),
-            "training": dataclasses.asdict(
-                TrainingConfig(steps=2000, seeds=4, learning_rates=(1e-2,), stop_when_solved=True)
-            ),
-        }
-    )
+    return ConfigDict(dataclasses.asdict(CompareConfig()))

@@ -7,7 +7,7 @@ on an interrupted run folder goes on where it stopped.
 """
 
 from lstm_attn.runner import command
-from lstm_attn.studies import ablation
+from lstm_attn.studies.ablation import STUDY
 
 if __name__ == "__main__":
-    command.run(ablation.AblationConfig, ablation.ablation)
+    command.run(STUDY)

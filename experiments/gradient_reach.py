@@ -8,7 +8,7 @@ of another run folder, see `lstm_attn.analysis.norms_of_trials` and `lstm_attn.t
 """
 
 from lstm_attn.runner import command
-from lstm_attn.studies import gradient_reach
+from lstm_attn.studies.gradient_reach import STUDY
 
 if __name__ == "__main__":
-    command.run(gradient_reach.GradientReachConfig, gradient_reach.study)
+    command.run(STUDY)

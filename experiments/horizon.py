@@ -8,7 +8,7 @@ interrupted run folder goes on where it stopped.
 """
 
 from lstm_attn.runner import command
-from lstm_attn.studies import horizon
+from lstm_attn.studies.horizon import STUDY
 
 if __name__ == "__main__":
-    command.run(horizon.HorizonConfig, horizon.study)
+    command.run(STUDY)

@@ -7,8 +7,7 @@ It trains what the folder lacks, as `experiments.compare` does, whose finished r
 """
 
 from lstm_attn.runner import command
-from lstm_attn.runner.configs import CompareConfig
-from lstm_attn.studies import inside
+from lstm_attn.studies.inside import STUDY
 
 if __name__ == "__main__":
-    command.run(CompareConfig, inside.study)
+    command.run(STUDY)

@@ -8,9 +8,7 @@ what was trained write on.
 """
 
 from lstm_attn.runner import command
-from lstm_attn.studies import language_model
+from lstm_attn.studies.language_model import STUDY
 
 if __name__ == "__main__":
-    command.run(
-        language_model.LanguageModelConfig, language_model.language_model, language_model.check_text
-    )
+    command.run(STUDY)

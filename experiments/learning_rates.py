@@ -8,7 +8,7 @@ on where it stopped.
 """
 
 from lstm_attn.runner import command
-from lstm_attn.studies import learning_rates
+from lstm_attn.studies.learning_rates import STUDY
 
 if __name__ == "__main__":
-    command.run(learning_rates.LearningRatesConfig, learning_rates.learning_rates)
+    command.run(STUDY)

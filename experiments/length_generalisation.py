@@ -7,7 +7,7 @@ The same command on an interrupted run folder goes on where it stopped.
 """
 
 from lstm_attn.runner import command
-from lstm_attn.studies import length_generalisation
+from lstm_attn.studies.length_generalisation import STUDY
 
 if __name__ == "__main__":
-    command.run(length_generalisation.LengthConfig, length_generalisation.study)
+    command.run(STUDY)

@@ -1,16 +1,20 @@
 """The run folder: what a run was, what it measured, and where to go on. No JAX.
 
 format.json         the format of this folder
-config.json         the whole config
+config.json         the whole config of the latest command; a record has its cell's own
+cells.json          what each cell that was begun is: model, task and their settings, by name
 environment.json    versions, device, layout, commit
-metrics.jsonl       one evaluation of all trials of a cell a line
+metrics.jsonl       a line an evaluation, of all trials of a cell
 checkpoints/        the latest train states of each cell, CELL.safetensors
-results.json        one record a finished cell
-STUDY.json          what a study found beside it, such as horizon.json
-text/               of language models: their text as ids of tokens, and what these mean
-profile/            with --profile: times.json, and a trace of each cell for TensorBoard
+results.json        a record for each finished cell
+STUDY.json          what a study measured, such as horizon.json
+text/               language models: the text as token ids, and the vocabulary
+profile/            --profile: times.json, and a trace of each cell for TensorBoard
 report.html, *.png  drawn from the above by `lstm_attn.report`
-.lock               held by the process that works here; it says which
+.lock               held by the process that works here, and naming it
+
+A folder grows: a command may ask for more cells than the last one, and a cell for more trials. What
+is there stays.
 
 A record in results.json is there once the cell's metrics and checkpoint have been forced to disk.
 Nothing in the folder is executed, and nothing of it is a pickle. Its values are read as they are:
@@ -20,7 +24,7 @@ what shows them, `lstm_attn.report` and the programs' terminal, escapes them.
 import json
 import os
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -29,11 +33,11 @@ import numpy as np
 from lstm_attn import files
 from lstm_attn.errors import UsageError, visible
 from lstm_attn.files import append_line, cut_torn_line, force, write_whole, writing
-from lstm_attn.flat import difference, flatten
+from lstm_attn.flat import flatten
 from lstm_attn.history import Evaluation
 
 FORMAT, FORMAT_FILE = 2, "format.json"
-CONFIG, ENVIRONMENT = "config.json", "environment.json"
+CONFIG, CELLS, ENVIRONMENT = "config.json", "cells.json", "environment.json"
 METRICS, RESULTS = "metrics.jsonl", "results.json"
 PROFILE = "profile"
 
@@ -54,11 +58,12 @@ class RunFolder:
     def open(cls, path: str | os.PathLike, config: dict[str, Any]) -> "RunFolder":
         """Makes the folder for a run of this config, or takes up the one that is there.
 
-        The process holds the folder's lock as long as it holds the value that is returned.
+        The process holds the folder's lock as long as it holds the value that is returned. The
+        config replaces that of an earlier run of the same study.
 
         Raises:
-          UsageError: a place that can't be written, a folder in which another process works or
-            one that holds a run of another config, naming the first key that differs.
+          UsageError: a place that can't be written, a folder in which another process works, one
+            of another format, or one of another study: its config has other keys.
         """
         folder = cls(path)
         try:
@@ -66,10 +71,11 @@ class RunFolder:
             folder._hold = files.hold(folder.path)
             if not os.access(folder.path, os.W_OK):
                 raise PermissionError("permission denied")
-            if (folder.path / CONFIG).exists():
-                folder._check_config(config)
-            else:
+            if not (folder.path / CONFIG).exists():
                 _write_json(folder.path / FORMAT_FILE, {"format": FORMAT})
+                _write_json(folder.path / CONFIG, config)
+            folder._check_takes(config)
+            if folder.config != json.loads(json.dumps(config)):
                 _write_json(folder.path / CONFIG, config)
             (folder.path / METRICS).touch()
             cut_torn_line(folder.path / METRICS)
@@ -78,13 +84,15 @@ class RunFolder:
             raise UsageError(f"workdir {folder.path} can't be written: {reason}") from error
         return folder
 
-    def _check_config(self, config: dict[str, Any]) -> None:
-        differs = difference(self.config, config)
-        if differs:
-            raise UsageError(
-                f"workdir {self.path} holds a run of another config: {differs}; "
-                "choose another --workdir or remove it"
-            )
+    def _check_takes(self, config: dict[str, Any]) -> None:
+        there, here = flatten(self.config), flatten(config)
+        for key in [*there, *here]:
+            if (key in there) != (key in here):
+                where = "only there" if key in there else "only here"
+                raise UsageError(
+                    f"workdir {self.path} holds a run of another study: its config differs in "
+                    f"keys, such as {key}, which is {where}; choose another"
+                )
 
     def _check_format(self) -> None:
         path = self.path / FORMAT_FILE
@@ -109,6 +117,17 @@ class RunFolder:
         return _read_json(self.path / ENVIRONMENT)
 
     @property
+    def cells(self) -> dict[str, dict[str, Any]]:
+        """What each cell that was begun is, by name."""
+        path = self.path / CELLS
+        return _read_json(path) if path.exists() else {}
+
+    def note_cells(self, cells: dict[str, dict[str, Any]], forget: Collection[str] = ()) -> None:
+        """Notes what the cells of these names are, and forgets others."""
+        kept = {name: cell for name, cell in self.cells.items() if name not in forget}
+        _write_json(self.path / CELLS, kept | cells)
+
+    @property
     def results(self) -> list[dict[str, Any]]:
         """The records of the cells that are finished, in the order in which they ended."""
         path = self.path / RESULTS
@@ -127,12 +146,18 @@ class RunFolder:
         differ = [key for key in there if key != "started" and there[key] != here.get(key)]
         return list(map(visible, differ))
 
-    def add_result(self, record: dict[str, Any]) -> None:
-        """Notes that a cell is finished, once what it left is safe on disk."""
+    def add_result(self, record: dict[str, Any], instead_of: Collection[str] = ()) -> None:
+        """Notes that a cell is finished, once what it left is safe on disk.
+
+        Args:
+          instead_of: names of cells whose records it replaces, besides its own.
+        """
         left = (self.path / METRICS, self.checkpoint(record["cell"]))
         with writing(self.path / RESULTS):
             force(*(path for path in left if path.exists()))
-        _write_json(self.path / RESULTS, [*self.results, record])
+        replaced = {record["cell"], *instead_of}
+        kept = [other for other in self.results if other["cell"] not in replaced]
+        _write_json(self.path / RESULTS, [*kept, record])
 
     @property
     def times(self) -> list[dict[str, Any]]:
@@ -141,20 +166,20 @@ class RunFolder:
         return _read_json(path) if path.exists() else []
 
     def add_times(self, record: dict[str, Any]) -> None:
-        """Notes a cell's times, in the place of those noted before."""
+        """Notes a cell's times, replacing those noted before."""
         with writing(self.path / PROFILE):
             (self.path / PROFILE).mkdir(exist_ok=True)
         others = [noted for noted in self.times if noted["cell"] != record["cell"]]
         _write_json(self.path / PROFILE / "times.json", [*others, record])
 
     def study(self, name: str) -> dict[str, Any] | None:
-        """What the study of that name found, None where it was not made."""
+        """The result of the study of that name; None if it was not done."""
         path = self.path / f"{name}.json"
         return _read_json(path) if path.exists() else None
 
-    def write_study(self, name: str, found: dict[str, Any]) -> None:
-        """Notes what a study found, in the place of what it had noted before."""
-        _write_json(self.path / f"{name}.json", found)
+    def write_study(self, name: str, result: dict[str, Any]) -> None:
+        """Notes the result of a study, replacing the one noted before."""
+        _write_json(self.path / f"{name}.json", result)
 
     def checkpoint(self, cell: str) -> Path:
         """Raises UsageError for a name, from a folder that anyone may have made, that leads out."""
@@ -164,18 +189,7 @@ class RunFolder:
         return self.path / "checkpoints" / name
 
     def add_evaluation(self, cell: str, evaluation: Evaluation) -> None:
-        line = json.dumps(
-            {
-                "cell": cell,
-                "step": evaluation.step,
-                "seconds": round(evaluation.seconds, 3),
-                "solved": evaluation.solved.tolist(),
-                "diverged": evaluation.diverged.tolist(),
-                "metrics": {name: _nulls(m) for name, m in evaluation.metrics.items()},
-            },
-            allow_nan=False,
-        )
-        append_line(self.path / METRICS, line)
+        append_line(self.path / METRICS, _line(cell, evaluation))
 
     def evaluations(self, cell: str) -> list[Evaluation]:
         """What metrics.jsonl holds of the cell, in order."""
@@ -207,6 +221,18 @@ class RunFolder:
             text = "".join(json.dumps(line) + "\n" for line in self._lines() if is_kept(line))
             write_whole(self.path / METRICS, text.encode())
 
+    def replace_evaluations(
+        self, cell: str, evaluations: Sequence[Evaluation], also: Collection[str] = ()
+    ) -> None:
+        """Puts these evaluations in place of those of the cell, and drops those of others.
+
+        Args:
+          also: the cells whose evaluations are dropped.
+        """
+        kept = [line for line in self._lines() if line["cell"] not in (cell, *also)]
+        lines = [*map(json.dumps, kept), *(_line(cell, evaluation) for evaluation in evaluations)]
+        write_whole(self.path / METRICS, "".join(f"{line}\n" for line in lines).encode())
+
     def _lines(self) -> Iterator[dict[str, Any]]:
         with self._open_metrics() as file:
             for number, line in enumerate(file, 1):
@@ -224,6 +250,20 @@ class RunFolder:
             return open(self.path / METRICS)
         except OSError as error:
             raise UsageError(f"{self.path / METRICS} can't be read: {error.strerror}") from error
+
+
+def _line(cell: str, evaluation: Evaluation) -> str:
+    return json.dumps(
+        {
+            "cell": cell,
+            "step": evaluation.step,
+            "seconds": round(evaluation.seconds, 3),
+            "solved": evaluation.solved.tolist(),
+            "diverged": evaluation.diverged.tolist(),
+            "metrics": {name: _nulls(m) for name, m in evaluation.metrics.items()},
+        },
+        allow_nan=False,
+    )
 
 
 def _nulls(metric: np.ndarray) -> Any:

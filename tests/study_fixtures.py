@@ -1,5 +1,8 @@
 """The comparison as a user runs it: a process of its own."""
 
+import dataclasses
+import importlib
+import io
 import os
 import signal
 import subprocess
@@ -9,10 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from absl import flags
+from rich.console import Console
 
 from lstm_attn.analysis import summarise
 from lstm_attn.history import History
+from lstm_attn.runner.session import Session
 from lstm_attn.runner.train_cells import describe
+from lstm_attn.runs import RunFolder
 from lstm_attn.training import trial_settings
 from tests import PATIENCE
 from tests.studies import tiny_text
@@ -109,19 +115,38 @@ def text_run(text_study, tmp_path_factory):
 
 @pytest.fixture
 def make_records(monkeypatch):
-    """Exchanges the training of an experiment for records of known ends.
+    """Exchanges the training of a study for records of known ends.
 
-    make_records(module, ends): cell name -> for each trial the step at which it solves, or None.
+    make_records(ends): cell name -> for each trial the step at which it solves, or None.
     """
 
-    def in_place_of_training(module, ends):
-        def train_missing(grid, folder, *_):
-            for cell in grid:
-                folder.add_result(record_of(cell, ends[cell.name]))
+    def in_place_of_training(ends):
+        def train(session, cells):
+            for cell in cells:
+                session.folder.add_result(record_of(cell, ends[cell.name]))
+            return cells
 
-        monkeypatch.setattr(module, "train_missing", train_missing)
+        monkeypatch.setattr(Session, "train", train)
 
     return in_place_of_training
+
+
+def study_of(name):
+    """The study of that name: the package has its function under the name of its module."""
+    return importlib.import_module(f"lstm_attn.studies.{name}").STUDY
+
+
+def do_study(study, config, path):
+    """Does a study in a folder, which may be there, as its command does.
+
+    Returns:
+      The folder, and all that was printed.
+    """
+    folder = RunFolder.open(path, dataclasses.asdict(config))
+    folder.begin({"started": "now", "commit": "none", "device": {"kind": "a machine"}})
+    console = Console(file=io.StringIO(), width=100)
+    result = study.run(config, Session(folder, console))
+    return folder, f"{console.file.getvalue()}{result}"
 
 
 def record_of(cell, ends):

@@ -21,7 +21,6 @@ from lstm_attn.tasks import TASKS
 from lstm_attn.training import TrainingConfig, checkpoints
 
 BATCH = 3
-VARIANT = "arjovsky2016"  # the one that every task has
 CONFIG = ModelConfig(features=8, num_heads=2, num_layers=2)
 TRAINING = TrainingConfig(
     steps=2, evaluate_every=1, warmup_steps=0, batch_size=4, seeds=2, evaluation_sequences=4
@@ -74,7 +73,7 @@ class Case:
     """A model on a task with parameters away from their first zeros, a batch, and its outputs."""
 
     def __init__(self, name, task_name, config):
-        self.task = tasks.build(task_name, 4, VARIANT)
+        self.task = tasks.build(task_name, 4)
         self.model = models.build(name, self.task, config)
         first = jax.jit(self.model.init)(jax.random.key(0))
         leaves, tree = jax.tree.flatten(first)
@@ -150,7 +149,6 @@ def test_jit_equals_no_jit(name, task_name):
     np.testing.assert_allclose(eager, case.outputs, atol=1e-5)
 
 
-@pytest.mark.full_but("gru", "lstm_attention")
 @each_case
 def test_vmap_over_trials_equals_a_loop(name, task_name):
     """Oracle: one trial after another. Catches a parameter shared between trials."""
@@ -244,7 +242,6 @@ def test_every_parameter_has_a_gradient(name, task_name):
             assert np.abs(gradient).max() > 1e-9, path
 
 
-@pytest.mark.full_but("gru-adding", "gru")
 @each_case
 def test_a_cell_is_compiled_once_and_its_checkpoint_gives_the_same_bits(
     name, task_name, tmp_path, caplog
@@ -269,13 +266,12 @@ def test_a_cell_is_compiled_once_and_its_checkpoint_gives_the_same_bits(
     assert np.isfinite(case.model.apply(params, case.batch.inputs)).all()
 
 
-@pytest.mark.full_but("lstm", "transformer")
 @each_case
 def test_a_config_through_json_gives_the_same_parameters(name, task_name):
     """Oracle: the model of the config that was written. Catches a key that JSON loses, a tuple that
     comes back as a list, and a number that comes back as another type."""
     config = dataclasses.replace(CONFIG, **OTHER_VALUES)
-    whole = CompareConfig((name,), TaskConfig((task_name,), VARIANT, (4,)), config, TRAINING)
+    whole = CompareConfig((name,), TaskConfig((task_name,), (4,)), config, TRAINING)
     text = json.dumps(dataclasses.asdict(whole))
     read = command_line.checked(CompareConfig, json.loads(text))
     assert read == whole
@@ -292,7 +288,6 @@ def test_every_key_of_a_config_has_another_value_here():
     assert {key for key, _ in OPTIONS} | {"features", "dropout"} == keys
 
 
-@pytest.mark.full_but("gru", "transformer")
 @pytest.mark.parametrize("placement", ["over_states", "alternating"])
 @pytest.mark.parametrize("name", MODELS)
 def test_dropout_acts_where_there_is_a_block_to_act_in(name, placement):
@@ -310,13 +305,6 @@ def test_dropout_acts_where_there_is_a_block_to_act_in(name, placement):
         assert not np.allclose(draws[0], draws[1])
 
 
-@pytest.mark.full_but(
-    "lstm-lstm_variant-peephole",
-    "transformer-positions-alibi",
-    "transformer-feed_forward-gated",
-    "gru-reset_after-False",
-    "gru-segment-3",
-)
 @pytest.mark.parametrize(
     ("name", "key", "value"),
     [(name, key, value) for key, value in OPTIONS for name in ACTS_IN.get(key, MODELS)],

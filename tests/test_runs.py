@@ -102,20 +102,45 @@ def test_the_same_config_is_taken_up_again(folder):
     assert RunFolder.open(folder.path, CONFIG).results == [{"cell": 1}]
 
 
+def test_the_config_is_that_of_the_latest_command(folder):
+    """Catches a folder that can't grow, and a page that shows settings of a run long ago."""
+    other = {"models": ("gru",), "training": {"steps": 11, "learning_rates": (0.1, 0.2)}}
+    again = RunFolder.open(folder.path, other)
+    assert again.config == json.loads(json.dumps(other))
+
+
 @pytest.mark.parametrize(
     ("other", "key"),
     [
-        ({"models": ("gru",), "training": {"steps": 11, "learning_rates": (0.01,)}}, "models"),
-        ({"models": ("lstm",), "training": {"steps": 11, "learning_rates": (0.1,)}}, "training.steps is 10 there and 11 here"),
-        ({"models": ("lstm",), "training": {"steps": 10, "learning_rates": (0.01,), "new": 1}}, "training.new is missing there and 1"),
-        ({"models": ("lstm",), "training": {"steps": 10}}, r"training.learning_rates is \[0.01\] there and missing"),
+        ({**CONFIG, "changes": ()}, "changes, which is only here"),
+        ({"models": ("lstm",), "training": {"steps": 10}}, "training.learning_rates, which is only there"),
     ],
 )  # fmt: skip
-def test_another_config_is_refused_with_the_first_key_that_differs(folder, other, key):
-    """Catches a run mixed from two configs."""
-    with pytest.raises(ValueError, match=key) as caught:
+def test_another_study_is_refused_with_a_key_that_differs(folder, other, key):
+    """Catches a folder in which one study takes up what another has left."""
+    with pytest.raises(ValueError, match=f"holds a run of another study: .* as {key}") as caught:
         RunFolder.open(folder.path, other)
     assert "\n" not in str(caught.value)
+    assert folder.config == json.loads(json.dumps(CONFIG))
+
+
+def test_a_record_takes_the_place_of_others(folder):
+    """Oracle: by hand. Catches a cell that has two records once it has grown."""
+    for name in ("a", "b", "a+part"):
+        folder.add_result({"cell": name, "trials": 2})
+    folder.add_result({"cell": "a", "trials": 4}, instead_of=["a+part"])
+    assert folder.results == [{"cell": "b", "trials": 2}, {"cell": "a", "trials": 4}]
+
+
+def test_evaluations_take_the_place_of_others(folder):
+    """Oracle: by hand. Catches lines of a part that stay, and those of another cell that go."""
+    for name in ("a", "a+part", "b"):
+        folder.add_evaluation(name, evaluation(5, seed=1))
+    folder.replace_evaluations("a", [evaluation(5, seed=2)], also=["a+part"])
+    assert [len(folder.evaluations(name)) for name in ("a", "a+part", "b")] == [1, 0, 1]
+    np.testing.assert_array_equal(
+        folder.evaluations("a")[0].metrics["loss"], evaluation(5, seed=2).metrics["loss"]
+    )
 
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path):

@@ -9,7 +9,7 @@ from lstm_attn.report.figures import (
     steps_to_solve,
 )
 from lstm_attn.report.page import labels, write, write_several
-from lstm_attn.report.reading import Run, checked_results, in_grid_order, read
+from lstm_attn.report.reading import Run, checked_results, in_grid_order, in_order, read
 from lstm_attn.report.tables import markdown_table, verdict
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "differences",
     "harmless",
     "in_grid_order",
+    "in_order",
     "labels",
     "learning_curves",
     "markdown_table",

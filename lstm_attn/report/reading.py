@@ -96,6 +96,11 @@ def is_grid(folder: RunFolder) -> bool:
     return all(isinstance(values, list) for values in axes)
 
 
+def in_order(folder: RunFolder) -> list[dict[str, Any]]:
+    """The records of the folder, safe to show: of a grid in its order, else as they ended."""
+    return in_grid_order(folder) if is_grid(folder) else harmless(folder.results)
+
+
 def in_grid_order(folder: RunFolder) -> list[dict[str, Any]]:
     """The records of a grid by task, length and model, safe to show.
 

@@ -15,7 +15,7 @@ TEST_SEED = 1_000_003
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """What is trained, and under which name it stands in the run folder."""
+    """What is trained, and its name in the run folder."""
 
     name: str
     model_name: str
@@ -25,7 +25,7 @@ class Cell:
 
     @functools.cached_property
     def purpose(self) -> dict[str, Any]:
-        """What a checkpoint of the cell is for: it serves no other. A record has these keys too."""
+        """What tells the cell from others, as JSON values; its record and checkpoint have it."""
         return {
             "model": self.model_name,
             "task": self.task.name,
@@ -33,7 +33,11 @@ class Cell:
             "length": self.task.length,
             "shortest": self.task.shortest,
             "model_config": dataclasses.asdict(self.model),
-            "training_config": dataclasses.asdict(self.training),
+            "training_config": {
+                **dataclasses.asdict(self.training),
+                "warmup_steps": self.training.warmup,
+                "evaluate_every": self.training.chunk_steps,
+            },
         }
 
     def build(self) -> Model:

@@ -7,21 +7,21 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn, Protocol, TextIO
 
 import jax
 from absl import flags
 from ml_collections import config_flags
-from rich.console import Console
 
 from lstm_attn import training
 from lstm_attn.errors import UsageError
-from lstm_attn.runner import command_line, launchers, machine, memory_check
+from lstm_attn.runner import command_line, launchers
 from lstm_attn.runner.launchers import flags as launcher_flags
 from lstm_attn.runner.launchers.gather import CellsFailed
+from lstm_attn.runner.session import Session
 from lstm_attn.runner.terminal import Terminal
 from lstm_attn.runs import RunFolder
-from lstm_attn.training import TrainingConfig, multihost
+from lstm_attn.training import multihost
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The config, such as configs/quick.py.")
 WORKDIR = flags.DEFINE_string(
@@ -37,28 +37,34 @@ FAILED_STATUS = 1
 flags.mark_flag_as_required("config")
 
 
-def run(
-    settings: type,
-    study: Callable[[Any, RunFolder, Console, launchers.Options], None],
-    check: Callable[[Any, Path], None] = lambda config, workdir: None,
-) -> NoReturn:
-    """Does the study in the folder --workdir; interrupted, it says how to go on.
+class Study(Protocol):
+    """What a command needs of a study, see `lstm_attn.studies.study.Study`."""
+
+    @property
+    def config(self) -> type: ...
+
+    @property
+    def check(self) -> Callable[[Any, Path], None]: ...
+
+    def run(self, config: Any, session: Session) -> Any:
+        """Does the study and returns its result, which can be shown."""
+
+
+def run(study: Study, profile: flags.FlagHolder[bool] | None = None) -> NoReturn:
+    """The command of a study: does it in the folder --workdir; interrupted, it says how to go on.
 
     Args:
-      settings: the dataclass that --config becomes; its `training` lays out the trials.
-      study: (settings, folder, console, options of the launcher) -> None.
-      check: (settings, path of the folder) -> None, before anything is begun there; for what the
-        settings can't know, such as a file.
+      profile: the flag that asks for `Session.profile`; None for a study without.
     """
 
     def main() -> int:
         if not WORKDIR.value:
             raise UsageError("--workdir: expected a folder, got an empty name")
-        # Before anything is begun, though it is the training that wants it.
+        # Mistakes are reported before anything is begun.
         options = launcher_flags.options()
         launcher = launchers.chosen(options, Path(WORKDIR.value))
-        config: Any = command_line.checked(settings, CONFIG.value)
-        check(config, Path(WORKDIR.value))
+        config: Any = command_line.checked(study.config, CONFIG.value)
+        study.check(config, Path(WORKDIR.value))
         if launcher and asked_for():
             raise UsageError(
                 "--launcher: each cell is trained by one process; expected no --distributed"
@@ -67,49 +73,21 @@ def run(
         start()
 
         def work(folder: RunFolder) -> int:
-            console = Terminal()
+            session = Session(folder, Terminal(), options, profile is not None and profile.value)
             try:
-                if launcher:
-                    prepare(console)
-                else:
-                    begin(folder, config.training, console)
-                study(config, folder, console, options)
+                session.begin(config.training, COMPILATION_CACHE.value)
+                study.run(config, session).show()
             except KeyboardInterrupt:
                 print(f"interrupted; the same command goes on from {folder.path}")
                 return command_line.INTERRUPTED_STATUS
             except CellsFailed as error:
                 print(f"error: {error}", file=sys.stderr)
                 return FAILED_STATUS
-            except (MemoryError, jax.errors.JaxRuntimeError) as error:
-                short = memory_check.out_of_memory(error)
-                if short is None:
-                    raise
-                raise short from error
             return 0
 
         return work_together(WORKDIR.value, dataclasses.asdict(config), work)
 
     command_line.run(main)
-
-
-def begin(folder: RunFolder, config: TrainingConfig, console: Console) -> None:
-    """The compilation cache, and what the folder notes of the machine."""
-    prepare(console)
-    layout = training.choose_layout(config)
-    changed = folder.begin(machine.environment(layout))
-    if changed:
-        console.print(f"note: not as when this run was begun: {', '.join(changed)}")
-    console.print(str(layout), soft_wrap=True)
-
-
-def prepare(console: Console) -> None:
-    """The compilation cache; it is all where workers train the cells.
-
-    The folder then notes the machines on which they worked, and they have the devices of this one.
-    """
-    note = machine.use_compilation_cache(COMPILATION_CACHE.value)
-    if note:
-        console.print(f"note: {note}", soft_wrap=True)
 
 
 LOST_STATUS = 1

@@ -1,4 +1,8 @@
-"""The grid of a comparison: models x tasks x lengths, from a checked config."""
+"""What the configs of studies have in common: their checks, and the grid of a comparison.
+
+A task in a config is a name in TASKS, with its variant after a colon where it is not the task's
+default: "adding", "adding:arjovsky2016". So one grid mixes tasks.
+"""
 
 import dataclasses
 import operator
@@ -11,37 +15,38 @@ from lstm_attn.runner.cell import Cell
 from lstm_attn.tasks import Task
 from lstm_attn.training import TrainingConfig
 
+COMPARED = ("lstm", "gru", "transformer", "lstm_attention")  # models, unless a study is told
+SMALL = ModelConfig(features=32, num_heads=2, num_layers=1)  # about 5,000 parameters
+
 
 @dataclasses.dataclass(frozen=True)
 class TaskConfig:
-    """names: in TASKS; variant: of each of them; lengths: the T of each cell, in steps."""
+    """names: of tasks; lengths: the T of each cell, in steps."""
 
-    names: tuple[str, ...]
-    variant: str
-    lengths: tuple[int, ...]
+    names: tuple[str, ...] = ("adding", "copy")
+    lengths: tuple[int, ...] = (10, 50)
 
 
 @dataclasses.dataclass(frozen=True)
 class OneTaskConfig:
-    """name: in TASKS; variant: of it; length: its T, in steps."""
+    """name: of the task; length: its T, in steps."""
 
-    name: str
-    variant: str
-    length: int
+    name: str = "adding"
+    length: int = 50
 
     def build(self) -> Task:
         """Raises a ValueError as `tasks.build` does."""
-        return tasks.build(self.name, self.length, self.variant)
+        return tasks.build(self.name, self.length)
 
 
 @dataclasses.dataclass(frozen=True)
 class CompareConfig:
     """models: names in MODELS; task, model, training: as their classes say."""
 
-    models: tuple[str, ...]
-    task: TaskConfig
-    model: ModelConfig
-    training: TrainingConfig
+    models: tuple[str, ...] = COMPARED
+    task: TaskConfig = TaskConfig()
+    model: ModelConfig = SMALL
+    training: TrainingConfig = TrainingConfig(steps=2000, seeds=4, stop_when_solved=True)
 
     def __post_init__(self) -> None:
         check_lists(self, "models", "task.names", "task.lengths")
@@ -56,17 +61,17 @@ def grid_cells(config: CompareConfig) -> list[Cell]:
       ValueError: an unknown task or variant, or a length too short for a task, on one line.
     """
     return [
-        Cell(
-            f"{task_name}-{length}-{model_name}",
-            model_name,
-            tasks.build(task_name, length, config.task.variant),
-            config.model,
-            config.training,
-        )
-        for task_name in config.task.names
+        Cell(cell_name(name, length, model_name), model_name, task, config.model, config.training)
+        for name in config.task.names
         for length in config.task.lengths
+        for task in [tasks.build(name, length)]
         for model_name in config.models
     ]
+
+
+def cell_name(task_name: str, length: int, ending: str) -> str:
+    """Such as adding-50-lstm."""
+    return f"{task_name.replace(':', '_')}-{length}-{ending}"
 
 
 def check_lists(config: object, *keys: str) -> None:

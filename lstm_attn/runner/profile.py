@@ -12,8 +12,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from rich import box
-from rich.table import Table
 
 from lstm_attn import training
 from lstm_attn.history import Evaluation
@@ -144,21 +142,3 @@ def _write_trace(cell: Cell, folder: RunFolder) -> None:
     options.python_tracer_level = 0  # of no use here, and ten times the size
     with jax.profiler.trace(folder.path / PROFILE / cell.name, profiler_options=options):
         jax.block_until_ready(program.advance(states))
-
-
-def times_table(records: Sequence[dict]) -> Table:
-    """Seconds and share of each part, over all profiled cells; the report shows each cell."""
-    table = Table(
-        title="Where the time went",
-        caption="chunks of training are divided by timing prefixes of a step",
-        box=box.SIMPLE_HEAD,
-    )
-    for heading in ("part", "seconds", "share"):
-        table.add_column(heading, justify="left" if heading == "part" else "right")
-    parts = {
-        part: sum(record["seconds"][part] for record in records) for part in records[0]["seconds"]
-    }
-    everything = sum(parts.values())
-    for part, seconds in (*parts.items(), (f"all of {len(records)} cells", everything)):
-        table.add_row(part, f"{seconds:.1f}", f"{seconds / everything:.0%}")
-    return table

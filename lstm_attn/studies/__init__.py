@@ -1,1 +1,27 @@
-"""One file a question: its config, what it does, its record."""
+"""Studies: one file a question, each a function without flags.
+
+    from lstm_attn import studies
+    result = studies.compare("lstm", "adding", lengths=50, steps=500, seeds=2)
+    result.records; result.table; result.to_pandas(); result.show()
+
+The pattern of a study, `lstm_attn/studies/NAME.py` (compare.py is the shortest whole one):
+
+1. `NameConfig`, a frozen dataclass with a default for every field, among them `model: ModelConfig`
+   and `training: TrainingConfig`; `__post_init__` checks what those classes can't.
+2. `work(config, session)`: `cells = session.train(...)` trains what the run folder lacks and
+   returns the cells under their names there; `session.record(cell)` is the record of one. What it
+   measures besides goes to `session.folder.write_study(STUDY.name, ...)`, keyed by the cell and its
+   number of trials, since a folder grows. It returns `Table`s and lines of text, the main table
+   first; it prints only progress, to `session.console`.
+3. `STUDY = Study("NAME", NameConfig, work)`.
+4. `def NAME(models=None, ..., *, workdir=None, **settings)`, which ends in
+   `return STUDY.call(workdir, {"models": models, ...}, settings)`; exported here.
+
+`experiments/NAME.py` is `command.run(STUDY)`; `configs/NAME.py` gives `NameConfig` with what
+differs from its defaults; `report/NAME.py` draws what was noted.
+"""
+
+from lstm_attn.studies.compare import compare
+from lstm_attn.studies.result import Result, Table
+
+__all__ = ["Result", "Table", "compare"]

@@ -14,9 +14,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from lstm_attn import models, report
 from lstm_attn.analysis import compare_records, median_steps
@@ -25,14 +22,26 @@ from lstm_attn.models import ModelConfig, Params
 from lstm_attn.runner import command_line
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.configs import OneTaskConfig, check_models, check_one_rate
-from lstm_attn.runner.launchers import HERE, Options
-from lstm_attn.runner.train_grid import train_missing
-from lstm_attn.runs import RunFolder
-from lstm_attn.studies.finish import close
+from lstm_attn.runner.session import Session
+from lstm_attn.studies.result import Table
+from lstm_attn.studies.study import Study
 from lstm_attn.training import TrainingConfig
 
-STUDY = "ablation"
 REFERENCE = "reference"
+
+
+CHANGES = (
+    ("model.forget_bias", 0.0),
+    ("model.forget_bias", 3.0),
+    ("model.chrono_steps", (2.0, 100.0)),
+    ("model.lstm_variant", "layer_norm"),
+    ("model.recurrent_kernel_init", "glorot"),
+    ("model.features", 16),
+    ("model.features", 64),
+    ("training.learning_rates", (3e-3,)),
+    ("training.learning_rates", (3e-2,)),
+    ("training.clip_norm", 100.0),
+)
 
 
 class Column(NamedTuple):
@@ -63,11 +72,11 @@ class AblationConfig:
     their width is the one whose parameter count is nearest to the LSTM's.
     """
 
-    model_name: str
-    task: OneTaskConfig
-    model: ModelConfig
-    training: TrainingConfig
-    changes: tuple[tuple[str, Any], ...]
+    model_name: str = "lstm"
+    task: OneTaskConfig = OneTaskConfig("adding", 100)
+    model: ModelConfig = ModelConfig(features=32)
+    training: TrainingConfig = TrainingConfig(steps=3000, seeds=6, stop_when_solved=True)
+    changes: tuple[tuple[str, Any], ...] = CHANGES
 
     def __post_init__(self) -> None:
         check_models([self.model_name])
@@ -188,8 +197,8 @@ def findings(config: AblationConfig, records: Sequence[Mapping[str, Any]]) -> di
 
     return {
         "model": config.model_name,
-        "task": config.task.name,
-        "variant": config.task.variant,
+        "task": reference["task"],
+        "variant": reference["variant"],
         "length": config.task.length,
         "criterion": reference["criterion"],
         "budget": budget,
@@ -197,35 +206,34 @@ def findings(config: AblationConfig, records: Sequence[Mapping[str, Any]]) -> di
     }
 
 
-def closing_table(found: Mapping[str, Any]) -> Table:
-    """One row a column of the ablation, narrow enough for a terminal of 80 columns."""
-    table = Table(
-        title=f"{found['model']} on {found['task']}, T = {found['length']}: one key changed a row",
+def solved_table(found: Mapping[str, Any]) -> Table:
+    """One row a column of the ablation."""
+    return Table(
+        f"{found['model']} on {found['task']}, T = {found['length']}: one key changed a row",
+        ("changed", "solved", "difference", "steps", "difference"),
+        [
+            (
+                column["name"],
+                report.tables.count(column),
+                report.differences.rate(column["to_reference"]),
+                report.tables.steps(column),
+                report.differences.steps(column["to_reference"]),
+            )
+            for column in found["columns"]
+        ],
+        left=("changed",),
         caption="difference: of the solve rate and of steps spent, from the reference's over the "
         "same seeds; within noise where its 95 % interval contains zero",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
     )
-    table.add_column("changed")
-    for heading in ("solved", "difference", "steps", "difference"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for column in found["columns"]:
-        table.add_row(
-            column["name"],
-            report.tables.count(column),
-            report.differences.rate(column["to_reference"]),
-            report.tables.steps(column),
-            report.differences.steps(column["to_reference"]),
-        )
-    return table
 
 
-def ablation(
-    config: AblationConfig, folder: RunFolder, console: Console, options: Options = HERE
-) -> None:
-    """Trains what the folder lacks, notes the findings, and writes the report."""
+def work(config: AblationConfig, session: Session) -> list[Table | str]:
+    """Trains what the folder lacks, and compares every column with the reference."""
     check_changes_act(config)
-    train_missing([column.cell for column in columns(config)], folder, console, options)
-    found = findings(config, folder.results)
-    folder.write_study(STUDY, found)
-    close(folder, console, closing_table(found))
+    cells = session.train([column.cell for column in columns(config)])
+    found = findings(config, [session.record(cell) for cell in cells])
+    session.folder.write_study(STUDY.name, found)
+    return [solved_table(found)]
+
+
+STUDY = Study("ablation", AblationConfig, work)

@@ -1,40 +1,73 @@
-"""How far back can each model remember, and at what cost? A grid of models x tasks x lengths.
-
-    python -m experiments.compare --config=configs/quick.py --workdir=runs/quick
-
-The same command on an interrupted run folder goes on where it stopped.
-"""
+"""How far back can each model remember, and at what cost? A grid of models x tasks x lengths."""
 
 from collections.abc import Sequence
-
-from absl import flags
-from rich import box
-from rich.console import Console
-from rich.table import Table
+from typing import Any
 
 from lstm_attn import report
 from lstm_attn.errors import UsageError
 from lstm_attn.runner import launchers, profile
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.configs import CompareConfig, grid_cells
-from lstm_attn.runner.launchers import HERE, Options
 from lstm_attn.runner.progress import GridProgress
+from lstm_attn.runner.session import Session
 from lstm_attn.runner.train_cells import train_cell
-from lstm_attn.runner.train_grid import train_missing
 from lstm_attn.runs import RunFolder
-from lstm_attn.studies.finish import close
+from lstm_attn.studies.result import Result, Table
+from lstm_attn.studies.study import Names, Numbers, Study, Workdir
 from lstm_attn.training import multihost
 
-PROFILE = flags.DEFINE_bool(
-    "profile",
-    False,
-    "Print where the time of each cell went, and write traces to WORKDIR/profile. The results are "
-    "those without it; it takes some ten seconds a cell.",
-)
+
+def compare(
+    models: Names | None = None,
+    tasks: Names | None = None,
+    lengths: Numbers | None = None,
+    *,
+    workdir: Workdir = None,
+    profile: bool = False,
+    **settings: Any,
+) -> Result:
+    """Trains every model on every task at every length, and says which trials solve it.
+
+        studies.compare("lstm", "adding", 50, steps=500, learning_rates=0.01, seeds=2)
+
+    All models have about as many parameters as an LSTM of `features` hidden features.
+
+    Args:
+      models: names in `models.MODELS`, or one.
+      tasks: names in `tasks.TASKS`, with a variant as in "adding:arjovsky2016".
+      lengths: the T of each cell, in steps.
+      workdir: a run folder, in which an interrupted run resumes and more is added to what is there;
+        None for a temporary one.
+      profile: prints where the time of each cell went, and writes traces to workdir/profile.
+      settings: fields of ModelConfig and TrainingConfig, such as features=64, steps=500; or
+        model=, training= with a dict or an object of these classes.
+
+    Returns:
+      The records, the table of solve rates, and with a workdir its page.
+
+    Raises:
+      UsageError: a name, a value or a folder that does not fit, on one line.
+    """
+    fields = {"models": models, "task.names": tasks, "task.lengths": lengths}
+    return STUDY.call(workdir, fields, settings, profile=profile)
+
+
+def work(config: CompareConfig, session: Session) -> list[Table | str]:
+    if session.profile:
+        launchers.check_local(session.launcher, "--profile measures this process")
+        if multihost.several():
+            raise UsageError("--profile: expected a run in one process, got several")
+    session.train(grid_cells(config), train=train_profiled if session.profile else None)
+    records = report.in_grid_order(session.folder)
+    times = session.folder.times if session.profile else []
+    return [solved_table(records), in_all(records), *([times_table(times)] if times else [])]
+
+
+STUDY = Study("compare", CompareConfig, work)
 
 
 def train_profiled(cells: Sequence[Cell], folder: RunFolder, progress: GridProgress) -> None:
-    """Trains each cell as `train_cell` does, then finds out where its time went.
+    """Trains each cell as `train_cell` does, then measures where its time went.
 
     One cell after the other, so that each second has one cause.
     """
@@ -45,50 +78,49 @@ def train_profiled(cells: Sequence[Cell], folder: RunFolder, progress: GridProgr
         profile.profile_cell(cell, clock, folder)
 
 
-def closing_table(records: Sequence[dict]) -> Table:
-    """One row a cell, narrow enough for a terminal of 80 columns."""
-    table = Table(
-        title="Solved trials, with the 95 % Wilson interval of the rate",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+def solved_table(records: Sequence[dict]) -> Table:
+    """One row a cell."""
+    return Table(
+        "Solved trials, with the 95 % Wilson interval of the rate",
+        ("task", "T", "model", "solved", "interval", "steps", "loss/\nbaseline", "seconds"),
+        [
+            (
+                record["task"],
+                str(record["length"]),
+                record["model"],
+                report.tables.count(record),
+                report.tables.interval(record),
+                report.tables.steps(record),
+                report.tables.loss_over_baseline(record),
+                f"{record['seconds']:.0f}",
+            )
+            for record in records
+        ],
+        left=("task", "model"),
     )
-    for heading in ("task", "T", "model", "solved", "interval", "steps"):
-        table.add_column(heading, justify="left" if heading in ("task", "model") else "right")
-    table.add_column("loss/\nbaseline", justify="right")
-    table.add_column("seconds", justify="right")
-    for record in records:
-        table.add_row(
-            record["task"],
-            str(record["length"]),
-            record["model"],
-            report.tables.count(record),
-            report.tables.interval(record),
-            report.tables.steps(record),
-            report.tables.loss_over_baseline(record),
-            f"{record['seconds']:.0f}",
-        )
-    return table
 
 
 def in_all(records: Sequence[dict]) -> str:
-    """Seconds of the grid, and how much of them went by until there were programs to run."""
+    """Seconds of the grid, and the share of them spent waiting for programs."""
     seconds, waited = (
-        sum(record.get(key, 0) for record in records)  # not noted before 2026-11-23
-        for key in ("seconds", "seconds_to_program")
+        sum(record[key] for record in records) for key in ("seconds", "seconds_to_program")
     )
     return f"{seconds:.0f} s in all, {waited / seconds:.0%} of them spent waiting for compilation"
 
 
-def compare(
-    config: CompareConfig, folder: RunFolder, console: Console, options: Options = HERE
-) -> None:
-    """Trains what the folder lacks, then prints the closing table and writes the report."""
-    if PROFILE.value:
-        launchers.check_local(options, "--profile clocks this process")
-        if multihost.several():
-            raise UsageError("--profile: expected a run in one process, got several")
-    train = train_profiled if PROFILE.value else None
-    train_missing(grid_cells(config), folder, console, options, train=train)
-    records = report.in_grid_order(folder)
-    times = [profile.times_table(folder.times)] if PROFILE.value and folder.times else []
-    close(folder, console, closing_table(records), in_all(records), *times)
+def times_table(records: Sequence[dict]) -> Table:
+    """Seconds and share of each part, over all profiled cells; the report shows each cell."""
+    parts = {
+        part: sum(record["seconds"][part] for record in records) for part in records[0]["seconds"]
+    }
+    total = sum(parts.values())
+    return Table(
+        "Where the time went",
+        ("part", "seconds", "share"),
+        [
+            (part, f"{seconds:.1f}", f"{seconds / total:.0%}")
+            for part, seconds in (*parts.items(), (f"all of {len(records)} cells", total))
+        ],
+        left=("part",),
+        caption="chunks of training are divided by timing prefixes of a step",
+    )

@@ -11,10 +11,6 @@ import dataclasses
 import math
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from lstm_attn import report, tasks, trained
 from lstm_attn.analysis import norms_of_trials, reach
 from lstm_attn.errors import UsageError, check_whole
@@ -22,26 +18,24 @@ from lstm_attn.models import REFERENCE, ModelConfig
 from lstm_attn.report.gradient_reach import MODELS, STARTS, reach_table
 from lstm_attn.report.section import AFTER, BEFORE
 from lstm_attn.runner.cell import Cell
-from lstm_attn.runner.configs import check_lists, check_models
-from lstm_attn.runner.launchers import HERE, Options
-from lstm_attn.runner.train_grid import train_missing
+from lstm_attn.runner.configs import COMPARED, check_lists, check_models
+from lstm_attn.runner.session import Session
 from lstm_attn.runs import RunFolder
-from lstm_attn.studies.finish import close
+from lstm_attn.studies.result import Table
+from lstm_attn.studies.study import Study
 from lstm_attn.training import TrainingConfig, multihost
 
-STUDY = "gradient_reach"
 SHORTEST_TIME_SCALE = 2.0  # of chrono, in steps
 
 
 @dataclasses.dataclass(frozen=True)
 class ReachTask:
-    """name: in TASKS; variant: of it; length: T of training, and of what is measured before and
+    """name: of the task; length: T of training, and of what is measured before and
     after it; untrained_length: T of what is measured at initialisation alone."""
 
-    name: str
-    variant: str
-    length: int
-    untrained_length: int
+    name: str = "adding"
+    length: int = 100
+    untrained_length: int = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,12 +44,12 @@ class GradientReachConfig:
     steps; sequences: fresh ones for each measurement; task, model, training: as their classes say.
     """
 
-    models: tuple[str, ...]
-    forget_biases: tuple[float, ...]
-    task: ReachTask
-    model: ModelConfig
-    training: TrainingConfig
-    sequences: int
+    models: tuple[str, ...] = COMPARED
+    forget_biases: tuple[float, ...] = (0.0, 1.0)
+    task: ReachTask = ReachTask()
+    model: ModelConfig = ModelConfig(features=64, num_heads=2, num_layers=1)
+    training: TrainingConfig = TrainingConfig(steps=3000, seeds=6, stop_when_solved=True)
+    sequences: int = 64
 
     def __post_init__(self) -> None:
         check_models(self.models)
@@ -96,7 +90,7 @@ def lines(config: GradientReachConfig, length: int) -> list[Line]:
     Raises:
       ValueError: an unknown task or variant, or a length too short for it, on one line.
     """
-    task = tasks.build(config.task.name, length, config.task.variant)
+    task = tasks.build(config.task.name, length)
     stem = f"{task.name}-{length}"
 
     def line(group: str, label: str, ending: str, model_name: str, model: ModelConfig) -> Line:
@@ -143,22 +137,24 @@ def measure(
     }
 
 
-def study(
-    config: GradientReachConfig, folder: RunFolder, console: Console, options: Options = HERE
-) -> None:
-    """Trains what the folder lacks, measures before and after, and reports."""
+def work(config: GradientReachConfig, session: Session) -> list[Table | str]:
+    """Trains what the folder lacks, and measures before and after."""
+    folder, console = session.folder, session.console
     untrained = lines(config, config.task.untrained_length)
     compared = lines(config, config.task.length)
-    grid = list(dict.fromkeys(line.cell for line in compared))
-    train_missing(grid, folder, console, options)
+    asked = list(dict.fromkeys(line.cell for line in compared))
+    grid = session.train(asked)
+    # The folder may have a cell under another name.
+    own = dict(zip(asked, grid, strict=True))
+    compared = [dataclasses.replace(line, cell=own[line.cell]) for line in compared]
 
     every_line = list(dict.fromkeys([*untrained, *compared]))
     before = dict.fromkeys(line.cell for line in every_line)
     plan = [*((cell, BEFORE) for cell in before), *((cell, AFTER) for cell in grid)]
-    earlier = folder.study(STUDY) or {"measured": []}
+    earlier = folder.study(STUDY.name) or {"measured": []}
     measured = {(entry["cell"], entry["phase"]): entry for entry in earlier["measured"]}
     found: dict[str, Any] = {
-        "task": config.task.name,
+        "task": compared[0].cell.task.name,
         "lines": [
             {"group": line.group, "label": line.label, "cell": line.cell.name}
             for line in every_line
@@ -168,21 +164,19 @@ def study(
         if (cell.name, phase) not in measured:
             console.print(f"measuring {number} of {len(plan)}: {cell.name} {phase} training")
             measured[cell.name, phase] = measure(config, cell, phase, folder)
-            folder.write_study(STUDY, {**found, "measured": list(measured.values())})
-    found = {**found, "measured": list(measured.values())}
-    close(folder, console, closing_table(found))
+            folder.write_study(STUDY.name, {**found, "measured": list(measured.values())})
+    return [medians_table({**found, "measured": list(measured.values())})]
 
 
-def closing_table(found: dict[str, Any]) -> Table:
-    """Medians alone, narrow enough for a terminal of 80 columns; intervals stand in the report."""
-    table = Table(
-        title="First lag at which gradients have halved, and are under 1e-6 of the last step's",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
+STUDY = Study("gradient_reach", GradientReachConfig, work)
+
+
+def medians_table(found: dict[str, Any]) -> Table:
+    """Medians alone; the report has their intervals."""
     shown = reach_table(found, intervals=False)
-    for index, heading in enumerate(shown.headings):
-        table.add_column(heading, justify="left" if index == 0 else "right", no_wrap=True)
-    for row in shown.rows:
-        table.add_row(*row)
-    return table
+    return Table(
+        "First lag at which gradients have halved, and are under 1e-6 of the last step's",
+        shown.headings,
+        shown.rows,
+        left=shown.headings[:1],
+    )

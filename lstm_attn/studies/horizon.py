@@ -13,10 +13,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from lstm_attn import tasks, training
 from lstm_attn.analysis import horizon
 from lstm_attn.analysis.horizon import Budget, Probe
@@ -24,32 +20,31 @@ from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.history import stack
 from lstm_attn.models import ModelConfig
 from lstm_attn.report import horizon as horizon_section
-from lstm_attn.runner import launchers, memory_check, train_cells
+from lstm_attn.runner import grow, launchers, memory_check, train_cells
 from lstm_attn.runner.cell import Cell
-from lstm_attn.runner.configs import check_lists, check_models
-from lstm_attn.runner.launchers import HERE, Options
+from lstm_attn.runner.configs import COMPARED, cell_name, check_lists, check_models
 from lstm_attn.runner.progress import GridProgress
+from lstm_attn.runner.session import Session
 from lstm_attn.runs import RunFolder
-from lstm_attn.studies.finish import close
+from lstm_attn.studies.result import Table
+from lstm_attn.studies.study import Study
 from lstm_attn.training import TrainingConfig
 
-STUDY = "horizon"
 FINEST = 100  # lengths from T to 2 T; a step of 0.7 %
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchedTask:
-    """names: in TASKS; variant: of each of them.
+    """names: of tasks.
 
     shortest, longest: the lengths T between which the horizon is sought, in steps.
     lengths_per_doubling: how many lengths may be tried from T to 2 T; the resolution.
     """
 
-    names: tuple[str, ...]
-    variant: str
-    shortest: int
-    longest: int
-    lengths_per_doubling: int
+    names: tuple[str, ...] = ("adding",)
+    shortest: int = 15
+    longest: int = 170
+    lengths_per_doubling: int = 2
 
     def __post_init__(self) -> None:
         check_whole("task.shortest", self.shortest)
@@ -74,17 +69,23 @@ class HorizonConfig:
     budget_seconds: wall seconds of all trials of a length, compilation included; 0 for no limit.
     """
 
-    models: tuple[str, ...]
-    task: SearchedTask
-    budget_seconds: float
-    model: ModelConfig
-    training: TrainingConfig
+    models: tuple[str, ...] = (*COMPARED, "attention_pooling")
+    task: SearchedTask = SearchedTask()
+    budget_seconds: float = 0.0
+    model: ModelConfig = ModelConfig(features=48, num_heads=2, num_layers=1)
+    training: TrainingConfig = TrainingConfig(
+        steps=1500,
+        seeds=4,
+        schedule="constant",
+        evaluation_sequences=1000,
+        stop_when_solved=True,
+    )
 
     def __post_init__(self) -> None:
         check_lists(self, "models", "task.names")
         check_models(self.models)
         for name in self.task.names:
-            tasks.build(name, self.task.shortest, self.task.variant)
+            tasks.build(name, self.task.shortest)
         if not 0 <= self.budget_seconds < math.inf:
             raise UsageError(f"budget_seconds: expected finite and >= 0, got {self.budget_seconds}")
         if not self.training.stop_when_solved:
@@ -100,9 +101,9 @@ class HorizonConfig:
 
 def probe_cell(config: HorizonConfig, task_name: str, model_name: str, length: int) -> Cell:
     return Cell(
-        f"{task_name}-{length}-{model_name}",
+        cell_name(task_name, length, model_name),
         model_name,
-        tasks.build(task_name, length, config.task.variant),
+        tasks.build(task_name, length),
         config.model,
         config.training,
     )
@@ -127,11 +128,15 @@ def search(
         return horizon.judge(history, config.budget).verdict is not None
 
     def solves(length: int) -> bool:
-        cell = probe_cell(config, task_name, model_name, length)
-        if cell.name not in {record["cell"] for record in folder.results}:
+        asked = probe_cell(config, task_name, model_name, length)
+        # A cell that ended early has the trials that it ended with.
+        cell = grow.place([asked], folder, merges=False)[0].cell
+        record = grow.record_of(cell, folder)
+        # One that an earlier budget of seconds has ended goes on.
+        if record is None or probe(config, folder, cell.name).verdict is None:
             memory_check.check_fits([cell])
             train_cells.train_cell(cell, folder, progress, enough=settled)
-            folder.write_study(STUDY, found(config, folder))
+            folder.write_study(STUDY.name, found(config, folder))
         verdict = probe(config, folder, cell.name).verdict
         assert verdict is not None, f"{cell.name} has ended unsettled"
         return verdict
@@ -144,12 +149,16 @@ def search(
 
 def found(config: HorizonConfig, folder: RunFolder) -> dict[str, Any]:
     """What the finished cells of the folder say, as JSON values."""
-    records = folder.results
-    searches = [
-        _search_found(config, folder, mine)
-        for task_name, model_name in itertools.product(config.task.names, config.models)
-        if (mine := [r for r in records if (r["task"], r["model"]) == (task_name, model_name)])
-    ]
+    searches = []
+    for task_name, model_name in itertools.product(config.task.names, config.models):
+        asked = [
+            probe_cell(config, task_name, model_name, length) for length in config.task.lengths
+        ]
+        records = [record for cell in asked if (record := grow.record_of(cell, folder))]
+        if records:
+            # In the order in which they were tried.
+            records.sort(key=folder.results.index)
+            searches.append(_search_found(config, folder, records))
     return {
         "budget": {"steps": config.budget.steps, "seconds": config.budget_seconds or None},
         "lengths": list(config.task.lengths),
@@ -194,28 +203,20 @@ def _curve(costs: dict[int, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def closing_table(result: dict[str, Any]) -> Table:
-    """One row a task and model, narrow enough for a terminal of 80 columns."""
-    table = Table(
-        title=f"Memory horizon within {horizon_section.budget_in_words(result)}",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
+def horizon_table(result: dict[str, Any]) -> Table:
+    """One row a task and model."""
     headings, rows = horizon_section.horizon_table(result["searches"], with_task=True)
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading in ("task", "model") else "right")
-    for row in rows:
-        table.add_row(*row)
-    return table
+    title = f"Memory horizon within {horizon_section.budget_in_words(result)}"
+    return Table(title, headings, rows, left=("task", "model"))
 
 
-def study(
-    config: HorizonConfig, folder: RunFolder, console: Console, options: Options = HERE
-) -> None:
-    """Searches what the folder lacks, then prints the closing table and writes the report."""
-    launchers.check_local(options, "the length of each cell depends on how the last one ended")
-    tried = config.task.lengths
-    console.print(
+def work(config: HorizonConfig, session: Session) -> list[Table | str]:
+    """Searches what the folder lacks."""
+    launchers.check_local(
+        session.launcher, "the length of each cell depends on how the last one ended"
+    )
+    folder, tried = session.folder, config.task.lengths
+    session.console.print(
         f"{len(config.models) * len(config.task.names)} searches among {len(tried)} lengths, "
         f"{tried[0]} to {tried[-1]}; {len(folder.results)} probes are there"
     )
@@ -223,5 +224,8 @@ def study(
         for task_name, model_name in itertools.product(config.task.names, config.models):
             search(config, folder, progress, task_name, model_name)
     result = found(config, folder)
-    folder.write_study(STUDY, result)
-    close(folder, console, closing_table(result))
+    folder.write_study(STUDY.name, result)
+    return [horizon_table(result)]
+
+
+STUDY = Study("horizon", HorizonConfig, work)

@@ -11,10 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from rich import box
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from lstm_attn import trained
 from lstm_attn.analysis import crossing, cuts_of, look_at_trials, median_interval, metrics_when_cut
@@ -26,15 +23,13 @@ from lstm_attn.report.inside import in_words
 from lstm_attn.report.section import STAGES
 from lstm_attn.runner.cell import TEST_SEED
 from lstm_attn.runner.configs import CompareConfig, check_one_rate, grid_cells
-from lstm_attn.runner.launchers import HERE, Options
-from lstm_attn.runner.train_grid import train_missing
-from lstm_attn.runs import RunFolder
-from lstm_attn.studies.finish import close
+from lstm_attn.runner.session import Session
+from lstm_attn.studies.result import Table
+from lstm_attn.studies.study import Study
 from lstm_attn.tasks import Task
 from lstm_attn.tasks.copy_problem import RECALLED, Copy
 from lstm_attn.training import multihost
 
-STUDY = "inside"
 # Sequences that are looked at, and those by which accuracy is measured.
 LOOKED_AT, MEASURED = 100, 1000
 # Bins of time scales, in steps; what is beyond counts in the last one.
@@ -148,26 +143,9 @@ def in_percent(shares: np.ndarray) -> list[str]:
     return [" ".join(str(round(100 * float(share))) for share in row) for row in shares]
 
 
-def closing_table(found: Mapping[str, Any]) -> Table:
-    """One row a cell, narrow enough for a terminal of 80 columns."""
-    table = Table(title="Medians over trials", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("task", "T", "model"):
-        table.add_column(heading, justify="right" if heading == "T" else "left")
-    for heading in (
-        "slowest unit\nbefore, after",
-        "head distance\nbefore, after",
-        "accuracy if cut",
-    ):
-        table.add_column(heading, justify="right")
-    for cell in found["cells"]:
-        table.add_row(cell["task"], str(cell["length"]), cell["model"], *in_words(cell))
-    return table
-
-
-def study(
-    config: CompareConfig, folder: RunFolder, console: Console, options: Options = HERE
-) -> None:
-    """Trains what the folder lacks, looks at what was not looked at, and writes the report."""
+def work(config: CompareConfig, session: Session) -> list[Table | str]:
+    """Trains what the folder lacks, and looks at what was not looked at."""
+    folder, console = session.folder, session.console
     check_one_rate("training", config.training)
     grid = grid_cells(config)
     for cell in grid:
@@ -177,9 +155,13 @@ def study(
                 "models: expected ones with gates or MultiHeadAttention to look at, "
                 f"got {cell.model_name!r}"
             )
-    train_missing(grid, folder, console, options)
+    grid = session.train(grid)
 
-    found = folder.study(STUDY) or {"edges": EDGES.tolist(), "sequences": MEASURED, "cells": []}
+    found = folder.study(STUDY.name) or {
+        "edges": EDGES.tolist(),
+        "sequences": MEASURED,
+        "cells": [],
+    }
     looked_at = {cell["cell"] for cell in found["cells"]}
     unseen = [cell for cell in grid if cell.name not in looked_at]
     for cell in track(unseen, "looking inside", console=console, transient=True):
@@ -197,5 +179,24 @@ def study(
             "shown": {"seed": int(loaded.seeds[shown]), "solved": bool(loaded.solved[shown])},
         }
         found["cells"].append({**head, **inside})
-        folder.write_study(STUDY, found)
-    close(folder, console, closing_table(found))
+        folder.write_study(STUDY.name, found)
+    return [medians_table(found)]
+
+
+STUDY = Study("inside", CompareConfig, work)
+
+
+def medians_table(found: Mapping[str, Any]) -> Table:
+    """One row a cell."""
+    return Table(
+        "Medians over trials",
+        (
+            "task", "T", "model", "slowest unit\nbefore, after", "head distance\nbefore, after",
+            "accuracy if cut",
+        ),
+        [
+            (cell["task"], str(cell["length"]), cell["model"], *in_words(cell))
+            for cell in found["cells"]
+        ],
+        left=("task", "model"),
+    )  # fmt: skip

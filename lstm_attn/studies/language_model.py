@@ -13,9 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from lstm_attn import text, trained
 from lstm_attn.analysis.intervals import or_null
@@ -23,16 +20,14 @@ from lstm_attn.errors import UsageError, check_whole, unknown_name
 from lstm_attn.history import Evaluation
 from lstm_attn.models import ModelConfig
 from lstm_attn.runner.cell import TEST_SEED, Cell
-from lstm_attn.runner.configs import check_lists, check_models, check_one_rate
-from lstm_attn.runner.launchers import HERE, Options
-from lstm_attn.runner.train_grid import train_missing
+from lstm_attn.runner.configs import COMPARED, check_lists, check_models, check_one_rate
+from lstm_attn.runner.session import Session
 from lstm_attn.runs import RunFolder
-from lstm_attn.studies.finish import close
+from lstm_attn.studies.result import Table
+from lstm_attn.studies.study import Study
 from lstm_attn.studies.text_measures import SAMPLE_CHUNK, MemoryConfig, look_at
 from lstm_attn.tasks import TextPrediction
 from lstm_attn.training import TrainingConfig, multihost
-
-STUDY = "language_model"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +41,7 @@ class DataConfig:
     path: str = ""
     level: str = "character"
     vocabulary_size: int = 1000
-    held_out: float = 0.05
+    held_out: float = 0.1
 
     def __post_init__(self) -> None:
         check_whole("data.vocabulary_size", self.vocabulary_size, 257)
@@ -63,12 +58,19 @@ class LanguageModelConfig:
     """models: names in MODELS; length: tokens of a segment, through which gradients pass; data,
     memory, model, training: as their classes say."""
 
-    models: tuple[str, ...]
-    length: int
-    data: DataConfig
-    memory: MemoryConfig
-    model: ModelConfig
-    training: TrainingConfig
+    models: tuple[str, ...] = COMPARED
+    length: int = 256
+    data: DataConfig = DataConfig()
+    memory: MemoryConfig = MemoryConfig()
+    model: ModelConfig = ModelConfig(features=192, num_heads=4, num_layers=2, positions="rotary")
+    training: TrainingConfig = TrainingConfig(
+        steps=1000,
+        batch_size=8,
+        seeds=2,
+        learning_rates=(6e-3,),
+        evaluate_every=50,
+        evaluation_sequences=80,
+    )
 
     def __post_init__(self) -> None:
         check_lists(self, "models", "memory.contexts", "memory.distances")
@@ -157,35 +159,36 @@ def curve(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
     ]
 
 
-def closing_table(found: Mapping[str, Any]) -> Table:
-    """One row a model, narrow enough for a terminal of 80 columns."""
-    table = Table(
-        title="Bits a byte of the test part, with a 95 % interval over its blocks",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
-    for heading in ("model", "parameters", "bits a byte", "interval", "seconds"):
-        table.add_column(heading, justify="left" if heading == "model" else "right")
+def bits_table(found: Mapping[str, Any]) -> Table:
+    """One row a model."""
+    rows = []
     for one in found["models"]:
         bits = {name: _digits(value) for name, value in one["bits_per_byte"].items()}
-        table.add_row(
-            one["model"],
-            f"{one['parameters']:,}",
-            bits["mean"],
-            f"{bits['low']}-{bits['high']}",
-            f"{one['seconds']:.0f}",
+        interval = f"{bits['low']}-{bits['high']}"
+        rows.append(
+            (
+                one["model"],
+                f"{one['parameters']:,}",
+                bits["mean"],
+                interval,
+                f"{one['seconds']:.0f}",
+            )
         )
-    return table
+    return Table(
+        "Bits a byte of the test split, with a 95 % interval over its blocks",
+        ("model", "parameters", "bits a byte", "interval", "seconds"),
+        rows,
+        left=("model",),
+    )
 
 
 def _digits(value: float | None) -> str:
     return "none" if value is None else f"{value:.3f}"
 
 
-def language_model(
-    config: LanguageModelConfig, folder: RunFolder, console: Console, options: Options = HERE
-) -> None:
-    """Trains what the folder lacks, looks at each model on the test part, writes the report."""
+def work(config: LanguageModelConfig, session: Session) -> list[Table | str]:
+    """Trains what the folder lacks, and looks at each model on the test split."""
+    folder, console = session.folder, session.console
     task = prepared(config, folder)
     train_part = task.text.parts["train"]
     step_tokens = config.training.batch_size * config.length
@@ -194,7 +197,7 @@ def language_model(
         f"{task.output_features} of them different; {step_tokens:,} a step",
         soft_wrap=True,
     )
-    train_missing(cells(config, task), folder, console, options)
+    trained_cells = session.train(cells(config, task))
     found: dict[str, Any] = {
         "source": task.text.source,
         "level": task.variant,
@@ -205,13 +208,16 @@ def language_model(
         "passage": config.memory.passage,
         "models": [],
     }
-    for cell in cells(config, task):
+    for cell in trained_cells:
         console.print(f"looking at {cell.name}")
         first = found["models"][0]["blocks"] if found["models"] else None
         one = look_at(trained.load(folder.path, cell.name), config.memory, TEST_SEED, first)
         found["models"].append({**one, "curve": curve(folder.evaluations(cell.name))})
-        folder.write_study(STUDY, found)
+        folder.write_study(STUDY.name, found)
         written = one["samples"][-1]
         console.print(written["prompt"]["text"], end="", soft_wrap=True)
         console.print(written["text"], style="dim", soft_wrap=True)
-    close(folder, console, closing_table(found))
+    return [bits_table(found)]
+
+
+STUDY = Study("language_model", LanguageModelConfig, work, check_text)

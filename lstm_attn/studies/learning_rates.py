@@ -11,23 +11,16 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from lstm_attn import report
 from lstm_attn.analysis import by_learning_rate
 from lstm_attn.errors import UsageError
 from lstm_attn.models import ModelConfig
 from lstm_attn.runner.cell import Cell
-from lstm_attn.runner.configs import OneTaskConfig, check_lists, check_models
-from lstm_attn.runner.launchers import HERE, Options
-from lstm_attn.runner.train_grid import train_missing
-from lstm_attn.runs import RunFolder
-from lstm_attn.studies.finish import close
+from lstm_attn.runner.configs import COMPARED, SMALL, OneTaskConfig, check_lists, check_models
+from lstm_attn.runner.session import Session
+from lstm_attn.studies.result import Table
+from lstm_attn.studies.study import Study
 from lstm_attn.training import TrainingConfig
-
-STUDY = "learning_rates"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,10 +28,15 @@ class LearningRatesConfig:
     """models: names in MODELS; task: the one task; model, training: as their classes say, with two
     learning rates or more."""
 
-    models: tuple[str, ...]
-    task: OneTaskConfig
-    model: ModelConfig
-    training: TrainingConfig
+    models: tuple[str, ...] = COMPARED
+    task: OneTaskConfig = OneTaskConfig("adding", 50)
+    model: ModelConfig = SMALL
+    training: TrainingConfig = TrainingConfig(
+        steps=1500,
+        seeds=4,
+        learning_rates=(1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
+        stop_when_solved=True,
+    )
 
     def __post_init__(self) -> None:
         check_lists(self, "models")
@@ -63,8 +61,8 @@ def findings(config: LearningRatesConfig, records: Sequence[Mapping[str, Any]]) 
     by_cell = {record["cell"]: record for record in records}
     mine = [by_cell[cell.name] for cell in cells(config)]
     return {
-        "task": config.task.name,
-        "variant": config.task.variant,
+        "task": mine[0]["task"],
+        "variant": mine[0]["variant"],
         "length": config.task.length,
         "criterion": mine[0]["criterion"],
         "budget": config.training.steps,
@@ -80,29 +78,28 @@ def findings(config: LearningRatesConfig, records: Sequence[Mapping[str, Any]]) 
     }
 
 
-def closing_table(found: Mapping[str, Any]) -> Table:
+def solved_table(found: Mapping[str, Any]) -> Table:
     """A row a rate, a column a model: how many solved, and their median of steps."""
-    table = Table(
-        title=f"{found['task']}, T = {found['length']}: trials that solve, median of steps",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+    of_models = found["models"]
+    return Table(
+        f"{found['task']}, T = {found['length']}: trials that solve, median of steps",
+        ("learning rate", *(of_model["model"] for of_model in of_models)),
+        [
+            (
+                f"{at_rate[0]['learning_rate']:g}",
+                *(f"{report.tables.count(one)} {report.tables.steps(one):>6}" for one in at_rate),
+            )
+            for at_rate in zip(*(of_model["rates"] for of_model in of_models), strict=True)
+        ],
     )
-    table.add_column("learning rate", justify="right")
-    for of_model in found["models"]:
-        table.add_column(of_model["model"], justify="right")
-    for at_rate in zip(*(of_model["rates"] for of_model in found["models"]), strict=True):
-        table.add_row(
-            f"{at_rate[0]['learning_rate']:g}",
-            *(f"{report.tables.count(one)} {report.tables.steps(one):>6}" for one in at_rate),
-        )
-    return table
 
 
-def learning_rates(
-    config: LearningRatesConfig, folder: RunFolder, console: Console, options: Options = HERE
-) -> None:
-    """Trains what the folder lacks, notes the findings, and writes the report."""
-    train_missing(cells(config), folder, console, options)
-    found = findings(config, folder.results)
-    folder.write_study(STUDY, found)
-    close(folder, console, closing_table(found))
+def work(config: LearningRatesConfig, session: Session) -> list[Table | str]:
+    """Trains what the folder lacks, and sorts every model's trials by rate."""
+    trained = session.train(cells(config))
+    found = findings(config, [session.record(cell) for cell in trained])
+    session.folder.write_study(STUDY.name, found)
+    return [solved_table(found)]
+
+
+STUDY = Study("learning_rates", LearningRatesConfig, work)

@@ -13,10 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-from rich import box
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from lstm_attn import tasks, trained
 from lstm_attn.analysis import length_generalisation, wilson_interval
@@ -26,15 +23,14 @@ from lstm_attn.models import ModelConfig
 from lstm_attn.modules import POSITIONS, continue_positions
 from lstm_attn.report.length_generalisation import label, reach, share, trained_on
 from lstm_attn.runner.cell import TEST_SEED, Cell
-from lstm_attn.runner.configs import check_lists, check_models
-from lstm_attn.runner.launchers import HERE, Options
-from lstm_attn.runner.train_grid import train_missing
+from lstm_attn.runner.configs import SMALL, check_lists, check_models
+from lstm_attn.runner.session import Session
 from lstm_attn.runs import RunFolder
-from lstm_attn.studies.finish import close
+from lstm_attn.studies.result import Table
+from lstm_attn.studies.study import Study
 from lstm_attn.tasks import Task
 from lstm_attn.training import TrainingConfig
 
-STUDY = "length_generalisation"
 WITH_POSITIONS = "transformer"
 
 
@@ -42,15 +38,14 @@ WITH_POSITIONS = "transformer"
 class TrainedOn:
     """What the models are trained on: every task at every length over every range.
 
-    names: in TASKS. variant: of each of them.
+    names: of tasks.
     trained_lengths: T, in steps.
     shortest: shares of T. Sequences are of lengths from this share of T to T; 1 for T alone.
     """
 
-    names: tuple[str, ...]
-    variant: str
-    trained_lengths: tuple[int, ...]
-    shortest: tuple[float, ...]
+    names: tuple[str, ...] = ("adding", "copy")
+    trained_lengths: tuple[int, ...] = (20,)
+    shortest: tuple[float, ...] = (1.0, 0.25)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +58,7 @@ class MeasuredOn:
     """
 
     factors: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-    sequences: int = 1000
+    sequences: int = 500
     batch_size: int = 100
     most_padding: float = 4.0
 
@@ -86,12 +81,14 @@ class LengthConfig:
     """models: names in MODELS; positions: schemes of the Transformer, each a model of its own;
     task, test, model, training: as their classes say."""
 
-    models: tuple[str, ...]
-    positions: tuple[str, ...]
-    task: TrainedOn
-    test: MeasuredOn
-    model: ModelConfig
-    training: TrainingConfig
+    models: tuple[str, ...] = ("lstm", "gru", "lstm_attention", "transformer")
+    positions: tuple[str, ...] = ("none", "sinusoidal", "learned", "rotary", "alibi")
+    task: TrainedOn = TrainedOn()
+    test: MeasuredOn = MeasuredOn()
+    model: ModelConfig = SMALL
+    training: TrainingConfig = TrainingConfig(
+        steps=2000, seeds=4, evaluate_every=200, evaluation_sequences=1000
+    )
 
     def __post_init__(self) -> None:
         check_lists(
@@ -139,7 +136,7 @@ def grid_cells(config: LengthConfig) -> list[Cell]:
 
 def _trained_tasks(config: TrainedOn) -> list[Task]:
     return [
-        tasks.build(name, length, config.variant, shortest=round(share_of_length * length))
+        tasks.build(name, length, shortest=round(share_of_length * length))
         for name in config.names
         for length in config.trained_lengths
         for share_of_length in config.shortest
@@ -220,41 +217,40 @@ def test_cell(cell: Cell, config: LengthConfig, folder: RunFolder) -> dict[str, 
     }
 
 
-def closing_table(entries: Sequence[dict[str, Any]]) -> Table:
+def accuracy_table(entries: Sequence[dict[str, Any]]) -> Table:
     """One row a cell of one task: mean accuracy at each length, and how far it holds."""
-    title = f"{entries[0]['task']}: accuracy by tested length, mean of trials"
-    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("model")
-    table.add_column("trained on")
-    for at in entries[0]["at"]:
-        table.add_column(str(at["length"]), justify="right")
-    table.add_column("holds\nto", justify="right")
-    for entry in entries:
-        table.add_row(
-            label(entry),
-            trained_on(entry),
-            *(share(at["accuracy"]["mean"]) for at in entry["at"]),
-            reach(entry),
-        )
-    return table
+    return Table(
+        f"{entries[0]['task']}: accuracy by tested length, mean of trials",
+        ("model", "trained on", *(str(at["length"]) for at in entries[0]["at"]), "holds\nto"),
+        [
+            (
+                label(entry),
+                trained_on(entry),
+                *(share(at["accuracy"]["mean"]) for at in entry["at"]),
+                reach(entry),
+            )
+            for entry in entries
+        ],
+        left=("model", "trained on"),
+    )
 
 
-def study(
-    config: LengthConfig, folder: RunFolder, console: Console, options: Options = HERE
-) -> None:
-    """Trains what the folder lacks, tests it, prints closing tables and writes the report."""
-    grid = grid_cells(config)
-    train_missing(grid, folder, console, options)
-    entries = list((folder.study(STUDY) or {"cells": []})["cells"])
+def work(config: LengthConfig, session: Session) -> list[Table | str]:
+    """Trains what the folder lacks, and tests it."""
+    folder, console = session.folder, session.console
+    grid = session.train(grid_cells(config))
+    entries = list((folder.study(STUDY.name) or {"cells": []})["cells"])
     tested = {entry["cell"] for entry in entries}
     untested = [cell for cell in grid if cell.name not in tested]
     for cell in track(untested, "testing", console=console, transient=True):
         entry = test_cell(cell, config, folder)
         entries.append(entry)
-        folder.write_study(STUDY, {"cells": entries})
+        folder.write_study(STUDY.name, {"cells": entries})
         console.print(f"tested {cell.name}: holds to {reach(entry)}, {entry['seconds']:.0f} s")
-    tables = (
-        closing_table([entry for entry in entries if entry["task"] == name])
-        for name in config.task.names
-    )
-    close(folder, console, *tables)
+    return [
+        accuracy_table([entry for entry in entries if entry["task"] == name])
+        for name in dict.fromkeys(entry["task"] for entry in entries)
+    ]
+
+
+STUDY = Study("length_generalisation", LengthConfig, work)

@@ -25,15 +25,18 @@ def build(name: str, length: int, variant: str | None = None, shortest: int | No
     """The task of that name in TASKS; over a range of lengths where shortest is less than length.
 
     Args:
-      variant: None for the task's own default.
+      name: "adding", or with a variant "adding:arjovsky2016".
+      variant: the same on its own; None for the one in the name, or else the task's default.
 
     Raises:
       UsageError: an unknown name or variant, or a length too short for the task, on one line.
     """
+    name, _, named = name.partition(":")
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)
     task = TASKS[name](length=length)
-    if variant not in (None, task.variant):
+    variant = variant or named or task.variant
+    if variant != task.variant:
         if variant not in task.variants:
             raise unknown_name(f"variant of {name}", variant, task.variants)
         task = dataclasses.replace(task, variant=variant)  # type: ignore[type-var]

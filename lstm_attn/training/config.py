@@ -23,7 +23,7 @@ class TrainingConfig:
 
     steps: optimiser steps of each trial, a multiple of evaluate_every.
     batch_size: sequences a step.
-    seeds: how many; seeds 0 ... seeds - 1.
+    seeds: how many; first_seed, first_seed + 1, ...
     learning_rates: peak learning rates, or one of them.
     schedule: of the learning rate after the warm-up: "cosine" to zero, or "constant".
     warmup_steps: linear from zero; below steps. None for 100, or half of the steps if those are
@@ -53,6 +53,7 @@ class TrainingConfig:
     steps: int = 2000
     batch_size: int = 32
     seeds: int = 4
+    first_seed: int = 0
     learning_rates: tuple[float, ...] = (1e-2,)
     schedule: str = "cosine"
     warmup_steps: int | None = None
@@ -71,6 +72,7 @@ class TrainingConfig:
         for field in (*counts, *(["evaluate_every"] if self.evaluate_every is not None else [])):
             check_whole(f"training.{field}", getattr(self, field))
         check_whole("training.warmup_steps", self.warmup, 0)
+        check_whole("training.first_seed", self.first_seed, 0)
         rates: object = self.learning_rates
         if isinstance(rates, int | float):
             object.__setattr__(self, "learning_rates", (rates,))
@@ -131,6 +133,10 @@ class TrainingConfig:
             return self.evaluate_every
         usual = min(USUAL_STEPS, math.ceil(self.steps / 2))
         return min(divisors(self.steps), key=lambda steps: abs(math.log(steps / usual)))
+
+    @property
+    def all_seeds(self) -> range:
+        return range(self.first_seed, self.first_seed + self.seeds)
 
     @property
     def trials(self) -> int:

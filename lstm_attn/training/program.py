@@ -72,7 +72,7 @@ def step_of(states: TrialState) -> int:
 
 def trial_settings(config: TrainingConfig) -> tuple[np.ndarray, np.ndarray]:
     """Seeds and learning rates of the R trials: every seed with every rate, seeds fastest."""
-    seeds = np.tile(np.arange(config.seeds, dtype=np.uint32), len(config.learning_rates))
+    seeds = np.tile(np.array(config.all_seeds, np.uint32), len(config.learning_rates))
     return seeds, np.repeat(np.asarray(config.learning_rates, np.float32), config.seeds)
 
 

@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import functools
+import importlib
 import runpy
 import subprocess
 import sys
@@ -15,47 +16,26 @@ import pytest
 
 from lstm_attn import models, tasks, text, training
 from lstm_attn.runner import command_line
-from lstm_attn.runner.configs import CompareConfig, grid_cells
-from lstm_attn.studies import (
-    ablation,
-    gradient_reach,
-    horizon,
-    language_model,
-    learning_rates,
-    length_generalisation,
-)
+from lstm_attn.runner.configs import grid_cells
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "configs"
 PATHS = [path for path in sorted(FOLDER.glob("*.py")) if path.name != "__init__.py"]
-# The configs of other studies than the comparison: their class, and the cells that they train.
-STUDIES = {
-    "ablation": (
-        ablation.AblationConfig,
-        lambda config: [column.cell for column in ablation.columns(config)],
-    ),
-    "length_generalisation": (
-        length_generalisation.LengthConfig,
-        length_generalisation.grid_cells,
-    ),
-    "gradient_reach": (
-        gradient_reach.GradientReachConfig,
-        lambda config: [line.cell for line in gradient_reach.lines(config, config.task.length)],
-    ),
-    "horizon": (
-        horizon.HorizonConfig,
-        lambda config: [
-            horizon.probe_cell(config, task_name, model_name, length)
-            for task_name in config.task.names
-            for length in (config.task.shortest, config.task.longest)
-            for model_name in config.models
-        ],
-    ),
-    "learning_rates": (learning_rates.LearningRatesConfig, learning_rates.cells),
-    "language_model": (
-        language_model.LanguageModelConfig,
-        lambda config: language_model.cells(config, python_topics(config)),
-    ),
+# The cells that studies train, but for the comparison.
+CELLS = {
+    "ablation": lambda study, config: [column.cell for column in study.columns(config)],
+    "length_generalisation": lambda study, config: study.grid_cells(config),
+    "gradient_reach": lambda study, config: [
+        line.cell for line in study.lines(config, config.task.length)
+    ],
+    "horizon": lambda study, config: [
+        study.probe_cell(config, task_name, model_name, length)
+        for task_name in config.task.names
+        for length in (config.task.shortest, config.task.longest)
+        for model_name in config.models
+    ],
+    "learning_rates": lambda study, config: study.cells(config),
+    "language_model": lambda study, config: study.cells(config, python_topics(config)),
 }
 COMPARED = ("lstm", "gru", "transformer", "lstm_attention")
 
@@ -75,21 +55,27 @@ def python_topics(config):
         return tasks.TextPrediction(found, config.length)
 
 
+def module_of(path):
+    """The study of a config; several are of the comparison."""
+    name = path.stem if path.stem in CELLS else "compare"
+    return importlib.import_module(f"lstm_attn.studies.{name}")
+
+
 def load(path):
-    settings, _ = STUDIES.get(path.stem, (CompareConfig, grid_cells))
-    return command_line.checked(settings, runpy.run_path(str(path))["get_config"]().to_dict())
+    config = runpy.run_path(str(path))["get_config"]().to_dict()
+    return command_line.checked(module_of(path).STUDY.config, config)
 
 
 def cells_of(path):
-    _, cells = STUDIES.get(path.stem, (CompareConfig, grid_cells))
-    return cells(load(path))
+    study, config = module_of(path), load(path)
+    return CELLS[path.stem](study, config) if path.stem in CELLS else grid_cells(config)
 
 
 def models_of(path):
     """Every model that a comparison may be given; of another study those that it trains."""
     return (
         dict.fromkeys(cell.model_name for cell in cells_of(path))
-        if path.stem in STUDIES
+        if path.stem in CELLS
         else COMPARED
     )
 
@@ -103,7 +89,6 @@ def test_a_config_is_a_lab_note(path):
     assert "Seen 20" in note
 
 
-@pytest.mark.full_but("quick", "language_model")
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_parameters_are_near_equal_in_every_cell(path):
     """Oracle: the LSTM's count, within 10 %. Of cells that differ in length alone, the last."""
@@ -116,7 +101,6 @@ def test_parameters_are_near_equal_in_every_cell(path):
         assert abs(count / budget - 1) < 0.10, cell.name
 
 
-@pytest.mark.full_but("language_model-lstm", "quick-gru", "inside-transformer")
 @pytest.mark.parametrize(
     ("path", "model_name"),
     [

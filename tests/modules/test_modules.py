@@ -128,7 +128,6 @@ def test_lstm_attention_is_its_equations():
     np.testing.assert_allclose(out, expected, atol=1e-5)
 
 
-@pytest.mark.full_but("LSTM", "MultiHeadAttention")
 @pytest.mark.parametrize(
     "module",
     [

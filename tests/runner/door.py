@@ -14,6 +14,8 @@ from absl.testing import flagsaver
 
 from lstm_attn import training
 from lstm_attn.runner import command
+from lstm_attn.runner.session import Session
+from lstm_attn.studies.study import Study
 
 
 class Outcome(NamedTuple):
@@ -25,31 +27,33 @@ class Outcome(NamedTuple):
     settings: Any
 
 
-def knock(settings: type, arguments: list[str], *check: Any) -> Outcome:
+def knock(study: Study, arguments: list[str]) -> Outcome:
     """Gives the arguments to the command of that study, up to where JAX would begin.
-
-    check: of `command.run`.
 
     Only how devices are laid out, and what is trained on them, is left out.
     """
     built: list[Any] = []
     out, err, status = io.StringIO(), io.StringIO(), None
 
-    def study(config: Any, folder: Any, console: Any, options: Any) -> None:
-        built.append(config)
+    class Noting:
+        config, check = study.config, staticmethod(study.check)
+
+        def run(self, config: Any, session: Any) -> Any:
+            built.append(config)
+            return mock.Mock()
 
     with (
         # Overrides are flags that the parsing defines; the saver takes them away again.
         flagsaver.flagsaver(),
         mock.patch.object(sys, "argv", ["study", *arguments]),
-        mock.patch.object(command, "begin"),
+        mock.patch.object(Session, "begin"),
         mock.patch.object(training, "use_host_cores"),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
         flags.FLAGS.unparse_flags()
         try:
-            command.run(settings, study, *check)
+            command.run(Noting())
         except SystemExit as end:
             status = end.code or 0
     return Outcome(status, out.getvalue(), err.getvalue(), built[0] if built else None)

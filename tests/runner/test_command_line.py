@@ -6,6 +6,7 @@ import pytest
 
 from lstm_attn.runner import command_line
 from lstm_attn.runner.configs import CompareConfig
+from lstm_attn.studies.compare import STUDY as COMPARE
 from tests import PATIENCE
 from tests.configs.test_configs import FOLDER, load
 from tests.runner.door import knock
@@ -42,13 +43,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarni
 def test_a_mistake_is_one_line_and_status_2(tmp_path, override, message):
     """Catches a message that does not say what was expected and what came."""
     workdir = tmp_path / "run"
-    outcome = knock(CompareConfig, ["--config=configs/quick.py", f"--workdir={workdir}", override])
+    outcome = knock(COMPARE, ["--config=configs/quick.py", f"--workdir={workdir}", override])
     assert (outcome.status, outcome.out, outcome.settings) == (2, "", None)
     assert message in outcome.err
     assert not workdir.exists()
 
 
-@pytest.mark.full_but("configs/quick.py---config.models=('lsmt',)-unknown model 'lsmt'")
 @pytest.mark.parametrize(
     ("config", "override", "message"),
     [
@@ -118,6 +118,6 @@ def test_help_lists_the_flags_of_a_study(compare, tmp_path):
 def test_a_config_flag_may_be_spelt_as_absl_allows(tmp_path):
     """Catches `--config PATH` being refused."""
     spaced = ["--config", "configs/adding.py", f"--workdir={tmp_path / 'run'}"]
-    outcome = knock(CompareConfig, [*spaced, "--config.model.num_heads", "7"])
+    outcome = knock(COMPARE, [*spaced, "--config.model.num_heads", "7"])
     assert outcome.status == 2
     assert "divisor of features=64, got 7" in outcome.err

@@ -12,7 +12,7 @@ from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.train_cells import train_cells
 from lstm_attn.runner.train_grid import train_missing
 from lstm_attn.runs import RunFolder
-from lstm_attn.studies.compare import closing_table
+from lstm_attn.studies.compare import solved_table
 from lstm_attn.training import TrainingConfig
 from tests.report.reading_html import Page
 
@@ -45,7 +45,7 @@ def test_one_of_everything_trains_and_is_reported(tmp_path, monkeypatch):
         assert (record["trials"], record["steps"]) == (1, 1)
         assert 0.01 < record["final_loss"] / record["baseline"] < 100
         assert 0 <= record["solve_rate_low"] <= record["solve_rate_high"] <= 1
-    assert closing_table(records).row_count == len(cells)
+    assert len(solved_table(records).rows) == len(cells)
     tables = Page(report.write(folder.path)).tables
     (costs,) = (table for table in tables if table[0][:3] == ["model", "task", "T"])
     assert [row[:3] for row in costs[1:]] == [

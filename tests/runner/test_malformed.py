@@ -12,10 +12,11 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from lstm_attn.runner.configs import CompareConfig
+from lstm_attn.studies.compare import STUDY as COMPARE
 from tests.runner import malformed
 from tests.runner.door import knock
 from tests.runner.malformed import FOLDER, STUDIES
+from tests.study_fixtures import study_of
 
 # Of ml_collections, which loads a config so.
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
@@ -30,8 +31,7 @@ def place(tmp_path_factory):
 
 def written(command, place):
     """The command's arguments, its config written in the place, and a run folder of its own."""
-    _, name = STUDIES[command.study]
-    config, run = FOLDER / f"{name}.py", place / f"run{next(NUMBERS)}"
+    config, run = FOLDER / f"{STUDIES[command.study]}.py", place / f"run{next(NUMBERS)}"
     if command.config is not None:
         config = place / "config.py"
         config.write_text(command.config)
@@ -58,7 +58,7 @@ def test_a_malformed_command_is_one_line_and_status_2(place, command):
     name the key, a message of several lines or with a command to the terminal, and a run folder
     that is made before the config is checked."""
     arguments, run = written(command, place)
-    check_refused(knock(STUDIES[command.study][0], arguments), command.says, command.why)
+    check_refused(knock(study_of(command.study), arguments), command.says, command.why)
     assert not run.exists()
 
 
@@ -77,7 +77,7 @@ def test_any_text_for_any_key_is_taken_or_refused(place, study, choice, text):
     key = choice.choice(sorted(malformed.leaves(malformed.CONFIGS[study])))
     command = malformed.Malformed(study, None, (f"--config.{key}={text}",), malformed.says(key), "")
     arguments, run = written(command, place)
-    outcome = knock(STUDIES[study][0], arguments)
+    outcome = knock(study_of(study), arguments)
     if outcome.settings is None:
         check_refused(outcome, command.says, f"--config.{key}={text!r}")
         assert not run.exists()
@@ -145,7 +145,7 @@ FLAGS = [
 def test_a_malformed_flag_is_one_line_and_status_2(tmp_path, arguments, says):
     """Catches a traceback of absl or of config_flags, and a config that is silently given twice."""
     given = [argument.replace("RUN", str(tmp_path / "run")) for argument in arguments]
-    check_refused(knock(CompareConfig, given), [says], given)
+    check_refused(knock(COMPARE, given), [says], given)
     assert not (tmp_path / "run").exists()
 
 
@@ -155,7 +155,7 @@ def test_flags_in_a_file_are_checked_as_those_of_the_command(tmp_path):
     flagfile.write_text(
         f"--config=configs/quick.py\n--workdir={tmp_path / 'run'}\n--config.modle=3"
     )
-    check_refused(knock(CompareConfig, [f"--flagfile={flagfile}"]), ["modle"], "modle is no key")
+    check_refused(knock(COMPARE, [f"--flagfile={flagfile}"]), ["modle"], "modle is no key")
 
 
 def test_a_config_may_leave_a_value_to_the_command(tmp_path):
@@ -167,9 +167,9 @@ def test_a_config_may_leave_a_value_to_the_command(tmp_path):
     config = tmp_path / "config.py"
     config.write_text(malformed.source(tree))
     arguments = [f"--config={config}", f"--workdir={tmp_path / 'run'}"]
-    given = knock(CompareConfig, [*arguments, "--config.model.features=32"]).settings
-    assert given == knock(CompareConfig, [QUICK, f"--workdir={tmp_path / 'other'}"]).settings
-    check_refused(knock(CompareConfig, arguments), ["model.features"], "it has no value")
+    given = knock(COMPARE, [*arguments, "--config.model.features=32"]).settings
+    assert given == knock(COMPARE, [QUICK, f"--workdir={tmp_path / 'other'}"]).settings
+    check_refused(knock(COMPARE, arguments), ["model.features"], "it has no value")
 
 
 def test_no_command_is_refused_after_jax_has_begun(tmp_path):

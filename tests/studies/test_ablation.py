@@ -4,19 +4,16 @@ import dataclasses
 import re
 
 import pytest
-from rich.console import Console
 
 from lstm_attn.models import ModelConfig
 from lstm_attn.runner.configs import OneTaskConfig
-from lstm_attn.runs import RunFolder
-from lstm_attn.studies import ablation as ablation_experiment
-from lstm_attn.studies.ablation import AblationConfig, check_changes_act, columns, findings
+from lstm_attn.studies.ablation import STUDY, AblationConfig, check_changes_act, columns, findings
 from lstm_attn.training import TrainingConfig
-from tests.study_fixtures import record_of
+from tests.study_fixtures import do_study, record_of
 
 CONFIG = AblationConfig(
     "lstm",
-    OneTaskConfig("adding", "arjovsky2016", 4),
+    OneTaskConfig("adding", 4),
     ModelConfig(features=4),
     TrainingConfig(steps=4, evaluate_every=2, warmup_steps=1, seeds=6, evaluation_sequences=20),
     (("model.forget_bias", 0), ("training.learning_rates", [0.003])),
@@ -125,17 +122,13 @@ def test_the_study_holds_each_column_against_the_reference(tmp_path, make_record
     rate solves as the reference does. Catches columns exchanged, a reference compared with itself,
     and first minus second."""
     make_records(
-        ablation_experiment,
         {
             "adding-4-lstm": [1, 1, 1, 1, 1, None],
             "adding-4-lstm-model.forget_bias-0": [3, None, 3, None, 3, None],
             "adding-4-lstm-training.learning_rates-0.003": [1, 1, 1, 1, 1, None],
         },
     )
-    folder = RunFolder.open(tmp_path / "run", dataclasses.asdict(CONFIG))
-    folder.begin({"device": {"kind": "a machine"}})
-    console = Console(record=True, width=80)
-    ablation_experiment.ablation(CONFIG, folder, console)
+    folder, out = do_study(STUDY, CONFIG, tmp_path / "run")
     found = folder.study("ablation")
     assert (found["model"], found["task"], found["length"], found["budget"]) == (
         "lstm",
@@ -152,7 +145,6 @@ def test_the_study_holds_each_column_against_the_reference(tmp_path, make_record
     assert not bias["to_reference"]["steps"]["within_noise"]
     assert rate["to_reference"]["solve_rate"]["value"] == 0
     assert rate["to_reference"]["steps"]["within_noise"]
-    out = console.export_text()
     assert "model.forget_bias = 0" in out
     assert "differs" in out
     assert f"report: {folder.path}/report.html" in out

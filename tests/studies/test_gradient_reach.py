@@ -1,27 +1,25 @@
 """The study of gradient reach, whole but tiny."""
 
 import dataclasses
-import io
 import json
 
 import jax
 import numpy as np
 import pytest
-from rich.console import Console
 
 from lstm_attn import trained
 from lstm_attn.analysis import norms_of_trials, reach
 from lstm_attn.models import ModelConfig
 from lstm_attn.runner import train_cells
 from lstm_attn.runner.cell import Cell
-from lstm_attn.runs import RunFolder
-from lstm_attn.studies.gradient_reach import GradientReachConfig, ReachTask, lines, study
+from lstm_attn.studies.gradient_reach import STUDY, GradientReachConfig, ReachTask, lines
 from lstm_attn.training import TrainingConfig
+from tests.study_fixtures import do_study
 
 CONFIG = GradientReachConfig(
     models=("lstm",),
     forget_biases=(1.0,),
-    task=ReachTask("adding", "arjovsky2016", length=6, untrained_length=12),
+    task=ReachTask("adding", length=6, untrained_length=12),
     model=ModelConfig(features=4),
     training=TrainingConfig(
         steps=4, evaluate_every=2, warmup_steps=1, seeds=2, evaluation_sequences=20
@@ -32,11 +30,7 @@ CONFIG = GradientReachConfig(
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    folder = RunFolder.open(tmp_path_factory.mktemp("run"), dataclasses.asdict(CONFIG))
-    folder.begin({"started": "now", "device": {"kind": "a machine"}})
-    console = Console(file=io.StringIO(), width=80)
-    study(CONFIG, folder, console)
-    return folder, console.file.getvalue()
+    return do_study(STUDY, CONFIG, tmp_path_factory.mktemp("run"))
 
 
 def test_what_is_found_is_that_of_the_parameters(done):
@@ -91,7 +85,7 @@ def test_a_rerun_does_what_is_left(done, monkeypatch):
     folder.write_study("gradient_reach", {**found, "measured": found["measured"][:-1]})
     monkeypatch.setattr(train_cells, "train_cell", None)
     monkeypatch.setattr(Cell, "make_program", None)
-    study(CONFIG, folder, Console(file=io.StringIO()))
+    do_study(STUDY, CONFIG, folder.path)
     assert folder.study("gradient_reach") == found
 
 
@@ -118,7 +112,7 @@ def test_the_start_of_the_models_is_one_cell():
         ({"forget_biases": (1.0, 1.0)}, "forget_biases: 1.0 is given twice"),
         ({"sequences": 0}, "sequences: expected at least 1, got 0"),
         ({"model": ModelConfig(chrono_steps=(2.0, 9.0))}, "model.chrono_steps: expected ()"),
-        ({"task": ReachTask("adding", "arjovsky2016", 6, 1)}, "task.untrained_length: expected at least 2"),
+        ({"task": ReachTask("adding", 6, 1)}, "task.untrained_length: expected at least 2"),
     ],
 )  # fmt: skip
 def test_a_wrong_config_is_one_line(changes, message):

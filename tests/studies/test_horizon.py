@@ -6,16 +6,16 @@ import math
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from lstm_attn import models, training
 from lstm_attn.analysis.horizon import judge
 from lstm_attn.errors import UsageError
 from lstm_attn.history import Evaluation
+from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.command_line import checked
 from lstm_attn.runs import RunFolder
-from lstm_attn.studies import horizon
-from lstm_attn.studies.horizon import HorizonConfig, study
+from lstm_attn.studies.horizon import STUDY, HorizonConfig, probe_cell
+from tests.study_fixtures import do_study
 
 EVERY, STEPS = 10, 60
 # Steps that each of three trials needs for each step to remember.
@@ -27,7 +27,6 @@ def settings(**changes):
         "models": ["gru", "lstm"],
         "task": {
             "names": ["adding"],
-            "variant": "arjovsky2016",
             "shortest": 4,
             "longest": 64,
             "lengths_per_doubling": 2,
@@ -59,7 +58,7 @@ def trainer(monkeypatch):
     chunks = []
     programs = {}  # by model; parameters of adding are the same for every T
     trains = []
-    make_program = horizon.Cell.make_program
+    make_program = Cell.make_program
 
     def noted(cell):
         trains.append(cell.model_name)
@@ -79,15 +78,14 @@ def trainer(monkeypatch):
             if solved.all():
                 return
 
-    monkeypatch.setattr(horizon.Cell, "make_program", noted)
+    monkeypatch.setattr(Cell, "make_program", noted)
     monkeypatch.setattr(training, "run", run)
     return chunks
 
 
 def searched(config, path):
-    folder = RunFolder.open(path, dataclasses.asdict(config))
-    folder.begin({"started": "now", "device": {"kind": "a machine"}})
-    study(config, folder, Console(width=80))
+    folder, out = do_study(STUDY, config, path)
+    print(out)
     return folder.study("horizon")
 
 
@@ -141,7 +139,6 @@ def test_a_budget_of_seconds_ends_a_probe(trainer, tmp_path):
     assert max(step for _, _, step in trainer) == 30
 
 
-@pytest.mark.full
 @pytest.mark.parametrize("stopped_at", ["save", "add_result", "write_study"])
 def test_a_search_that_was_stopped_goes_on_to_the_same_result(
     stopped_at, trainer, tmp_path, monkeypatch
@@ -192,7 +189,7 @@ def test_an_early_end_in_real_training_has_the_verdict_of_the_whole_budget(tmp_p
     found = searched(config, tmp_path)
     (gru,) = found["searches"]
     for probe in gru["probes"]:
-        cell = horizon.probe_cell(config, "adding", "gru", probe["length"])
+        cell = probe_cell(config, "adding", "gru", probe["length"])
         whole = training.train(
             cell.build(), cell.task, dataclasses.replace(config.training, stop_when_solved=False)
         ).history

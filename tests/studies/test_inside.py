@@ -1,24 +1,26 @@
 """The study from a config to its findings, in this process."""
 
 import dataclasses
+import importlib
 import json
 
+import jax
 import numpy as np
 import pytest
-from rich.console import Console
 
 from lstm_attn import trained
 from lstm_attn.analysis import look_at_trials
 from lstm_attn.models import ModelConfig
 from lstm_attn.report.inside_figures import from_percent
+from lstm_attn.runner.cell import TEST_SEED
 from lstm_attn.runner.configs import CompareConfig, TaskConfig
-from lstm_attn.runs import RunFolder
-from lstm_attn.studies import inside
+from lstm_attn.studies.inside import LOOKED_AT, STUDY, in_percent
 from lstm_attn.training import TrainingConfig
+from tests.study_fixtures import do_study
 
 CONFIG = CompareConfig(
     models=("gru", "lstm_attention"),
-    task=TaskConfig(("copy",), "arjovsky2016", (1,)),
+    task=TaskConfig(("copy",), (1,)),
     model=ModelConfig(features=4, num_heads=2, num_layers=1),
     training=TrainingConfig(
         steps=2, evaluate_every=2, warmup_steps=1, seeds=2, evaluation_sequences=10, batch_size=4
@@ -28,11 +30,7 @@ CONFIG = CompareConfig(
 
 @pytest.fixture(scope="module")
 def looked_at(tmp_path_factory):
-    folder = RunFolder.open(tmp_path_factory.mktemp("runs") / "a", dataclasses.asdict(CONFIG))
-    folder.begin({"started": "now", "commit": "none", "device": {"kind": "a machine"}})
-    console = Console(record=True, width=80)
-    inside.study(CONFIG, folder, console)
-    return folder, console.export_text()
+    return do_study(STUDY, CONFIG, tmp_path_factory.mktemp("runs") / "a")
 
 
 def test_the_study_finds_what_the_functions_give(looked_at):
@@ -45,8 +43,8 @@ def test_the_study_finds_what_the_functions_give(looked_at):
     ]  # fmt: skip
     assert len(hybrid["cuts"]) == 7
     cell = trained.load(folder.path, "copy-1-lstm_attention")
-    key = inside.jax.random.key(inside.TEST_SEED)
-    seen = look_at_trials(cell.model, cell.task, cell.params, key, inside.LOOKED_AT)
+    key = jax.random.key(TEST_SEED)
+    seen = look_at_trials(cell.model, cell.task, cell.params, key, LOOKED_AT)
     slowest = [trial.time_scales["lstm"].max() for trial in seen]
     after = hybrid["gates"][0]["after"]
     np.testing.assert_allclose(after["slowest_unit"]["values"], slowest, atol=1e-3)
@@ -63,23 +61,21 @@ def test_what_was_looked_at_is_not_looked_at_again(looked_at, monkeypatch):
     """Catches a rerun that trains or looks again."""
     folder, _ = looked_at
     before = json.dumps(folder.study("inside"))
-    monkeypatch.setattr(inside, "look_inside", None)
-    console = Console(record=True, width=80)
-    inside.study(CONFIG, folder, console)
-    assert "0 of 2 cells to train" in console.export_text()
+    monkeypatch.setattr(importlib.import_module("lstm_attn.studies.inside"), "look_inside", None)
+    _, out = do_study(STUDY, CONFIG, folder.path)
+    assert "0 of 2 cells to train" in out
     assert json.dumps(folder.study("inside")) == before
 
 
 def test_a_model_with_nothing_to_look_at_is_refused_before_it_is_trained(tmp_path):
     """Catches a study that ends in an error after an hour."""
     config = dataclasses.replace(CONFIG, models=("attention_pooling",))
-    folder = RunFolder.open(tmp_path / "run", dataclasses.asdict(config))
     message = r"^models: expected ones with gates or .*, got 'attention_pooling'$"
     with pytest.raises(ValueError, match=message):
-        inside.study(config, folder, Console())
+        do_study(STUDY, config, tmp_path / "run")
 
 
 def test_a_picture_in_percent_comes_back():
     """Oracle: rounding. Catches rows and columns exchanged on the way to the report."""
     shares = np.random.default_rng(0).random((3, 4))
-    np.testing.assert_allclose(from_percent(inside.in_percent(shares)), shares, atol=0.00501)
+    np.testing.assert_allclose(from_percent(in_percent(shares)), shares, atol=0.00501)

@@ -15,11 +15,9 @@ from safetensors.numpy import load_file
 from lstm_attn import report
 from lstm_attn.runner.launchers import cell_folder
 from lstm_attn.runs import RunFolder
-from lstm_attn.studies import language_model
-from lstm_attn.studies.language_model import LanguageModelConfig, check_text
 from tests import PATIENCE
 from tests.runner.door import knock
-from tests.studies.tiny_text import arrays_of, config_of, text_in, trained_on
+from tests.studies.tiny_text import arrays_of, config_of, language_model, text_in, trained_on
 
 ROOT = Path(__file__).parent.parent.parent
 CELL = "text-8-lstm"
@@ -57,8 +55,8 @@ def test_a_run_goes_on_without_its_text_to_the_same_bits(
     checkpoint, data that begin anew, and ids that are read from a text that has changed since."""
     sample = {"prompt": {"text": ""}, "text": ""}
     monkeypatch.setattr(language_model, "look_at", lambda *_: {"samples": [sample]})
-    monkeypatch.setattr(language_model, "close", lambda *_: None)
-    monkeypatch.setattr(language_model, "closing_table", lambda _: None)
+    monkeypatch.setattr(language_model, "bits_table", lambda _: "")
+    monkeypatch.setattr(report, "write", lambda _: None)
     path = text_in(tmp_path)
     add, left = RunFolder.add_evaluation, iter(range(3))
 
@@ -146,7 +144,7 @@ def test_a_text_that_does_not_serve_is_one_line(tmp_path, data, flags, message):
         path.mkdir()
     workdir = tmp_path / "run"
     given = [*GIVEN, f"--config.data.path={path}", f"--workdir={workdir}", *flags]
-    found = knock(LanguageModelConfig, given, check_text)
+    found = knock(language_model.STUDY, given)
     if message is None:
         assert found.settings, found.err
         return
@@ -157,7 +155,6 @@ def test_a_text_that_does_not_serve_is_one_line(tmp_path, data, flags, message):
     assert not workdir.exists()
 
 
-@pytest.mark.full
 def test_two_processes_read_what_one_reads(tmp_path):
     """Identity with training in this process, bit for bit, one trial a device in both. Catches data
     that a process reads for its own trial alone, and texts that differ between hosts."""

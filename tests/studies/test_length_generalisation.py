@@ -1,24 +1,24 @@
 """The study of length generalisation: its cells, its result, interrupted and not."""
 
 import dataclasses
-import io
+import importlib
 import json
 import shutil
 
 import pytest
-from rich.console import Console
 
 from lstm_attn import tasks
 from lstm_attn.models import ModelConfig
-from lstm_attn.runs import RunFolder
-from lstm_attn.studies import length_generalisation as experiment
 from lstm_attn.studies.length_generalisation import LengthConfig, MeasuredOn, TrainedOn, grid_cells
 from lstm_attn.training import TrainingConfig
+from tests.study_fixtures import do_study
+
+experiment = importlib.import_module("lstm_attn.studies.length_generalisation")
 
 CONFIG = LengthConfig(
     models=("gru", "transformer"),
     positions=("learned",),
-    task=TrainedOn(("adding",), "arjovsky2016", (4,), (0.5,)),
+    task=TrainedOn(("adding",), (4,), (0.5,)),
     test=MeasuredOn(factors=(0.5, 1.0, 2.0), sequences=20, batch_size=20),
     model=ModelConfig(features=4, num_layers=1),
     training=TrainingConfig(
@@ -29,9 +29,7 @@ CONFIG = LengthConfig(
 
 def run(path):
     """What the study prints; its folder is opened anew, as the command does."""
-    console = Console(file=io.StringIO(), width=100)
-    experiment.study(CONFIG, RunFolder.open(path, dataclasses.asdict(CONFIG)), console)
-    return console.file.getvalue()
+    return do_study(experiment.STUDY, CONFIG, path)[1]
 
 
 def found(path):
@@ -43,8 +41,6 @@ def found(path):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     path = tmp_path_factory.mktemp("length_generalisation")
-    folder = RunFolder.open(path, dataclasses.asdict(CONFIG))
-    folder.begin({"started": "now"})
     return path, run(path)
 
 
@@ -54,7 +50,7 @@ def test_a_cell_for_each_task_range_and_scheme():
         CONFIG,
         models=("transformer", "gru"),
         positions=("none", "rotary"),
-        task=TrainedOn(("copy",), "arjovsky2016", (10, 20), (1.0, 0.5)),
+        task=TrainedOn(("copy",), (10, 20), (1.0, 0.5)),
     )
     cells = grid_cells(config)
     assert [cell.name for cell in cells[:6]] == [

@@ -5,6 +5,7 @@ python -m tests.studies.tiny_text ADDRESS PROCESS FOLDER
 
 import contextlib
 import dataclasses
+import importlib
 import io
 import sys
 from pathlib import Path
@@ -12,7 +13,6 @@ from unittest import mock
 
 import jax
 import numpy as np
-from absl import flags
 from rich.console import Console
 
 from configs import language_model as notes
@@ -21,10 +21,12 @@ from lstm_attn.errors import UsageError
 from lstm_attn.flat import flatten
 from lstm_attn.runner import command_line
 from lstm_attn.runner.cell import Cell
+from lstm_attn.runner.session import Session
 from lstm_attn.runs import RunFolder
-from lstm_attn.studies import language_model
 from lstm_attn.studies.language_model import LanguageModelConfig
 from lstm_attn.training import multihost
+
+language_model = importlib.import_module("lstm_attn.studies.language_model")
 
 LINES = [f"line {number}: she sells {number * 7 % 11} sea shells, é€\n" for number in range(60)]
 
@@ -66,12 +68,11 @@ def config_of(path):
 
 def study(path, folder):
     """Does it in this process, and returns what it printed."""
-    flags.FLAGS.mark_as_parsed()
     config = config_of(path)
     opened = RunFolder.open(folder, dataclasses.asdict(config))
     opened.begin({"versions": {}, "device": {}, "layout": ""})
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        language_model.language_model(config, opened, Console(width=100))
+        language_model.STUDY.run(config, Session(opened, Console(width=100)))
     return out.getvalue()
 
 

@@ -9,7 +9,8 @@ import pytest
 from lstm_attn.errors import UsageError
 from lstm_attn.runner import launchers
 from lstm_attn.runner.launchers import Options
-from lstm_attn.studies import horizon
+from lstm_attn.runner.session import Session
+from tests.study_fixtures import study_of
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_the_usual_launcher_is_this_process():
 def test_a_search_has_no_launcher():
     """Catches --launcher taken and not heeded: a search trains one length after the other."""
     with pytest.raises(UsageError, match="expected local, got ray: the length"):
-        horizon.study(None, None, None, Options("ray"))
+        study_of("horizon").work(None, Session(None, None, Options("ray")))
 
 
 def test_a_launcher_needs_no_flags():

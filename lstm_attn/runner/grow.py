@@ -1,0 +1,264 @@
+"""How a run folder grows: which cells it has already, and which trials of a cell it lacks.
+
+A cell is the same as one in the folder if its model, task and settings are, but for the seeds and
+learning rates that tell its trials apart. Asked for more of those, only the missing trials are
+trained, as cells of their own, and then merged into the cell: on a CPU it is, bit for bit, the cell
+that was asked for all of them at once. Asked for fewer, the cell stays as it is. Any other cell of
+a name that is taken gets a name of its own, such as adding-50-lstm+steps=4000.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lstm_attn import training
+from lstm_attn.analysis import summarise
+from lstm_attn.files import force
+from lstm_attn.flat import flatten
+from lstm_attn.history import Evaluation, stack
+from lstm_attn.runner.cell import Cell
+from lstm_attn.runner.launchers import cell_folder
+from lstm_attn.runner.train_cells import describe
+from lstm_attn.runs import RunFolder
+from lstm_attn.trained import PURPOSE
+from lstm_attn.training import TrainingConfig, checkpoints
+
+TRIAL_KEYS = ("first_seed", "seeds", "learning_rates")
+DIGITS = 6
+LONGEST_WORDS = 40  # letters that a name may have of what differs
+
+
+class Placed(NamedTuple):
+    """A cell in a run folder.
+
+    cell: under its name in the folder, with all trials that are to be there.
+    parts: what it is merged from: the cell as the folder has it, then its missing trials. Empty for
+      a cell that is trained as a whole.
+    """
+
+    cell: Cell
+    parts: tuple[Cell, ...] = ()
+
+
+def place(cells: Sequence[Cell], folder: RunFolder, *, merges: bool = True) -> list[Placed]:
+    """Finds each cell in the folder, or notes it there under a name that is free.
+
+    Args:
+      merges: whether a cell may get more trials; False where cells end before their last step.
+    """
+    placed: list[Placed] = []
+    for cell in cells:
+        taken = [one.cell.name for one in placed]
+        placed.append(_place(cell, folder, taken, merges=merges))
+    return placed
+
+
+def _place(cell: Cell, folder: RunFolder, taken: Sequence[str], *, merges: bool) -> Placed:
+    purpose = _as_json(cell.purpose)
+    records = {record["cell"]: record for record in folder.results}
+    known = folder.cells | {name: _purpose_of(record) for name, record in records.items()}
+    # Of cells that were begun: the name of another one is free.
+    mine = {
+        name: there
+        for name, there in known.items()
+        if name == cell.name or name.startswith(f"{cell.name}+")
+        if name in taken or _is_begun(name, folder)
+    }
+    for name, there in mine.items():
+        if there == purpose:
+            return Placed(dataclasses.replace(cell, name=name))
+    for name, there in mine.items():
+        if merges and name not in taken and _without_trials(there) == _without_trials(purpose):
+            placed = _with_trials_of(there, dataclasses.replace(cell, name=name), folder)
+            if placed:
+                return placed
+    free = next(name for name in _names(cell.name, purpose, mine) if name not in mine)
+    folder.note_cells({free: purpose})
+    return Placed(dataclasses.replace(cell, name=free))
+
+
+def _with_trials_of(there: dict[str, Any], cell: Cell, folder: RunFolder) -> Placed | None:
+    """The cell with the trials that the folder has of it; None if those are others, not more or
+    fewer."""
+    trials = {key: there["training_config"][key] for key in TRIAL_KEYS}
+    trials["learning_rates"] = tuple(trials["learning_rates"])
+    has = dataclasses.replace(cell, training=dataclasses.replace(cell.training, **trials))
+    if _trials(cell.training) <= _trials(has.training):
+        return Placed(has)
+    if _trials(cell.training) > _trials(has.training):
+        lacking = _parts(cell, has.training)
+        return Placed(
+            cell, (has, *(_place(part, folder, (), merges=False).cell for part in lacking))
+        )
+    return None
+
+
+def _names(name: str, purpose: dict[str, Any], others: Mapping[str, Any]) -> Iterator[str]:
+    """Names for a cell, the plainest first; the second says in what it differs."""
+    yield name
+    if name in others:
+        there, here = flatten(others[name]), flatten(purpose)
+        differs = {
+            key.rpartition(".")[2]: value for key, value in here.items() if there.get(key) != value
+        }
+        words = re.sub(r"[^\w.=,+-]+", "-", ",".join(f"{k}={v}" for k, v in differs.items()))
+        if len(words) <= LONGEST_WORDS:
+            yield f"{name}+{words}"
+    yield f"{name}+{_digest(purpose)}"
+
+
+def record_of(cell: Cell, folder: RunFolder) -> dict[str, Any] | None:
+    """The record of this very cell, with these trials, whatever its name; None without one."""
+    purpose = _as_json(cell.purpose)
+    return next((record for record in folder.results if _purpose_of(record) == purpose), None)
+
+
+def in_words(placed: Placed, asked: Cell) -> str | None:
+    """What happens to a cell that the folder has in another form, on one line; None if nothing."""
+    name, training = placed.cell.name, placed.cell.training
+    if placed.parts:
+        return f"{name}: {placed.parts[0].training.trials} of {training.trials} trials are there"
+    if training.trials > asked.training.trials:
+        return f"{name}: {training.trials} trials are there, {asked.training.trials} were asked for"
+    if name != asked.name:
+        return f"{asked.name} is there with other settings; the new cell is {name}"
+    return None
+
+
+def merge(placed: Placed, folder: RunFolder) -> None:
+    """Makes one cell of its parts, all of which are finished.
+
+    An interrupted merge is done again: each step sees whether it has been done, and the record,
+    which replaces those of the parts, comes last.
+    """
+    cell, parts = placed
+    order = _order(cell, parts)
+    names = [part.name for part in parts]
+    places = [folder.checkpoint(name) for name in names]
+    stored = [checkpoints.read(path).arrays for path in places if path.exists()]
+    if len(stored[0]["step"]) < cell.training.trials:
+        arrays = {
+            key: np.concatenate([arrays[key] for arrays in stored])[order] for key in stored[0]
+        }
+        # Trials that end early count their steps until the last one ends.
+        arrays["step"] = np.full_like(arrays["step"], arrays["step"].max())
+        partial = checkpoints.write_beside(places[0], arrays, int(arrays["step"][0]), cell.purpose)
+        force(partial)
+        checkpoints.previous(places[0]).unlink(missing_ok=True)
+        os.replace(partial, places[0])
+    evaluations = folder.evaluations(cell.name)
+    if evaluations[-1].solved.size < cell.training.trials:
+        evaluations = merged([folder.evaluations(name) for name in names], order)
+        folder.replace_evaluations(cell.name, evaluations, also=names[1:])
+    records = [record for record in folder.results if record["cell"] in names]
+    record = {
+        **describe(cell),
+        **summarise(stack(evaluations, *training.trial_settings(cell.training))),
+        "seconds_to_program": round(sum(record["seconds_to_program"] for record in records), 3),
+    }
+    folder.add_result(record, instead_of=names)
+    folder.note_cells({cell.name: _as_json(cell.purpose)}, forget=names[1:])
+    for path in places[1:]:
+        for left in (path, checkpoints.previous(path)):
+            left.unlink(missing_ok=True)
+
+
+def merged(parts: Sequence[Sequence[Evaluation]], order: np.ndarray) -> list[Evaluation]:
+    """The evaluations of all trials together, from those of each part.
+
+    A part that has ended keeps its last values, as its trials would have; seconds are added.
+
+    Args:
+      order: the place of each trial among those of the parts, one part after the other.
+    """
+    longest = max(parts, key=len)
+    found = []
+    for index, last in enumerate(longest):
+        at_once = [part[min(index, len(part) - 1)] for part in parts]
+        found.append(
+            Evaluation(
+                step=last.step,
+                seconds=sum(one.seconds for one in at_once),
+                metrics={
+                    name: np.concatenate([one.metrics[name] for one in at_once])[order]
+                    for name in last.metrics
+                },
+                solved=np.concatenate([one.solved for one in at_once])[order],
+                diverged=np.concatenate([one.diverged for one in at_once])[order],
+            )
+        )
+    return found
+
+
+def _parts(cell: Cell, has: TrainingConfig) -> list[Cell]:
+    """The trials of the cell that are not there yet: each part is seeds in a row by some rates."""
+    there = _trials(has)
+    blocks: dict[tuple[int, int], list[float]] = {}
+    for rate in cell.training.learning_rates:
+        rows: list[list[int]] = []
+        for seed in cell.training.all_seeds:
+            if (seed, rate) not in there:
+                if rows and rows[-1][-1] == seed - 1:
+                    rows[-1].append(seed)
+                else:
+                    rows.append([seed])
+        for row in rows:
+            blocks.setdefault((row[0], len(row)), []).append(rate)
+    settings = [
+        dataclasses.replace(
+            cell.training, first_seed=first, seeds=count, learning_rates=tuple(rates)
+        )
+        for (first, count), rates in blocks.items()
+    ]
+    parts = [dataclasses.replace(cell, training=one) for one in settings]
+    return [
+        dataclasses.replace(part, name=f"{cell.name}+{_digest(_as_json(part.purpose))}")
+        for part in parts
+    ]
+
+
+def _order(cell: Cell, parts: Sequence[Cell]) -> np.ndarray:
+    def pairs(config: TrainingConfig) -> list[tuple]:
+        seeds, rates = training.trial_settings(config)
+        return list(zip(seeds.tolist(), rates.tolist(), strict=True))
+
+    among = [pair for part in parts for pair in pairs(part.training)]
+    return np.array([among.index(pair) for pair in pairs(cell.training)])
+
+
+def _trials(config: TrainingConfig) -> set[tuple[int, float]]:
+    return {(seed, rate) for rate in config.learning_rates for seed in config.all_seeds}
+
+
+def _is_begun(name: str, folder: RunFolder) -> bool:
+    """Whether anything would be lost of the cell if its name went to another."""
+    return (
+        folder.checkpoint(name).exists()
+        or (folder.path / cell_folder.CELLS / name).exists()
+        or name in {record["cell"] for record in folder.results}
+    )
+
+
+def _purpose_of(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: record[key] for key in PURPOSE}
+
+
+def _without_trials(purpose: dict[str, Any]) -> dict[str, Any]:
+    settings = purpose["training_config"]
+    kept = {key: value for key, value in settings.items() if key not in TRIAL_KEYS}
+    return {**purpose, "training_config": kept}
+
+
+def _digest(purpose: dict[str, Any]) -> str:
+    text = json.dumps(purpose, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+def _as_json(purpose: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(purpose))

@@ -1,0 +1,54 @@
+"""A study at work: its run folder, its console, and who trains its cells."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from lstm_attn import training
+from lstm_attn.runner import launchers, machine
+from lstm_attn.runner.cell import Cell
+from lstm_attn.runner.train_grid import Train, train_missing
+from lstm_attn.runs import RunFolder
+from lstm_attn.training import TrainingConfig
+
+
+class Session(NamedTuple):
+    """What a study is given besides its config.
+
+    folder: the run folder, which belongs to this process meanwhile.
+    console: prints progress.
+    launcher: who trains the cells.
+    profile: whether to measure where the time of each cell goes.
+    """
+
+    folder: RunFolder
+    console: Console
+    launcher: launchers.Options = launchers.HERE
+    profile: bool = False
+
+    def train(self, cells: Sequence[Cell], *, train: Train | None = None) -> list[Cell]:
+        """`train_missing`: trains what the folder lacks, and returns the cells as it names them."""
+        return train_missing(cells, self.folder, self.console, self.launcher, train=train)
+
+    def record(self, cell: Cell) -> dict[str, Any]:
+        """What results.json says of a trained cell."""
+        return next(record for record in self.folder.results if record["cell"] == cell.name)
+
+    def begin(self, config: TrainingConfig, compilation_cache: str | None) -> None:
+        """Turns the compilation cache on, and notes the machine in the folder.
+
+        Workers of a launcher note their own machines and layouts.
+
+        Args:
+          compilation_cache: as `machine.use_compilation_cache` takes it.
+        """
+        note = machine.use_compilation_cache(compilation_cache)
+        if note:
+            self.console.print(f"note: {note}", soft_wrap=True)
+        if self.launcher.launcher == launchers.LOCAL:
+            layout = training.choose_layout(config)
+            changed = self.folder.begin(machine.environment(layout))
+            if changed:
+                self.console.print(f"note: not as when this run was begun: {', '.join(changed)}")
+            self.console.print(str(layout), soft_wrap=True)

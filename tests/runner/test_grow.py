@@ -1,0 +1,173 @@
+"""A run folder that grows: what is there stays, what lacks is trained, and the result is one run."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+from safetensors.numpy import load_file
+
+from lstm_attn import tasks, trained
+from lstm_attn.models import ModelConfig
+from lstm_attn.runner import grow
+from lstm_attn.runner.cell import Cell
+from lstm_attn.runner.train_grid import train_missing
+from lstm_attn.runs import RunFolder
+from lstm_attn.training import TrainingConfig, checkpoints
+from tests.studies.test_compare import without_seconds
+
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+# Four devices, one trial each: a trial is then computed alike among however many others.
+SMALL = TrainingConfig(
+    steps=120, evaluate_every=10, warmup_steps=1, seeds=4, learning_rates=(0.05,), batch_size=8,
+    evaluation_sequences=20, trials_on_device="map",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True, scope="module")
+def an_easy_criterion():
+    """So that trials solve after a few steps, each at its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasks.Adding, "is_solved", lambda self, metrics: bool(metrics["loss"] < 0.1))
+        yield
+
+
+def cell_of(**changes):
+    training = dataclasses.replace(SMALL, **changes)
+    return Cell("adding-2-gru", "gru", tasks.adding(2), ModelConfig(features=8), training)
+
+
+def train(path, *cells):
+    """The cells as the folder has them, and what was said."""
+    console = Console(record=True, width=200)
+    folder = RunFolder.open(path, {})
+    return train_missing(cells, folder, console), console.export_text()
+
+
+def contents(path, name="adding-2-gru"):
+    folder = RunFolder(path)
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    return (
+        without_seconds(folder.results),
+        without_seconds(lines),
+        load_file(folder.checkpoint(name)),
+    )
+
+
+def check_alike(path, other):
+    (records, lines, arrays), (their_records, their_lines, theirs) = map(contents, (path, other))
+    assert records == their_records
+    assert lines == their_lines
+    assert arrays.keys() == theirs.keys()
+    for name in arrays:
+        np.testing.assert_array_equal(arrays[name], theirs[name], err_msg=name)
+
+
+# Evenly spread over the four devices each, or batches would be cut where few trials are trained.
+WHOLE = {"seeds": 8, "learning_rates": (0.05, 0.001), "stop_when_solved": True}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """All trials at once; one learning rate solves early, the other never."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    train(path, cell_of(**WHOLE))
+    (record,) = RunFolder(path).results
+    assert 0 < record["solved"] < record["trials"]
+    return path
+
+
+def test_a_cell_that_grows_by_seeds_and_rates_is_that_of_all_at_once(whole, tmp_path):
+    """Identity, bit for bit, of record, metrics and checkpoint. Catches trials that are exchanged,
+    values that are not held after a part has ended, trials trained again, and parts left over."""
+    path = tmp_path / "run"
+    train(path, cell_of(**WHOLE | {"seeds": 4, "learning_rates": (0.001,)}))
+    cells, said = train(path, cell_of(**WHOLE))
+    assert "adding-2-gru: 4 of 16 trials are there" in said
+    assert cells == [cell_of(**WHOLE)]
+    check_alike(path, whole)
+    assert [file.name for file in (path / "checkpoints").iterdir()] == ["adding-2-gru.safetensors"]
+    assert list(RunFolder(path).cells) == ["adding-2-gru"]
+    # And it is a cell as any other: loaded, and not trained again.
+    assert len(trained.load(path, "adding-2-gru").seeds) == 16
+    assert "0 of 1 cells to train" in train(path, cell_of(**WHOLE))[1]
+
+
+@pytest.mark.parametrize("stopped_at", ["replace_evaluations", "add_result", "note_cells"])
+def test_growing_can_be_stopped_between_its_steps(stopped_at, whole, tmp_path, monkeypatch):
+    """Identity with what nothing stopped. Catches a merge of what has been merged already."""
+    path = tmp_path / "run"
+    train(path, cell_of(**WHOLE | {"seeds": 4}))
+    usual, merging = getattr(RunFolder, stopped_at), []
+
+    def stop(*arguments, **options):
+        if merging:
+            raise KeyboardInterrupt
+        return usual(*arguments, **options)
+
+    merge = grow.merge
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, stopped_at, stop)
+        patch.setattr(grow, "merge", lambda *given: (merging.append(1), merge(*given)))
+        with pytest.raises(KeyboardInterrupt):
+            train(path, cell_of(**WHOLE))
+    train(path, cell_of(**WHOLE))
+    check_alike(path, whole)
+
+
+def test_fewer_trials_leave_the_cell_as_it_is(whole):
+    """Catches a cell that shrinks, or that is trained once more beside the larger one."""
+    before = contents(whole)
+    cells, said = train(whole, cell_of(**WHOLE | {"seeds": 2}))
+    assert cells == [cell_of(**WHOLE)]
+    assert "adding-2-gru: 16 trials are there, 4 were asked for" in said
+    assert contents(whole)[:2] == before[:2]
+
+
+def test_an_unfinished_cell_is_finished_before_it_grows(tmp_path, monkeypatch):
+    """Identity with all at once. Catches a checkpoint of fewer trials that is refused or lost."""
+    path, other = tmp_path / "run", tmp_path / "whole"
+    save, calls = checkpoints.save, []
+
+    def stop_at_third(*arguments):
+        calls.append(save(*arguments))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save", stop_at_third)
+        with pytest.raises(KeyboardInterrupt):
+            train(path, cell_of())
+    _, said = train(path, cell_of(seeds=8))
+    assert "2 of 2 cells to train" in said
+    train(other, cell_of(seeds=8))
+    check_alike(path, other)
+
+
+def test_other_settings_are_another_cell(tmp_path):
+    """Oracle: by hand. Catches a folder that is refused whole, a cell that replaces another, and a
+    name that changes when the same command is given again."""
+    asked = [cell_of(), cell_of(steps=20), cell_of(seeds=4, first_seed=3)]
+    names = ["adding-2-gru", "adding-2-gru+steps=20", "adding-2-gru+first_seed=3"]
+    for cell, name in zip(asked, names, strict=True):
+        (placed,), said = train(tmp_path, cell)
+        assert placed == dataclasses.replace(cell, name=name)
+        assert (name == cell.name) or "adding-2-gru is there with other settings; the new" in said
+    results = RunFolder(tmp_path).results
+    assert [record["cell"] for record in results] == names
+    assert [record["steps"] for record in results] == [120, 20, 120]
+    again, said = train(tmp_path, *asked)
+    assert [cell.name for cell in again] == names
+    assert "0 of 3 cells to train" in said
+
+
+def test_a_name_is_free_as_long_as_nothing_is_lost(tmp_path):
+    """Catches a first try, stopped before its first checkpoint, that keeps the plain name."""
+    folder = RunFolder.open(tmp_path, {})
+    grow.place([cell_of(steps=20)], folder)
+    (placed,) = grow.place([cell_of()], folder)
+    assert placed.cell.name == "adding-2-gru"
+    # But two cells of one command never share one.
+    names = [one.cell.name for one in grow.place([cell_of(), cell_of(steps=20)], folder)]
+    assert names == ["adding-2-gru", "adding-2-gru+steps=20"]

@@ -1,0 +1,188 @@
+"""Studies as functions: without flags, with and without a folder, and from a wheel."""
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+import types
+
+import pytest
+
+from lstm_attn import studies
+from lstm_attn.errors import UsageError
+from lstm_attn.models import ModelConfig
+from lstm_attn.runner import machine
+from lstm_attn.training import TrainingConfig
+from tests.study_fixtures import ROOT, study_of
+
+COMPARE = study_of("compare")
+SMALL = {
+    "features": 4, "steps": 4, "evaluate_every": 2, "warmup_steps": 1, "seeds": 2,
+    "evaluation_sequences": 20,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_compilation_cache(monkeypatch):
+    """The tests' own stays in use."""
+    monkeypatch.setattr(machine, "use_compilation_cache", lambda folder: None)
+
+
+def test_what_a_user_types_is_a_config():
+    """Oracle: by hand. Catches a single value that is refused, or spread letter by letter."""
+    config = COMPARE.configure(
+        {"models": "lstm", "task.names": ["adding"], "task.lengths": 50},
+        {"steps": 500, "learning_rates": 0.01, "features": 16, "training": {"seeds": 2}},
+    )
+    assert (config.models, config.task.names, config.task.lengths) == (
+        ("lstm",),
+        ("adding",),
+        (50,),
+    )
+    assert (config.training.steps, config.training.learning_rates) == (500, (0.01,))
+    assert (config.training.seeds, config.model.features) == (2, 16)
+    usual = COMPARE.config()
+    assert config.training.batch_size == usual.training.batch_size
+    groups = {
+        "model": ModelConfig(features=8),
+        "training": TrainingConfig(steps=100, warmup_steps=0),
+    }
+    config = COMPARE.configure({"models": None}, groups)
+    assert config.models == usual.models
+    assert (config.model, config.training) == (groups["model"], groups["training"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"stpes": 3}, "unknown argument of compare 'stpes': did you mean steps"),
+        ({"models": "lsmt"}, "unknown model 'lsmt': did you mean lstm"),
+        ({"tasks": "adding:arjovsky"}, "unknown variant of adding 'arjovsky'"),
+        ({"lengths": 2.5}, "task.lengths"),
+        ({"steps": "many"}, 'training.steps" - should be "int"'),
+        ({"training": {"stpes": 3}}, "unknown config key 'training.stpes'"),
+        ({"training": 3}, "expected a dict or a TrainingConfig, got 3"),
+        ({"seeds": 0}, "training.seeds: expected at least 1, got 0"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(arguments, message, tmp_path):
+    """Catches a typo that is swallowed, and a folder begun for a config that is refused."""
+    with pytest.raises(UsageError) as caught:
+        studies.compare(**arguments, workdir=tmp_path / "run")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_every_setting_has_one_owner():
+    """Catches a name that a model and training share: it would be set in one of them only."""
+    owned = [set(group.__dataclass_fields__) for group in (ModelConfig, TrainingConfig)]
+    assert not owned[0] & owned[1]
+
+
+@pytest.mark.usefixtures("compiled_quickly")
+def test_without_a_folder_nothing_is_left(tmp_path, monkeypatch, capsys):
+    """Catches a temporary folder that stays, or that goes before the result does."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    result = studies.compare("gru", "adding", 4, **SMALL)
+    assert [record["cell"] for record in result.records] == ["adding-4-gru"]
+    assert result.page is None
+    assert result.table.rows[0][:4] == ("adding", "4", "gru", "0/2")
+    assert "[1/1] adding-4-gru  step 4  loss/baseline" in capsys.readouterr().out
+    assert "adding" in repr(result)
+    assert "<td>gru</td>" in result._repr_html_()
+    assert list(tmp_path.iterdir()) == [result.workdir]
+    del result
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("compiled_quickly")
+def test_a_folder_is_taken_up_and_its_page_is_named(tmp_path, capsys):
+    """Catches a cell that is trained again, a result that lacks what was there before, and a lock
+    that the first result keeps."""
+    first = studies.compare("gru", "adding", 4, workdir=tmp_path / "run", **SMALL)
+    second = studies.compare("gru", ("adding", "copy"), (4, 5), workdir=tmp_path / "run", **SMALL)
+    assert "3 of 4 cells to train" in capsys.readouterr().out
+    cells = [(record["task"], record["length"]) for record in second.records]
+    assert cells == [("adding", 4), ("adding", 5), ("copy", 4), ("copy", 5)]
+    assert second.records[0] == first.records[0]
+    second.show()
+    assert f"report: {tmp_path}/run/report.html" in capsys.readouterr().out.replace("\n", "")
+
+
+def test_a_table_of_pandas_has_a_row_for_each_trial(monkeypatch):
+    """Oracle: by hand. Catches a loss of the cell in the place of the trial's, and a traceback where
+    pandas is not installed."""
+    result = object.__new__(studies.Result)
+    cell = {
+        "task": "adding", "variant": "a", "length": 4, "model": "gru", "features": 3,
+        "parameters": 9, "criterion": "c", "baseline": 0.1, "steps": 8, "cell": "adding-4-gru",
+    }  # fmt: skip
+    trials = [{"seed": 0, "final_loss": 0.2}, {"seed": 1, "final_loss": 0.3}]
+    result.records = [{**cell, "final_loss": 0.25, "solved": 0, "per_trial": trials}]
+    pandas = types.SimpleNamespace(DataFrame=list)
+    monkeypatch.setitem(sys.modules, "pandas", pandas)
+    assert result.to_pandas() == [{**cell, **trial} for trial in trials]
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(UsageError, match="to_pandas wants `pip install pandas`"):
+        result.to_pandas()
+
+
+def test_studies_define_no_flags():
+    """Oracle: absl's table in a process of its own. Catches a flag that a notebook's own program
+    would collide with."""
+    code = (
+        "from absl import flags; from lstm_attn import studies; assert callable(studies.compare); "
+        "assert not [m for m in flags.FLAGS.flags_by_module_dict() if not m.startswith('absl')]"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_a_wheel_outside_the_clone_has_it_all(tmp_path):
+    """In a fresh process on an installed wheel, with this one's libraries. Catches a file that the
+    wheel lacks, an import of the clone, a cache that is off, and a folder that stays."""
+    for name in ("source", "wheels", "site", "work", "tmp"):
+        (tmp_path / name).mkdir()
+    # Built elsewhere, since setuptools takes up what an earlier build has left.
+    shutil.copytree(ROOT / "lstm_attn", tmp_path / "source" / "lstm_attn")
+    for name in ("pyproject.toml", "README.md", "LICENSE", "setup.py"):
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, tmp_path / "source")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run(
+        [*pip, "wheel", tmp_path / "source", "--no-deps", "-w", tmp_path / "wheels"],
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = (tmp_path / "wheels").iterdir()
+    subprocess.run(
+        [*pip, "install", "--no-deps", f"--target={tmp_path / 'site'}", wheel], check=True
+    )
+    code = textwrap.dedent("""
+        import jax, lstm_attn, os, pathlib
+        jax.jit(lambda x: x + 1)(1)  # a notebook has compiled something before
+        from lstm_attn import studies
+        assert "site" in lstm_attn.__file__, lstm_attn.__file__
+        result = studies.compare(models="lstm", tasks="adding", lengths=10, steps=200, seeds=2)
+        result.show()
+        assert len(os.listdir(os.environ["TMPDIR"])) == 1
+        assert any(pathlib.Path(os.environ["JAX_COMPILATION_CACHE_DIR"]).iterdir()), "no cache"
+    """)
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path / "work",
+        env={
+            **os.environ,
+            "PYTHONPATH": str(tmp_path / "site"),
+            "TMPDIR": str(tmp_path / "tmp"),
+            "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache"),
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "[1/1] adding-10-lstm  step 200  loss/baseline" in run.stdout
+    assert "Solved trials" in run.stdout
+    assert os.listdir(tmp_path / "tmp") == []
+    assert os.listdir(tmp_path / "work") == []
