@@ -21,9 +21,12 @@ def cells(notebook):
 @pytest.mark.full
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_runs_without_a_warning(name, monkeypatch):
-    """Oracle: its own assertions, on what its text claims. Catches a name that was changed, a claim
-    that became false, a warning, and a picture that is not shown."""
-    monkeypatch.setenv("PYTHONWARNINGS", "error")  # of the kernel, which is another process
+    """Oracle: its own assertions, of identities and of what any training shows: where a trial ends
+    differs from processor to processor. Catches a name that was changed, a claim that became false,
+    a warning, and a figure that is not shown."""
+    # Of the kernel, which is another process.
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
     found = NotebookRun(FOLDER / f"{name}.ipynb", PATIENCE).execute()
     assert found.error is None, found.error.trace
     outputs = [output for cell in found.nb.cells for output in cell.get("outputs", ())]
