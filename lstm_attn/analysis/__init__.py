@@ -1,7 +1,7 @@
-"""What a grid cell's history says and what a model shows: statements with an error bar."""
+"""Measures of a model and of its training, with their intervals: functions of arrays."""
 
 from lstm_attn.analysis import horizon
-from lstm_attn.analysis.comparison import (
+from lstm_attn.analysis.differences import (
     Difference,
     compare_records,
     paired_median_difference,
@@ -24,10 +24,10 @@ from lstm_attn.analysis.intervals import (
     median_interval,
     score_interval,
     share_interval,
+    wilson_interval,
 )
-from lstm_attn.analysis.learning_rates import by_learning_rate
 from lstm_attn.analysis.length_generalisation import LengthGeneralisation, length_generalisation
-from lstm_attn.analysis.solving import median_steps, summarise, wilson_interval
+from lstm_attn.analysis.solving import by_learning_rate, median_steps, summarise
 
 __all__ = [
     "Difference",

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstm_attn.analysis.solving import wilson_interval
+from lstm_attn.analysis.intervals import wilson_interval
 from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.history import History
 

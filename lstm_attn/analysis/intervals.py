@@ -1,11 +1,10 @@
-"""The mean of a few values, with a 95 % interval."""
+"""95 % intervals of means, rates and medians over trials."""
 
 import functools
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
-from scipy.stats import binom
 
 from lstm_attn.errors import UsageError
 
@@ -41,28 +40,36 @@ def mean_interval(values: np.ndarray) -> Interval:
 
 
 def score_interval(mean: float, count: int) -> Interval:
-    """The score interval of a mean p of n numbers in [0, 1], z = 1.96:
+    """The score interval of the mean p of n numbers in [0, 1], z = 1.96:
 
         (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
 
-    `wilson_interval` where each of them is 0 or 1. Their variance is at most p (1 - p), so others
-    are covered more often. Unlike Student's, it does not vanish where all are 1.
+    Their variance is at most p (1 - p), that of zeros and ones; so numbers in between are covered
+    more often than 95 %. Unlike Student's interval, it does not vanish where all are 1.
 
-    Source: Wilson 1927; for other numbers than 0 and 1, ours.
+    Source: Wilson 1927, for zeros and ones; for other numbers, ours.
     """
     z = float(stats.norm.ppf((1 + LEVEL) / 2))
-    centre = mean + z**2 / (2 * count)
-    half = z * float(np.sqrt(max(mean * (1 - mean), 0) / count + z**2 / (4 * count**2)))
-    low, high = (centre - half) / (1 + z**2 / count), (centre + half) / (1 + z**2 / count)
+    scale = 2 * (count + z**2)
+    centre = (2 * count * mean + z**2) / scale
+    half = z / scale * float(np.sqrt(4 * count * mean * (1 - mean) + z**2))
     # Rounding would leave an end a little past a mean of 0 or 1.
-    return Interval(mean, max(0.0, min(low, mean)), min(1.0, max(high, mean)))
+    low = 0.0 if mean == 0 else min(centre - half, mean)
+    high = 1.0 if mean == 1 else max(centre + half, mean)
+    return Interval(mean, low, high)
+
+
+def wilson_interval(solved: int, trials: int) -> tuple[float, float]:
+    """The 95 % Wilson interval of a solve rate: `score_interval` of solved / trials."""
+    _, low, high = score_interval(solved / trials, trials)
+    return low, high
 
 
 def share_interval(shares: np.ndarray, count: int) -> Interval:
-    """`mean_interval` of what share of `count` draws is right in each of n trials [n].
+    """`mean_interval` of the share of `count` draws that is right, for n trials [n].
 
-    It ends at 0 and 1, and is never narrower than the `score_interval` of all n * count draws:
-    where all trials agree, as where all are always right, the draws are what is left to chance.
+    It stays within 0 and 1, and is never narrower than the `score_interval` of all n * count draws:
+    where all trials agree, sampling the draws is the only source of error.
     """
     values = np.asarray(shares, float)
     mean, low, high = mean_interval(values)
@@ -73,8 +80,12 @@ def share_interval(shares: np.ndarray, count: int) -> Interval:
 
 
 class Median(NamedTuple):
-    """median: of the trials. low, high: its interval. confidence: how often such an interval holds
-    the median of all trials that could be. trials: how many there were."""
+    """The median of R trials.
+
+    low, high: its interval.
+    confidence: how often such an interval holds the median of all possible trials.
+    trials: R.
+    """
 
     median: float
     low: float
@@ -85,13 +96,13 @@ class Median(NamedTuple):
 
 def median_interval(values: np.ndarray) -> Median:
     """The median of values [R], and the narrowest interval of order statistics x_(k) to x_(R+1-k)
-    that holds the true median at least 95 % of the time; if there is none, all of their range.
+    that holds the true median at least 95 % of the time; their range, if no such interval does.
 
         P(x_(k) <= median <= x_(R+1-k)) >= 1 - 2 P(Binomial(R, 1/2) < k)
 
     The range of R trials has a confidence of 1 - 2^(1-R): 88 % for four, 97 % for six.
 
-    Infinite values, such as steps that were never enough, may be among them.
+    Values may be infinite, such as the steps of a trial that never solves.
 
     Raises:
       UsageError: no values, or a NaN among them.
@@ -114,21 +125,21 @@ def median_interval(values: np.ndarray) -> Median:
 
 @functools.cache
 def sign_test_rank(trials: int) -> int:
-    """The last rank k of which x_(k) to x_(R+1-k) hold the median at LEVEL; 0 where none does."""
+    """The greatest rank k for which x_(k) to x_(R+1-k) hold the median at LEVEL; 0 if none does."""
     ranks = range(1, trials // 2 + 1)
     return max((rank for rank in ranks if confidence(rank, trials) >= LEVEL), default=0)
 
 
 def confidence(rank: int, trials: int) -> float:
     """How often x_(rank) to x_(R+1-rank) of R trials hold the median, as in `median_interval`."""
-    return float(1 - 2 * binom.cdf(rank - 1, trials, 0.5))
+    return float(1 - 2 * stats.binom.cdf(rank - 1, trials, 0.5))
 
 
 def or_null(value: float | np.floating) -> float | None:
-    """The number; null where it is infinite or NaN, for which JSON has no word."""
+    """The number; None, which is null in JSON, where it is infinite or NaN."""
     return float(value) if np.isfinite(value) else None
 
 
 def as_json(interval: Interval) -> dict[str, float | None]:
-    """The interval's mean and its two ends, each as `or_null` gives it."""
+    """The mean and the two ends of the interval, by name, each as `or_null` gives it."""
     return {name: or_null(value) for name, value in interval._asdict().items()}

@@ -1,28 +1,16 @@
-"""Solve rate, steps to solve and final loss of one grid cell."""
+"""Solve rate, steps to solve and final loss of a grid cell, and of its learning rates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
-from lstm_attn.analysis.intervals import LEVEL, median_interval, or_null
+from lstm_attn.analysis.intervals import median_interval, or_null, wilson_interval
 from lstm_attn.history import History
 
 
-def wilson_interval(solved: int, trials: int) -> tuple[float, float]:
-    """The 95 % score interval of a rate, with p = solved / trials, n = trials, z = 1.96:
-
-        (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
-
-    Source: Wilson 1927; computed by scipy.
-    """
-    interval = binomtest(solved, trials).proportion_ci(LEVEL, method="wilson")
-    return float(interval.low), float(interval.high)
-
-
 def solve_rate(solved: int, trials: int) -> dict[str, float]:
-    """How many of how many trials solve, and the rate with its Wilson interval, as JSON values."""
+    """How many trials solve, and the rate with its 95 % Wilson interval, as JSON values."""
     low, high = wilson_interval(solved, trials)
     return {
         "trials": trials,
@@ -34,10 +22,10 @@ def solve_rate(solved: int, trials: int) -> dict[str, float]:
 
 
 def median_steps(ends: Sequence[float]) -> dict[str, float | None]:
-    """The median of steps to solve, over the trials that solve, as JSON values: null for none.
+    """The median of steps to solve over the trials that solve, as JSON values; null if none does.
 
-    low and high are the ends of its `median_interval`, confidence is how often such an interval
-    holds the median: less than 95 % where fewer than six trials solve.
+    low and high are the ends of its `median_interval`; confidence is how often such an interval
+    holds the median, which is less than 95 % if fewer than six trials solve.
     """
     names = ("median_steps_to_solve", "median_steps_low", "median_steps_high", "median_confidence")
     if not len(ends):
@@ -51,7 +39,7 @@ def summarise(history: History) -> dict[str, Any]:
     solved counts the trials that met the task's criterion at some evaluation and did not diverge;
     median_steps_to_solve is the median over those, with its interval (`median_steps`). final_loss
     is the median over trials of the loss at the last evaluation, a diverged trial counting as
-    infinite, and null where the median itself is. per_trial tells the trials apart; its
+    infinite; null where the median is infinite. per_trial has a record for each trial; its
     diverged_by is the step of the first evaluation after the loss became non-finite, null where it
     never did.
     """
@@ -83,3 +71,25 @@ def summarise(history: History) -> dict[str, Any]:
 def _shortest(value: np.floating) -> float:
     """A float32 as the number a person wrote: .003, not .003000000026077032."""
     return float(str(value))
+
+
+def by_learning_rate(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The trials of one record of results.json by learning rate, rising, as JSON values.
+
+    Each rate has its `solve_rate`, `median_steps`, the steps to solve of the trials that solve, and
+    how many diverged.
+    """
+    by_rate = []
+    for rate in sorted({trial["learning_rate"] for trial in record["per_trial"]}):
+        mine = [trial for trial in record["per_trial"] if trial["learning_rate"] == rate]
+        ends = [t["steps_to_solve"] for t in mine if t["steps_to_solve"] is not None]
+        by_rate.append(
+            {
+                "learning_rate": rate,
+                **solve_rate(len(ends), len(mine)),
+                **median_steps(ends),
+                "steps_to_solve": ends,
+                "diverged": sum(trial["diverged_by"] is not None for trial in mine),
+            }
+        )
+    return by_rate

@@ -14,7 +14,7 @@ from lstm_attn.report.tables import NONE
 Model = Mapping[str, Any]  # one of language_model.json
 Point = Mapping[str, Any]  # a mean with the ends of its interval; null where a trial diverged
 LOSS = "loss, bits per token"
-FALL = "fall of the loss, bits per token"
+FALL = "fall, bits per token"
 
 
 def sections(result: Mapping[str, Any]) -> list[Section]:

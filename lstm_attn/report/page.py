@@ -14,7 +14,7 @@ import jinja2
 from lstm_attn.files import write_whole, writing
 from lstm_attn.flat import flatten
 from lstm_attn.history import History
-from lstm_attn.report import comparison, figures, studies, tables
+from lstm_attn.report import figures, studies, tables, two_runs
 from lstm_attn.report.escaping import harmless
 from lstm_attn.report.panel import colors_of
 from lstm_attn.report.reading import BY_POSITION, Run, read
@@ -46,14 +46,14 @@ def write_several(
 
     Args:
       page: its path.
-      comparisons: of two runs each, as `report.comparison.section` takes them; they come first.
+      comparisons: of two runs each, as `report.two_runs.section` takes them; they come first.
 
     Raises:
       UsageError: as `write`, or a page that can't be written.
     """
     names = labels(paths)
     parts = [_part(read(path), name) for path, name in zip(paths, names, strict=True)]
-    return _written(Path(page), parts, list(map(comparison.section, comparisons)), None)
+    return _written(Path(page), parts, list(map(two_runs.section, comparisons)), None)
 
 
 def labels(paths: Sequence[str | os.PathLike]) -> list[str]:

@@ -28,7 +28,7 @@ SAME = ("cell", "task", "variant", "length", "model")  # what two cells agree in
 
 
 def compared(first: report.Run, second: report.Run, names: Sequence[str]) -> dict[str, Any]:
-    """What `report.comparison.section` draws of two runs, in the order of the first's cells."""
+    """What `report.two_runs.section` draws of two runs, in the order of the first's cells."""
     there = {_cell(record): record for record in _solvable(second)}
     here = {_cell(record): record for record in _solvable(first)}
 

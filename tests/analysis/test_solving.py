@@ -1,26 +1,10 @@
 """Solve rate, interval and steps to solve against closed forms and histories made by hand."""
 
-import math
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from lstm_attn.analysis import median_steps, summarise, wilson_interval
+from lstm_attn.analysis import by_learning_rate, median_steps, summarise, wilson_interval
 from lstm_attn.history import History
-
-
-@given(trials=st.integers(1, 60), data=st.data())
-def test_wilson_interval_is_its_closed_form(trials, data):
-    """Oracle: Wilson 1927. Catches a normal approximation, or another level than 95 %."""
-    solved = data.draw(st.integers(0, trials))
-    z, p, n = 1.959963984540054, solved / trials, trials
-    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    low, high = wilson_interval(solved, trials)
-    assert low == pytest.approx(centre - half, abs=1e-9)
-    assert high == pytest.approx(centre + half, abs=1e-9)
 
 
 def history(solved, loss, diverged=None):
@@ -89,3 +73,24 @@ def test_the_median_of_steps_has_its_interval():
         "median_confidence": 1 - 2 / 64,
     }
     assert set(median_steps([]).values()) == {None}
+
+
+def trial(rate, end, diverged_by=None):
+    return {"learning_rate": rate, "steps_to_solve": end, "diverged_by": diverged_by}
+
+
+def test_each_rate_has_its_own_trials():
+    """Oracle: by hand. Catches trials of another rate, an unsolved trial in the median, and rates
+    in the order of training."""
+    trials = [
+        trial(0.1, None, 200), trial(0.01, 300), trial(0.1, None), trial(0.01, 500),
+        trial(0.01, None),
+    ]  # fmt: skip
+    low, high = by_learning_rate({"per_trial": trials})
+    assert (low["learning_rate"], low["solved"], low["trials"]) == (0.01, 2, 3)
+    assert low["median_steps_to_solve"] == 400
+    assert low["steps_to_solve"] == [300, 500]
+    assert low["solve_rate"] == pytest.approx(2 / 3)
+    assert (low["solve_rate_low"], low["solve_rate_high"]) == wilson_interval(2, 3)
+    assert (high["solved"], high["trials"], high["diverged"]) == (0, 2, 1)
+    assert high["median_steps_to_solve"] is None

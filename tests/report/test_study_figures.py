@@ -1,9 +1,9 @@
-"""Pictures and words of the ablation, of learning rates and of a comparison, on numbers by hand."""
+"""Figures and words of the ablation, of learning rates and of two runs, on numbers by hand."""
 
 import numpy as np
 import pytest
 
-from lstm_attn.report import ablation, comparison, differences, learning_rates
+from lstm_attn.report import ablation, differences, learning_rates, two_runs
 from lstm_attn.report.panel import colors_of
 
 
@@ -154,7 +154,7 @@ def test_a_comparison_counts_what_is_beyond_noise(found, summary):
     ]
     settings = [{"key": "model.forget_bias", "first": "1.0", "second": "0.0"}]
     left_out = ["c (old)", *(f"d{place} (new)" for place in range(9))]
-    section = comparison.section(
+    section = two_runs.section(
         {
             "first": "old",
             "second": "new",

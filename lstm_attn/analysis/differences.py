@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_attn.analysis.intervals import LEVEL, confidence, or_null, sign_test_rank
-from lstm_attn.analysis.solving import solve_rate, wilson_interval
+from lstm_attn.analysis.intervals import LEVEL, confidence, or_null, sign_test_rank, wilson_interval
+from lstm_attn.analysis.solving import solve_rate
 from lstm_attn.errors import UsageError
 
 Record = Mapping[str, Any]  # of results.json
