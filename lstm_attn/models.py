@@ -182,6 +182,39 @@ def build(name: str, task: Task, config: ModelConfig | None = None) -> Model:
     return _build(_builder(name), task, config, matched_features(name, task, config))
 
 
+def of_module(module: nn.Module, task: Task) -> Model:
+    """A Flax module that maps [B, T, D], or ids [B, T], to outputs [B, T, O], as a Model.
+
+    It is trained as it is: without a step form, and not seen into.
+
+    Raises:
+      UsageError: no Flax module, one with other variables than parameters, or one whose outputs
+        are not those of the task.
+    """
+    kind = type(module).__name__
+    if not isinstance(module, nn.Module):
+        raise UsageError(f"model: expected a Model or a Flax module, got {kind}")
+
+    def apply(params: Params, inputs: Array) -> Any:
+        return module.apply({"params": params}, inputs)
+
+    inputs = example_inputs(task)
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), inputs))
+    if set(shapes) != {"params"}:
+        raise UsageError(
+            f"model: expected {kind} with parameters and no other variables, got {sorted(shapes)}"
+        )
+    outputs = jax.eval_shape(apply, shapes["params"], inputs)
+    expected = (1, task.sequence_length, task.output_features)
+    got = getattr(outputs, "shape", type(outputs).__name__)
+    if got != expected:
+        raise UsageError(
+            f"model: {kind} expected to give outputs [B, T, O] = {expected} for the task "
+            f"{task.name}, got {got}"
+        )
+    return Model(lambda key: module.init(key, inputs)["params"], apply)
+
+
 def example_inputs(task: Task) -> Array:
     """A sequence of zeros in the shape and dtype of the task's inputs."""
     if task.input_features is None:

@@ -66,9 +66,9 @@ def pytest_collection_modifyitems(items):
             item.add_marker("full")
 
 
-def make_lenient_optimizer(config, learning_rate, global_norm=None):
+def make_lenient_optimizer(config, learning_rate, *options):
     """Ours, with promotion allowed: optax's Adam raises a float to an integer count."""
-    strict = optimizer.make_optimizer(config, learning_rate, global_norm)
+    strict = optimizer.make_optimizer(config, learning_rate, *options)
 
     def update(*arguments):
         with jax.numpy_dtype_promotion("standard"):

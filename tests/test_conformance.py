@@ -270,12 +270,12 @@ def test_a_cell_is_compiled_once_and_its_checkpoint_gives_the_same_bits(
 def test_a_config_through_json_gives_the_same_parameters(name, task_name):
     """Oracle: the model of the config that was written. Catches a key that JSON loses, a tuple that
     comes back as a list, and a number that comes back as another type."""
+    task = case_of(name, task_name).task
     config = dataclasses.replace(CONFIG, **OTHER_VALUES)
     whole = CompareConfig((name,), TaskConfig((task_name,), (4,)), config, TRAINING)
     text = json.dumps(dataclasses.asdict(whole))
     read = command_line.checked(CompareConfig, json.loads(text))
     assert read == whole
-    task = case_of(name, task_name).task
     written, again = (
         jax.jit(models.build(name, task, c).init)(jax.random.key(0)) for c in (config, read.model)
     )

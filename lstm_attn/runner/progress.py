@@ -1,6 +1,5 @@
 """Live progress over a grid: which cell, step, loss over baseline, solve count, time left."""
 
-import math
 import time
 from collections.abc import Sequence
 
@@ -134,16 +133,8 @@ class GridProgress:
         return f"{seconds // 60}:{seconds % 60:02d}"
 
 
-def in_bits(loss: float) -> str:
-    """A loss in nats a token, for a task that has no criterion."""
-    return f"{loss / math.log(2):.3f} bits a token"
-
-
 def _so_far(cell: Cell, evaluation: Evaluation) -> str:
-    if cell.task.criterion == NO_CRITERION:
-        return f"step {evaluation.step}  {in_bits(evaluation.median_loss)}"
-    ratio = evaluation.median_loss / cell.task.baseline
-    return f"step {evaluation.step}  loss/baseline {ratio:.3f}"
+    return f"step {evaluation.step}  {cell.task.loss_in_words(evaluation.median_loss)}"
 
 
 def _where(cell: Cell, evaluation: Evaluation | None) -> str:

@@ -13,7 +13,7 @@ from lstm_attn.errors import UsageError
 from lstm_attn.history import NO_CRITERION, Evaluation, History, stack
 from lstm_attn.runner import profile
 from lstm_attn.runner.cell import Cell
-from lstm_attn.runner.progress import GridProgress, in_bits
+from lstm_attn.runner.progress import GridProgress
 from lstm_attn.runs import METRICS, RunFolder
 from lstm_attn.training import Program, TrialState
 
@@ -74,7 +74,7 @@ def train_cell(
     measured = summarise(stack(folder.evaluations(cell.name), *settings))
     record = {**describe(cell), **measured, "seconds_to_program": round(waited, 3)}
     folder.add_result(record)
-    progress.finish(cell, in_words(record))
+    progress.finish(cell, in_words(cell, record))
 
 
 def restore(
@@ -117,14 +117,14 @@ def describe(cell: Cell) -> dict:
     }
 
 
-def in_words(record: dict) -> str:
+def in_words(cell: Cell, record: dict) -> str:
     """How a cell ended, on one line."""
     median, ratio = record["median_steps_to_solve"], record["parameters_over_lstm"]
     if record["criterion"] != NO_CRITERION:
         reached = f"solved {record['solved']}/{record['trials']}"
     else:
         loss = record["final_loss"]
-        reached = "no trial is finite" if loss is None else in_bits(loss)
+        reached = "no trial is finite" if loss is None else cell.task.loss_in_words(loss)
     return (
         reached
         + (f" after {median:.0f} steps (median)" if median is not None else "")

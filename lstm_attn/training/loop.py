@@ -1,18 +1,20 @@
 """The one training loop: chunks on the device, and between them the host looks and decides."""
 
 import dataclasses
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from lstm_attn.history import Evaluation, History, stack
-from lstm_attn.models import Model, Params
+from lstm_attn.models import Model, Params, of_module
 from lstm_attn.tasks import Task
 from lstm_attn.training import multihost
 from lstm_attn.training.config import TrainingConfig
+from lstm_attn.training.optimizer import OptimizerFactory
 from lstm_attn.training.program import Program, make_program, step_of, trial_settings
 from lstm_attn.training.train_step import TrialState
 
@@ -86,23 +88,44 @@ class Trained(NamedTuple):
 
 
 def train(
-    model: Model,
+    model: Model | Any,
     task: Task,
-    config: TrainingConfig,
+    config: TrainingConfig | None = None,
     *,
-    on_evaluation: Callable[[Evaluation], object] = lambda evaluation: None,
+    optimizer: OptimizerFactory | None = None,
+    on_evaluation: Callable[[Evaluation], object] | None = None,
 ) -> Trained:
     """Trains all trials of one grid cell in memory: no flags, no files.
 
     Args:
-      on_evaluation: called with each evaluation as it comes; `print` shows a line of it.
+      model: a `Model`, or a Flax module that maps inputs [B, T, D] to outputs [B, T, O].
+      config: None for the defaults of TrainingConfig.
+      optimizer: makes an optax optimiser from the schedule of the learning rate, a function of the
+        number of steps; `optax.adam` and `functools.partial(optax.sgd, momentum=0.9)` are two.
+        Each trial has its own learning rate, and the gradient's norm is clipped first. With
+        `parameters="sharded"` it must work on each number by itself. None for AdamW.
+      on_evaluation: called with each evaluation as it comes. None prints a line of each in a
+        terminal or notebook, and nothing elsewhere.
+
+    Raises:
+      UsageError: a module or an optimizer that doesn't fit, on one line.
     """
-    evaluations = []
-    for evaluation, states in run(make_program(model, task, config), task, config):
+    model = model if isinstance(model, Model) else of_module(model, task)
+    config = config or TrainingConfig()
+    if on_evaluation is None:
+        on_evaluation = print if _is_watched() else lambda evaluation: None
+    program, evaluations = make_program(model, task, config, optimizer), []
+    for evaluation, states in run(program, task, config):
         evaluations.append(evaluation)
         params = multihost.whole(states.params) if multihost.several() else states.params
         on_evaluation(evaluation)
     return Trained(stack(evaluations, *trial_settings(config)), params)
+
+
+def _is_watched() -> bool:
+    """Whether stdout is a terminal or a notebook, and this process speaks for all."""
+    in_notebook = type(sys.stdout).__module__.startswith("ipykernel")
+    return multihost.leads() and (in_notebook or sys.stdout.isatty())
 
 
 def _fetch(arrays: dict[str, jax.Array]) -> dict[str, np.ndarray]:

@@ -8,7 +8,11 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from lstm_attn.errors import UsageError
 from lstm_attn.training.config import TrainingConfig
+
+# From a schedule, the learning rate at each count of steps, to an optimiser: optax.adam is one.
+OptimizerFactory = Callable[[optax.Schedule], optax.GradientTransformation]
 
 
 def relative_schedule(config: TrainingConfig) -> optax.Schedule:
@@ -29,26 +33,48 @@ def make_optimizer(
     config: TrainingConfig,
     learning_rate: Array | float,
     global_norm: Callable[[Any], Array] | None = None,
+    optimizer: OptimizerFactory | None = None,
 ) -> optax.GradientTransformation:
     """Clip the global norm, then AdamW at learning_rate x `relative_schedule`.
 
     An optax transformation is a pair of pure functions, so it can be made inside the traced step
     from each trial's own learning rate; its state does not hold the rate.
 
-    It works on all parameters as one vector: a few operations on one array compile faster, and on
-    small models run faster, than the same on each of many small arrays.
+    AdamW works on all parameters as one vector: a few operations on one array compile faster, and
+    on small models run faster, than the same on each of many small arrays.
 
     Args:
-      global_norm: of gradients of which there are only parts here, each in its own array; the
-        optimiser then works leaf by leaf, on what is here. None where they are whole.
+      global_norm: of gradients of which each device has a part; the optimiser then works on the
+        arrays that are here. None where gradients are whole.
+      optimizer: in the place of AdamW; None for AdamW.
+
+    Raises:
+      UsageError: an optimizer that is not a function, or weight decay for one that is not AdamW.
     """
     relative = relative_schedule(config)
-    adamw = optax.adamw(
-        lambda count: learning_rate * relative(count), weight_decay=config.weight_decay
-    )
-    if global_norm is None:
-        return optax.flatten(optax.chain(optax.clip_by_global_norm(config.clip_norm), adamw))
-    return optax.chain(_clip(config.clip_norm, global_norm), adamw)
+
+    def schedule(count: Array) -> Array:
+        return learning_rate * relative(count)
+
+    if optimizer is None:
+        update = optax.adamw(schedule, weight_decay=config.weight_decay)
+    elif not callable(optimizer):
+        raise UsageError(
+            "optimizer: expected a function of the learning rate, such as optax.adam, got "
+            f"{type(optimizer).__name__}"
+        )
+    elif config.weight_decay:
+        raise UsageError(
+            "training.weight_decay: expected 0 with an optimizer of one's own, got "
+            f"{config.weight_decay}"
+        )
+    else:
+        update = optimizer(schedule)
+    if global_norm is not None:
+        return optax.chain(_clip(config.clip_norm, global_norm), update)
+    clipped = optax.chain(optax.clip_by_global_norm(config.clip_norm), update)
+    # Another optimiser may look at whole matrices.
+    return optax.flatten(clipped) if optimizer is None else clipped
 
 
 def _clip(largest: float, global_norm: Callable[[Any], Array]) -> optax.GradientTransformation:

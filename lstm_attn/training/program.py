@@ -15,6 +15,7 @@ from lstm_attn.tasks import Task
 from lstm_attn.training import multihost
 from lstm_attn.training.config import TrainingConfig
 from lstm_attn.training.mesh import BY_BLOCK, BY_TRIAL, Layout, choose_layout, specs
+from lstm_attn.training.optimizer import OptimizerFactory
 from lstm_attn.training.train_step import TrainStep, TrialState
 
 
@@ -76,10 +77,19 @@ def trial_settings(config: TrainingConfig) -> tuple[np.ndarray, np.ndarray]:
     return seeds, np.repeat(np.asarray(config.learning_rates, np.float32), config.seeds)
 
 
-def make_program(model: Model, task: Task, config: TrainingConfig) -> Program:
-    """The jitted functions that train all trials of one grid cell."""
+def make_program(
+    model: Model,
+    task: Task,
+    config: TrainingConfig,
+    optimizer: OptimizerFactory | None = None,
+) -> Program:
+    """The jitted functions that train all trials of one grid cell.
+
+    Args:
+      optimizer: as `train` takes it.
+    """
     layout = choose_layout(config)
-    trial = TrainStep(model, task, config, layout.batch_shards)
+    trial = TrainStep(model, task, config, layout.batch_shards, optimizer)
     settings = trial_settings(config)
     start_trial = jax.jit(trial.start, compiler_options=compiler_options(0, config))
     one = start_trial.eval_shape(*(column[0] for column in settings))

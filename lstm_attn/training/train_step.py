@@ -19,7 +19,7 @@ from lstm_attn.training.data_source import (
     stream,
 )
 from lstm_attn.training.mesh import ParameterSharding, mean
-from lstm_attn.training.optimizer import make_optimizer
+from lstm_attn.training.optimizer import OptimizerFactory, make_optimizer
 
 
 class TrialState(NamedTuple):
@@ -47,8 +47,16 @@ class TrainStep:
 
     source: DataSource
 
-    def __init__(self, model: Model, task: Task, config: TrainingConfig, batch_shards: int) -> None:
+    def __init__(
+        self,
+        model: Model,
+        task: Task,
+        config: TrainingConfig,
+        batch_shards: int,
+        optimizer: OptimizerFactory | None = None,
+    ) -> None:
         self.model, self.task, self.config, self.batch_shards = model, task, config, batch_shards
+        self.optimizer = optimizer
         self.source = make_source(task, config, batch_shards)
         self.carries = self.source.continues and carries_over(model, task.length)
         if self.carries and model.apply_with_dropout is not None:
@@ -161,7 +169,7 @@ class TrainStep:
         # By the config and not by the mesh, so that a checkpoint does not depend on the mesh.
         sharded = self.config.parameters == "sharded"
         norm = self.sharding.global_norm if sharded else None
-        return make_optimizer(self.config, learning_rate, norm)
+        return make_optimizer(self.config, learning_rate, norm, self.optimizer)
 
     def _first_carry(self, batch_size: int) -> Any:
         """What is carried into the first batch: () where each begins anew."""

@@ -158,7 +158,7 @@ class Gathering:
 
     def _finish(self, place: Place) -> None:
         place.work, place.outcome = None, "finished"
-        self._progress.finish(place.cell, in_words(RunFolder(place.path).results[0]))
+        self._progress.finish(place.cell, in_words(place.cell, RunFolder(place.path).results[0]))
 
     def _fail(self, place: Place, why: str) -> None:
         place.work, place.outcome = None, "failed"

@@ -1,0 +1,136 @@
+"""A task written by a user has what the package's have: training, a grid's record, its report."""
+
+import dataclasses
+import inspect
+import runpy
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lstm_attn import models, report, tasks
+from lstm_attn.errors import UsageError
+from lstm_attn.models import ModelConfig
+from lstm_attn.runner.cell import Cell
+from lstm_attn.runner.progress import GridProgress
+from lstm_attn.runner.train_cells import train_cell
+from lstm_attn.runs import RunFolder
+from lstm_attn.training import TrainingConfig, train
+from tests import test_conformance
+
+OWED = [
+    name
+    for name, test in vars(test_conformance).items()
+    if name.startswith("test_") and {"name", "task_name"} <= set(inspect.signature(test).parameters)
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def example():
+    """The names of the example; its task leaves the table after these tests."""
+    yield runpy.run_path("examples/your_task.py")
+    del tasks.TASKS["parity"]
+
+
+@pytest.fixture(scope="module")
+def task(example):
+    return tasks.build("parity", 5)
+
+
+def test_a_batch_is_as_defined(task):
+    """Oracle: the definition, sequence by sequence. Catches a target of the bits so far, one that
+    is due early, and bits that are not fair."""
+    batch = task.sample(jax.random.key(0), 4000)
+    assert batch.inputs.shape == (4000, 5, 1)
+    bits = np.asarray(batch.inputs[..., 0])
+    assert set(bits.ravel()) == {0.0, 1.0}
+    np.testing.assert_allclose(bits.mean(axis=0), 0.5, atol=5 * np.sqrt(1 / 4 / 4000))
+    np.testing.assert_array_equal(batch.targets[:, -1], bits.sum(axis=1) % 2)
+    np.testing.assert_array_equal(batch.mask, np.tile(np.arange(5) == 4, (4000, 1)))
+
+
+def test_what_it_did_not_write_has_defaults(task):
+    """By hand. Catches a default that is not that of one answer out of two."""
+    assert (task.name, task.variant, task.shortest, task.sequence_length) == (
+        "parity", "standard", 5, 5,
+    )  # fmt: skip
+    assert (task.input_features, task.chance, task.accuracy_without_memory) == (1, 0.5, 0.5)
+    assert task.criterion == "accuracy of at least 99 %"
+    assert task == tasks.build("parity", 6).of_length(5)
+    assert hash(task) == hash(tasks.build("parity", 5, "standard"))
+    batch = task.sample(jax.random.key(1), 100)
+    outputs = jnp.zeros((100, 5, 2)).at[:, :, 1].set(jnp.log(3.0))  # class 1, with probability 3/4
+    ones = float(batch.targets[:, -1].mean())
+    metrics = task.metrics(outputs, batch)
+    assert float(metrics["accuracy"]) == pytest.approx(ones)
+    assert float(metrics["loss"]) == pytest.approx(
+        -ones * np.log(0.75) - (1 - ones) * np.log(0.25), rel=1e-5
+    )
+    assert not task.is_solved({"accuracy": 0.989})
+    assert task.is_solved({"accuracy": np.float32(0.99)})
+    assert float(task.train_loss(outputs, batch)) == float(metrics["loss"])
+
+
+def test_what_it_can_not_have_is_one_line(task, example):
+    """Catches a NotImplementedError from within a trace, and a variant of another task."""
+    with pytest.raises(UsageError, match=r"^parity: a range of lengths needs Parity.sample_within"):
+        tasks.over_range(task, 3).sample(jax.random.key(0), 2)
+    with pytest.raises(UsageError, match="unknown variant of parity 'arjovsky2016'"):
+        tasks.build("parity", 5, "arjovsky2016")
+    with pytest.raises(UsageError, match="^parity: length: expected at least 1, got 0$"):
+        tasks.build("parity", 0)
+
+
+@pytest.mark.parametrize("owed", OWED)
+def test_models_owe_on_it_what_they_owe_on_every_task(owed, request):
+    """Oracles of tests/test_conformance.py."""
+    test = getattr(test_conformance, owed)
+    given = {"name": "lstm", "task_name": "parity"}
+    fixtures = inspect.signature(test).parameters.keys() - given
+    test(**given, **{fixture: request.getfixturevalue(fixture) for fixture in fixtures})
+
+
+def test_a_grid_and_its_page_have_it(task, tmp_path):
+    """Oracle: its record's names, and the page's sections. Catches a report that wants the accuracy
+    by position of every task whose answers are symbols."""
+    config = {"models": ["gru"], "task": {"names": ["parity"], "lengths": [5]}}
+    folder = RunFolder.open(tmp_path, config)
+    folder.begin({})
+    training = TrainingConfig(steps=4, evaluation_sequences=20, seeds=2)
+    cell = Cell("parity-5-gru", "gru", task, ModelConfig(features=4, num_heads=2), training)
+    with GridProgress([cell]) as progress:
+        train_cell(cell, folder, progress)
+    (record,) = folder.results
+    assert (record["task"], record["chance"], record["solved"]) == ("parity", 0.5, 0)
+    assert record["criterion"] == "accuracy of at least 99 %"
+    page = report.write(tmp_path).read_text()
+    assert (tmp_path / "loss-parity-5.png").exists()
+    assert "recalled position" not in page
+
+
+def test_what_is_trained_on_may_differ_from_what_is_reported(task):
+    """Closed form: twice the loss has twice the gradient, of which Adam sees nothing, so that all
+    but the reported loss of training stays. Catches a train_loss that is ignored or reported."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Twice(type(task)):
+        def train_loss(self, outputs, batch):
+            return 2 * self.loss(outputs, batch)
+
+    config = TrainingConfig(
+        steps=8, evaluation_sequences=20, seeds=1, clip_norm=1e9, schedule="constant"
+    )
+    histories = [
+        train(models.build("lstm", one, ModelConfig(features=4, num_heads=2)), one, config).history
+        for one in (task, Twice(task.length))
+    ]
+    usual, twice = (history.metrics for history in histories)
+    np.testing.assert_allclose(twice["loss"], usual["loss"], rtol=1e-5)
+    np.testing.assert_allclose(twice["train_loss"], 2 * usual["train_loss"], rtol=1e-5)
+
+
+def test_the_example_runs_and_learns(example, capsys):
+    """Oracle: half of the answers right by a guess. Catches an example that learns nothing."""
+    assert example["main"](length=3, steps=400) > 0.9
+    assert "by a guess 50%" in capsys.readouterr().out
