@@ -9,13 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_attn import models, report, tasks
+from lstm_attn import models, studies, tasks
 from lstm_attn.errors import UsageError
 from lstm_attn.models import ModelConfig
-from lstm_attn.runner.cell import Cell
-from lstm_attn.runner.progress import GridProgress
-from lstm_attn.runner.train_cells import train_cell
-from lstm_attn.runs import RunFolder
 from lstm_attn.training import TrainingConfig, train
 from tests import test_conformance
 
@@ -91,21 +87,19 @@ def test_models_owe_on_it_what_they_owe_on_every_task(owed, request):
     test(**given, **{fixture: request.getfixturevalue(fixture) for fixture in fixtures})
 
 
-def test_a_grid_and_its_page_have_it(task, tmp_path):
+def test_a_grid_and_its_page_have_it(tmp_path):
     """Oracle: its record's names, and the page's sections. Catches a report that wants the accuracy
     by position of every task whose answers are symbols."""
-    config = {"models": ["gru"], "task": {"names": ["parity"], "lengths": [5]}}
-    folder = RunFolder.open(tmp_path, config)
-    folder.begin({})
-    training = TrainingConfig(steps=4, evaluation_sequences=20, seeds=2)
-    cell = Cell("parity-5-gru", "gru", task, ModelConfig(features=4, num_heads=2), training)
-    with GridProgress([cell]) as progress:
-        train_cell(cell, folder, progress)
-    (record,) = folder.results
+    result = studies.compare(
+        "gru", "parity", 5, workdir=tmp_path, features=4, num_heads=2, steps=4, seeds=2,
+        evaluation_sequences=20, batch_size=4,
+    )  # fmt: skip
+    (record,) = result.records
     assert (record["task"], record["chance"], record["solved"]) == ("parity", 0.5, 0)
     assert record["criterion"] == "accuracy of at least 99 %"
-    page = report.write(tmp_path).read_text()
     assert (tmp_path / "loss-parity-5.png").exists()
+    page = (tmp_path / "report.html").read_text()
+    assert "parity" in page
     assert "recalled position" not in page
 
 
