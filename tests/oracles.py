@@ -34,6 +34,19 @@ def rounding_bound(dtype, sum_length, *, magnitude=1.0, steps=1):
     return magnitude * errors / (1 - errors)
 
 
+def assert_close(computed, expected, terms, steps=1, *, dtype="float32", cancelled=1.0, name=""):
+    """Holds a computation to another one, within twice the error that arithmetic explains.
+
+    Args:
+      terms, steps, dtype: sum_length, steps and dtype of `rounding_bound`.
+      cancelled: the sum of a sum's absolute terms over the largest number of the result or 1.
+    """
+    computed, expected = (np.asarray(array, np.float64) for array in (computed, expected))
+    magnitude = cancelled * max(1.0, np.abs(expected).max(initial=0))
+    bound = 2 * rounding_bound(dtype, terms, magnitude=magnitude, steps=steps)
+    np.testing.assert_allclose(computed, expected, rtol=0, atol=bound, err_msg=name)
+
+
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 

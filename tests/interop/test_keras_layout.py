@@ -21,7 +21,7 @@ def test_lstm_is_that_of_keras_and_goes_back(case):
     params = interop.lstm_from_keras(case["params"])
     carry, outputs = modules.LSTM(3).apply({"params": params}, case["inputs"], return_carry=True)
     for mine, theirs in ((outputs, "outputs"), (carry.h, "h"), (carry.c, "c")):
-        np.testing.assert_allclose(mine, case[theirs], atol=1e-6)
+        golden.assert_close(mine, case[theirs])
     back = interop.lstm_to_keras(params, bias="bias" in case["params"])
     assert_same_entries(back, case["params"])
 
@@ -35,8 +35,8 @@ def test_gru_is_that_of_keras_and_goes_back(name):
     carry, outputs = modules.GRU(3, reset_after=reset_after).apply(
         {"params": params}, case["inputs"], return_carry=True
     )
-    np.testing.assert_allclose(outputs, case["outputs"], atol=1e-6)
-    np.testing.assert_allclose(carry, case["h"], atol=1e-6)
+    golden.assert_close(outputs, case["outputs"])
+    golden.assert_close(carry, case["h"])
     back = interop.gru_to_keras(params, reset_after=reset_after, bias="bias" in case["params"])
     assert_same_entries(back, case["params"])
 
@@ -69,7 +69,7 @@ def test_both_directions_are_those_of_keras(kind, from_keras, case):
     """Oracle: Keras' outputs. Catches forward and backward exchanged."""
     params = {direction: from_keras(weights) for direction, weights in case["params"].items()}
     outputs = recurrent(kind, params).apply({"params": params}, case["inputs"])
-    np.testing.assert_allclose(outputs, case["outputs"], atol=1e-6)
+    golden.assert_close(outputs, case["outputs"])
 
 
 @pytest.mark.parametrize("case", ATTENTION.values(), ids=ATTENTION)
@@ -77,12 +77,10 @@ def test_attention_is_that_of_keras_and_goes_back(case):
     """Oracle: Keras' outputs and entries. Catches the axes of heads and features exchanged."""
     params = interop.multi_head_attention_from_keras(case["params"])
     arrays = [case.get(name) for name in ("query", "key", "value")]
-    np.testing.assert_allclose(
-        run_attention(params, 2, *arrays), case["outputs"], rtol=2e-6, atol=2e-6
-    )
+    golden.assert_close(run_attention(params, 2, *arrays), case["outputs"])
     if "key" not in case:
         outputs = modules.MultiHeadAttention(2).apply({"params": params}, case["query"])
-        np.testing.assert_allclose(outputs, case["outputs"], rtol=2e-6, atol=2e-6)
+        golden.assert_close(outputs, case["outputs"])
     back = interop.multi_head_attention_to_keras(params, 2, bias="query/bias" in case["params"])
     assert_same_entries(back, case["params"])
 

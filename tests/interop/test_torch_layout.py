@@ -27,14 +27,12 @@ def test_recurrent_outputs_and_final_states_are_those_of_torch(file, case):
     """Oracle: torch's outputs. Catches gates, transposes, directions and biases exchanged."""
     module, from_torch, _ = RECURRENT[file]
     params = from_torch(case["params"])
-    np.testing.assert_allclose(
-        run_sequential(module, params, case["inputs"]), case["outputs"], atol=1e-6
-    )
+    golden.assert_close(run_sequential(module, params, case["inputs"]), case["outputs"])
     outputs, states = run_layers(module, params, case["inputs"])
-    np.testing.assert_allclose(outputs, case["outputs"], atol=1e-6)
+    golden.assert_close(outputs, case["outputs"])
     for name in "hc" if module is modules.LSTM else "h":
         mine = np.stack([getattr(state, name, state) for state in states])
-        np.testing.assert_allclose(mine, case[name], atol=1e-6)
+        golden.assert_close(mine, case[name])
 
 
 @pytest.mark.parametrize(("file", "case"), CASES)
@@ -60,7 +58,7 @@ def test_attention_outputs_are_those_of_torch(case):
     params = interop.multi_head_attention_from_torch(case["params"])
     arrays = [case[name] for name in ("query", "key", "value") if name in case]
     outputs = modules.MultiHeadAttention(2).apply({"params": params}, *arrays)
-    np.testing.assert_allclose(outputs, case["outputs"], rtol=2e-6, atol=2e-6)
+    golden.assert_close(outputs, case["outputs"])
 
 
 @pytest.mark.parametrize("case", ATTENTION.values(), ids=ATTENTION)

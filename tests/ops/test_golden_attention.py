@@ -1,7 +1,6 @@
 """Attention against what PyTorch and Keras computed, kept in tests/golden."""
 
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from lstm_attn import ops
@@ -20,7 +19,7 @@ def test_dot_product_attention_is_that_of_torch(name):
     scale = float(case.pop("scale")) if "scale" in case else None
     arrays = {key: jnp.asarray(array) for key, array in case.items()}
     outputs = ops.dot_product_attention(**arrays, scale=scale, is_causal=name == "is_causal")
-    np.testing.assert_allclose(outputs, expected, rtol=2e-6, atol=1e-6)
+    golden.assert_close(outputs, expected)
 
 
 @pytest.mark.parametrize("name", KERAS)
@@ -32,4 +31,4 @@ def test_additive_attention_is_that_of_keras(name):
         shape = (*case["query"].shape[:2], case["key"].shape[1])
         mask = jnp.broadcast_to(case["value_mask"][:, None], shape)
     outputs = ops.additive_attention(case["query"], case["key"], case["value"], case["scale"], mask)
-    np.testing.assert_allclose(outputs, case["outputs"], rtol=2e-6, atol=1e-6)
+    golden.assert_close(outputs, case["outputs"])
