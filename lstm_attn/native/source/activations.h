@@ -10,8 +10,8 @@
 
 namespace native {
 
-// 1 / x for normal x > 0: an estimate from the exponent's bits, then three Newton steps. Several
-// times the throughput of the division, which would hold up the products around it.
+// 1 / x for normal x > 0: an estimate from the exponent's bits, then three Newton steps. Its
+// throughput is several times that of a division.
 inline Vector reciprocal(Vector x) {
   Vector y = (Vector)(0x7EF311C3 - (Integers)x);
   y = y + y * (1.0f - x * y);
@@ -19,7 +19,7 @@ inline Vector reciprocal(Vector x) {
   return y + y * (1.0f - x * y);
 }
 
-// The comparisons are false for NaN, which therefore passes.
+// The comparisons are false for NaN, so NaN is kept.
 inline Vector clamp(Vector x, float bound) {
   const Vector low = Vector{} - bound, high = Vector{} + bound;
   x = x < low ? low : x;

@@ -1,8 +1,8 @@
-// The inner loop of a matrix product: a tile of sums held in registers.
+// The inner loop of a matrix product: a tile of sums in registers.
 //
-// One operand is packed, so that the vectors which a tile needs at one depth are side by side; the
-// other is read element by element with any two strides, hence also transposed. How to walk over
-// tiles is left to the caller, who knows which operand stays in which cache.
+// One operand is packed, so that the vectors of a tile at one depth are side by side; the other is
+// read element by element with any two strides, so it can be transposed. The caller chooses the
+// order of tiles, since it knows which operand stays in which cache.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ template <int rows, int vectors>
 struct Tile {
   Vector sums[rows][vectors];
 
-  // Every row begins with the same vectors: a bias.
+  // Sets every row to the same vectors: a bias.
   __attribute__((always_inline)) void set_rows(const float* from) {
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; ++v) {
@@ -70,8 +70,8 @@ struct Tile {
   }
 };
 
-// Calls body.template operator()<rows>(first) for blocks of at most tile_rows rows, as equal as
-// may be: a block of one row would wait for its own sums.
+// Calls body.template operator()<rows>(first) for blocks of at most tile_rows rows of nearly equal
+// size, since a block of a single row would wait for its own sums.
 template <class Body>
 __attribute__((always_inline)) inline void for_row_blocks(std::size_t count, const Body& body) {
   std::size_t blocks = (count + tile_rows - 1) / tile_rows;

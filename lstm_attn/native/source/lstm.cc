@@ -1,4 +1,4 @@
-// The FFI targets: sizes checked, then the passes of lstm_forward.h and lstm_backward.h.
+// The FFI targets: they check sizes and run the passes of lstm_forward.h and lstm_backward.h.
 #include <cstdint>
 #include <exception>
 #include <initializer_list>
@@ -14,9 +14,9 @@ namespace ffi = xla::ffi;
 using Row = ffi::BufferR1<ffi::F32>;
 using Matrix = ffi::BufferR2<ffi::F32>;
 using Sequence = ffi::BufferR3<ffi::F32>;
-using Flags = ffi::BufferR2<ffi::U8>;  // [T, B], or of no rows for none
+using Flags = ffi::BufferR2<ffi::U8>;  // [T, B], or empty for no flags
 
-// Collects the first array whose shape does not fit. Ranks and dtypes are the decoder's business.
+// The first array whose shape does not fit. XLA's decoder checks ranks and dtypes.
 class Shapes {
  public:
   template <class Buffer>
@@ -43,7 +43,7 @@ class Shapes {
   std::string message_;
 };
 
-// What both passes are given.
+// The arguments of both passes.
 struct Arguments {
   const Matrix &kernel, &recurrent_kernel;
   const Row& bias;
@@ -156,7 +156,7 @@ ffi::Error backward(Matrix kernel, Matrix recurrent_kernel, Row bias, Sequence x
   return run(shapes, pass, threads);
 }
 
-// The order of lstm.py: parameters, x, h0, c0, flags, then a pass's own; parameters, state.
+// Arguments in the order of lstm.py: parameters, x, h0, c0, flags, then those of the pass.
 auto bind() {
   return ffi::Ffi::Bind()
       .Arg<Matrix>()
@@ -196,10 +196,10 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_attn_lstm_backward, backward,
                                   .Attr<bool>("need_dx")
                                   .Attr<std::int32_t>("threads"));
 
-// The residuals' size depends on the machine's vectors.
+// The size of the residuals depends on the vector width of the machine.
 extern "C" int lstm_attn_lanes() { return native::lanes; }
 
-// The activations alone, for the test of their accuracy; `count` a multiple of the lanes.
+// The activations, for the test of their accuracy; `count` is a multiple of the lanes.
 extern "C" void lstm_attn_sigmoid(const float* from, float* to, std::size_t count) {
   for (std::size_t i = 0; i < count; i += native::lanes) {
     native::store(to + i, native::sigmoid(native::load(from + i)));

@@ -1,10 +1,10 @@
-// The gradients of the LSTM over a sequence, from the gates that the forward pass left.
+// The gradients of the LSTM over a sequence, from the records of the forward pass.
 //
 //     dh = d_hs_t + dz_{t+1} U^T;  dc = f_{t+1} dc_{t+1} + dh o (1 - tanh(c)^2)
 //     dz = dc g i (1 - i), dc c_{t-1} f (1 - f), dc i (1 - g^2), dh tanh(c) o (1 - o)
 //     dW = sum_t x_t^T dz_t;  dU = sum_t h_{t-1}^T dz_t;  db = sum_t dz_t;  dx_t = dz_t W^T
 //
-// dz of a block of steps stays in the cache, where the block's share of dW, dU and db is added up.
+// dz of a block of steps stays in the cache while the block is added to dW, dU and db.
 #pragma once
 
 #include <cstring>
@@ -45,15 +45,24 @@ struct LSTMBackward {
     float* left;       // [x, h, 1] by tiles of tile_rows values: [tiles, rows, tile_rows]
     float* line;       // [depth + 1], one row of it
   };
-  // Steps count as the backward pass runs them; the time of step u is that of forward step T-1-u.
+  // Steps are numbered in the order of the backward pass: step u is step T-1-u of the forward pass.
   std::size_t time(std::size_t step) const { return reverse ? step : sizes.steps - 1 - step; }
   std::uint8_t flags_at(std::size_t step, std::size_t row) const {
     return flags && step < sizes.steps ? flags[time(step) * sizes.batch + row] : 0;
   }
-  // h or c before a step: what the step before it left, or the initial one.
+  // Whether the state before a step is the initial one.
   bool is_first(std::size_t step) const { return step + 1 == sizes.steps; }
 
   TransposedColumns columns() const { return {sizes, d_x != nullptr}; }
+  // A vector of dz [U^T, W^T], summed over the parts of all unit groups.
+  Vector group_sum(const float* part, const Partition& partition) const {
+    const std::size_t stride = sizes.batch * columns().stride();
+    Vector sum = load(part);
+    for (std::size_t group = 1; group < partition.unit_groups; ++group) {
+      sum += load(part + group * stride);
+    }
+    return sum;
+  }
   void begin(const Share& share, const Shared& shared) const;
   Vector state_gradient(const Shared&, const Partition&, std::size_t step,
                         std::size_t panel, std::size_t row) const;
@@ -83,23 +92,17 @@ inline void LSTMBackward::begin(const Share& share, const Shared& shared) const 
               share.panels() * sizes.panel_floats() * sizeof(float));
 }
 
-// The gradient of h as `step` leaves it, without what its own output adds.
+// The gradient of h after `step`, without that of its output.
 inline Vector LSTMBackward::state_gradient(const Shared& shared,
                                            const Partition& partition, std::size_t step,
                                            std::size_t panel, std::size_t row) const {
   const std::uint8_t later = step == 0 ? 0 : flags_at(step - 1, row);
   if (is_reset(later)) return Vector{};
   if (is_padding(later)) return load(shared.kept + (panel * sizes.batch + row) * lanes);
-  const std::size_t stride = columns().stride();
-  const float* part = shared.states[step % 2] + row * stride + panel * lanes;
-  Vector sum = load(part);
-  for (std::size_t group = 1; group < partition.unit_groups; ++group) {
-    sum += load(part + group * sizes.batch * stride);
-  }
-  return sum;
+  return group_sum(shared.states[step % 2] + row * columns().stride() + panel * lanes, partition);
 }
 
-// dz of a step, into row `at` of the block and on, and dc before the step.
+// dz of a step, into the rows of the block from `at` on, and dc before the step.
 inline void LSTMBackward::gates(const Share& share, const Shared& shared,
                                 const Partition& partition, std::size_t step, std::size_t at,
                                 const Block& block) const {
@@ -118,7 +121,7 @@ inline void LSTMBackward::gates(const Share& share, const Shared& shared,
         continue;
       }
       const float* record = records + record_offset(sizes, t, panel, row);
-      // The next step's lines, which no pattern of this loop would make the machine foresee.
+      // Prefetch the records of the next step, which the processor can't predict.
       const float* ahead = records + record_offset(sizes, before, panel, row);
       for (int v = 0; v < 5; ++v) __builtin_prefetch(ahead + v * lanes);
       const Vector i = load(record), f = load(record + lanes), g = load(record + 2 * lanes);
@@ -191,7 +194,7 @@ inline void LSTMBackward::add_parameters(const Share& share, const Shared& share
   }
 }
 
-// dx of a step, from all groups' parts; a group sees to its share of the rows.
+// dx of a step, summed over unit groups; each group computes its share of the rows.
 inline void LSTMBackward::input_gradient(const Share& share, const Shared& shared,
                                          const Partition& partition, std::size_t step) const {
   const std::size_t stride = columns().stride(), groups = partition.unit_groups;
@@ -201,10 +204,7 @@ inline void LSTMBackward::input_gradient(const Share& share, const Shared& share
     const float* part = shared.states[(step + 1) % 2] + row * stride + sizes.panels() * lanes;
     const bool padding = is_padding(flags_at(step, row));
     for (std::size_t v = 0; v < vectors_for(sizes.inputs); ++v) {
-      Vector sum = load(part + v * lanes);
-      for (std::size_t group = 1; group < groups; ++group) {
-        sum += load(part + group * sizes.batch * stride + v * lanes);
-      }
+      const Vector sum = group_sum(part + v * lanes, partition);
       store_first(d_x + (time(step) * sizes.batch + row) * sizes.inputs + v * lanes,
                   padding ? Vector{} : sum, lanes_inside(v, sizes.inputs));
     }
@@ -230,7 +230,7 @@ inline void LSTMBackward::run(std::size_t threads) const {
   const std::size_t count = partition.threads(), panels = sizes.panels(), batch = sizes.batch;
   const std::size_t row_groups = partition.row_groups, unit_groups = partition.unit_groups;
   const TransposedColumns columns = this->columns();
-  // As many rows as let a panel of dz stay in the first-level cache while the sums pass by.
+  // As many rows as allow a panel of dz to stay in the first-level cache.
   const std::size_t share_rows = (batch + row_groups - 1) / row_groups;
   const std::size_t block_steps = std::max<std::size_t>(1, 128 / std::max<std::size_t>(1, share_rows));
   const std::size_t block_rows = block_steps * share_rows;

@@ -26,7 +26,7 @@ struct LSTMForward {
  private:
   struct Shared {
     float* packed;    // [panels, depth + 1, 4, lanes]
-    float* carry[2];  // h [B, carry_stride] as step u (even, odd) finds it
+    float* carry[2];  // h [B, carry_stride] before even and before odd steps
     float* cells;     // c [panels, B, lanes]
     float* sums;      // [panels, B, 4, lanes]: each thread uses one panel of its rows
   };
@@ -90,7 +90,7 @@ inline void LSTMForward::update(const Share& share, const Shared& shared, std::s
       h = o * tanh(c);
     }
     store(cell, c);
-    // A reset is applied ahead, so that the product may read the carry as it is.
+    // A reset of the next step is applied here, so that the product can read the carry directly.
     const bool resets_next = is_reset(flags_at(step + 1, row));
     store(shared.carry[(step + 1) % 2] + in_carry, resets_next ? Vector{} : h);
     store_first(hs + (time(step) * sizes.batch + row) * sizes.features + panel * lanes, h, inside);
@@ -138,7 +138,7 @@ inline void LSTMForward::run(std::size_t threads) const {
     float* sums = shared.sums + (share.first_panel * batch + share.first_row) * 4 * lanes;
     for (std::size_t step = 0; step < sizes.steps; ++step) {
       for (std::size_t i = 0; i < share.panels(); ++i) {
-        // To and fro: what of the parameters is still in the cache comes first.
+        // Back and forth, so that parameters that are still in the cache come first.
         const std::size_t panel = step % 2 ? share.last_panel - 1 - i : share.first_panel + i;
         gate_sums(share, shared, step, panel, sums);
         update(share, shared, step, panel, sums);

@@ -1,7 +1,7 @@
-// Sizes of an LSTM, its packed parameters, and who computes what.
+// Sizes of an LSTM, its packed parameters, and the split of the work over threads.
 //
-// Units are taken by the vector. Panel p holds the gates i, f, g, o of the units of vector p side
-// by side, 4 * lanes columns, so that one tile holds all that a unit's state needs.
+// Units are grouped by vectors. Panel p has the gates i, f, g, o of the units of vector p side by
+// side, 4 * lanes columns, so that one tile has all that the state of a unit needs.
 #pragma once
 
 #include <algorithm>
@@ -32,13 +32,13 @@ struct LSTMParameters {
   }
 };
 
-// Per time step and row. A reset zeroes the state before the step; padding carries it on unread.
+// Per time step and row. A reset zeroes the state before the step; padding does not change it.
 enum Flag : std::uint8_t { reset_flag = 1, padding_flag = 2 };
 
 inline bool is_reset(std::uint8_t flags) { return flags == reset_flag; }
 inline bool is_padding(std::uint8_t flags) { return flags & padding_flag; }
 
-// What the forward pass leaves for the backward pass: [T, panels, B, (i, f, g, o, c), lanes].
+// The forward pass's records for the backward pass: [T, panels, B, (i, f, g, o, c), lanes].
 inline constexpr std::size_t record_floats = 5 * lanes;
 
 inline std::size_t record_offset(const LSTMSizes& sizes, std::size_t t, std::size_t panel,
@@ -54,8 +54,8 @@ struct Share {
   std::size_t panels() const { return last_panel - first_panel; }
 };
 
-// Threads that share rows need nothing from each other until the gradients are summed; threads that
-// share units meet once a step, but each needs only its units' parameters in its cache.
+// Threads that split the rows need nothing from each other until the gradients are summed; threads
+// that split the units meet once a step, but each caches only the parameters of its units.
 struct Partition {
   std::size_t row_groups = 1, unit_groups = 1;
 
@@ -95,7 +95,7 @@ inline void pack_panel(const LSTMSizes& sizes, const LSTMParameters& parameters,
   }
 }
 
-// Panel p of [dW; dU; db], summed over `parts` that lie `part_stride` apart, to where it belongs.
+// Panel p of [dW; dU; db], summed over `parts` at a distance of `part_stride`, into the gradients.
 inline void unpack_panel(const LSTMSizes& sizes, std::size_t panel, const float* packed,
                          std::size_t parts, std::size_t part_stride, float* d_kernel,
                          float* d_recurrent_kernel, float* d_bias) {

@@ -1,4 +1,4 @@
-// dz [U^T, W^T]: what a step hands to the state before it and, where wanted, to its input.
+// dz [U^T, W^T]: the gradient of the state before a step and, if needed, of the step's input.
 #pragma once
 
 #include <cstddef>
@@ -8,8 +8,8 @@
 
 namespace native {
 
-// The columns are the units of h, padded to whole vectors, then the inputs; taken in tiles of up to
-// four vectors. Packed: [tiles, panels, 4 gates, lanes of the panel, columns of the tile].
+// The columns are the units of h, padded to whole vectors, then the inputs, in tiles of up to four
+// vectors. Packed: [tiles, panels, 4 gates, lanes of the panel, columns of the tile].
 struct TransposedColumns {
   LSTMSizes sizes;
   bool with_inputs;
@@ -27,7 +27,7 @@ struct TransposedColumns {
     return (first * sizes.panels() + width * panel) * 4 * lanes * lanes;
   }
 
-  // One thread's part of the packing: of all panels, those that fall to it.
+  // Packs the panels of one thread.
   void pack(const LSTMParameters& parameters, std::size_t thread, std::size_t threads,
             float* packed) const {
     for (std::size_t panel = thread; panel < sizes.panels(); panel += threads) {
@@ -50,9 +50,9 @@ struct TransposedColumns {
     }
   }
 
-  // The thread's rows and panels of dz, the panels `dz_rows` rows apart, times their part of the
-  // matrix, to its group's part of `states`. Every other step from the last tile to the first: what
-  // is still in the cache comes first.
+  // Multiplies the thread's rows and panels of dz, with `dz_rows` rows per panel, by their part of
+  // the matrix, into its group's part of `states`. Every other step goes backwards through the
+  // tiles, so that tiles that are still in the cache come first.
   void multiply(const Share& share, const float* packed, const float* dz, std::size_t dz_rows,
                 float* states, bool backwards) const {
     float* to = states + (share.unit_group * sizes.batch + share.first_row) * stride();
@@ -69,7 +69,7 @@ struct TransposedColumns {
   }
 
  private:
-  // The row of U or W that a column of the transposed matrix is, or null beyond H.
+  // The row of U or W that is this column of the transposed matrix, or null in the padding.
   const float* row_of(const LSTMParameters& parameters, std::size_t column) const {
     const std::size_t padded = sizes.panels() * lanes;
     if (column < sizes.features) return parameters.row(sizes, sizes.inputs + column);

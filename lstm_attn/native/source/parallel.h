@@ -15,8 +15,8 @@
 
 namespace native {
 
-// Gradients that vanish through time become denormal numbers, at ten times the cost of a product.
-// They count as zero while this object lives, as in XLA's own kernels.
+// Gradients that vanish through time become denormal numbers, which make products ten times slower.
+// They count as zero while this object exists, as in XLA's own kernels.
 class FlushDenormals {
  public:
   FlushDenormals() : before_(mode()) { set_mode(before_ | flush); }
@@ -53,7 +53,7 @@ inline void relax() {
 #endif
 }
 
-// Waits by spinning, since a step takes microseconds; where a thread has no core, by giving way.
+// Waits by spinning, since a step takes microseconds; after many spins it yields its core.
 class Barrier {
  public:
   explicit Barrier(std::size_t count) : count_(count) {}
@@ -81,9 +81,9 @@ class Barrier {
   alignas(64) std::atomic<std::size_t> round_{0};
 };
 
-// Calls body(0) ... body(count - 1), each on a thread of its own, and returns after the last. The
-// bodies may wait for each other: none begins before every thread is there. Throws
-// std::system_error, with nothing begun, where the system refuses a thread.
+// Calls body(0) ... body(count - 1), each on its own thread, and returns after the last. The bodies
+// may wait for each other: none starts before all threads exist. Throws std::system_error, with no
+// body started, if the system refuses a thread.
 template <class Body>
 void run_on_threads(std::size_t count, const Body& body) {
   enum { undecided, begin, give_up };

@@ -1,5 +1,5 @@
-// One vector of floats, as wide as the machine's registers, by the vector extensions of GCC and
-// Clang: no intrinsics, so the same source serves AVX-512, AVX2 and NEON.
+// A vector of floats as wide as the machine's registers, by the vector extensions of GCC and Clang
+// instead of intrinsics, so that the same source works for AVX-512, AVX2 and NEON.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// Scratch memory of a call, kept for the next one: touching a fresh page costs about as much as
-// computing what it holds.
+// Scratch memory of a call, kept for the next call: touching a fresh page costs about as much as
+// computing its content.
 #pragma once
 
 #include <sys/mman.h>
@@ -14,7 +14,7 @@ namespace native {
 class Workspace {
  public:
   explicit Workspace(std::size_t floats) {
-    // Some lines more, since every piece begins at the start of one.
+    // Some more cache lines, since every piece starts at the start of one.
     const std::size_t bytes = (floats * sizeof(float) + 4096 + page - 1) / page * page;
     {
       const std::lock_guard<std::mutex> guard(lock());
@@ -57,14 +57,14 @@ class Workspace {
   Workspace(const Workspace&) = delete;
   Workspace& operator=(const Workspace&) = delete;
 
-  // The next `floats` of what was asked for, at the start of a cache line. Not zeroed.
+  // The next `floats` of the workspace, at the start of a cache line. Not zeroed.
   float* take(std::size_t floats) {
     float* const taken = next_;
     next_ += lines(floats);
     return taken;
   }
 
-  // What `take` uses up for `floats`.
+  // How many floats `take` uses up for `floats`.
   static std::size_t lines(std::size_t floats) { return (floats + 15) / 16 * 16; }
 
  private:
@@ -75,7 +75,7 @@ class Workspace {
   static constexpr std::size_t page = std::size_t{2} << 20;  // a huge one
   static constexpr std::size_t most_kept = 8;
 
-  // Never destroyed: a call may still run while the process ends.
+  // Never destroyed, since a call may still run while the process exits.
   static std::mutex& lock() {
     static std::mutex* const lock = new std::mutex;
     return *lock;
