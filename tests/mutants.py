@@ -30,6 +30,7 @@ SCORE = ROOT / "results" / "mutants.json"
 WORKERS = 2
 PARTS = (
     "lstm_attn",
+    "examples",
     "experiments",
     "benchmarks",
     "tools",
