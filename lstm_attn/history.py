@@ -5,18 +5,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# Of a task that has no end, such as text: no trial solves it.
+# The criterion of a task that no trial solves, such as prediction of a text.
 NO_CRITERION = "none"
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """All R trials of a grid cell, measured on fresh data after some steps.
+    """All R trials of a grid cell, evaluated after some steps.
 
-    Where a trial ends once it has solved (`stop_when_solved`), its values stay those of its end.
+    With `stop_when_solved` a trial that has ended keeps its last values.
 
     step: optimiser steps done.
-    seconds: wall seconds since the cell began, with the wait for its compilation.
+    seconds: wall time since the cell began, compilation included.
     metrics: name -> [R] or [R, ...]: the task's metrics, and `train_loss`, the mean over the
       steps since the last evaluation. NaN where it was not finite.
     solved: bool [R], whether the task's criterion held.

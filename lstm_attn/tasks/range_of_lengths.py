@@ -21,8 +21,8 @@ OF_THE_LONGEST = (
 class OverRange(Task):
     """The sequences of `longest`, each of a length uniform on shortest, ..., longest.length.
 
-    Each is padded to the room of the longest. Loss and metrics are the mean over sequences of what
-    they are of each alone, so a long one counts as much as a short one. Baseline: the mean over the
+    Each is padded to the length of the longest. Loss and metrics are means over sequences of those
+    of each sequence, so a long one counts as much as a short one. Baseline: the mean over the
     lengths. Solved: the task's criterion, on sequences of lengths so drawn.
     """
 
@@ -79,7 +79,7 @@ class OverRange(Task):
 
 
 def each_alone(measure: Callable[[Array, Batch], Any], outputs: Array, batch: Batch) -> Any:
-    """Task.loss or Task.metrics of each sequence by itself: a leading axis B on what it gives."""
+    """Task.loss or Task.metrics of each sequence by itself, stacked on a leading axis B."""
 
     def alone(sequence: tuple[Array, Batch]) -> Any:
         return measure(*jax.tree.map(lambda array: array[None], sequence))

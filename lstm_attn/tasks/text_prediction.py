@@ -17,12 +17,12 @@ from lstm_attn.text import Text, token_counts
 class TextPrediction(StoredTask):
     """Segments of `length` tokens, each to be predicted from those before it.
 
-    A batch is B places of the text, N / B tokens apart, N those of the training part; the next
-    batch goes on where they end, and past the end of the part at its beginning. A trial's seed
-    says at which token it begins. Inputs are ids [B, T], targets the ids one later.
+    A batch is read at B places of the training part, N / B tokens apart, where N is its length.
+    The next batch goes on where this one ends, and from the end of the part to its start. The seed
+    of a trial sets its first token. Inputs are ids [B, T], targets the ids one step later.
 
-    Loss: cross-entropy in nats a token. Baseline: of the tokens' frequencies in training, one more
-    of each, on the validation part. There is no criterion, so no trial solves it.
+    Loss: cross-entropy in nats a token. Baseline: that of the frequencies of tokens in training,
+    one more of each, on the validation part. There is no criterion, so no trial solves it.
     """
 
     text: Text

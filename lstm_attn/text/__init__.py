@@ -1,8 +1,17 @@
-"""Text as token ids: where it comes from, what the ids mean, and its three parts. numpy only."""
+"""Text as token ids: its source, its vocabulary, and its three parts. numpy only."""
 
-from lstm_attn.text.counting import token_counts
 from lstm_attn.text.source import Source
-from lstm_attn.text.splits import DESCRIPTION, PARTS, Part, Text, check, check_intact, load, prepare
+from lstm_attn.text.splits import (
+    DESCRIPTION,
+    PARTS,
+    Part,
+    Text,
+    check,
+    check_intact,
+    load,
+    prepare,
+    token_counts,
+)
 from lstm_attn.text.vocabulary import LEVELS, Vocabulary, encode_known
 
 __all__ = [

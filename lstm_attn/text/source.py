@@ -1,4 +1,4 @@
-"""Where text comes from: a file, a folder of files, or the text that every Python has with it."""
+"""The source of a text: a file, a folder of files, or the help topics that come with Python."""
 
 import codecs
 import os
@@ -9,12 +9,12 @@ from typing import NamedTuple
 from lstm_attn.errors import UsageError
 
 BLOCK = 1 << 20
-# Bytes; in a longer line a text is cut anywhere.
+# Bytes; a longer line is cut at any character.
 LONG_LINE = 4096
 
 
 class Piece(NamedTuple):
-    """Some bytes of the text, the file that they are from and where in it they begin."""
+    """Some bytes of the text, the name of their file and their offset in it."""
 
     data: bytes
     name: str
@@ -39,7 +39,7 @@ class Source:
         self._sizes = [file.stat().st_size for file in self._files]
         self.size = sum(self._sizes) + len(self._topics)
         if not self.size:
-            raise UsageError(f"text {self.name}: expected some text, found none")
+            raise UsageError(f"text {self.name}: expected some text, got none")
 
     def bytes_between(self, start: int, end: int) -> Iterator[Piece]:
         """The bytes from `start` up to `end`, counted over all files.
@@ -51,7 +51,7 @@ class Source:
             zero = piece.data.find(0)
             if zero >= 0:
                 raise UsageError(
-                    f"text {piece.name}: expected text, found a zero byte at offset "
+                    f"text {piece.name}: expected text, got a zero byte at offset "
                     f"{piece.offset + zero}"
                 )
             yield piece
@@ -73,7 +73,7 @@ class Source:
                 raise UsageError(f"text {path} can't be read: {error.strerror}") from error
 
     def text_between(self, start: int, end: int) -> Iterator[str]:
-        """The same as UTF-8; a sign whose bytes lie in two blocks comes whole.
+        """The same as UTF-8; a character whose bytes lie in two blocks comes whole.
 
         Raises:
           UsageError: bytes that are not UTF-8, naming the file and the place.
@@ -85,16 +85,18 @@ class Source:
                 yield decoder.decode(piece.data)
             except UnicodeDecodeError as error:
                 raise UsageError(
-                    f"text {piece.name}: expected UTF-8, found {error.reason} at offset "
+                    f"text {piece.name}: expected UTF-8, got {error.reason} at offset "
                     f"{piece.offset + error.start - waiting}"
                 ) from error
         try:
             decoder.decode(b"", final=True)
         except UnicodeDecodeError as error:
-            raise UsageError(f"text {self.name}: its last sign is cut off, not UTF-8") from error
+            raise UsageError(
+                f"text {self.name}: its last character is cut off, not UTF-8"
+            ) from error
 
     def cut_near(self, position: int) -> int:
-        """Where the first line after a position begins, or where lines are long the first sign."""
+        """Where the first line after a position begins; in a long line, the first character."""
         near = b"".join(p.data for p in self.bytes_between(position, position + LONG_LINE))
         end = near.find(b"\n")
         if end >= 0:
@@ -114,9 +116,9 @@ def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise UsageError(f"text {path}: expected a file or a folder, found none")
-    found = []
+        raise UsageError(f"text {path}: expected a file or a folder, got none")
+    files = []
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(folder) / name for name in sorted(names) if not name.startswith(".")]
-    return [file for file in found if file.is_file()]
+        files += [Path(folder) / name for name in sorted(names) if not name.startswith(".")]
+    return [file for file in files if file.is_file()]

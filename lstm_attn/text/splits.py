@@ -19,11 +19,12 @@ DESCRIPTION = "text.json"
 LEARNED_FROM = 16_000_000
 # Bytes; more of them would say no more of a model, and take hours to go through.
 MOST_HELD_OUT = 5_000_000
+COUNTED_AT_ONCE = 1 << 22  # tokens
 
 
 class Part(NamedTuple):
-    """tokens: ids, a memory map [n]. bytes: of text that they stand for. unknown_bytes: those of
-    characters that the vocabulary does not have. sha256: of the file of ids, in hexadecimal."""
+    """tokens: ids, a memory map [n]. bytes: length of the text. unknown_bytes: of them, those of
+    characters outside the vocabulary. sha256: of the file of ids, in hexadecimal."""
 
     tokens: np.ndarray
     bytes: int
@@ -32,7 +33,7 @@ class Part(NamedTuple):
 
 
 class Text(NamedTuple):
-    """parts: by the names of PARTS. source: where the text was from."""
+    """parts: by the names of PARTS. source: the file or folder of the text."""
 
     vocabulary: Vocabulary
     parts: dict[str, Part]
@@ -40,14 +41,14 @@ class Text(NamedTuple):
 
 
 def check(source: Source, level: str, *, held_out: float, longer_than: Mapping[str, int]) -> None:
-    """Goes through a text as `prepare` would, and writes nothing.
+    """Reads a text as `prepare` would and checks it, without writing.
 
     Args:
-      longer_than: of each part, how many tokens are too few.
+      longer_than: for each part, a number of tokens that it must exceed.
 
     Raises:
-      UsageError: what `prepare` would raise, or a part that is too short. Of "bpe" parts alone that
-        are too short in bytes are found, since its tokens are not known yet.
+      UsageError: what `prepare` would raise, or a part that is too short. For "bpe" only parts
+        that are too short in bytes are refused, since its tokens are not known yet.
     """
     cuts = _cuts(source, held_out)
     for name, start, end in zip(PARTS, cuts, cuts[1:], strict=False):
@@ -108,7 +109,7 @@ def load(folder: Path) -> Text:
     """The text that `prepare` wrote; its ids are read when they are asked for.
 
     Raises:
-      UsageError: a folder that holds none, or another one than it says, on one line.
+      UsageError: a folder without a text, or with a damaged one, on one line.
     """
     try:
         description = json.loads((folder / DESCRIPTION).read_text())
@@ -132,17 +133,29 @@ def load(folder: Path) -> Text:
 def _mapped(path: Path, dtype: np.dtype, count: int) -> np.ndarray:
     size, expected = path.stat().st_size, count * dtype.itemsize
     if size != expected:
-        raise UsageError(f"{path} is damaged: expected {expected:,} bytes, found {size:,}")
+        raise UsageError(f"{path} is damaged: expected {expected:,} bytes, got {size:,}")
     return np.memmap(path, dtype, mode="r", shape=(count,))
 
 
-def check_intact(folder: Path, found: Text) -> None:
-    """Raises UsageError unless the ids are those that were written; reads all of them."""
-    for name, part in found.parts.items():
+def check_intact(folder: Path, text: Text) -> None:
+    """Raises UsageError if the ids have changed since they were written; reads all of them."""
+    for name, part in text.parts.items():
         path = folder / f"{name}.tokens"
         with open(path, "rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != part.sha256:
                 raise UsageError(f"{path} is damaged: its ids are not those that were written")
+
+
+def token_counts(tokens: np.ndarray, size: int, block: int = COUNTED_AT_ONCE) -> np.ndarray:
+    """How often each of the ids 0 ... size - 1 is among the tokens: int64 [size].
+
+    Args:
+      block: tokens that are read at once, since a part may be larger than memory.
+    """
+    counts = np.zeros(size, np.int64)
+    for start in range(0, len(tokens), block):
+        counts += np.bincount(tokens[start : start + block], minlength=size)
+    return counts
 
 
 def _cuts(source: Source, held_out: float) -> tuple[int, int, int, int]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lstm_attn.errors import UsageError, unknown_name
 
-# What stands for a character that the training part did not have.
+# In place of a character that the training part does not have.
 UNKNOWN = "\ufffd"
 
 

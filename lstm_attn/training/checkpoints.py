@@ -2,12 +2,12 @@
 
 CELL.safetensors           the latest, written after every chunk
 CELL.previous.safetensors  an earlier one, which was forced to disk
-CELL.damaged-1.safetensors set aside: it was found damaged
+CELL.damaged-1.safetensors set aside because it is damaged
 
-A process that is killed loses no more than the chunk that it was at: the latest file is there whole
-or not at all. Forcing a file to disk takes many times as long as writing it, and only a machine
-that stops asks for it: so once in KEEP_SECONDS the latest file is forced to disk, with the
-metrics up to it, and kept as the previous one.
+A process that is killed loses at most its current chunk: the latest file is either whole or absent.
+Forcing a file to disk takes many times as long as writing it and matters only when the machine
+stops: so once in KEEP_SECONDS the latest file is forced to disk, with the metrics up to it, and
+kept as the previous one.
 """
 
 import hashlib
@@ -61,7 +61,7 @@ def save(path: Path, states: TrialState, config: Any = None, log: Path | None = 
 
     Args:
       config: what they are trained for, as JSON values; `restore` compares it.
-      log: a file that what is kept must not be ahead of: it is forced to disk first.
+      log: the metrics, forced to disk before a checkpoint is kept, so that they are never behind.
 
     Raises:
       UsageError: a full disk, a read-only folder; what was there stays.
@@ -77,7 +77,7 @@ def save(path: Path, states: TrialState, config: Any = None, log: Path | None = 
 
 
 def resume(path: Path, program: Program, config: Any = None) -> Resumed:
-    """The newest intact states of those at the path and before, placed as `restore` places them.
+    """The newest intact states, of the latest file or the previous one, placed as by `restore`.
 
     A damaged file is set aside under another name, so that it is neither read nor written again.
 
@@ -176,7 +176,7 @@ def _named(states: TrialState) -> dict[str, Any]:
 
 
 def write_beside(path: Path, arrays: Mapping[str, np.ndarray], step: int, config: Any) -> Path:
-    """Writes what is to be at the path beside it, and says where.
+    """Writes a checkpoint to a file next to the path, and returns where, to be renamed to it.
 
     Raises:
       OSError: it can't be written.
@@ -193,7 +193,7 @@ def write_beside(path: Path, arrays: Mapping[str, np.ndarray], step: int, config
 
 
 def read(path: Path) -> Stored:
-    """What the file holds, once its checksum was found right.
+    """The contents of the file, after its checksum.
 
     Raises:
       Damaged: it is not as it was written.

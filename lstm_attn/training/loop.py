@@ -1,4 +1,4 @@
-"""The one training loop: chunks on the device, and between them the host looks and decides."""
+"""The training loop: a chunk of steps on the device, then the host reads its evaluation."""
 
 import dataclasses
 import sys
@@ -34,10 +34,10 @@ def run(
 
     Ends after `config.steps`. With `stop_when_solved` a trial ends at the evaluation at which it
     has solved the task or diverged, and the cell with the last of its trials; from then on an
-    evaluation repeats what was measured of the trial at its end.
+    evaluation repeats the last values of that trial.
 
-    Trials of one device that are run one after another then take less time; in one batched
-    program those that have ended are computed with the others.
+    Where the trials of a device run one after another, this saves time; in one batched program
+    trials that have ended are computed with the others.
 
     The states are donated to the next chunk: save or use them before asking for the next
     evaluation.
@@ -48,7 +48,7 @@ def run(
     Args:
       program: of this task and config, from `make_program`.
       states: to go on from, None for a start.
-      earlier: the evaluations that led to the states, for the clock and for what has ended.
+      earlier: the evaluations before these states, for the clock and for trials that have ended.
       began: `time.monotonic()` when the cell was begun, if before this call.
     """
     last = earlier[-1] if earlier else None
@@ -129,7 +129,7 @@ def _is_watched() -> bool:
 
 
 def _fetch(arrays: dict[str, jax.Array]) -> dict[str, np.ndarray]:
-    """Arrays on the host. Polls, since a wait inside JAX would make Ctrl-C wait for the chunk."""
+    """Arrays on the host. Polls, because Ctrl-C can't interrupt a wait inside JAX."""
     # jax.Array has is_ready(), but its stub does not say so.
     while not all(array.is_ready() for array in arrays.values()):  # type: ignore[attr-defined]
         time.sleep(POLL_SECONDS)

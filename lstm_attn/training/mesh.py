@@ -1,4 +1,4 @@
-"""Where trials and batches go: a mesh over devices, and a loop or a batch on each of them."""
+"""Trials and batches on a mesh of devices, and the sharding of parameters over it."""
 
 import dataclasses
 import math
@@ -105,7 +105,7 @@ class Layout:
 
 
 def choose_layout(config: TrainingConfig) -> Layout:
-    """As many devices as can be kept equally busy: trials first, then parts of the batch.
+    """The layout on as many devices as can have equal work: trials first, then the batch.
 
     Of several processes (`training.multihost`) all are used, each with as many of its devices.
 
@@ -125,10 +125,11 @@ def lay_out(
     placed: str = "auto",
     devices: Sequence[jax.Device] | None = None,
 ) -> Layout:
-    """The same for R trials whose batches are multiples of a size; placed as `trials_on_device`.
+    """The layout of R trials whose batches are multiples of batch_size.
 
     Args:
-      devices: None for those of this process alone, where each process does the work for itself.
+      placed: as `TrainingConfig.trials_on_device`.
+      devices: None for those of this process alone, where each process does all the work.
     """
     by_process = defaultdict(list)
     for device in jax.local_devices() if devices is None else devices:
@@ -149,7 +150,7 @@ def lay_out(
         )
     trial_shards, batch_shards = max(shards)
     each = trial_shards * batch_shards // processes
-    # Process by process, so that the parts of a batch are within one as far as may be.
+    # Process by process, so that a batch is shared within one process as far as possible.
     used = [device for _, own in sorted(by_process.items()) for device in own[:each]]
     mesh = jax.make_mesh(
         (trial_shards, batch_shards),
@@ -174,7 +175,7 @@ def split_axis(shape: Sequence[int], shards: int) -> int | None:
 
 
 def specs(one: Any, shards: int) -> Any:
-    """Where the arrays of stacked trials lie: trials on one mesh axis, `split_axis` on the other.
+    """The sharding of stacked trials: the trial axis over `trial`, `split_axis` over `batch`.
 
     Args:
       one: the shapes of one trial, without the leading axis R.
@@ -198,7 +199,7 @@ def mean(tree: Any, shards: int) -> Any:
 
 
 class ParameterSharding(NamedTuple):
-    """How one trial's parameters, and gradients like them, lie on `shards` devices.
+    """The sharding of one trial's parameters, and of gradients like them, over `shards` devices.
 
     axes: of each leaf in order, the axis that is split; None for a leaf that is whole on each.
     """
@@ -208,13 +209,13 @@ class ParameterSharding(NamedTuple):
 
     @classmethod
     def of(cls, params: Any, shards: int, *, sharded: bool) -> "ParameterSharding":
-        """Of parameters with these shapes: split where `split_axis` says, or whole."""
+        """For parameters of these shapes: split along `split_axis` if `sharded`, or else whole."""
         leaves = jax.tree.leaves(params)
         splits = [split_axis(leaf.shape, shards) if sharded else None for leaf in leaves]
         return cls(shards, tuple(splits))
 
     def gather(self, params: Any) -> Any:
-        """Whole parameters from the parts: one all-gather for each leaf that is split."""
+        """Whole parameters: one all-gather for each leaf that is split."""
         leaves, structure = jax.tree.flatten(params)
         whole = [
             leaf if axis is None else lax.all_gather(leaf, "batch", axis=axis, tiled=True)
@@ -223,7 +224,7 @@ class ParameterSharding(NamedTuple):
         return jax.tree.unflatten(structure, whole)
 
     def reduce(self, loss: Array, gradients: Any) -> tuple[Array, Any]:
-        """Means over the devices: of the loss, and of whole gradients, each keeping its part.
+        """Means over the devices of the loss and of the gradients, split as the parameters are.
 
         One reduce-scatter for each leaf that is split, one all-reduce for all the rest.
         """
@@ -237,7 +238,7 @@ class ParameterSharding(NamedTuple):
         return loss, jax.tree.unflatten(structure, [means[i] for i in range(len(leaves))])
 
     def global_norm(self, gradients: Any) -> Array:
-        """The norm of all parts as of one vector."""
+        """The norm of the whole gradients as of one vector."""
         whole, split = self._sorted(jax.tree.leaves(gradients))
         squares = _squares(split)
         if split:
@@ -245,7 +246,7 @@ class ParameterSharding(NamedTuple):
         return jnp.sqrt(squares + _squares(whole))
 
     def all_finite(self, params: Any) -> Array:
-        """Whether every part on every device is finite."""
+        """Whether the parameters on every device are finite."""
         finite = jnp.all(
             jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(params)])
         )
@@ -254,7 +255,7 @@ class ParameterSharding(NamedTuple):
         return lax.psum((~finite).astype(jnp.int32), "batch") == 0
 
     def _sorted(self, leaves: Sequence[Array]) -> tuple[dict[int, Array], dict[int, Array]]:
-        """Leaves by their place in the tree: those that are whole, and those that are split."""
+        """The leaves that are whole and those that are split, each by its place in the tree."""
         whole: dict[int, Array] = {}
         split: dict[int, Array] = {}
         for index, (leaf, axis) in enumerate(zip(leaves, self.axes, strict=True)):

@@ -27,8 +27,8 @@ class Program(NamedTuple):
 
     start_trial: a seed and a learning rate to the state of one trial before its first step.
     advance: one chunk of `evaluate_every` steps for every trial, then an evaluation on fresh data.
-      A trial where `active`, bool [R], is False rests: only its step goes on, and its metrics are
-      NaN. None for all active. The states given are donated: their buffers are reused.
+      active: bool [R], None for all True; where False, the trial rests: only its step advances,
+      and its metrics are NaN. The states given are donated: their buffers are reused.
     read: what the host reads for the chunk that begins at a step, see `DataSource.read`.
     settings: of the R trials, as `trial_settings` gives them.
     shapes: those of the states, and where they lie.
@@ -55,7 +55,7 @@ class Program(NamedTuple):
         return jax.tree.map(lambda leaf: leaf.sharding, self.shapes)
 
     def compiled(self) -> "Program":
-        """The same, compiled now and not when it is first called; `active` must then be given."""
+        """The same, compiled now instead of at the first call; `active` must then be given."""
         assert isinstance(self.start_trial, jax.stages.Wrapped)
         assert isinstance(self.advance, jax.stages.Wrapped)
         setting = [column[0] for column in self.settings]
@@ -67,7 +67,7 @@ class Program(NamedTuple):
 
 
 def step_of(states: TrialState) -> int:
-    """The step at which the trials are: all of them are at the same one."""
+    """The step of the trials, which is the same for all."""
     return int(states.step.addressable_data(0)[0])
 
 

@@ -1,4 +1,4 @@
-"""Where the time of a chunk goes: growing prefixes of a training step, timed one by one."""
+"""Seconds of each stage of a training step, from timing longer and longer prefixes of it."""
 
 import itertools
 import time
@@ -87,7 +87,7 @@ def stage_seconds(
 
 
 def _shortest_seconds(runs: Sequence[Callable[[], object]]) -> list[float]:
-    """Of each, run in turns, so that a slow moment of the machine does not fall on one alone."""
+    """The shortest time of each; run in turns, so that a slow moment does not fall on one alone."""
     rounds = []
     for _ in range(ROUNDS):
         times = []

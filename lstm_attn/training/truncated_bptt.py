@@ -33,7 +33,7 @@ def train_over_segments(
         loss_k, state_{k+1} = loss(params_k, stop_gradient(state_k), data[k L : (k + 1) L])
         params_{k+1} = params_k + update(d loss_k / d params_k)
 
-    So the memory is that of one segment, the state reaches all the way, and a gradient reaches
+    Memory is that of one segment; the state is carried through all of them; a gradient reaches
     back to the start of its own segment. Pure; for `jax.jit`, segment_length is static.
 
     Args:
@@ -71,7 +71,7 @@ def train_over_segments(
 
     def advance(before: tuple[Any, Any, Any], segment: Any) -> tuple[tuple[Any, Any, Any], Array]:
         params, optimizer_state, state = before
-        # The loss is differentiated by params alone, so no gradient passes this border.
+        # The loss is differentiated by params alone, so no gradient passes to the segment before.
         (value, state), gradients = jax.value_and_grad(loss, has_aux=True)(params, state, segment)
         updates, optimizer_state = optimizer.update(gradients, optimizer_state, params)
         return (optax.apply_updates(params, updates), optimizer_state, state), value

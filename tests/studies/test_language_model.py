@@ -117,13 +117,13 @@ GIVEN = (
 @pytest.mark.parametrize(
     ("data", "flags", "message"),
     [
-        (None, (), "text.txt: expected a file or a folder, found none"),
-        ({}, (), "text.txt: expected some text, found none"),
-        (b"", (), "text.txt: expected some text, found none"),
+        (None, (), "text.txt: expected a file or a folder, got none"),
+        ({}, (), "text.txt: expected some text, got none"),
+        (b"", (), "text.txt: expected some text, got none"),
         (b"a\nb\n", (), "text.txt: 4 bytes are too few to cut off twice 5%"),
         (b"abc\n" * 200, (), "validation part has 40 tokens, expected more than 256"),
-        (b"a\0b\n" * 9999, (), "text.txt: expected text, found a zero byte at offset "),
-        ("Stra\xdfe\n".encode("latin-1") * 9999, (), "text.txt: expected UTF-8, found invalid"),
+        (b"a\0b\n" * 9999, (), "text.txt: expected text, got a zero byte at offset "),
+        ("Stra\xdfe\n".encode("latin-1") * 9999, (), "text.txt: expected UTF-8, got invalid"),
         ("Stra\xdfe\n".encode("latin-1") * 9999, ("--config.data.level=byte",), None),
         (b"abc\n" * 9999, (), None),
         (b"abc\n" * 9999, ("--config.data.level=bytes",), "unknown data.level 'bytes'"),

@@ -48,10 +48,10 @@ def test_a_sign_that_lies_in_two_blocks_comes_whole(tmp_path):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"ab\xff\xfecd", "expected UTF-8, found invalid start byte at offset 2"),
-        (b"a\xe2\x82", "its last sign is cut off"),
-        (b"a\xe2\x82b", "found invalid continuation byte at offset 1"),
-        (b"abc\0def", "found a zero byte at offset 3"),
+        (b"ab\xff\xfecd", "expected UTF-8, got invalid start byte at offset 2"),
+        (b"a\xe2\x82", "its last character is cut off"),
+        (b"a\xe2\x82b", "got invalid continuation byte at offset 1"),
+        (b"abc\0def", "got a zero byte at offset 3"),
     ],
 )
 def test_what_is_no_text_is_one_line_with_its_place(tmp_path, data, message):
@@ -75,11 +75,11 @@ def test_a_file_that_goes_while_it_is_read_is_one_line(tmp_path):
 
 def test_nothing_there_and_nothing_in_it_are_one_line(tmp_path):
     """Catches a run on an empty text."""
-    with pytest.raises(UsageError, match=r"nowhere: expected a file or a folder, found none"):
+    with pytest.raises(UsageError, match=r"nowhere: expected a file or a folder, got none"):
         Source(str(tmp_path / "nowhere"))
     (tmp_path / "empty").write_text("")
     for path in (tmp_path, tmp_path / "empty"):
-        with pytest.raises(UsageError, match=r"expected some text, found none"):
+        with pytest.raises(UsageError, match=r"expected some text, got none"):
             Source(str(path))
 
 

@@ -1,6 +1,7 @@
 """A text in three parts: all of it, each byte once, and nothing of one part in another."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from lstm_attn.text import (
     load,
     prepare,
     splits,
+    token_counts,
     vocabulary,
 )
 from lstm_attn.text.vocabulary import BytePairs, Bytes, Characters
@@ -153,7 +155,7 @@ def damage(folder):
         ("{", "can't be read: JSONDecodeError"),
         ([], "can't be read: TypeError"),
         ({**whole, "parts": {}}, "can't be read: KeyError: 'train'"),
-        ({**whole, "parts": shorter}, "train.tokens is damaged: expected 7 bytes, found"),
+        ({**whole, "parts": shorter}, "train.tokens is damaged: expected 7 bytes, got"),
         ({**whole, "parts": nothing}, "can't be read: TypeError"),
         ({**whole, "vocabulary": {"level": "word"}}, "unknown data.level 'word'"),
         ({**whole, "vocabulary": {"level": "character", "characters": [1]}}, "can't be read"),
@@ -226,3 +228,12 @@ def test_an_unknown_level_is_named(tmp_path, path):
         UsageError, match=r"data.held_out: expected a share between 0 and 1/2, got 0.5"
     ):
         prepared(path, "byte", held_out=0.5)
+
+
+@pytest.mark.parametrize("block", [1, 7, 100, 1000])
+def test_counts_do_not_depend_on_the_block(block):
+    """Oracle: Python's Counter. Catches a last block that is lost, and ids that are never there."""
+    tokens = np.random.default_rng(0).integers(0, 5, 100).astype(np.uint8)
+    counted = Counter(tokens.tolist())
+    expected = [counted[number] for number in range(7)]
+    np.testing.assert_array_equal(token_counts(tokens, 7, block), expected)
