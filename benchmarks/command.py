@@ -4,6 +4,7 @@ Flags are defined where a command runs, never when a module is imported: any two
 one process.
 """
 
+import dataclasses
 import datetime
 import json
 import os
@@ -13,12 +14,11 @@ from typing import Any, NoReturn
 
 from absl import flags
 from matplotlib.figure import Figure
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.comparison import compare
 from benchmarks.contenders import Contender
-from benchmarks.progress import Progress
+from benchmarks.progress import Progress, make_console
 from lstm_attn.errors import UsageError
 from lstm_attn.runner import command_line, machine
 
@@ -49,35 +49,49 @@ def run(
         "rounds", None, "Timed runs of each; by default as many as there is time for.",
         lower_bound=1,
     )  # fmt: skip
-    output = output_flag()
 
-    def main() -> int:
-        path = checked_output(output.value)
+    def measure() -> dict[str, Any]:
         chosen = cases(whole.value)
         with Progress(len(chosen)) as progress:
             comparison = compare(
                 chosen, lambda case: contenders(case, with_peers.value), progress, rounds.value
             )
-        record = {
-            **stamp(title, PEERS),
-            "device": comparison.device,
-            "rows": comparison.rows,
-            "skipped": comparison.skipped,
-        }
+        return dataclasses.asdict(comparison)
+
+    run_measurement(title, measure, tables, figure)
+
+
+def run_measurement(
+    title: str,
+    measure: Callable[[], dict[str, Any]],
+    tables: Callable[[dict[str, Any]], Sequence[Table | str]],
+    figure: Callable[[dict[str, Any]], Figure] | None = None,
+) -> NoReturn:
+    """Defines --output and runs one function: its result is the record, with the benchmark's name,
+    the time, the machine and the versions. Else as `run`."""
+    output = flags.DEFINE_string(
+        "output", None, "Where the figures go, NAME.json; the chart goes to NAME.png."
+    )
+
+    def main() -> int:
+        path = checked_output(output.value)
+        measured = measure()
+        finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        stamp = {"benchmark": title, "finished": finished, **machine.describe(PEERS)}
+        record = {**stamp, **measured}
+        console = make_console()
         for table in tables(record):
-            progress.console.print(table, "")
+            console.print(table, "")
         if path:
-            write(path, record, figure(record), progress.console)
+            path.write_text(json.dumps(record, indent=1) + "\n")
+            written = [path]
+            if figure:
+                written.append(path.with_suffix(".png"))
+                figure(record).savefig(written[-1], dpi=DPI)
+            console.print(f"written: {' and '.join(map(str, written))}", soft_wrap=True)
         return 0
 
     command_line.run(main)
-
-
-def output_flag() -> flags.FlagHolder:
-    """Defines --output."""
-    return flags.DEFINE_string(
-        "output", None, "Where the figures go, NAME.json; the chart goes to NAME.png."
-    )
 
 
 def checked_output(value: str | None) -> Path | None:
@@ -94,22 +108,6 @@ def checked_output(value: str | None) -> Path | None:
     if not os.access(path.parent, os.W_OK):
         raise UsageError(f"--output {path} can't be written: no permission in {path.parent}")
     return path
-
-
-def stamp(benchmark: str, packages: Sequence[str] = ()) -> dict[str, Any]:
-    """How every record begins: its name, when, the machine and the versions, also of `packages`."""
-    finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {"benchmark": benchmark, "finished": finished, **machine.describe(packages)}
-
-
-def write(path: Path, record: dict[str, Any], figure: Figure | None, console: Console) -> None:
-    """The record as JSON and the figure as PNG next to it, and a line that says so."""
-    path.write_text(json.dumps(record, indent=1) + "\n")
-    written = [path]
-    if figure:
-        written.append(path.with_suffix(".png"))
-        figure.savefig(written[-1], dpi=DPI)
-    console.print(f"written: {' and '.join(map(str, written))}", soft_wrap=True)
 
 
 def sizes(flag: str, texts: Sequence[str] | None, letters: str) -> list[tuple[int, ...]]:

@@ -18,8 +18,9 @@ from absl import flags
 from jax import Array
 from rich.table import Table
 
-from benchmarks import command, figures
+from benchmarks import command, figures, tables
 from benchmarks.contenders import Contender, Ready, check_same, compile_seconds
+from benchmarks.record import grouped
 from benchmarks.workloads import BYTES, Decoding
 from lstm_attn import models, tasks
 from lstm_attn.models import Params, State
@@ -108,22 +109,17 @@ def _work(params: Params, state: State, batch: int) -> tuple[int, int]:
 def show(record: dict[str, Any]) -> list[Table]:
     """Tokens a second: one line a model and batch size, one column a room."""
     rooms = sorted({row["room"] for row in record["rows"]})
-    table = Table(title="tokens a second, by positions that there is room for")
-    table.add_column("model")
-    for heading in ("B", *(f"{room:,}" for room in rooms), "ms a step", "compile s"):
-        table.add_column(heading, justify="right")
+    lines = []
     for batch in sorted({row["batch"] for row in record["rows"]}):
-        for model in MODELS:
-            mine = {
-                r["room"]: r for r in record["rows"] if (r["name"], r["batch"]) == (model, batch)
-            }
-            times = [1e3 * row["median_seconds"] for row in mine.values()]
-            tokens = [f"{batch / mine[room]['median_seconds']:,.0f}" if room in mine else "–"
-                      for room in rooms]  # fmt: skip
-            compiling = max(row["compile_seconds"] for row in mine.values())
-            span = f"{min(times):.3g}–{max(times):.3g}"
-            table.add_row(model, str(batch), *tokens, span, f"{compiling:.2f}")
-    return [table]
+        rows = [row for row in record["rows"] if row["batch"] == batch]
+        for model, mine in grouped(rows, lambda row: row["name"]).items():
+            seconds = {row["room"]: row["median_seconds"] for row in mine}
+            tokens = [f"{batch / seconds[n]:,.0f}" if n in seconds else "–" for n in rooms]
+            span = f"{1e3 * min(seconds.values()):.3g}–{1e3 * max(seconds.values()):.3g}"
+            compiling = max(row["compile_seconds"] for row in mine)
+            lines.append((model, str(batch), *tokens, span, f"{compiling:.2f}"))
+    headings = ("model", "B", *(f"{room:,}" for room in rooms), "ms a step", "compile s")
+    return [tables.plain("tokens a second, by positions that there is room for", headings, lines)]
 
 
 def main() -> None:

@@ -10,13 +10,19 @@ from lstm_attn.runner.terminal import Terminal
 LOG_WIDTH = 132  # of tables where there is no terminal
 
 
+def make_console() -> Console:
+    """The terminal; where there is none, wide enough for tables."""
+    console = Terminal()
+    if not console.is_terminal:
+        console.width = LOG_WIDTH
+    return console
+
+
 class Progress:
     """start(case), show(what), say(line), finish(), case after case."""
 
     def __init__(self, cases: int, console: Console | None = None) -> None:
-        self.console = console or Terminal()
-        if not self.console.is_terminal:
-            self.console.width = LOG_WIDTH
+        self.console = console or make_console()
         self._cases, self._number, self._title = cases, 0, ""
         self._began = self._case_began = time.monotonic()
         self._status = Status("", console=self.console)

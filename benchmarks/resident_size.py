@@ -23,18 +23,15 @@ import jax
 from absl import flags
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from rich import box
 from rich.table import Table
 
-from benchmarks import command
+from benchmarks import command, tables
 from lstm_attn import tasks, training
 from lstm_attn.models import MODELS, ModelConfig
 from lstm_attn.report.panel import COLORS, REFERENCE_COLOR, panel
-from lstm_attn.runner import command_line
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.profile import COMPILE, Chunk
 from lstm_attn.runner.progress import GridProgress
-from lstm_attn.runner.terminal import Terminal
 from lstm_attn.runner.train_cells import train_cell
 from lstm_attn.runs import RunFolder
 
@@ -141,13 +138,10 @@ def measure(grid: Sequence[Cell], seconds: float) -> dict[str, Any]:
     return {"rows": rows, "samples": watch.samples}
 
 
-def show(record: dict[str, Any]) -> Table:
+def show(record: dict[str, Any]) -> list[Table]:
     """One line a cell."""
-    table = Table(title=f"{record['minutes']:g} minutes of training", box=box.SIMPLE_HEAD)
-    for heading in ("cell", "chunks", "compiled", "between chunks", "MiB", "growth, MiB"):
-        table.add_column(heading, justify="left" if heading == "cell" else "right")
-    for row in record["rows"]:
-        table.add_row(
+    lines = [
+        (
             row["cell"],
             str(row["chunks"]),
             ", ".join(f"{count} {name}" for name, count in row["compiled"].items()),
@@ -155,7 +149,10 @@ def show(record: dict[str, Any]) -> Table:
             f"{row['resident_bytes'] / MEBIBYTE:.0f}",
             f"{row['growth_bytes'] / MEBIBYTE:+.1f}",
         )
-    return table
+        for row in record["rows"]
+    ]
+    headings = ("cell", "chunks", "compiled", "between chunks", "MiB", "growth, MiB")
+    return [tables.plain(f"{record['minutes']:g} minutes of training", headings, lines)]
 
 
 def figure(record: dict[str, Any]) -> Figure:
@@ -183,27 +180,16 @@ def main() -> None:
     names = flags.DEFINE_multi_enum(
         "model", ["lstm", "gru", "transformer", "lstm_attention"], list(MODELS), "May be repeated."
     )
-    output = command.output_flag()
 
-    def run() -> int:
-        path = command.checked_output(output.value)
+    def limited() -> dict[str, Any]:
         resource.setrlimit(resource.RLIMIT_DATA, (LIMIT_BYTES, LIMIT_BYTES))
         training.use_host_cores()
         measured = measure(cells(names.value), 60 * minutes.value)
-        record = {
-            **command.stamp("resident_size"),
-            "minutes": minutes.value,
-            "limit_bytes": LIMIT_BYTES,
-            "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-            **measured,
-        }
-        console = Terminal()
-        console.print(show(record))
-        if path:
-            command.write(path, record, figure(record), console)
-        return 0
+        peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        limits = {"minutes": minutes.value, "limit_bytes": LIMIT_BYTES, "peak_bytes": peak_bytes}
+        return {**limits, **measured}
 
-    command_line.run(run)
+    command.run_measurement("resident_size", limited, show, figure)
 
 
 if __name__ == "__main__":

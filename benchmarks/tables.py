@@ -1,7 +1,7 @@
 """Tables of a record, for the terminal."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -16,41 +16,41 @@ def case_tables(record: dict[str, Any]) -> list[Table]:
     """One table a case, one line a contender."""
     tables = []
     for title, rows in by_case(record["rows"]).items():
-        floor = rows[0]
-        table = Table(
-            title=title,
-            title_justify="left",
-            caption=(
-                f"floor {1e3 * floor['floor_seconds']:.4g} ms a step, at "
-                f"{floor['flops_per_second'] / 1e9:.0f} Gflop/s and "
-                f"{floor['bytes_per_second'] / 1e9:.1f} GB/s in the same run; "
-                f"{len(floor['samples'])} rounds"
-            ),
-            caption_justify="left",
-        )
-        table.add_column("contender", no_wrap=True)
-        peer = fastest(rows, ours=False)
-        headings = ["ms", "quartiles", "x floor", "compile s", "temporary", "peak"]
-        for heading in (*headings, *(["speed / peer"] if peer else [])):
-            table.add_column(heading, justify="right")
+        floor, peer = rows[0], fastest(rows, ours=False)
+        headings = ["contender", "ms", "quartiles", "x floor", "compile s", "temporary", "peak"]
+        lines = []
         for row in rows:
-            times = {name: 1e3 * row[f"{name}_seconds"] for name in Spread._fields}
-            cells = [
-                row["name"],
-                f"{times['median']:.4g}",
-                f"{times['lower_quartile']:.4g}–{times['upper_quartile']:.4g}",
-                f"{row['distance']:.2f}",
-                NOTHING if row["compile_seconds"] is None else f"{row['compile_seconds']:.2f}",
-                _mebibytes(row["temporary_bytes"]),
-                _mebibytes(row["peak_bytes"]),
-            ]
+            median, lower, upper = (
+                f"{1e3 * row[f'{name}_seconds']:.4g}" for name in Spread._fields
+            )
+            compiling = row["compile_seconds"]
+            lines.append(
+                [
+                    row["name"],
+                    median,
+                    f"{lower}–{upper}",
+                    f"{row['distance']:.2f}",
+                    NOTHING if compiling is None else f"{compiling:.2f}",
+                    _mebibytes(row["temporary_bytes"]),
+                    _mebibytes(row["peak_bytes"]),
+                ]
+            )
             if peer:
-                cells.append(f"{peer['median_seconds'] / row['median_seconds']:.2f}")
-            table.add_row(*cells)
-        for skip in record["skipped"]:
-            if skip["case"] == title:
-                table.add_row(skip["name"], *[NOTHING] * (len(table.columns) - 1))
-        tables.append(table)
+                lines[-1].append(f"{peer['median_seconds'] / row['median_seconds']:.2f}")
+        if peer:
+            headings.append("speed / peer")
+        lines += [
+            [skip["name"], *[NOTHING] * (len(headings) - 1)]
+            for skip in record["skipped"]
+            if skip["case"] == title
+        ]
+        caption = (
+            f"floor {1e3 * floor['floor_seconds']:.4g} ms a step, at "
+            f"{floor['flops_per_second'] / 1e9:.0f} Gflop/s and "
+            f"{floor['bytes_per_second'] / 1e9:.1f} GB/s in the same run; "
+            f"{len(floor['samples'])} rounds"
+        )
+        tables.append(plain(title, headings, lines, caption=caption))
     return tables
 
 
@@ -60,29 +60,18 @@ def _mebibytes(count: int | None) -> str:
 
 def summaries(rows: Sequence[Row], title: str = "all cases") -> list[Table]:
     """Ours against the fastest peer of each case, one line for each of ours; none without peers."""
-    ratios = speed_over_peers(rows)
-    if not ratios:
-        return []
-    table = Table(title=f"speed over the fastest peer of each case: {title}", title_justify="left")
-    for heading in ("contender", "geometric mean", "least", "cases"):
-        table.add_column(heading, justify="left" if heading == "contender" else "right")
-    for name, values in ratios.items():
-        mean, least = statistics.geometric_mean(values), min(values)
-        table.add_row(name, f"{mean:.2f}", f"{least:.2f}", str(len(values)))
-    return [table]
+    lines = [
+        (name, f"{statistics.geometric_mean(values):.2f}", f"{min(values):.2f}", str(len(values)))
+        for name, values in speed_over_peers(rows).items()
+    ]
+    title = f"speed over the fastest peer of each case: {title}"
+    return [plain(title, ("contender", "geometric mean", "least", "cases"), lines)] if lines else []
 
 
 def tokens_tables(rows: Sequence[Row]) -> list[Table]:
     """Training throughput of language models, one line a contender; none without such rows."""
-    if not rows:
-        return []
-    table = Table(title="language models: training tokens a second", title_justify="left")
-    for heading in ("case", "contender"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("parameters", "tokens/s", "quartiles", "speed / peer"):
-        table.add_column(heading, justify="right")
-    for row, median, lower, upper, speed in throughputs(rows):
-        table.add_row(
+    lines = [
+        (
             row["case"],
             row["name"],
             f"{row['parameters']:,}",
@@ -90,4 +79,24 @@ def tokens_tables(rows: Sequence[Row]) -> list[Table]:
             f"{lower:,.0f}–{upper:,.0f}",
             NOTHING if speed is None else f"{speed:.2f}",
         )
-    return [table]
+        for row, median, lower, upper, speed in throughputs(rows)
+    ]
+    headings = ("case", "contender", "parameters", "tokens/s", "quartiles", "speed / peer")
+    title = "language models: training tokens a second"
+    return [plain(title, headings, lines, left=2)] if lines else []
+
+
+def plain(
+    title: str,
+    headings: Iterable[str],
+    lines: Iterable[Iterable[str]],
+    left: int = 1,
+    caption: str = "",
+) -> Table:
+    """The first `left` columns to the left, the others, of figures, to the right."""
+    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if index < left else "right", no_wrap=index < left)
+    for line in lines:
+        table.add_row(*line)
+    return table

@@ -15,12 +15,11 @@ from typing import Any
 import jax
 from rich.table import Table
 
-from benchmarks import command
+from benchmarks import command, tables
 from benchmarks.contenders import Contender, cores
 from benchmarks.processes import Process
 from benchmarks.progress import Progress
 from lstm_attn import models, tasks, training
-from lstm_attn.runner import command_line
 
 TRIALS, CHUNK_STEPS, CHUNKS = 8, 25, 5
 LENGTH, FEATURES = 50, 32
@@ -50,48 +49,35 @@ def milliseconds(model_name: str, placed: str) -> float:
     return 1e3 * statistics.median(seconds) / CHUNK_STEPS / TRIALS
 
 
-def measure(devices: int, progress: Progress) -> list[dict[str, Any]]:
-    """A row for each placement, by a child process with that many host devices."""
+def measure() -> dict[str, Any]:
+    """A row for each number of devices, by a child with as many, and placement."""
     rows = []
-    with Process(Contender("layouts", "benchmarks.trial_layouts", devices=devices)) as process:
-        for placed in ("map", "vmap"):
-            progress.start(f"{devices} host devices, {placed}")
-            row = {
-                name: process.ask("call", "milliseconds", name, placed) for name in models.MODELS
-            }
-            rows.append({"devices": devices, "placed": placed, "milliseconds": row})
-            progress.finish()
-    return rows
+    counts = sorted({1, cores()})
+    with Progress(2 * len(counts)) as progress:
+        for devices in counts:
+            contender = Contender("layouts", "benchmarks.trial_layouts", devices=devices)
+            with Process(contender) as process:
+                for placed in ("map", "vmap"):
+                    progress.start(f"{devices} host devices, {placed}")
+                    times = {
+                        name: process.ask("call", "milliseconds", name, placed)
+                        for name in models.MODELS
+                    }
+                    rows.append({"devices": devices, "placed": placed, "milliseconds": times})
+                    progress.finish()
+    sizes = {"trials": TRIALS, "length": LENGTH, "features": FEATURES}
+    return {"sizes": sizes, "rows": rows}
 
 
-def show(rows: list[dict[str, Any]]) -> Table:
+def show(record: dict[str, Any]) -> list[Table]:
     """One line a number of devices and placement, one column a model."""
-    table = Table(title=f"ms a step and trial: adding T={LENGTH}, {TRIALS} trials, batch 32")
-    for heading in ("devices", "placed", *models.MODELS):
-        table.add_column(heading)
-    for row in rows:
-        times = (f"{row['milliseconds'][name]:.2f}" for name in models.MODELS)
-        table.add_row(str(row["devices"]), row["placed"], *times)
-    return table
-
-
-def main() -> None:
-    output = command.output_flag()
-
-    def run() -> int:
-        path = command.checked_output(output.value)
-        counts = sorted({1, cores()})
-        with Progress(2 * len(counts)) as progress:
-            rows = [row for devices in counts for row in measure(devices, progress)]
-            progress.console.print(show(rows))
-        if path:
-            sizes = {"trials": TRIALS, "length": LENGTH, "features": FEATURES}
-            record = {**command.stamp("trial_layouts"), "sizes": sizes, "rows": rows}
-            command.write(path, record, None, progress.console)
-        return 0
-
-    command_line.run(run)
+    lines = [
+        (row["placed"], str(row["devices"]), *(f"{ms:.2f}" for ms in row["milliseconds"].values()))
+        for row in record["rows"]
+    ]
+    title = f"ms a step and trial: adding T={LENGTH}, {TRIALS} trials, batch 32"
+    return [tables.plain(title, ("placed", "devices", *models.MODELS), lines)]
 
 
 if __name__ == "__main__":
-    main()
+    command.run_measurement("trial_layouts", measure, show)

@@ -17,17 +17,15 @@ from typing import Any
 from absl import flags
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from rich import box
 from rich.table import Table
 
-from benchmarks import command
+from benchmarks import command, tables
 from benchmarks.contenders import Contender
 from benchmarks.job import Job
 from benchmarks.processes import Process
 from benchmarks.progress import Progress
 from lstm_attn.analysis import wilson_interval
 from lstm_attn.report.panel import COLORS, panel
-from lstm_attn.runner import command_line
 from lstm_attn.runner.profile import CellClock
 
 OURS, PEER = "ours", "flax"
@@ -90,13 +88,12 @@ def _show(
 
 
 def make_record(job: Job, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The figures of a job done by both sides, and the machine."""
+    """The figures of a job done by both sides."""
 
     def speed(value: Callable[[dict[str, Any]], float]) -> float:
         return value(rows[PEER]) / value(rows[OURS])
 
     return {
-        **command.stamp("whole_job"),
         **dataclasses.asdict(job),
         "rows": rows,
         "speed": speed(lambda row: row["seconds"]),
@@ -105,29 +102,32 @@ def make_record(job: Job, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def job_table(record: dict[str, Any]) -> Table:
+def show(record: dict[str, Any]) -> list[Table]:
     """One line a side, and how much faster ours is."""
-    table = Table(
-        title=f"Adding, T = {record['length']}, {record['trials']} trials of an LSTM of "
-        f"H = {record['features']}: ours is {record['speed']:.2f} times as fast",
-        caption=f"without compiling {record['speed_without_compiling']:.2f} times, "
-        f"by steps a second {record['speed_by_steps']:.2f} times",
-        box=box.SIMPLE_HEAD,
-    )
-    for heading in ("side", "solved", "steps to solve", "steps/s", "compiling, s", "seconds"):
-        table.add_column(heading, justify="left" if heading == "side" else "right")
+    lines = []
     for side, row in record["rows"].items():
         low, high = row["interval"]
         median = row["median_steps_to_solve"]
-        table.add_row(
-            side,
-            f"{row['solved']}/{record['trials']} ({low:.2f}–{high:.2f})",
-            "–" if median is None else f"{median:,.0f}",
-            f"{row['steps_per_second']:.1f}",
-            f"{row['compile_seconds']:.1f}",
-            f"{row['seconds']:.1f}",
+        lines.append(
+            (
+                side,
+                f"{row['solved']}/{record['trials']} ({low:.2f}–{high:.2f})",
+                "–" if median is None else f"{median:,.0f}",
+                f"{row['steps_per_second']:.1f}",
+                f"{row['compile_seconds']:.1f}",
+                f"{row['seconds']:.1f}",
+            )
         )
-    return table
+    title = (
+        f"Adding, T = {record['length']}, {record['trials']} trials of an LSTM of "
+        f"H = {record['features']}: ours is {record['speed']:.2f} times as fast"
+    )
+    caption = (
+        f"without compiling {record['speed_without_compiling']:.2f} times, "
+        f"by steps a second {record['speed_by_steps']:.2f} times"
+    )
+    headings = ("side", "solved", "steps to solve", "steps/s", "compiling, s", "seconds")
+    return [tables.plain(title, headings, lines, caption=caption)]
 
 
 def figure(record: dict[str, Any]) -> Figure:
@@ -154,19 +154,13 @@ def main() -> None:
     length = flags.DEFINE_integer("length", Job.length, "T of the adding problem.", lower_bound=2)
     features = flags.DEFINE_integer("features", Job.features, "H of the LSTM.", lower_bound=1)
     steps = flags.DEFINE_integer("steps", Job.steps, "At most so many a trial.", lower_bound=1)
-    output = command.output_flag()
 
-    def measure() -> int:
-        path = command.checked_output(output.value)
+    def measure() -> dict[str, Any]:
         job = Job(trials.value, length.value, features.value, steps=steps.value)
         with Progress(len(SIDES)) as progress:
-            record = make_record(job, {side: do(side, job, progress) for side in SIDES})
-            progress.console.print(job_table(record))
-        if path:
-            command.write(path, record, figure(record), progress.console)
-        return 0
+            return make_record(job, {side: do(side, job, progress) for side in SIDES})
 
-    command_line.run(measure)
+    command.run_measurement("whole_job", measure, show, figure)
 
 
 if __name__ == "__main__":

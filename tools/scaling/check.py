@@ -15,8 +15,6 @@ from typing import Any, NamedTuple
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from rich import box
-from rich.table import Table
 
 from benchmarks import command
 from benchmarks.contenders import Contender, cores
@@ -24,8 +22,9 @@ from benchmarks.figures import MARKERS, legend
 from benchmarks.processes import Process
 from benchmarks.progress import Progress
 from lstm_attn.report.panel import COLORS, REFERENCE_COLOR, STYLE
-from lstm_attn.runner import command_line, memory_check
+from lstm_attn.runner import memory_check
 from tools import scaling
+from tools.scaling.page import check_section
 
 
 class Case(NamedTuple):
@@ -120,8 +119,26 @@ def make_row(
     }
 
 
-def measure(progress: Progress) -> dict[str, Any]:
+def measure() -> dict[str, Any]:
     """Figures and rows, the cases of one device and then those of two."""
+    with Progress(1 + len(ONE_DEVICE) + (1 + 2 * len(TWO_DEVICES)) * (cores() > 1)) as progress:
+        figures, link, answers = _measured(progress)
+    machine = this_machine(figures, link)
+    rows = [make_row(case, trials, answer, machine) for case, trials, answer in answers]
+    ratios = [max(row["ratio"], 1 / row["ratio"]) for row in rows]
+    return {
+        "figures": {**figures, "launch_seconds": machine.launch_seconds},
+        "link": link,
+        "rows": rows,
+        "median_factor": statistics.median(ratios),
+        "worst_factor": max(ratios),
+    }
+
+
+def _measured(
+    progress: Progress,
+) -> tuple[dict[str, float], dict[str, float] | None, list[tuple[Case, int, dict[str, Any]]]]:
+    """Rates of a core, the link between two, and the training steps: case, trials, answer."""
     answers = []
     with Process(Contender("one core", WORKER, devices=1)) as process:
         progress.start("the rates of a core")
@@ -141,17 +158,7 @@ def measure(progress: Progress) -> dict[str, Any]:
             progress.finish()
             for case, trials in itertools.product(TWO_DEVICES, (1, 2)):
                 answers.append((case, trials, _step(process, case, trials, progress)))
-    machine = this_machine(figures, link)
-    rows = [make_row(case, trials, answer, machine) for case, trials, answer in answers]
-    ratios = [max(row["ratio"], 1 / row["ratio"]) for row in rows]
-    return {
-        **command.stamp("scaling"),
-        "figures": {**figures, "launch_seconds": machine.launch_seconds},
-        "link": link,
-        "rows": rows,
-        "median_factor": statistics.median(ratios),
-        "worst_factor": max(ratios),
-    }
+    return figures, link, answers
 
 
 def _step(process: Process, case: Case, trials: int, progress: Progress) -> dict[str, Any]:
@@ -168,29 +175,6 @@ def second_level_cache() -> int:
     except OSError:
         return CACHE_BYTES
     return int(text.removesuffix("K")) * 1024 if text.endswith("K") else CACHE_BYTES
-
-
-def show(record: dict[str, Any]) -> Table:
-    """One line a row, and how far off the model is."""
-    table = Table(
-        title="a training step, predicted and measured",
-        caption=f"off by a factor of {record['median_factor']:.2f} in the median, "
-        f"{record['worst_factor']:.2f} at worst",
-        box=box.SIMPLE_HEAD,
-    )
-    for heading in ("case", "mesh", "measured, ms", "predicted, ms", "ratio", "limit"):
-        table.add_column(heading, justify="left" if heading in ("case", "limit") else "right")
-    for row in record["rows"]:
-        case = Case(*(row[field] for field in Case._fields))
-        table.add_row(
-            case.title,
-            " x ".join(map(str, row["mesh"])),
-            f"{1e3 * row['measured_seconds']:.2f}",
-            f"{1e3 * row['predicted_seconds']:.2f}",
-            f"{row['ratio']:.2f}",
-            row["limit"],
-        )
-    return table
 
 
 def predicted_over_measured(record: dict[str, Any]) -> Figure:
@@ -221,20 +205,7 @@ def predicted_over_measured(record: dict[str, Any]) -> Figure:
     return figure
 
 
-def main() -> None:
-    output = command.output_flag()
-
-    def run() -> int:
-        path = command.checked_output(output.value)
-        with Progress(1 + len(ONE_DEVICE) + (1 + 2 * len(TWO_DEVICES)) * (cores() > 1)) as progress:
-            record = measure(progress)
-            progress.console.print(show(record))
-        if path:
-            command.write(path, record, predicted_over_measured(record), progress.console)
-        return 0
-
-    command_line.run(run)
-
-
 if __name__ == "__main__":
-    main()
+    command.run_measurement(
+        "scaling", measure, lambda record: [check_section(record)], predicted_over_measured
+    )
