@@ -21,7 +21,21 @@ The pattern of a study, `lstm_attn/studies/NAME.py` (compare.py is the shortest 
 differs from its defaults; `report/NAME.py` draws what was noted.
 """
 
+from lstm_attn.studies.ablation import ablation
 from lstm_attn.studies.compare import compare
+from lstm_attn.studies.gradient_reach import gradient_reach
+from lstm_attn.studies.horizon import horizon
+from lstm_attn.studies.inside import inside
+from lstm_attn.studies.learning_rates import learning_rates
 from lstm_attn.studies.result import Result, Table
 
-__all__ = ["Result", "Table", "compare"]
+__all__ = [
+    "Result",
+    "Table",
+    "ablation",
+    "compare",
+    "gradient_reach",
+    "horizon",
+    "inside",
+    "learning_rates",
+]

@@ -1,35 +1,26 @@
 """What does each choice do? One model on one task, with one key changed a column.
 
-    python -m experiments.ablation --config=configs/ablation.py --workdir=runs/ablation
-
-Every column has the seeds of the reference, so each difference is one over pairs. The same command
-on an interrupted run folder goes on where it stopped.
+Every column has the seeds of the reference, so each difference is a difference over pairs.
 """
 
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-import jax
-import jax.numpy as jnp
-from jax import Array
-
-from lstm_attn import models, report
+from lstm_attn import report
 from lstm_attn.analysis import compare_records, median_steps
 from lstm_attn.errors import UsageError, unknown_name
-from lstm_attn.models import ModelConfig, Params
+from lstm_attn.models import MODELS, ModelConfig
 from lstm_attn.runner import command_line
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.configs import OneTaskConfig, check_models, check_one_rate
 from lstm_attn.runner.session import Session
-from lstm_attn.studies.result import Table
-from lstm_attn.studies.study import Study
+from lstm_attn.studies.result import Result, Table
+from lstm_attn.studies.study import Study, Workdir
 from lstm_attn.training import TrainingConfig
 
 REFERENCE = "reference"
-
-
 CHANGES = (
     ("model.forget_bias", 0.0),
     ("model.forget_bias", 3.0),
@@ -44,8 +35,41 @@ CHANGES = (
 )
 
 
+def ablation(
+    model_name: str | None = None,
+    task: str | None = None,
+    length: int | None = None,
+    changes: Sequence[tuple[str, Any]] | None = None,
+    *,
+    workdir: Workdir = None,
+    **settings: Any,
+) -> Result:
+    """Trains a model as it is and with one setting changed at a time, and compares the two.
+
+        studies.ablation("lstm", "adding", 50, [("model.forget_bias", 0.0)], seeds=6)
+
+    Args:
+      model_name: in `models.MODELS`.
+      task: in `tasks.TASKS`, with a variant as in "adding:arjovsky2016".
+      length: its T, in steps.
+      changes: (key, value) pairs; a key is model.NAME or training.NAME.
+      workdir: a run folder, in which an interrupted run resumes and more is added to what is there;
+        None for a temporary one.
+      settings: fields of ModelConfig and TrainingConfig, such as features=64, steps=500; or
+        model=, training= with a dict or an object of these classes.
+
+    Returns:
+      The records, a table with a row for each change, and with a workdir its page.
+
+    Raises:
+      UsageError: a name, a value or a folder that does not fit, on one line.
+    """
+    fields = {"model_name": model_name, "task.name": task, "task.length": length}
+    return STUDY.call(workdir, {**fields, "changes": changes}, settings)
+
+
 class Column(NamedTuple):
-    """name: in words; key and value: what is changed, None for the reference."""
+    """name: in words; key and value: the change, None for the reference."""
 
     name: str
     key: str | None
@@ -55,7 +79,7 @@ class Column(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What a change may name a key of."""
+    """The keys that a change may name."""
 
     model: ModelConfig
     training: TrainingConfig
@@ -68,8 +92,8 @@ class AblationConfig:
     model, training: those of the reference; one learning rate, so that a pair is a seed.
     changes: (key, value) of each other column, such as ("model.forget_bias", 0.0).
 
-    A change of model.features, or of another key that sizes the LSTM, sizes every other model too:
-    their width is the one whose parameter count is nearest to the LSTM's.
+    model.features, and other keys that change the LSTM's size, change the width of every model: a
+    model has about as many parameters as the LSTM.
     """
 
     model_name: str = "lstm"
@@ -130,38 +154,22 @@ def _changed(config: AblationConfig, key: str, value: Any) -> Settings:
         raise UsageError(f"changes: {error}") from error
     if changed == Settings(config.model, config.training):
         raise UsageError(f"changes: {key} = {_in_words(value)} is what the reference has already")
+    if part == "model" and field not in _reads(config.model_name, changed.model):
+        raise UsageError(f"changes: {key} does not act on {config.model_name}")
     return changed
 
 
-def check_changes_act(config: AblationConfig) -> None:
-    """Raises UsageError for a key of the model that this model does not know.
+def _reads(model_name: str, settings: ModelConfig) -> set[str]:
+    """The keys that the model's constructor in MODELS reads, and features, which sizes it."""
+    read = {"features"}
 
-    Not a part of the config's checks: tracing starts JAX, whose devices are laid out after those.
-    """
-    reference, *changed = columns(config)
-    unchanged = _traced(config, reference.cell.model)
-    for column in changed:
-        of_model = str(column.key).startswith("model.")
-        if of_model and _traced(config, column.cell.model) == unchanged:
-            raise UsageError(f"changes: {column.key} does not act on {config.model_name}")
+    class Reading:
+        def __getattr__(self, key: str) -> Any:
+            read.add(key)
+            return getattr(settings, key)
 
-
-def _traced(config: AblationConfig, settings: ModelConfig) -> str:
-    """What a model with these settings computes, to tell it from another; nothing is computed."""
-    task = config.task.build()
-    model = models.build(config.model_name, task, settings)
-    key = jax.random.key(0)
-    params = jax.eval_shape(model.init, key)
-    inputs = jax.ShapeDtypeStruct((1, task.sequence_length, task.input_features), jnp.float32)
-
-    def all_of_it(key: Array, params: Params, inputs: Array) -> tuple[Params, Array]:
-        if model.apply_with_dropout:
-            return model.init(key), model.apply_with_dropout(params, inputs, key)
-        return model.init(key), model.apply(params, inputs)
-
-    traced = jax.make_jaxpr(all_of_it)
-    # Functions are printed with their addresses, which differ from one tracing to the next.
-    return re.sub(r"0x[0-9a-f]+", "", str(traced(key, params, inputs)))
+    MODELS[model_name](settings.features, cast(ModelConfig, Reading()))
+    return read
 
 
 def _in_words(value: Any) -> str:
@@ -171,7 +179,7 @@ def _in_words(value: Any) -> str:
 
 
 def findings(config: AblationConfig, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Every column beside the reference, as JSON values; see `analysis.compare_records`."""
+    """Every column compared with the reference, as JSON values (`analysis.compare_records`)."""
     by_cell = {record["cell"]: record for record in records}
     found = columns(config)
     reference = by_cell[found[0].cell.name]
@@ -186,7 +194,7 @@ def findings(config: AblationConfig, records: Sequence[Mapping[str, Any]]) -> di
             "name": column.name,
             "key": column.key,
             "cell": record["cell"],
-            # Within the reference's budget, also where the column has another.
+            # Within the budget of the reference, whatever that of the column is.
             **compared["second"],
             **median_steps(within),
             "parameters": record["parameters"],
@@ -229,7 +237,6 @@ def solved_table(found: Mapping[str, Any]) -> Table:
 
 def work(config: AblationConfig, session: Session) -> list[Table | str]:
     """Trains what the folder lacks, and compares every column with the reference."""
-    check_changes_act(config)
     cells = session.train([column.cell for column in columns(config)])
     found = findings(config, [session.record(cell) for cell in cells])
     session.folder.write_study(STUDY.name, found)

@@ -1,10 +1,7 @@
-"""How far back do gradients travel, before training and after it, and why does chrono work?
+"""How far back do gradients reach, before and after training, and why does chrono work?
 
-    python -m experiments.gradient_reach --config=configs/gradient_reach.py \\
-        --workdir=runs/gradient_reach
-
-The same command on an interrupted run folder goes on where it stopped. For parameters in memory or
-of another run folder, see `lstm_attn.analysis.norms_of_trials` and `lstm_attn.trained.load`.
+For parameters in memory or of another run folder, see `lstm_attn.analysis.norms_of_trials` and
+`lstm_attn.trained.load`.
 """
 
 import dataclasses
@@ -21,17 +18,61 @@ from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.configs import COMPARED, check_lists, check_models
 from lstm_attn.runner.session import Session
 from lstm_attn.runs import RunFolder
-from lstm_attn.studies.result import Table
-from lstm_attn.studies.study import Study
+from lstm_attn.studies.result import Result, Table
+from lstm_attn.studies.study import Names, Numbers, Study, Workdir
 from lstm_attn.training import TrainingConfig, multihost
 
 SHORTEST_TIME_SCALE = 2.0  # of chrono, in steps
 
 
+def gradient_reach(
+    models: Names | None = None,
+    task: str | None = None,
+    length: int | None = None,
+    untrained_length: int | None = None,
+    *,
+    forget_biases: Numbers | None = None,
+    sequences: int | None = None,
+    workdir: Workdir = None,
+    **settings: Any,
+) -> Result:
+    """Measures how the gradient of the last step's loss decays over earlier steps.
+
+        studies.gradient_reach("lstm", "adding", 100, steps=3000, seeds=6)
+
+    Args:
+      models: names in `models.MODELS`, or one.
+      task: in `tasks.TASKS`, with a variant as in "adding:arjovsky2016".
+      length: T of training, and of measurements before and after it.
+      untrained_length: T of measurements at initialisation alone.
+      forget_biases: the LSTM is trained from each of these, and from chrono initialisation.
+      sequences: fresh sequences for each measurement.
+      workdir: a run folder, in which an interrupted run resumes and more is added to what is there;
+        None for a temporary one.
+      settings: fields of ModelConfig and TrainingConfig, such as features=64, steps=500; or
+        model=, training= with a dict or an object of these classes.
+
+    Returns:
+      The records, the table of reaches, and with a workdir its page.
+
+    Raises:
+      UsageError: a name, a value or a folder that does not fit, on one line.
+    """
+    fields = {
+        "models": models,
+        "forget_biases": forget_biases,
+        "task.name": task,
+        "task.length": length,
+        "task.untrained_length": untrained_length,
+        "sequences": sequences,
+    }
+    return STUDY.call(workdir, fields, settings)
+
+
 @dataclasses.dataclass(frozen=True)
 class ReachTask:
-    """name: of the task; length: T of training, and of what is measured before and
-    after it; untrained_length: T of what is measured at initialisation alone."""
+    """name: of the task; length: T of training, and of measurements before and after it;
+    untrained_length: T of measurements at initialisation alone."""
 
     name: str = "adding"
     length: int = 100
@@ -40,9 +81,9 @@ class ReachTask:
 
 @dataclasses.dataclass(frozen=True)
 class GradientReachConfig:
-    """models: names in MODELS; forget_biases: with which the LSTM starts, beside chrono over 2 to T
-    steps; sequences: fresh ones for each measurement; task, model, training: as their classes say.
-    """
+    """models: names in MODELS; forget_biases: the LSTM is trained from each of these, and from
+    chrono over 2 to T steps; sequences: of each measurement; task, model, training: see their
+    classes."""
 
     models: tuple[str, ...] = COMPARED
     forget_biases: tuple[float, ...] = (0.0, 1.0)
@@ -54,7 +95,7 @@ class GradientReachConfig:
     def __post_init__(self) -> None:
         check_models(self.models)
         check_lists(self, "models", "forget_biases")
-        # As they stand in the names of cells.
+        # The names of cells have six digits of each.
         if len({f"{bias:g}" for bias in self.forget_biases}) < len(self.forget_biases):
             raise UsageError(
                 "forget_biases: expected ones that differ in their first six digits, got "
@@ -132,6 +173,7 @@ def measure(
         "cell": cell.name,
         "phase": phase,
         "length": cell.task.length,
+        "trials": cell.training.trials,
         "solved": solved,
         "gradients": {name: reach(of_one) for name, of_one in norms.items()},
     }
@@ -152,7 +194,12 @@ def work(config: GradientReachConfig, session: Session) -> list[Table | str]:
     before = dict.fromkeys(line.cell for line in every_line)
     plan = [*((cell, BEFORE) for cell in before), *((cell, AFTER) for cell in grid)]
     earlier = folder.study(STUDY.name) or {"measured": []}
-    measured = {(entry["cell"], entry["phase"]): entry for entry in earlier["measured"]}
+    trials = {cell.name: cell.training.trials for cell, _ in plan}
+    measured = {
+        (entry["cell"], entry["phase"]): entry
+        for entry in earlier["measured"]
+        if entry["trials"] == trials.get(entry["cell"], entry["trials"])
+    }
     found: dict[str, Any] = {
         "task": compared[0].cell.task.name,
         "lines": [

@@ -1,10 +1,7 @@
 """The memory horizon: the longest T that at least half of the trials solve within a budget.
 
-    python -m experiments.horizon --config=configs/horizon.py --workdir=runs/horizon
-
-For each task and model a search over T (`lstm_attn.analysis.horizon`); each length that it tries is
-a cell of the run folder, which ends as soon as its trials settle it. The same command on an
-interrupted run folder goes on where it stopped.
+For each task and model it searches over T (`lstm_attn.analysis.horizon`). Each length tried is a
+cell of the run folder, which ends as soon as its trials decide whether it is solved.
 """
 
 import dataclasses
@@ -14,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lstm_attn import tasks, training
-from lstm_attn.analysis import horizon
+from lstm_attn.analysis import horizon as analysis
 from lstm_attn.analysis.horizon import Budget, Probe
 from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.history import stack
@@ -26,19 +23,64 @@ from lstm_attn.runner.configs import COMPARED, cell_name, check_lists, check_mod
 from lstm_attn.runner.progress import GridProgress
 from lstm_attn.runner.session import Session
 from lstm_attn.runs import RunFolder
-from lstm_attn.studies.result import Table
-from lstm_attn.studies.study import Study
+from lstm_attn.studies.result import Result, Table
+from lstm_attn.studies.study import Names, Study, Workdir
 from lstm_attn.training import TrainingConfig
 
 FINEST = 100  # lengths from T to 2 T; a step of 0.7 %
+
+
+def horizon(
+    models: Names | None = None,
+    tasks: Names | None = None,
+    shortest: int | None = None,
+    longest: int | None = None,
+    *,
+    lengths_per_doubling: int | None = None,
+    budget_seconds: float | None = None,
+    workdir: Workdir = None,
+    **settings: Any,
+) -> Result:
+    """Searches the longest T that at least half of the trials solve within the budget.
+
+        studies.horizon(("lstm", "gru"), "adding", 15, 170, steps=1500, seeds=4)
+
+    The budget is `steps`, and with it budget_seconds.
+
+    Args:
+      models: names in `models.MODELS`, or one.
+      tasks: names in `tasks.TASKS`, with a variant as in "adding:arjovsky2016".
+      shortest, longest: the lengths T between which the horizon is searched, in steps.
+      lengths_per_doubling: how many lengths may be tried from T to 2 T.
+      budget_seconds: wall seconds of all trials of a length, compilation included; 0 for no limit.
+      workdir: a run folder, in which an interrupted run resumes and more is added to what is there;
+        None for a temporary one.
+      settings: fields of ModelConfig and TrainingConfig, such as features=64, steps=500; or
+        model=, training= with a dict or an object of these classes.
+
+    Returns:
+      The records, the table of horizons, and with a workdir its page.
+
+    Raises:
+      UsageError: a name, a value or a folder that does not fit, on one line.
+    """
+    fields = {
+        "models": models,
+        "task.names": tasks,
+        "task.shortest": shortest,
+        "task.longest": longest,
+        "task.lengths_per_doubling": lengths_per_doubling,
+        "budget_seconds": budget_seconds,
+    }
+    return STUDY.call(workdir, fields, settings)
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchedTask:
     """names: of tasks.
 
-    shortest, longest: the lengths T between which the horizon is sought, in steps.
-    lengths_per_doubling: how many lengths may be tried from T to 2 T; the resolution.
+    shortest, longest: the lengths T between which the horizon is searched, in steps.
+    lengths_per_doubling: how many lengths may be tried from T to 2 T.
     """
 
     names: tuple[str, ...] = ("adding",)
@@ -58,7 +100,7 @@ class SearchedTask:
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        return horizon.geometric_lengths(self.shortest, self.longest, self.lengths_per_doubling)
+        return analysis.geometric_lengths(self.shortest, self.longest, self.lengths_per_doubling)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +154,7 @@ def probe_cell(config: HorizonConfig, task_name: str, model_name: str, length: i
 def probe(config: HorizonConfig, folder: RunFolder, cell: str) -> Probe:
     """What the folder says of a finished cell."""
     history = stack(folder.evaluations(cell), *training.trial_settings(config.training))
-    return horizon.judge(history, config.budget)
+    return analysis.judge(history, config.budget)
 
 
 def search(
@@ -125,7 +167,7 @@ def search(
     """Tries lengths of one task by one model until its horizon is as narrow as the lengths are."""
 
     def settled(history: Any) -> bool:
-        return horizon.judge(history, config.budget).verdict is not None
+        return analysis.judge(history, config.budget).verdict is not None
 
     def solves(length: int) -> bool:
         asked = probe_cell(config, task_name, model_name, length)
@@ -142,8 +184,8 @@ def search(
         return verdict
 
     stride = config.task.lengths_per_doubling  # so that lengths double until one is not solved
-    verdicts = horizon.search(config.task.lengths, solves, stride=stride)
-    words = horizon_section.in_words(horizon.interval(verdicts)._asdict())
+    verdicts = analysis.search(config.task.lengths, solves, stride=stride)
+    words = horizon_section.in_words(analysis.interval(verdicts)._asdict())
     progress.console.print(f"{task_name}, {model_name}: horizon {words}")
 
 
@@ -178,8 +220,8 @@ def _search_found(
         "task": records[0]["task"],
         "model": records[0]["model"],
         "seconds": sum(record["seconds"] for record in records),
-        "complete": horizon.next_length(config.task.lengths, verdicts, 1) is None,
-        **horizon.interval(verdicts)._asdict(),
+        "complete": analysis.next_length(config.task.lengths, verdicts, 1) is None,
+        **analysis.interval(verdicts)._asdict(),
         "by_steps": _curve({length: tried.steps for length, tried in probes.items()}),
         "by_seconds": _curve({length: tried.seconds for length, tried in probes.items()}),
         "probes": [
@@ -199,7 +241,7 @@ def _search_found(
 def _curve(costs: dict[int, Any]) -> list[dict[str, Any]]:
     return [
         {"budget": budget, **interval._asdict()}
-        for budget, interval in horizon.against_budget(costs)
+        for budget, interval in analysis.against_budget(costs)
     ]
 
 

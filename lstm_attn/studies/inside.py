@@ -1,9 +1,7 @@
 """What goes on inside: gates and their time scales, attention, and the path an answer comes by.
 
-    python -m experiments.inside --config=configs/inside.py --workdir=runs/inside
-
-It trains what the folder lacks, as `experiments.compare` does, whose finished runs it takes too
-(the same config and folder), and looks at each model as initialised and as trained.
+It trains the grid of `studies.compare`, whose finished folders it takes too, and measures each
+model as initialised and as trained.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,20 +22,53 @@ from lstm_attn.report.section import STAGES
 from lstm_attn.runner.cell import TEST_SEED
 from lstm_attn.runner.configs import CompareConfig, check_one_rate, grid_cells
 from lstm_attn.runner.session import Session
-from lstm_attn.studies.result import Table
-from lstm_attn.studies.study import Study
+from lstm_attn.studies.result import Result, Table
+from lstm_attn.studies.study import Names, Numbers, Study, Workdir
 from lstm_attn.tasks import Task
 from lstm_attn.tasks.copy_problem import RECALLED, Copy
 from lstm_attn.training import multihost
 
-# Sequences that are looked at, and those by which accuracy is measured.
+# Sequences of which gates and attention are kept, and sequences that accuracy is measured on.
 LOOKED_AT, MEASURED = 100, 1000
-# Bins of time scales, in steps; what is beyond counts in the last one.
+# Edges of the bins of time scales, in steps; longer ones count in the last bin.
 EDGES = 10 ** np.linspace(0, 4, 33)
 GATE_NAMES = {
     "i": "input i", "f": "forget f", "g": "candidate g", "o": "output o",
     "r": "reset r", "z": "update z", "n": "candidate n",
 }  # fmt: skip
+
+
+def inside(
+    models: Names | None = None,
+    tasks: Names | None = None,
+    lengths: Numbers | None = None,
+    *,
+    workdir: Workdir = None,
+    **settings: Any,
+) -> Result:
+    """Measures gates, time scales and attention of each model, and its accuracy without a path.
+
+        studies.inside(("lstm", "lstm_attention"), "copy", 40, steps=4000, seeds=6)
+
+    Args:
+      models: names in `models.MODELS`, or one; each has gates or `modules.MultiHeadAttention`.
+      tasks: names in `tasks.TASKS`, with a variant as in "adding:arjovsky2016".
+      lengths: the T of each cell, in steps.
+      workdir: a run folder, in which an interrupted run resumes and more is added to what is there;
+        None for a temporary one.
+      settings: fields of ModelConfig and TrainingConfig, such as features=64, steps=500; or
+        model=, training= with a dict or an object of these classes.
+
+    Returns:
+      The records, a table of medians over trials, and with a workdir its page.
+
+    Raises:
+      UsageError: a name, a value or a folder that does not fit, on one line.
+    """
+    fields = {"models": models, "task.names": tasks, "task.lengths": lengths}
+    return STUDY.call(workdir, fields, settings)
+
+
 CANDIDATES = "gn"
 
 
@@ -144,7 +175,7 @@ def in_percent(shares: np.ndarray) -> list[str]:
 
 
 def work(config: CompareConfig, session: Session) -> list[Table | str]:
-    """Trains what the folder lacks, and looks at what was not looked at."""
+    """Trains what the folder lacks, and measures the cells that were not measured yet."""
     folder, console = session.folder, session.console
     check_one_rate("training", config.training)
     grid = grid_cells(config)
@@ -162,13 +193,13 @@ def work(config: CompareConfig, session: Session) -> list[Table | str]:
         "sequences": MEASURED,
         "cells": [],
     }
-    looked_at = {cell["cell"] for cell in found["cells"]}
-    unseen = [cell for cell in grid if cell.name not in looked_at]
+    looked_at = {(entry["cell"], entry["trials"]) for entry in found["cells"]}
+    unseen = [cell for cell in grid if (cell.name, cell.training.trials) not in looked_at]
     for cell in track(unseen, "looking inside", console=console, transient=True):
         loaded = trained.load(folder.path, cell.name)
         shown = int(np.argmax(loaded.solved))
         before = multihost.whole(cell.make_program().start().params)
-        inside = look_inside(loaded.model, loaded.task, before, loaded.params, shown)
+        measured = look_inside(loaded.model, loaded.task, before, loaded.params, shown)
         head = {
             "cell": cell.name,
             "model": cell.model_name,
@@ -178,7 +209,8 @@ def work(config: CompareConfig, session: Session) -> list[Table | str]:
             "trials": len(loaded.solved),
             "shown": {"seed": int(loaded.seeds[shown]), "solved": bool(loaded.solved[shown])},
         }
-        found["cells"].append({**head, **inside})
+        others = [entry for entry in found["cells"] if entry["cell"] != cell.name]
+        found["cells"] = [*others, {**head, **measured}]
         folder.write_study(STUDY.name, found)
     return [medians_table(found)]
 

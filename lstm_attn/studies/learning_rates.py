@@ -1,10 +1,6 @@
-"""How much does success hang on the learning rate? Solve rate against it, a line a model.
+"""How much does success depend on the learning rate? The solve rate of each model against it.
 
-    python -m experiments.learning_rates --config=configs/learning_rates.py \
-        --workdir=runs/learning_rates
-
-All rates and seeds of a model are one program. The same command on an interrupted run folder goes
-on where it stopped.
+All rates and seeds of a model are one program.
 """
 
 import dataclasses
@@ -18,15 +14,46 @@ from lstm_attn.models import ModelConfig
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.configs import COMPARED, SMALL, OneTaskConfig, check_lists, check_models
 from lstm_attn.runner.session import Session
-from lstm_attn.studies.result import Table
-from lstm_attn.studies.study import Study
+from lstm_attn.studies.result import Result, Table
+from lstm_attn.studies.study import Names, Study, Workdir
 from lstm_attn.training import TrainingConfig
+
+
+def learning_rates(
+    models: Names | None = None,
+    task: str | None = None,
+    length: int | None = None,
+    *,
+    workdir: Workdir = None,
+    **settings: Any,
+) -> Result:
+    """Trains every model at several learning rates, and says how many trials solve at each.
+
+        studies.learning_rates("lstm", "adding", 50, learning_rates=(0.001, 0.01), seeds=2)
+
+    Args:
+      models: names in `models.MODELS`, or one.
+      task: in `tasks.TASKS`, with a variant as in "adding:arjovsky2016".
+      length: its T, in steps.
+      workdir: a run folder, in which an interrupted run resumes and more is added to what is there;
+        None for a temporary one.
+      settings: fields of ModelConfig and TrainingConfig, such as features=64, steps=500; or
+        model=, training= with a dict or an object of these classes.
+
+    Returns:
+      The records, a table of rates by models, and with a workdir its page.
+
+    Raises:
+      UsageError: a name, a value or a folder that does not fit, on one line.
+    """
+    fields = {"models": models, "task.name": task, "task.length": length}
+    return STUDY.call(workdir, fields, settings)
 
 
 @dataclasses.dataclass(frozen=True)
 class LearningRatesConfig:
-    """models: names in MODELS; task: the one task; model, training: as their classes say, with two
-    learning rates or more."""
+    """models: names in MODELS; task: the one task; model, training: see their classes; training
+    has at least two learning rates."""
 
     models: tuple[str, ...] = COMPARED
     task: OneTaskConfig = OneTaskConfig("adding", 50)

@@ -1,5 +1,6 @@
 """Studies as functions: without flags, with and without a folder, and from a wheel."""
 
+import operator
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from lstm_attn import studies
 from lstm_attn.errors import UsageError
 from lstm_attn.models import ModelConfig
 from lstm_attn.runner import machine
+from lstm_attn.studies.study import Study
 from lstm_attn.training import TrainingConfig
 from tests.study_fixtures import ROOT, study_of
 
@@ -54,13 +56,40 @@ def test_what_a_user_types_is_a_config():
 
 
 @pytest.mark.parametrize(
+    ("name", "arguments", "keys"),
+    [
+        ("ablation", ("gru", "copy", 7, [("model.update_bias", 1.0)]), ("model_name", "task.name", "task.length", "changes")),
+        ("learning_rates", ("gru", "copy", 7), ("models", "task.name", "task.length")),
+        ("horizon", ("gru", "copy", 5, 9), ("models", "task.names", "task.shortest", "task.longest")),
+        ("gradient_reach", ("gru", "adding", 7, 8), ("models", "task.name", "task.length", "task.untrained_length")),
+        ("inside", ("gru", "copy", (5, 7)), ("models", "task.names", "task.lengths")),
+    ],
+)  # fmt: skip
+def test_arguments_of_a_study_reach_their_keys(name, arguments, keys, monkeypatch):
+    """Oracle: the keys, by hand. Catches an argument that is dropped or exchanged with another, and a
+    setting that does not get through."""
+    called = lambda self, _, fields, settings: self.configure(fields, settings)  # noqa: E731
+    monkeypatch.setattr(Study, "call", called)
+    config = getattr(studies, name)(*arguments, features=8, seeds=3)
+    for key, given in zip(keys, arguments, strict=True):
+        value = operator.attrgetter(key)(config)
+        expected = (
+            given
+            if isinstance(given, int) or not isinstance(value, tuple)
+            else tuple((given,) if isinstance(given, str) else given)
+        )
+        assert value == expected, key
+    assert (config.model.features, config.training.seeds) == (8, 3)
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"stpes": 3}, "unknown argument of compare 'stpes': did you mean steps"),
         ({"models": "lsmt"}, "unknown model 'lsmt': did you mean lstm"),
         ({"tasks": "adding:arjovsky"}, "unknown variant of adding 'arjovsky'"),
         ({"lengths": 2.5}, "task.lengths"),
-        ({"steps": "many"}, 'training.steps" - should be "int"'),
+        ({"steps": "many"}, "training.steps: expected a whole number, got 'many'"),
         ({"training": {"stpes": 3}}, "unknown config key 'training.stpes'"),
         ({"training": 3}, "expected a dict or a TrainingConfig, got 3"),
         ({"seeds": 0}, "training.seeds: expected at least 1, got 0"),
