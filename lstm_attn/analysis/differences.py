@@ -1,8 +1,7 @@
-"""Two cells compared: by how much their solve rates and steps differ, and what is within noise.
+"""Differences between two cells: of their solve rates and steps, and whether they are within noise.
 
-Within noise is defined here, once: a difference whose 95 % interval contains zero. Of twenty
-comparisons of equals about one falls outside by chance, so of many comparisons a single one that
-does so is a hint, not a finding.
+A difference is within noise if its 95 % interval contains zero. Of twenty comparisons of equals
+about one falls outside by chance; so among many, a single one outside is a hint, no more.
 """
 
 import math
@@ -35,7 +34,7 @@ class Difference(NamedTuple):
 
 
 def rate_difference(solved: Sequence[int], trials: Sequence[int]) -> Difference:
-    """Of two solve rates, of trials that have nothing in common.
+    """The difference of two solve rates, of independent trials.
 
     With p the rates and (l, u) their Wilson intervals, the interval of p2 - p1 goes from
 
@@ -50,14 +49,14 @@ def rate_difference(solved: Sequence[int], trials: Sequence[int]) -> Difference:
 
 
 def paired_rate_difference(first: np.ndarray, second: np.ndarray) -> Difference:
-    """Of two solve rates over the same R seeds.
+    """The difference of two solve rates over the same R seeds.
 
-    As `rate_difference`, with the two squares joined by the term of correlated sides:
+    As `rate_difference`, but the sum of squares has a term for their correlation:
 
         a^2 - 2 phi a b + b^2,  phi = (AD - BC) / sqrt((A + B)(C + D)(A + C)(B + D))
 
-    of the R seeds, A are solved by both, B by the first alone, C by the second alone, D by none.
-    Where AD > BC the numerator is max(AD - BC - R/2, 0); where a factor is 0, phi is.
+    Of the R seeds, A are solved by both, B by the first alone, C by the second alone, D by none.
+    If AD > BC, the numerator is max(AD - BC - R/2, 0); if a factor is 0, phi is 0.
 
     Args:
       first, second: bool [R], whether each seed's trial solved.
@@ -81,12 +80,12 @@ def paired_rate_difference(first: np.ndarray, second: np.ndarray) -> Difference:
 
 
 def paired_median_difference(first: np.ndarray, second: np.ndarray) -> Difference:
-    """The median of the differences over the same R seeds, and an interval free of distribution.
+    """The median of the differences over the same R seeds, with a distribution-free interval.
 
     The interval is that of the sign test, between order statistics of the differences x: from
-    x_(d) to x_(R + 1 - d) it covers the median in 1 - 2 P(Bin(R, 1/2) < d) of draws. Between the
-    last d that covers 95 % and the next, which does not, both ends are interpolated. Below six
-    pairs no d covers 95 %: the interval is then unbounded.
+    x_(d) to x_(R + 1 - d) it covers the median with probability 1 - 2 P(Bin(R, 1/2) < d). Both ends
+    are interpolated between the last d that covers 95 % and the next. With fewer than six pairs no
+    d covers 95 %, and the interval is unbounded.
 
     Args:
       first, second: [R], finite.
@@ -109,26 +108,26 @@ def paired_median_difference(first: np.ndarray, second: np.ndarray) -> Differenc
 
 
 def _inward(rank: int, count: int) -> float:
-    """How far from the order statistics of a rank to those of the next the ends of LEVEL lie."""
+    """How far the ends lie between the order statistics of this rank and the next, 0 to 1."""
     covered, too_little = confidence(rank, count), confidence(rank + 1, count)
     excess = (covered - LEVEL) / (covered - too_little)
     return (count - rank) * excess / (rank + (count - 2 * rank) * excess)
 
 
 def compare_records(first: Record, second: Record, budget: int) -> dict[str, Any]:
-    """What two records of results.json have between them, as JSON values.
+    """The differences between two records of results.json, as JSON values.
 
-    Trials are paired by seed, or by seed and learning rate where a record has several rates, if
-    both have the same ones; else the rates are compared as those of trials that have nothing in
-    common, and the steps are not. Steps are those spent: to the solution, or all of the budget.
+    Trials are paired by seed, or by seed and learning rate if a record has several rates, provided
+    that both records have the same ones. If not, rates are compared as those of independent trials,
+    and steps are not compared. Steps are those spent: until the solution, or the whole budget.
 
     Args:
-      budget: steps within which a solution counts, and that a trial without one has spent.
+      budget: the steps within which a solution counts.
 
     Returns:
-      first and second: how many solve within the budget, of how many trials, and the rate with its
-        Wilson interval. paired: whether. solve_rate and steps: each a value, low, high (null for
-        no bound) and within_noise; steps is null where unpaired.
+      first and second: how many trials solve within the budget, and the rate with its Wilson
+        interval. paired: whether trials are paired. solve_rate and steps: each a value, low, high
+        (null for no bound) and within_noise; steps is null if unpaired.
     """
     trials = [_trials(record) for record in (first, second)]
     solved = [_solves(ends.values(), budget) for ends in trials]
@@ -158,7 +157,7 @@ def _solves(ends: Iterable[float | None], budget: int) -> np.ndarray:
 
 
 def _trials(record: Record) -> dict[Any, float | None]:
-    """What tells a trial from the others -> its steps to solve."""
+    """(seed, learning rate) of each trial -> its steps to solve; a rate that all share is None."""
     trials = record["per_trial"]
     several = len({trial["learning_rate"] for trial in trials}) > 1
     return {
@@ -174,7 +173,7 @@ def _square_and_add(solved: Sequence[int], trials: Sequence[int], correlation: f
     above = [high - rate for rate, (_, high) in zip(rates, intervals, strict=True)]
 
     def joined(one: float, other: float) -> float:
-        # Rounding may take an exact zero below itself.
+        # Rounding may make an exact zero negative.
         return math.sqrt(max(one**2 - 2 * correlation * one * other + other**2, 0))
 
     value = rates[1] - rates[0]

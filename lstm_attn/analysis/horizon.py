@@ -1,7 +1,7 @@
 """Memory horizon: the longest T that at least half of the trials solve within a budget.
 
-Numbers alone: how a length is tried is the caller's. The horizon comes as an interval between
-lengths that were tried, never as a point.
+Functions of numbers alone: the caller tries the lengths. The horizon is an interval between lengths
+that were tried, never a point.
 """
 
 import math
@@ -16,9 +16,9 @@ from lstm_attn.history import History
 
 
 class Budget(NamedTuple):
-    """What solving may take: optimiser steps of each trial, and wall seconds of their cell.
+    """The most that solving may take: optimiser steps of each trial, and wall seconds of the cell.
 
-    Seconds are those of `History.seconds`: all trials together, with the wait for compilation.
+    Seconds are those of `History.seconds`: of all trials together, compilation included.
     """
 
     steps: int
@@ -26,11 +26,11 @@ class Budget(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """What a history says of one length under a budget.
+    """What a history says about one length under a budget.
 
     verdict: whether at least half of the trials solve; None while that is open.
-    solved, still_open, trials: how many have solved, how many of the others may yet, and R.
-    steps, seconds: at the evaluation by which half had solved; None where none was.
+    solved, still_open, trials: how many have solved, how many others still can, and R.
+    steps, seconds: at the evaluation by which half had solved; None if there is none.
     """
 
     verdict: bool | None
@@ -42,10 +42,10 @@ class Probe(NamedTuple):
 
     @property
     def rate_interval(self) -> tuple[float, float]:
-        """95 % Wilson limits of the solve rate, however the open trials would have ended.
+        """95 % Wilson limits of the solve rate, over all ways in which the open trials could end.
 
-        The lower limit if none of them solved, the upper one if all did: it holds the interval of
-        the probe that goes on to its end.
+        From the lower limit if none of them solves to the upper limit if all do, so it contains the
+        interval of the finished probe.
         """
         low, _ = wilson_interval(self.solved, self.trials)
         _, high = wilson_interval(self.solved + self.still_open, self.trials)
@@ -53,12 +53,11 @@ class Probe(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """Where the horizon lies: solved <= horizon < unsolved.
+    """The interval of the horizon: solved <= horizon < unsolved.
 
     solved: the longest T seen solved; None if none was: the horizon is below the shortest tried.
-    unsolved: the shortest T beyond it seen unsolved; None if none was: it is at least `solved`.
-    exceptions: lengths below `solved` seen unsolved. There are none where a longer T is never
-      easier; where there are, the interval is still that of the longest T seen solved.
+    unsolved: the shortest longer T seen unsolved; None if none was: it is `solved` or more.
+    exceptions: lengths below `solved` seen unsolved. There are none if a longer T is never easier.
     """
 
     solved: int | None
@@ -67,14 +66,14 @@ class Interval(NamedTuple):
 
 
 def judge(history: History, budget: Budget) -> Probe:
-    """What the evaluations so far say of a length; the verdict is None while it may go either way.
+    """What the evaluations so far say about a length; the verdict is None while it is open.
 
         solved      if 2 (trials solved within the budget) >= R
         not solved  if 2 (trials solved or still able to) < R, or the budget is used up
 
-    A trial has solved at the first evaluation, within the budget, that meets the criterion, and can
-    no longer once it has diverged. As neither is taken back, a verdict reached early is that of the
-    whole history. Budgets are told apart no finer than evaluations lie.
+    A trial has solved at the first evaluation within the budget that meets the criterion; it can no
+    longer solve once it has diverged. Neither is reversed later, so an early verdict is that of the
+    whole history. The resolution of budgets is the distance between evaluations.
     """
     within = (history.steps <= budget.steps) & (history.seconds <= budget.seconds)
     met = history.solved[within]
@@ -93,9 +92,11 @@ def judge(history: History, budget: Budget) -> Probe:
 
 
 def geometric_lengths(shortest: int, longest: int, per_doubling: int) -> tuple[int, ...]:
-    """The lengths to search among: round(shortest 2^(k / per_doubling)) for k = 0, 1, ... and last
-    `longest`. The resolution: an interval between neighbours has ends a factor of
-    2^(1 / per_doubling) apart, but for rounding."""
+    """The lengths to search: round(shortest 2^(k / per_doubling)), k = 0, 1, ..., and `longest`.
+
+    Neighbours, and so the ends of a horizon's interval, are a factor of 2^(1 / per_doubling) apart
+    before rounding.
+    """
     check_whole("shortest", shortest)
     check_whole("longest", longest, shortest)
     check_whole("per_doubling", per_doubling)
@@ -105,7 +106,7 @@ def geometric_lengths(shortest: int, longest: int, per_doubling: int) -> tuple[i
 
 
 def interval(verdicts: Mapping[int, bool]) -> Interval:
-    """What verdicts, length -> whether it was solved, say of the horizon."""
+    """The interval of the horizon, from verdicts: length -> whether it was solved."""
     solved = max((length for length, good in verdicts.items() if good), default=None)
     unsolved = sorted(length for length, good in verdicts.items() if not good)
     beyond = [length for length in unsolved if solved is None or length > solved]
@@ -120,34 +121,33 @@ def next_length(lengths: Sequence[int], verdicts: Mapping[int, bool], stride: in
     middle of what lies between. Short lengths cost little, so this costs less than bisection from
     the start, which tries lengths far beyond the horizon, and it fills `against_budget`.
 
-    That a longer T is never easier is assumed. Where that fails, the search still ends between a
-    length seen solved and the next one seen unsolved, but what would have been solved beyond it
-    goes unseen.
+    The search assumes that a longer T is never easier. If that fails, it still ends between a
+    length seen solved and the next one seen unsolved, and misses longer ones that would be solved.
 
     Args:
       lengths: rising.
-      verdicts: of the lengths tried so far; it may hold more than this search has asked for.
+      verdicts: of the lengths tried so far, including any that this search did not ask for.
 
     Source: the unbounded search of Bentley & Yao 1976, with a fixed stride.
     """
     unknown = sorted(set(verdicts) - set(lengths))
     if unknown:
         raise UsageError(f"verdicts: expected lengths out of {tuple(lengths)}, got {unknown[0]}")
-    found = interval(verdicts)
-    low = -1 if found.solved is None else lengths.index(found.solved)
+    seen = interval(verdicts)
+    low = -1 if seen.solved is None else lengths.index(seen.solved)
     last = len(lengths) - 1
-    if found.unsolved is None:
+    if seen.unsolved is None:
         if low == last:
             return None
         return lengths[0 if low < 0 else min(low + stride, last)]
-    high = lengths.index(found.unsolved)
+    high = lengths.index(seen.unsolved)
     return None if high - low == 1 else lengths[(low + high) // 2]
 
 
 def search(
     lengths: Sequence[int], solves: Callable[[int], bool], *, stride: int = 1
 ) -> dict[int, bool]:
-    """Tries lengths as `next_length` says; the verdicts, in the order in which they came."""
+    """Tries lengths as `next_length` says; returns the verdicts in the order of trying."""
     verdicts: dict[int, bool] = {}
     while (length := next_length(lengths, verdicts, stride)) is not None:
         verdicts[length] = solves(length)
@@ -155,12 +155,12 @@ def search(
 
 
 def against_budget(costs: Mapping[int, float | None]) -> list[tuple[float, Interval]]:
-    """The horizon under every smaller budget, from what is known of the lengths tried.
+    """The horizon under every smaller budget, from the costs of the lengths tried.
 
         interval under b = interval of {T: cost(T) <= b}
 
-    Under small budgets it is wide where few short lengths were tried. A trial that is cut at b had
-    its learning rate planned for the whole budget, unless that is constant.
+    Under small budgets the interval is wide if few short lengths were tried. A trial cut at b had
+    its learning rate planned for the whole budget, unless the rate is constant.
 
     Args:
       costs: length -> steps (or seconds) until half of its trials had solved, as `judge` gives

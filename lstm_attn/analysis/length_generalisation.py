@@ -1,4 +1,4 @@
-"""Length generalisation: does it hold at lengths that training did not have?"""
+"""Length generalisation: accuracy at lengths that a model was not trained on."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -16,15 +16,15 @@ from lstm_attn.training import lay_out, quickly_compiled
 
 
 class LengthGeneralisation(NamedTuple):
-    """What R trials of a model do at L lengths, each on S fresh sequences.
+    """R trials of a model at L lengths, each on S fresh sequences.
 
     lengths: [L], in steps.
     loss, accuracy: float64 [L, R], means over the sequences.
     solved: bool [L, R], whether the task's criterion holds.
     loss_interval, accuracy_interval: [L], of the mean over trials, by `mean_interval` and
-      `share_interval`; of one trial alone, over its sequences.
-    sequences: S of each trial at each length.
-    programs: how many were compiled.
+      `share_interval`; for a single trial, over its sequences.
+    sequences: S, for each trial and length.
+    programs: how many programs were compiled.
     """
 
     lengths: list[int]
@@ -51,19 +51,20 @@ def length_generalisation(
 ) -> LengthGeneralisation:
     """Tests a model at several lengths, in few programs.
 
-    Lengths that fit into one room share a program: sequences are padded at the end to the room's
-    length, and the padding counts nothing. The model must be causal, so that no output depends on
-    what comes after it; those of MODELS are. Learned positions must reach over the longest
-    sequence, see `modules.continue_positions`.
+    Lengths that share a room share a program: sequences are padded at the end to the length of the
+    room, and padding is not measured. The model must be causal, so that no output depends on later
+    inputs; those in MODELS are. Learned positions must cover the longest sequence, see
+    `modules.continue_positions`.
 
     Args:
       params: of one trial; or of R trials, stacked on a leading axis.
-      task: at any length; `task.of_length` is tested.
+      task: of any length; the model is tested on `task.of_length`.
       lengths: in steps, each at least the task's shortest.
       trials: R; None for parameters of one trial.
       sequences: S, for each trial and length; a multiple of batch_size.
-      most_padding: how many times a sequence's own length its room may be. 1 is a program for each
-        length, infinity one for all, which makes short lengths as slow as the longest.
+      most_padding: the most by which a room may be longer than a sequence, as a factor. 1 gives a
+        program for each length; infinity gives one program, in which short lengths are as slow as
+        the longest.
 
     Raises:
       ValueError: a length too short for the task, or a number out of range, on one line.
@@ -76,10 +77,10 @@ def length_generalisation(
             f"batch_size={batch_size}, got {sequences}"
         )
     for length in lengths:
-        task.of_length(length)  # raises where the task can't be posed
+        task.of_length(length)  # raises for a length that the task can't have
     stacked = params if trials is not None else jax.tree.map(lambda leaf: leaf[None], params)
     layout = lay_out(1 if trials is None else trials)
-    # Training may have left them on other devices than these.
+    # Training may have left the parameters on other devices.
     stacked = jax.device_put(stacked, layout.by_trial)
     rooms = share_rooms(lengths, most_padding)
     measured: dict[int, dict[str, np.ndarray]] = {}
@@ -101,7 +102,7 @@ def length_generalisation(
 
 
 def share_rooms(lengths: Sequence[int], most_padding: float) -> dict[int, list[int]]:
-    """Room -> the lengths that are tested in it: as few rooms as most_padding allows."""
+    """Room -> the lengths tested in it; as few rooms as most_padding allows."""
     if not lengths or not most_padding >= 1:
         raise UsageError(
             "length_generalisation: expected at least one length and most_padding >= 1, "
@@ -119,7 +120,7 @@ def share_rooms(lengths: Sequence[int], most_padding: float) -> dict[int, list[i
 def _measure(
     model: Model, room: Task, sequences: int, batch_size: int
 ) -> Callable[[tuple[Params, Array, Array]], dict[str, Array]]:
-    """(params, key, length) of one trial -> the loss and accuracy of each sequence, in batches."""
+    """A function of (params, key, length) of one trial: loss and accuracy of each sequence."""
 
     def measure(trial: tuple[Params, Array, Array]) -> dict[str, Array]:
         params, key, length = trial
@@ -143,7 +144,7 @@ def _summary(
         name: np.stack([metrics[name].mean(axis=1) for metrics in measured.values()])
         for name in ("loss", "accuracy")
     }
-    # Of one trial, what varies is the sequences.
+    # For a single trial the interval is over its sequences.
     losses = [m["loss"][0] for m in measured.values()] if trials == 1 else means["loss"]
     return LengthGeneralisation(
         lengths=list(measured),

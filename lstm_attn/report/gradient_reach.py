@@ -1,7 +1,7 @@
 """The section of gradient reach: norms of d loss / d h_t and d loss / d x_t against the lag."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,6 +22,7 @@ from lstm_attn.report.tables import NONE, names
 
 Result = Mapping[str, Any]  # of gradient_reach.json
 Entry = Mapping[str, Any]  # one of its measurements: a cell before or after training
+Norms = Mapping[str, Any]  # of one layer or of the inputs, by lag
 # The group of a line: each group has figures of its own.
 MODELS, STARTS = "models", "starts"
 INPUTS = "inputs"
@@ -42,18 +43,6 @@ TABLE_TEXT = (
     "1e-6 of it: the median over trials with its 95 % interval of order statistics (with fewer "
     "than six trials, their range); ≥ T if there is no such lag."
 )
-
-
-class Curve(NamedTuple):
-    """The norms of one layer, or of the inputs, of a line.
-
-    label: of the line, and of the layer where a line has several.
-    """
-
-    line: str
-    label: str
-    phase: str
-    norms: Mapping[str, Any]
 
 
 def sections(result: Result) -> list[Section]:
@@ -81,14 +70,10 @@ def norms_by_lag(result: Result, length: int, group: str, name: str) -> Figure:
       name: INPUTS for d loss / d x, anything else for d loss / d h.
     """
     shown = _curves(result, length, group, name)
-    trained = {curve.label for curve in shown if curve.phase == AFTER}
-    labels = [line["label"] for line in result["lines"] if line["group"] == group]
-    shades = SHADES(np.linspace(0, 1, len(set(labels))))
-    colors: Mapping[str, Any] = (
-        colors_of(labels)
-        if group == MODELS
-        else dict(zip(dict.fromkeys(labels), shades, strict=True))
-    )
+    trained = {label for _, label, phase, _ in shown if phase == AFTER}
+    lines = names([line for line in result["lines"] if line["group"] == group], "label")
+    shades = dict(zip(lines, SHADES(np.linspace(0, 1, len(lines))), strict=True))
+    colors: Mapping[str, Any] = colors_of(lines) if group == MODELS else shades
 
     def draw(axes: Axes) -> None:
         for line, label, phase, norms in shown:
@@ -99,12 +84,12 @@ def norms_by_lag(result: Result, length: int, group: str, name: str) -> Figure:
                 line_with_band(axes, lags, y, color, label)
             else:
                 axes.plot(lags, y[:, 1], "--", color=color, linewidth=1)
-        if {BEFORE, AFTER} <= {curve.phase for curve in shown}:
+        if trained and BEFORE in {phase for *_, phase, _ in shown}:
             axes.plot([], [], "--", color=REFERENCE_COLOR, linewidth=1, label="before training")
         reference(axes, "half", y=0.5, linestyle=":")
         reference(axes, "1e-6", y=1e-6, linestyle="-.")
         axes.set(yscale="log", xlabel="lag (steps before the loss)")
-        axes.set_xlim(0, max((curve.norms["length"] for curve in shown), default=length) - 1)
+        axes.set_xlim(0, max((norms["length"] for *_, norms in shown), default=length) - 1)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylim(bottom=FLOOR)
         axes.set_ylabel(f"norm of d loss / d {_symbol(name)} (lag 0 = 1)")
@@ -137,10 +122,12 @@ def reach_table(result: Result, *, intervals: bool = True) -> Table:
     return Table(headings, list(map(list, dict.fromkeys(rows))))
 
 
-def _curves(result: Result, length: int, group: str, name: str) -> list[Curve]:
-    """The curves of a figure: those of layers, or of the inputs, that have trials."""
+def _curves(
+    result: Result, length: int, group: str, name: str
+) -> list[tuple[str, str, str, Norms]]:
+    """The curves of a figure, of layers or of the inputs: (line, label, phase, norms) each."""
     return [
-        Curve(line["label"], label, entry["phase"], norms)
+        (line["label"], label, entry["phase"], norms)
         for line in result["lines"]
         if line["group"] == group
         for entry in _of(result, line["cell"])
@@ -157,7 +144,7 @@ def _of(result: Result, cell: str) -> list[Entry]:
     return [entry for entry in result["measured"] if entry["cell"] == cell]
 
 
-def _layers(entry: Entry) -> dict[str, Mapping[str, Any]]:
+def _layers(entry: Entry) -> dict[str, Norms]:
     return {name: norms for name, norms in entry["gradients"].items() if name != INPUTS}
 
 
@@ -178,7 +165,7 @@ def _symbol(name: str) -> str:
     return "x" if name == INPUTS else "h"
 
 
-def _statement(norms: Mapping[str, Any] | None, key: str, interval: bool) -> str:
+def _statement(norms: Norms | None, key: str, interval: bool) -> str:
     if norms is None or not norms["trials"]:
         return NONE
     never = f"≥ {norms['length']:,}"

@@ -43,34 +43,31 @@ class Panel(Figure):
         return buffer.getvalue()
 
 
+@rc_context(STYLE)
 def panel(
     title: str, draw: Callable[[Axes], None], inches: tuple[float, float] = SIZE_INCHES
 ) -> Figure:
     """A figure with one set of axes, drawn on by draw(axes), and the legend below them."""
-    with rc_context(STYLE):
-        figure = Panel(figsize=inches, dpi=DPI, layout="constrained")
-        axes = figure.add_subplot()
-        draw(axes)
-        # A name from a run folder is shown as it is, dollar signs included.
-        axes.set_title(title, parse_math=False)
-        legend = figure.legend(
-            *axes.get_legend_handles_labels(), loc="outside lower center", ncols=3
-        )
-        for text in legend.get_texts():
-            text.set_parse_math(False)
+    figure = panels([(title, draw)], inches)
+    legend = figure.legend(
+        *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     return figure
 
 
-def panels(parts: Sequence[tuple[str, Callable[[Axes], None]]]) -> Figure:
+@rc_context(STYLE)
+def panels(
+    parts: Sequence[tuple[str, Callable[[Axes], None]]], inches: tuple[float, float] | None = None
+) -> Figure:
     """A figure with several sets of axes, one below the other: (title, draw) each."""
-    with rc_context(STYLE):
-        inches = (SIZE_INCHES[0], 2.4 * len(parts))
-        figure = Panel(figsize=inches, dpi=DPI, layout="constrained")
-        for axes, (title, draw) in zip(
-            np.ravel(figure.subplots(len(parts), 1)), parts, strict=True
-        ):
-            draw(axes)
-            axes.set_title(title, parse_math=False)
+    inches = inches or (SIZE_INCHES[0], 2.4 * len(parts))
+    figure = Panel(figsize=inches, dpi=DPI, layout="constrained")
+    for axes, (title, draw) in zip(np.ravel(figure.subplots(len(parts), 1)), parts, strict=True):
+        draw(axes)
+        # A name from a run folder is shown as it is, dollar signs included.
+        axes.set_title(title, parse_math=False)
     return figure
 
 
