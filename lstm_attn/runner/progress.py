@@ -11,18 +11,30 @@ from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.terminal import Terminal
 
 UNKNOWN = "--:--"
-# Of the cells that run at once, as many are shown with their loss.
+# How many of the cells that run at once are shown with their loss.
 SHOWN = 4
 
 
+class NotebookLine:
+    """One line of a notebook cell's output, which changes in place."""
+
+    def __init__(self) -> None:
+        from IPython.display import display
+
+        self._handle = display({"text/plain": ""}, raw=True, display_id=True)
+
+    def show(self, line: str) -> None:
+        self._handle.update({"text/plain": line}, raw=True)
+
+
 class GridProgress:
-    """A live line on a terminal; elsewhere (a log, CI) one plain line an evaluation.
+    """A live line in a terminal or a notebook; in a log one plain line an evaluation.
 
-    Time left is a guess: seconds a step and sequence position so far, times those that remain,
-    and for each cell that waits the time that the others took to their first evaluation.
+    Time left is an estimate: the seconds per step and sequence position so far, times those that
+    remain, plus for each waiting cell the mean time to the first evaluation.
 
-    Cells that are not given beforehand may come too: a search does not know them. They are numbered
-    as they come, and time left is that of those that have come.
+    A search does not know its cells in advance: they are numbered as they come, and time left is
+    that of the cells so far.
     """
 
     def __init__(self, cells: Sequence[Cell] = ()) -> None:
@@ -43,18 +55,23 @@ class GridProgress:
             console=self.console,
         )
         self._row = self._bar.add_task("", total=None, status="")
+        self._notebook: NotebookLine | None = None
         self._live = Live(self._bar, console=self.console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> "GridProgress":
         if self.console.is_terminal:
             self._live.start()
+        if self.console.is_jupyter:
+            self._notebook = NotebookLine()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._live.stop()
+        if self._notebook:
+            self._notebook.show("")
 
     def compiling(self, cell: Cell) -> None:
-        """A cell begins: its program is made, or waited for."""
+        """A cell begins; its program is being compiled."""
         self._last_seen, self._compiling = time.monotonic(), True
         if cell.name in self._numbers:
             self._waiting -= 1
@@ -64,7 +81,7 @@ class GridProgress:
         self._show(cell, 0, "compiling")
 
     def start(self, cell: Cell, step: int) -> None:
-        """It trains from this step on; steps done in an earlier run need no more time."""
+        """Training starts at this step; earlier ones were done by an earlier run."""
         self._left[cell.name] = _work(cell, step)
 
     def evaluated(self, cell: Cell, evaluation: Evaluation, ever_solved: int) -> None:
@@ -77,14 +94,14 @@ class GridProgress:
         self._show(cell, evaluation.step, "  ".join(parts))
 
     def finish(self, cell: Cell, line: str) -> None:
-        """A cell has ended; its line stays on the screen."""
+        """A cell has ended; this line stays on the screen."""
         self._left[cell.name] = 0
         self.console.print(f"{self._title(cell)}  {line}")
 
     def overview(
         self, *, waiting: int, running: Sequence[tuple[Cell, Evaluation | None]], ended: int
     ) -> None:
-        """Many cells at once: those that run, each with its latest evaluation, and the counts."""
+        """Many cells at once: how many wait, run and have ended, and the latest evaluations."""
         counts = f"{waiting} waiting, {len(running)} running, {ended} ended"
         where = [_where(cell, evaluation) for cell, evaluation in running[:SHOWN]]
         if len(running) > SHOWN:
@@ -97,8 +114,7 @@ class GridProgress:
             total=len(self._numbers),
             status="; ".join(where),
         )
-        if not self.console.is_terminal:
-            self.console.print("; ".join([counts, *where]), soft_wrap=True)
+        self._show_line("; ".join([counts, *where]))
 
     def _title(self, cell: Cell) -> str:
         return f"[{self._numbers[cell.name]}{self._of_all}] {cell.name}"
@@ -111,11 +127,17 @@ class GridProgress:
             total=cell.training.steps,
             status=status,
         )
-        if not self.console.is_terminal:
-            self.console.print(f"{self._title(cell)}  {status}", soft_wrap=True)
+        self._show_line(f"{self._title(cell)}  {status}")
+
+    def _show_line(self, line: str) -> None:
+        """Shows where there is no terminal what the live line of one says."""
+        if self._notebook:
+            self._notebook.show(line)
+        elif not self.console.is_terminal:
+            self.console.print(line, soft_wrap=True)
 
     def _measure(self, work: int) -> None:
-        """Adds the time since the last evaluation to what it is a sample of."""
+        """Counts the time since the last evaluation as compilation or as steps."""
         now = time.monotonic()
         if self._compiling:
             self._startups.append(now - self._last_seen)
@@ -142,5 +164,5 @@ def _where(cell: Cell, evaluation: Evaluation | None) -> str:
 
 
 def _work(cell: Cell, step: int) -> int:
-    """Steps of sequences that a cell still has to do."""
+    """What a cell still has to do: steps times sequence length."""
     return cell.task.sequence_length * (cell.training.steps - step)

@@ -19,23 +19,34 @@ The pattern of a study, `lstm_attn/studies/NAME.py` (compare.py is the shortest 
 
 `experiments/NAME.py` is `command.run(STUDY)`; `configs/NAME.py` gives `NameConfig` with what
 differs from its defaults; `report/NAME.py` draws what was noted.
+
+Two more functions work on finished run folders: `compare_runs` draws several on one page, and
+`write_text` lets a language model continue a prompt.
 """
 
 from lstm_attn.studies.ablation import ablation
 from lstm_attn.studies.compare import compare
+from lstm_attn.studies.compare_runs import compare_runs
 from lstm_attn.studies.gradient_reach import gradient_reach
 from lstm_attn.studies.horizon import horizon
 from lstm_attn.studies.inside import inside
+from lstm_attn.studies.language_model import language_model
 from lstm_attn.studies.learning_rates import learning_rates
+from lstm_attn.studies.length_generalisation import length_generalisation
 from lstm_attn.studies.result import Result, Table
+from lstm_attn.studies.write_text import write_text
 
 __all__ = [
     "Result",
     "Table",
     "ablation",
     "compare",
+    "compare_runs",
     "gradient_reach",
     "horizon",
     "inside",
+    "language_model",
     "learning_rates",
+    "length_generalisation",
+    "write_text",
 ]

@@ -1,11 +1,4 @@
-"""The same models on text: bits a byte, how far back they make use of it, and what they write.
-
-    python -m experiments.language_model --config=configs/language_model.py \
-        --workdir=runs/language_model
-
-The same command on an interrupted run folder goes on where it stopped. `experiments.generate` lets
-what was trained write on.
-"""
+"""The same models on text: bits a byte, how far back they use it, and what they write."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -17,14 +10,15 @@ import numpy as np
 from lstm_attn import text, trained
 from lstm_attn.analysis.intervals import or_null
 from lstm_attn.errors import UsageError, check_whole, unknown_name
+from lstm_attn.flat import difference
 from lstm_attn.history import Evaluation
 from lstm_attn.models import ModelConfig
 from lstm_attn.runner.cell import TEST_SEED, Cell
 from lstm_attn.runner.configs import COMPARED, check_lists, check_models, check_one_rate
 from lstm_attn.runner.session import Session
 from lstm_attn.runs import RunFolder
-from lstm_attn.studies.result import Table
-from lstm_attn.studies.study import Study
+from lstm_attn.studies.result import Result, Table
+from lstm_attn.studies.study import Names, Study, Workdir
 from lstm_attn.studies.text_measures import SAMPLE_CHUNK, MemoryConfig, look_at
 from lstm_attn.tasks import TextPrediction
 from lstm_attn.training import TrainingConfig, multihost
@@ -97,6 +91,9 @@ class LanguageModelConfig:
 def check_text(config: LanguageModelConfig, workdir: Path) -> None:
     """Raises UsageError for a text that can't be trained on, unless the run has one already."""
     if (workdir / trained.TEXT / text.DESCRIPTION).exists():
+        differs = difference(RunFolder(workdir).config.get("data"), dataclasses.asdict(config.data))
+        if differs:
+            raise UsageError(f"workdir {workdir} has another text: data.{differs}; choose another")
         return
     validation = config.training.evaluation_sequences * config.length
     text.check(
@@ -186,18 +183,55 @@ def _digits(value: float | None) -> str:
     return "none" if value is None else f"{value:.3f}"
 
 
+def language_model(
+    models: Names | None = None,
+    path: str | None = None,
+    *,
+    length: int | None = None,
+    level: str | None = None,
+    workdir: Workdir = None,
+    **settings: Any,
+) -> Result:
+    """Trains every model on a text, then measures it on a part that was held out.
+
+        studies.language_model("lstm", "moby_dick.txt", steps=500, workdir="runs/text")
+
+    Args:
+      models: names in `models.MODELS`.
+      path: a text file or a folder of them; None for the help topics of Python.
+      length: tokens of a segment, through which gradients pass.
+      level: what a token is: "character", "byte" or "bpe".
+      workdir: a run folder to make or to extend; None for a temporary one.
+      settings: fields of ModelConfig and TrainingConfig; data=, memory=, model=, training= with a
+        dict, such as memory={"contexts": (16, 64)}.
+
+    Returns:
+      A result whose `measured` has bits a byte, losses by context, and samples of each model.
+
+    Raises:
+      UsageError: a name, a value, a text or a folder that does not fit, on one line.
+    """
+    fields = {"models": models, "length": length, "data.path": path, "data.level": level}
+    return STUDY.call(workdir, fields, settings)
+
+
 def work(config: LanguageModelConfig, session: Session) -> list[Table | str]:
-    """Trains what the folder lacks, and looks at each model on the test split."""
+    """Trains what the folder lacks, and measures each model on the test split."""
     folder, console = session.folder, session.console
     task = prepared(config, folder)
-    train_part = task.text.parts["train"]
     step_tokens = config.training.batch_size * config.length
     console.print(
-        f"{task.text.source}: {len(train_part.tokens):,} {task.variant} tokens to train on, "
-        f"{task.output_features} of them different; {step_tokens:,} a step",
+        f"{task.text.source}: {len(task.text.parts['train'].tokens):,} {task.variant} tokens to "
+        f"train on, {task.output_features} of them different; {step_tokens:,} a step",
         soft_wrap=True,
     )
-    trained_cells = session.train(cells(config, task))
+    names = [cell.name for cell in session.train(cells(config, task))]
+    # Models that were trained by an earlier command at this length are measured with the others.
+    names += [
+        record["cell"]
+        for record in folder.results
+        if record["length"] == config.length and record["cell"] not in names
+    ]
     found: dict[str, Any] = {
         "source": task.text.source,
         "level": task.variant,
@@ -208,11 +242,11 @@ def work(config: LanguageModelConfig, session: Session) -> list[Table | str]:
         "passage": config.memory.passage,
         "models": [],
     }
-    for cell in trained_cells:
-        console.print(f"looking at {cell.name}")
+    for name in names:
+        console.print(f"measuring {name}")
         first = found["models"][0]["blocks"] if found["models"] else None
-        one = look_at(trained.load(folder.path, cell.name), config.memory, TEST_SEED, first)
-        found["models"].append({**one, "curve": curve(folder.evaluations(cell.name))})
+        one = look_at(trained.load(folder.path, name), config.memory, TEST_SEED, first)
+        found["models"].append({**one, "curve": curve(folder.evaluations(name))})
         folder.write_study(STUDY.name, found)
         written = one["samples"][-1]
         console.print(written["prompt"]["text"], end="", soft_wrap=True)

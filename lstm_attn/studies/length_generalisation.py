@@ -1,10 +1,4 @@
-"""Does a model hold at lengths that it was not trained on? Each is tested far beyond its own.
-
-    python -m experiments.length_generalisation --config=configs/length_generalisation.py \\
-        --workdir=runs/length_generalisation
-
-The same command on an interrupted run folder goes on where it stopped.
-"""
+"""Does a model hold at lengths that it was not trained on? Each is tested far beyond its own."""
 
 import dataclasses
 import math
@@ -15,8 +9,9 @@ from typing import Any
 import jax
 from rich.progress import track
 
-from lstm_attn import tasks, trained
-from lstm_attn.analysis import length_generalisation, wilson_interval
+from lstm_attn import trained
+from lstm_attn.analysis import length_generalisation as measure
+from lstm_attn.analysis import wilson_interval
 from lstm_attn.analysis.intervals import as_json
 from lstm_attn.errors import UsageError, check_whole, unknown_name
 from lstm_attn.models import ModelConfig
@@ -26,9 +21,10 @@ from lstm_attn.runner.cell import TEST_SEED, Cell
 from lstm_attn.runner.configs import SMALL, check_lists, check_models
 from lstm_attn.runner.session import Session
 from lstm_attn.runs import RunFolder
-from lstm_attn.studies.result import Table
-from lstm_attn.studies.study import Study
+from lstm_attn.studies.result import Result, Table
+from lstm_attn.studies.study import Names, Numbers, Study, Workdir
 from lstm_attn.tasks import Task
+from lstm_attn.tasks import build as build_task
 from lstm_attn.training import TrainingConfig
 
 WITH_POSITIONS = "transformer"
@@ -136,7 +132,7 @@ def grid_cells(config: LengthConfig) -> list[Cell]:
 
 def _trained_tasks(config: TrainedOn) -> list[Task]:
     return [
-        tasks.build(name, length, shortest=round(share_of_length * length))
+        build_task(name, length, shortest=round(share_of_length * length))
         for name in config.names
         for length in config.trained_lengths
         for share_of_length in config.shortest
@@ -178,7 +174,7 @@ def test_cell(cell: Cell, config: LengthConfig, folder: RunFolder) -> dict[str, 
     finished = trained.load(folder.path, cell.name)
     lengths = tested_lengths(config, cell.task)
     longest = cell.task.of_length(lengths[-1]).sequence_length
-    found = length_generalisation(
+    found = measure(
         finished.model,
         continue_positions(finished.params, longest, key),
         cell.task,
@@ -235,22 +231,70 @@ def accuracy_table(entries: Sequence[dict[str, Any]]) -> Table:
     )
 
 
+def length_generalisation(
+    models: Names | None = None,
+    tasks: Names | None = None,
+    trained_lengths: Numbers | None = None,
+    factors: Numbers | None = None,
+    *,
+    positions: Names | None = None,
+    workdir: Workdir = None,
+    **settings: Any,
+) -> Result:
+    """Trains every model at each length and over each range, and tests it at multiples of it.
+
+        studies.length_generalisation("lstm", "adding", trained_lengths=20, factors=(1, 2, 4))
+
+    Args:
+      models: names in `models.MODELS`; tasks: in `tasks.TASKS`.
+      trained_lengths: T of training, in steps.
+      factors: the multiples of T that are tested.
+      positions: schemes of the Transformer, each a model of its own.
+      workdir: a run folder to make or to extend; None for a temporary one.
+      settings: fields of ModelConfig and TrainingConfig; task=, test=, model=, training= with a
+        dict, such as task={"shortest": (1.0, 0.25)}, test={"sequences": 500}.
+
+    Returns:
+      A result whose `measured` has the accuracy of every trial at every length.
+
+    Raises:
+      UsageError: a name, a value or a folder that does not fit, on one line.
+    """
+    fields = {
+        "models": models,
+        "positions": positions,
+        "task.names": tasks,
+        "task.trained_lengths": trained_lengths,
+        "test.factors": factors,
+    }
+    return STUDY.call(workdir, fields, settings)
+
+
 def work(config: LengthConfig, session: Session) -> list[Table | str]:
     """Trains what the folder lacks, and tests it."""
     folder, console = session.folder, session.console
     grid = session.train(grid_cells(config))
-    entries = list((folder.study(STUDY.name) or {"cells": []})["cells"])
-    tested = {entry["cell"] for entry in entries}
-    untested = [cell for cell in grid if cell.name not in tested]
+    # Those of cells that were not asked for this time stay.
+    entries = {
+        entry["cell"]: entry for entry in (folder.study(STUDY.name) or {"cells": []})["cells"]
+    }
+    untested = [cell for cell in grid if not _is_tested(config, cell, entries.get(cell.name))]
     for cell in track(untested, "testing", console=console, transient=True):
-        entry = test_cell(cell, config, folder)
-        entries.append(entry)
-        folder.write_study(STUDY.name, {"cells": entries})
+        entry = entries[cell.name] = test_cell(cell, config, folder)
+        folder.write_study(STUDY.name, {"cells": list(entries.values())})
         console.print(f"tested {cell.name}: holds to {reach(entry)}, {entry['seconds']:.0f} s")
     return [
-        accuracy_table([entry for entry in entries if entry["task"] == name])
-        for name in dict.fromkeys(entry["task"] for entry in entries)
+        accuracy_table([entries[cell.name] for cell in grid if cell.task.name == name])
+        for name in dict.fromkeys(cell.task.name for cell in grid)
     ]
+
+
+def _is_tested(config: LengthConfig, cell: Cell, entry: dict[str, Any] | None) -> bool:
+    """Whether the entry is of all trials of the cell, at these lengths and on so many sequences."""
+    return entry is not None and (
+        (entry["trials"], entry["sequences"], [at["length"] for at in entry["at"]])
+        == (cell.training.trials, config.test.sequences, tested_lengths(config, cell.task))
+    )
 
 
 STUDY = Study("length_generalisation", LengthConfig, work)

@@ -25,7 +25,8 @@ from lstm_attn.training import TrainingConfig, multihost
 Names = str | Sequence[str]
 Numbers = float | Sequence[float]
 Workdir = str | os.PathLike | None
-GROUPS = {"model": ModelConfig, "training": TrainingConfig}
+# Classes whose fields are arguments of every study.
+SETTINGS = (ModelConfig, TrainingConfig)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,34 +108,41 @@ class Study:
         """The config with these fields and settings, checked; the others are the default's.
 
         A single value will do for a list. A setting is a field of ModelConfig or TrainingConfig by
-        its name, or a whole group: `model=` and `training=`, as a dict or as the dataclass.
+        its name, or a whole group of the config, such as `training=`, as a dict or its dataclass.
 
         Raises:
           UsageError: an unknown name, or a value that does not fit, naming the key.
         """
         tree = dataclasses.asdict(self.config())
+        groups = {
+            name: kind
+            for name, kind in typing.get_type_hints(self.config).items()
+            if dataclasses.is_dataclass(kind)
+        }
         owners = {
             field.name: group
-            for group, kind in GROUPS.items()
+            for group, kind in groups.items()
+            if kind in SETTINGS
             for field in dataclasses.fields(kind)
         }
-        given = {key: value for key, value in fields.items() if value is not None}
+        given: dict[str, Any] = {}
         for name, value in settings.items():
-            if name in GROUPS:
-                group = value if isinstance(value, Mapping) else _fields(value, GROUPS[name])
+            if name in groups:
+                group = value if isinstance(value, Mapping) else _fields(name, value, groups[name])
                 given |= {f"{name}.{key}": one for key, one in group.items()}
             elif name in owners:
                 given[f"{owners[name]}.{name}"] = value
             else:
-                raise unknown_name(f"argument of {self.name}", name, [*GROUPS, *owners])
+                raise unknown_name(f"argument of {self.name}", name, [*groups, *owners])
+        given |= {key: value for key, value in fields.items() if value is not None}
         for key, value in given.items():
             _set(tree, self.config, key, value)
         return command_line.checked(self.config, tree)
 
 
-def _fields(value: Any, kind: type) -> dict[str, Any]:
+def _fields(name: str, value: Any, kind: Any) -> dict[str, Any]:
     if not isinstance(value, kind):
-        raise UsageError(f"expected a dict or a {kind.__name__}, got {value!r}")
+        raise UsageError(f"{name}: expected a dict or a {kind.__name__}, got {value!r}")
     return {field.name: getattr(value, field.name) for field in dataclasses.fields(kind)}
 
 

@@ -91,7 +91,7 @@ def test_arguments_of_a_study_reach_their_keys(name, arguments, keys, monkeypatc
         ({"lengths": 2.5}, "task.lengths"),
         ({"steps": "many"}, "training.steps: expected a whole number, got 'many'"),
         ({"training": {"stpes": 3}}, "unknown config key 'training.stpes'"),
-        ({"training": 3}, "expected a dict or a TrainingConfig, got 3"),
+        ({"training": 3}, "training: expected a dict or a TrainingConfig, got 3"),
         ({"seeds": 0}, "training.seeds: expected at least 1, got 0"),
     ],
 )
@@ -215,3 +215,28 @@ def test_a_wheel_outside_the_clone_has_it_all(tmp_path):
     assert "Solved trials" in run.stdout
     assert os.listdir(tmp_path / "tmp") == []
     assert os.listdir(tmp_path / "work") == []
+
+
+@pytest.mark.usefixtures("compiled_quickly")
+def test_a_notebook_has_one_live_line_a_table_and_figures(tmp_path, monkeypatch):
+    """Oracle: what is handed to IPython. Catches a line for each evaluation, progress that stays
+    when all is done, and figures that are in no run folder of the user's."""
+    display = pytest.importorskip("IPython.display")
+    shown, live = [], []
+
+    class Handle:
+        def update(self, data, raw):
+            live.append(data["text/plain"])
+
+    def note(value, **options):
+        shown.append(value)
+        return Handle()
+
+    monkeypatch.setattr(display, "display", note)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    result = studies.compare("gru", "adding", 4, **SMALL)
+    assert [line.partition("  ")[2][:6] for line in live] == ["compil", "step 2", "step 4", ""]
+    shown.clear()
+    result.show()
+    assert shown[0] is result.table
+    assert {type(one).__name__ for one in shown[-3:]} == {"Image"}

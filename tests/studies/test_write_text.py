@@ -1,6 +1,7 @@
 """Generation as a user runs it: what comes, when it comes, and what is refused."""
 
 import contextlib
+import importlib
 import io
 import os
 import re
@@ -14,14 +15,13 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from absl.testing import flagsaver
 
 from lstm_attn.errors import UsageError, readable
 from lstm_attn.runner import command_line
-from lstm_attn.studies import generate
 from lstm_attn.text.vocabulary import BytePairs, Bytes, Characters
 from tests import PATIENCE
 
+writing = importlib.import_module("lstm_attn.studies.write_text")
 ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
@@ -42,12 +42,8 @@ def command(run, *flags):
 def written(run, **given):
     """stdout and stderr of the command in this process; a UsageError is raised."""
     out, err = io.StringIO(), io.StringIO()
-    with (
-        flagsaver.flagsaver(run=str(run), **given),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        assert generate.main() == 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        writing.write_text(run, **given)
     return out.getvalue(), err.getvalue()
 
 
@@ -57,7 +53,7 @@ def test_a_text_comes_in_pieces_until_its_reader_goes(text_run):
     process = command(text_run[0], "--prompt=she ", "--tokens=100000000")
     assert process.stdout.read(50).startswith(b"she ")
     process.stdout.close()
-    assert process.wait(timeout=PATIENCE) == generate.NO_READER_STATUS
+    assert process.wait(timeout=PATIENCE) == writing.NO_READER_STATUS
     with process.stderr as err:
         assert err.read() == b""
 
@@ -72,8 +68,7 @@ def test_each_piece_is_shown_when_it_is_there(text_run, monkeypatch):
 
     screen = Screen()
     monkeypatch.setattr(sys, "stdout", screen)
-    with flagsaver.flagsaver(run=str(text_run[0]), prompt="she ", tokens=40):
-        generate.main()
+    writing.write_text(text_run[0], "she ", tokens=40)
     assert [len(text) for text in shown[:3]] == [4 + count for count in (16, 32, 40)]
 
 
@@ -103,16 +98,16 @@ def test_the_seed_gives_the_text_and_samples_are_several(text_run):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"run": "/nowhere"}, "--run: expected a run of experiments.language_model, got '/nowhere'"),
-        ({"cell": "text-8-lsmt"}, "unknown --cell 'text-8-lsmt': did you mean text-8-lstm?"),
-        ({"trial": 4}, "--trial: expected 0 to 3, got 4"),
-        ({"prompt": ""}, "--prompt: expected at least one character, got none"),
+        ({"run": "/nowhere"}, "run: expected a run folder of language_model, got '/nowhere'"),
+        ({"cell": "text-8-lsmt"}, "unknown cell 'text-8-lsmt': did you mean text-8-lstm?"),
+        ({"trial": 4}, "trial: expected 0 to 3, got 4"),
+        ({"prompt": ""}, "prompt: expected at least one character, got none"),
         ({"prompt": "she Z"}, "prompt: 'Z' at place 4 is not among the "),
         ({"prompt": "\udcff"}, "prompt: expected UTF-8, got '\\udcff'"),
-        ({"tokens": 0}, "--tokens: expected at least 1, got 0"),
-        ({"samples": 0}, "--samples: expected at least 1, got 0"),
-        ({"samples": 2**31 - 1}, "--samples: so many texts at once need more than"),
-        ({"seed": -1}, "--seed: expected at least 0, got -1"),
+        ({"tokens": 0}, "tokens: expected at least 1, got 0"),
+        ({"samples": 0}, "samples: expected at least 1, got 0"),
+        ({"samples": 2**31 - 1}, "samples: so many texts at once need more than"),
+        ({"seed": -1}, "seed: expected at least 0, got -1"),
         ({"temperature": -1.0}, "temperature: expected at least 0, got -1.0"),
         ({"top_p": 0.0}, "top_p: expected over 0 and at most 1, got 0.0"),
     ],
@@ -129,7 +124,7 @@ def test_runs_without_what_is_needed_are_one_line(text_run, tmp_path):
     """Catches a KeyError in a run of compare, and numpy's error of a text that is gone."""
     (tmp_path / "compare").mkdir()
     (tmp_path / "compare" / "results.json").write_text("[]")
-    with pytest.raises(UsageError, match="--run: expected a run of experiments.language_model"):
+    with pytest.raises(UsageError, match="run: expected a run folder of language_model"):
         written(tmp_path / "compare")
     run = shutil.copytree(text_run[0], tmp_path / "run")
     shutil.rmtree(run / "text")
@@ -152,10 +147,10 @@ def test_a_sign_comes_whole(vocabulary):
     text = "aé€😀\n" * 2
     ids = vocabulary.encode(text)
     for size in (1, 2, 3, 5):
-        write = generate.Writer(vocabulary)
+        write = writing.Writer(vocabulary)
         pieces = [write(ids[start : start + size]) for start in range(0, len(ids), size)]
         assert "".join(pieces) + write(ids[:0], last=True) == text
-    write = generate.Writer(Bytes())
+    write = writing.Writer(Bytes())
     assert write(np.array([0xE2, 0x82])) == ""
     assert write(np.array([], int), last=True) == "\ufffd"
 
@@ -166,7 +161,7 @@ def test_no_command_reaches_the_terminal():
     assert readable("a\tb\nc\r\n") == "a\tb\nc\n"
     assert readable("\x1b[2J\x07\x9b\x7f\u202e") == r"\x1b[2J\x07\x9b\x7f\u202e"
     assert readable("é\xa0\u3000\u200d😀") == "é\xa0\u3000\u200d😀"
-    write = generate.Writer(Bytes())
+    write = writing.Writer(Bytes())
     assert write(np.frombuffer(b"ok\x1b[31m", np.uint8)) == r"ok\x1b[31m"
 
 
@@ -183,5 +178,5 @@ def test_compiling_is_not_clocked(text_run):
             yield np.zeros((1, 10), int)
 
     clock = SimpleNamespace(monotonic=lambda: now[0])
-    with mock.patch.object(generate, "generate", slow), mock.patch.object(generate, "time", clock):
+    with mock.patch.object(writing, "generate", slow), mock.patch.object(writing, "time", clock):
         assert written(text_run[0], tokens=50, prompt="s")[1] == "\n10 tokens a second\n"

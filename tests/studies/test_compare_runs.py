@@ -12,7 +12,7 @@ import pytest
 
 from lstm_attn import report
 from lstm_attn.analysis import compare_records
-from lstm_attn.studies.report import compared, draw
+from lstm_attn.studies.compare_runs import compare_runs, compared
 from tests import PATIENCE
 
 ROOT = Path(__file__).parent.parent.parent
@@ -83,10 +83,10 @@ def test_two_runs_of_the_same_trials_are_within_noise(quick, tmp_path):
 def test_one_run_is_drawn_into_its_folder(quick, tmp_path):
     """Catches a page where nobody looks, and one that is drawn elsewhere but leaves figures."""
     elsewhere = tmp_path / "page.html"
-    assert draw([quick], str(elsewhere)) == elsewhere
+    assert compare_runs(quick, page=str(elsewhere)) == elsewhere
     assert elsewhere.exists()
     assert not list(quick.glob("*.png"))
-    assert draw([quick], None) == quick / "report.html"
+    assert compare_runs(quick) == quick / "report.html"
     assert (quick / "report.html").exists()
     assert list(quick.glob("*.png"))
 
@@ -164,7 +164,7 @@ def test_a_damaged_folder_is_one_line(quick, damage, message):
 def test_a_mistake_is_one_line(paths, output, message):
     """Catches a page of nothing, and a run compared with itself."""
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
-        draw([Path(path) for path in paths], output)
+        compare_runs(*paths, page=output)
     assert "\n" not in str(caught.value)
 
 

@@ -1,17 +1,9 @@
-"""One page of one run folder or of several, and where these differ beyond noise.
+"""One page of one run folder or of several, and where these differ beyond noise."""
 
-    python -m experiments.report RUN [RUN ...] [--page=PAGE.html]
-
-Of one run, the page is RUN/report.html, its pictures beside it. Of several, it is report.html where
-the command is given, and begins with each further run compared with the first; no folder is
-written to, and neither is it with --page.
-"""
-
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from absl import flags
 
 from lstm_attn import report
 from lstm_attn.analysis import compare_records
@@ -19,11 +11,7 @@ from lstm_attn.errors import UsageError
 from lstm_attn.flat import MISSING, flatten
 from lstm_attn.history import NO_CRITERION
 from lstm_attn.report.page import PAGE
-from lstm_attn.runner.terminal import Terminal
 
-PAGE_FLAG = flags.DEFINE_string(
-    "page", None, f"The page. Of one run RUN/{PAGE} if not given, of several {PAGE} here."
-)
 SAME = ("cell", "task", "variant", "length", "model")  # what two cells agree in that are compared
 
 
@@ -89,31 +77,32 @@ def _settings(first: report.Run, second: report.Run) -> list[dict[str, str]]:
     ]
 
 
-def draw(paths: Sequence[Path], output: str | None) -> Path:
-    """The page of the runs, at `output` or where it belongs without.
+def compare_runs(*runs: str | os.PathLike, page: str | os.PathLike | None = None) -> Path:
+    """Draws a page of the runs, which begins with each further run compared with the first.
+
+    Args:
+      runs: run folders.
+      page: where it goes. None: for one run its own report.html, with figures next to it; for
+        several report.html in the current folder.
+
+    Returns:
+      Where the page is.
 
     Raises:
       UsageError: no folder, one given twice, missing or damaged, or a page that can't be written.
     """
+    paths = [Path(run) for run in runs]
     if not paths:
         raise UsageError("expected at least one run folder, such as runs/quick")
     places = [path.resolve() for path in paths]
     for path, place in zip(paths, places, strict=True):
         if places.count(place) > 1:
             raise UsageError(f"{path} is given twice")
-    if len(paths) == 1 and output is None:
+    if len(paths) == 1 and page is None:
         return report.write(paths[0])
-    runs, names = [report.read(path) for path in paths], report.labels(paths)
+    read, names = [report.read(path) for path in paths], report.labels(paths)
     comparisons = [
-        compared(runs[0], run, (names[0], name))
-        for run, name in zip(runs[1:], names[1:], strict=True)
+        compared(read[0], run, (names[0], name))
+        for run, name in zip(read[1:], names[1:], strict=True)
     ]
-    return report.write_several(paths, output or PAGE, comparisons)
-
-
-def main(arguments: Sequence[str]) -> int:
-    console = Terminal()
-    with console.status(f"drawing {', '.join(arguments)}"):
-        page = draw([Path(argument) for argument in arguments], PAGE_FLAG.value)
-    console.print(f"report: {page}", soft_wrap=True)
-    return 0
+    return report.write_several(paths, page or PAGE, comparisons)
