@@ -6,7 +6,7 @@ PYTEST := $(RUN) -m pytest --numprocesses=2 --dist=worksteal
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install native compare adding copy pooling language-model studies test test-rest test-all test-peers mutants golden lint bench bench-all whole-job layouts scaling kill resident-size readme notebooks clean
+.PHONY: help install native compare adding copy pooling language-model studies test test-rest test-all test-peers mutants mutants-random golden lint bench bench-all whole-job layouts scaling kill resident-size readme notebooks clean
 
 help: ## List every target with one line each
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -47,6 +47,9 @@ test-peers: $(VENV)/peers-installed ## Compare with PyTorch and Keras themselves
 
 mutants: $(VENV)/test-installed ## Break the code on purpose, one place at a time, and count what the tests catch
 	$(RUN) -m tests.mutants
+
+mutants-random: $(VENV)/test-installed ## The same with 40 mutants drawn by chance
+	$(RUN) -m tests.mutants --random 40
 
 golden: $(VENV)/peers-installed ## Make tests/golden anew from PyTorch and Keras
 	$(RUN) -m tests.golden.make

@@ -1,12 +1,19 @@
 """Break the code in one place at a time and count how often the tests notice: `make mutants`.
 
 Each mutant of `tests/mutations.py` is made in a copy of the repository and run against the tests
-named beside it, which pass on the code as it is. Killed is a mutant for which a test fails. What
-became of each goes to results/mutants.json, from where `make readme` takes the count.
+named with it, which pass on the code as it is. Killed is a mutant for which a test fails: one of
+`make test`, or else one of those marked `full`. What became of each goes to results/mutants.json,
+from where `make readme` takes the count.
 
     python -m tests.mutants --new
 
-tries only those of which that file knows nothing.
+tries only those of which that file knows nothing;
+
+    python -m tests.mutants --random 40 --seed 0
+
+draws mutants from the syntax trees of the package instead (`tests/random_mutants.py`), runs the
+tests of the file's room, fast ones only, and notes the score and the survivors. Some of these are
+no bugs at all, such as a constant that any number may stand for.
 """
 
 import argparse
@@ -18,12 +25,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from tests import PATIENCE
+from tests import PATIENCE, random_mutants
 from tests.mutations import MUTATIONS, Mutation
+from tests.random_mutants import RandomMutant
 
 ROOT = Path(__file__).parent.parent
 SCORE = ROOT / "results" / "mutants.json"
@@ -56,22 +65,17 @@ def copy_repository(folder: Path) -> Path:
     return folder
 
 
-def run_tests(folder: Path, tests: str) -> subprocess.CompletedProcess:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-x",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-m",
-        "",
-        *shlex.split(tests),
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
+def run_tests(folder: Path, tests: str, marked: str) -> subprocess.CompletedProcess:
+    """The tests that have these markers; all workers share a folder of compiled programs."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", marked]
+    programs = folder.parent / "programs"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(folder),
+        "JAX_COMPILATION_CACHE_DIR": str(programs),
+    }
     return subprocess.run(
-        command,
+        [*command, *shlex.split(tests)],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -81,21 +85,47 @@ def run_tests(folder: Path, tests: str) -> subprocess.CompletedProcess:
     )
 
 
+PASSED, FAILED, NO_TESTS = 0, 1, 5  # pytest's
+
+
 def try_mutation(folder: Path, mutation: Mutation) -> str:
     """The first test that fails, or nothing."""
     path = folder / mutation.file
     code = path.read_text()
     assert code.count(mutation.old) == 1, f"{mutation.file}: {mutation.old!r} is not there once"
     path.write_text(code.replace(mutation.old, mutation.new))
-    result = run_tests(folder, mutation.tests)
-    path.write_text(code)
-    if result.returncode == 0:
+    try:
+        for marked in ("not full", "full"):
+            result = run_tests(folder, mutation.tests, marked)
+            if result.returncode not in (PASSED, NO_TESTS):
+                failed = first_failed(result)
+                # Any other end, such as a file that can't be imported, proves nothing.
+                ended_in_failure = result.returncode == FAILED and failed
+                assert ended_in_failure, f"{mutation}\n{result.stdout}\n{result.stderr}"
+                return failed
         return ""
+    finally:
+        path.write_text(code)
+
+
+def try_random_mutant(folder: Path, mutant: RandomMutant) -> bool:
+    """Whether it is killed. That it can't be imported, or never ends, is noticed too."""
+    path = folder / mutant.file
+    code = path.read_text()
+    path.write_text(mutant.break_code(code))
+    try:
+        result = run_tests(folder, mutant.tests, "not full")
+    except subprocess.TimeoutExpired:
+        return True
+    finally:
+        path.write_text(code)
+    assert result.returncode != NO_TESTS, mutant
+    return result.returncode != PASSED
+
+
+def first_failed(result: subprocess.CompletedProcess) -> str:
     failed = [line for line in result.stdout.splitlines() if line.startswith("FAILED")]
-    # Any other end, such as a file that can't be imported, proves nothing.
-    ended_in_failure = result.returncode == 1 and bool(failed)
-    assert ended_in_failure, f"{mutation}\n{result.stdout}\n{result.stderr}"
-    return failed[0].removeprefix("FAILED ").partition(" - ")[0]
+    return failed[0].removeprefix("FAILED ").partition(" - ")[0] if failed else ""
 
 
 def known(mutation: Mutation, record: dict) -> bool:
@@ -103,49 +133,98 @@ def known(mutation: Mutation, record: dict) -> bool:
     return all(record[field] == getattr(mutation, field) for field in Mutation._fields)
 
 
+def read_score() -> dict:
+    return json.loads(SCORE.read_text()) if SCORE.exists() else {"mutants": []}
+
+
 def recorded() -> list[dict]:
     """What results/mutants.json holds of the mutations of the list as it is."""
-    records = json.loads(SCORE.read_text())["mutants"] if SCORE.exists() else []
+    records = read_score()["mutants"]
     return [record for record in records if any(known(m, record) for m in MUTATIONS)]
+
+
+def write_score(**parts: Any) -> None:
+    SCORE.write_text(json.dumps({**read_score(), **parts}, indent=2) + "\n")
+
+
+class Workers:
+    """Copies of the repository, in each of which one mutant at a time is tried."""
+
+    def __init__(self, place: Path) -> None:
+        self._folders: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        for worker in range(WORKERS):
+            self._folders.put(copy_repository(place / str(worker)))
+
+    def map(self, function: Callable[[Path, Any], Any], items: Iterable[Any]) -> list[Any]:
+        """function(folder, item) of each item, WORKERS of them at a time."""
+
+        def on_one(item: Any) -> Any:
+            folder = self._folders.get()
+            try:
+                return function(folder, item)
+            finally:
+                self._folders.put(folder)
+
+        with ThreadPoolExecutor(WORKERS) as pool:
+            return list(pool.map(on_one, items))
+
+
+def check(folder: Path, tests: str) -> None:
+    result = run_tests(folder, tests, "")
+    assert result.returncode == PASSED, f"fails before anything is broken:\n{result.stdout}"
+    print(f"passes    {tests}", flush=True)
+
+
+def record_of(folder: Path, mutation: Mutation) -> dict:
+    killer = try_mutation(folder, mutation)
+    print(f"{'killed  ' if killer else 'SURVIVED'}  {mutation.what}  ({killer})", flush=True)
+    return {**mutation._asdict(), "killed_by": killer}
+
+
+def record_of_random(folder: Path, mutant: RandomMutant) -> dict:
+    killed = try_random_mutant(folder, mutant)
+    place = f"{mutant.file}:{mutant.line}"
+    print(
+        f"{'killed  ' if killed else 'SURVIVED'}  {place}  {mutant.old} -> {mutant.new}", flush=True
+    )
+    return {"place": place, "old": mutant.old, "new": mutant.new, "killed": killed}
+
+
+def try_random(workers: Workers, count: int, seed: int) -> bool:
+    """Whether all were killed."""
+    drawn = random_mutants.draw(ROOT, count, seed)
+    records = workers.map(record_of_random, drawn)
+    survivors = [record for record in records if not record.pop("killed")]
+    killed = count - len(survivors)
+    write_score(random={"seed": seed, "count": count, "killed": killed, "survivors": survivors})
+    print(f"{killed} of {count} random mutants killed")
+    return not survivors
+
+
+def try_written(workers: Workers, *, only_new: bool) -> bool:
+    """Whether all were killed."""
+    records = recorded() if only_new else []
+    waiting = [m for m in MUTATIONS if not any(known(m, record) for record in records)]
+    print(f"the tests of {len(waiting)} mutants, on the code as it is ...", flush=True)
+    workers.map(check, sorted({mutation.tests for mutation in waiting}))
+    records += workers.map(record_of, waiting)
+    write_score(mutants=records)
+    killed = sum(bool(record["killed_by"]) for record in records)
+    print(f"{killed} of {len(records)} mutants killed")
+    return killed == len(records)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--new", action="store_true", help="only mutations that have no record yet")
-    began = time.time()
-    records = recorded() if parser.parse_args().new else []
-    waiting = [m for m in MUTATIONS if not any(known(m, record) for record in records)]
+    parser.add_argument("--random", type=int, metavar="N", help="N mutants drawn by chance instead")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        folders: queue.SimpleQueue[Path] = queue.SimpleQueue()
-        for worker in range(WORKERS):
-            folders.put(copy_repository(Path(place) / str(worker)))
-
-        def checked(tests: str) -> None:
-            folder = folders.get()
-            result = run_tests(folder, tests)
-            folders.put(folder)
-            assert result.returncode == 0, f"fails before anything is broken:\n{result.stdout}"
-            print(f"passes    {tests}", flush=True)
-
-        def tried(mutation: Mutation) -> dict:
-            folder = folders.get()
-            killer = try_mutation(folder, mutation)
-            folders.put(folder)
-            print(
-                f"{'killed  ' if killer else 'SURVIVED'}  {mutation.what}  ({killer})", flush=True
-            )
-            return {**mutation._asdict(), "killed_by": killer}
-
-        with ThreadPoolExecutor(WORKERS) as pool:
-            all_tests = sorted({mutation.tests for mutation in waiting})
-            print(f"the tests of {len(waiting)} mutants, on the code as it is ...", flush=True)
-            list(pool.map(checked, all_tests))
-            records += pool.map(tried, waiting)
-    SCORE.write_text(json.dumps({"mutants": records}, indent=2) + "\n")
-    killed = sum(bool(record["killed_by"]) for record in records)
-    minutes = (time.time() - began) / 60
-    print(f"{killed} of {len(records)} mutants killed, {minutes:.0f} minutes")
-    return int(killed < len(records))
+        workers = Workers(Path(place))
+        if options.random:
+            return int(not try_random(workers, options.random, options.seed))
+        return int(not try_written(workers, only_new=options.new))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests import mutants
+from tests import mutants, random_mutants
 from tests.mutations import MUTATIONS, Mutation
 
 
@@ -32,6 +32,41 @@ def test_a_harmless_change_survives_and_a_harmful_one_is_killed(tmp_path):
     harmful = Mutation("no lowest value", *changed, "if value < lowest - 1:", tests)
     assert mutants.try_mutation(folder, harmless) == ""
     assert mutants.try_mutation(folder, harmful).startswith("tests/training/test_config.py::")
+
+
+def test_random_mutants_are_those_of_the_tree(tmp_path):
+    """Oracle: by hand. Catches a mutant that is none, one of an annotation or a text, and a place
+    that is not that of its code."""
+    room = tmp_path / "lstm_attn" / "tasks"
+    room.mkdir(parents=True)
+    code = "def f(x: int = 3, y: list[4] = ()) -> 5:\n    return not (x < 1 and max(x) + y.sum(axis=1)), f'{x + 1}'\n"
+    (room / "one.py").write_text(code)
+    found = random_mutants.mutants_of(tmp_path, room / "one.py", "tests/tasks")
+    changes = {(mutant.old, mutant.new) for mutant in found}
+    assert changes == {
+        ("3", "(4)"),
+        ("not (x < 1 and max(x) + y.sum(axis=1))", "(x < 1 and max(x) + y.sum(axis=1))"),
+        ("x < 1 and max(x) + y.sum(axis=1)", "(x < 1 or max(x) + y.sum(axis=1))"),
+        ("x < 1", "(x <= 1)"),
+        ("1", "(0)"),
+        ("max(x) + y.sum(axis=1)", "(max(x) - y.sum(axis=1))"),
+        ("max(x)", "(min(x))"),
+        ("y.sum(axis=1)", "(y.mean(axis=1))"),
+    }
+    for mutant in found:
+        assert code[mutant.start : mutant.end] == mutant.old
+        assert mutant.break_code(code) != code
+
+
+def test_random_mutants_can_be_compiled_and_drawn_again():
+    """Oracle: Python's parser, on all of the package. Catches a place that is one letter off, and a
+    draw that its seed does not tell."""
+    drawn = random_mutants.draw(mutants.ROOT, 200, seed=1)
+    assert drawn == random_mutants.draw(mutants.ROOT, 200, seed=1)
+    for mutant in drawn:
+        code = (mutants.ROOT / mutant.file).read_text()
+        assert code[mutant.start : mutant.end] == mutant.old
+        compile(mutant.break_code(code), mutant.file, "exec")
 
 
 def test_the_committed_score_is_that_of_this_list():
