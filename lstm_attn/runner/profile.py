@@ -1,8 +1,8 @@
-"""Where the time of a run goes, cell by cell: `--profile` of experiments.compare.
+"""Where the time of each cell goes: `--profile` of experiments.compare.
 
-Compilation, host and the time spent on chunks are clocked in the run itself. The chunks are divided
-by timing prefixes of the training step beside it (`training.stage_seconds`): a scan's operations
-are too many and too small for a trace to time them without slowing them down.
+Compilation, host and chunks of training are measured in the run itself. A chunk is then split by
+timing prefixes of the training step on their own (`training.stage_seconds`): a trace would slow the
+many small operations of a scan down.
 """
 
 import dataclasses
@@ -19,20 +19,20 @@ from lstm_attn.runner.cell import Cell
 from lstm_attn.runs import PROFILE, RunFolder
 from lstm_attn.training import Layout, TrialState
 
-# JAX reports how long these took: from Python to HLO, and from HLO to machine code or the cache.
+# JAX's events: from Python to HLO, and from HLO to machine code or the cache.
 TRACE = (
     "/jax/core/compile/jaxpr_trace_duration",
     "/jax/core/compile/jaxpr_to_mlir_module_duration",
 )
 COMPILE = ("/jax/core/compile/backend_compile_duration",)
-PREFIX_SECONDS = 1.0  # what a timed prefix of the step should take, about
+PREFIX_SECONDS = 1.0  # about what a timed prefix of the step should take
 TRACED_STEPS = 3
 Span = tuple[float, float]
 Chunk = tuple[Evaluation, TrialState]
 
 
 class CellClock:
-    """Clocks one cell in training; a context manager, since it listens to JAX meanwhile."""
+    """Measures the time of one cell in training, while the context is entered."""
 
     def __init__(self) -> None:
         self.evaluations: list[Evaluation] = []
@@ -56,7 +56,7 @@ class CellClock:
                 spans.append((now - duration_secs, now))
 
     def waits(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-        """The chunks as they come, the wait for each of them clocked."""
+        """The chunks, with the wait for each of them measured."""
         began = time.monotonic()
         for evaluation, states in chunks:
             self._waits.append((began, time.monotonic()))
@@ -65,9 +65,9 @@ class CellClock:
             began = time.monotonic()
 
     def seconds(self) -> dict[str, float]:
-        """trace, compile, chunks and host; each second of the cell is in one of them.
+        """trace, compile, chunks and host: together all seconds of the cell.
 
-        Host is what is left: the search for a width, checkpoints, files, progress.
+        Host is the rest: the search for a width, checkpoints, files, progress.
         """
         compiled = covered(self._compile)
         prepared = covered(self._compile + self._trace)
@@ -81,7 +81,7 @@ class CellClock:
 
 
 def covered(spans: Sequence[Span]) -> float:
-    """Seconds that lie in at least one of the spans: JAX's events lie within one another."""
+    """Seconds in at least one of the spans; JAX's events are nested."""
     total, end = 0.0, -np.inf
     for first, last in sorted(spans):
         total += max(0.0, last - max(first, end))
@@ -90,9 +90,9 @@ def covered(spans: Sequence[Span]) -> float:
 
 
 def whole_chunks(evaluations: Sequence[Evaluation], layout: Layout, *, resting: bool) -> float:
-    """How many chunks of all trials would have taken as long, if time goes by active trials.
+    """How many chunks with all trials active would have taken as long.
 
-    Where trials that have ended rest, a chunk takes what the device with most active trials takes.
+    Where ended trials rest, a chunk takes as long as the device with the most active trials.
     """
     work = float(bool(evaluations))
     for before in evaluations[:-1]:
@@ -103,7 +103,7 @@ def whole_chunks(evaluations: Sequence[Evaluation], layout: Layout, *, resting: 
 
 
 def profile_cell(cell: Cell, clock: CellClock, folder: RunFolder) -> None:
-    """Divides the clocked time of a trained cell, notes it in the folder, and writes a trace."""
+    """Splits the measured time of a trained cell, notes it in the folder, and writes a trace."""
     seconds = clock.seconds()
     chunks = seconds.pop("chunks")
     settings = cell.training

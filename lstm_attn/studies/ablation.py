@@ -53,10 +53,7 @@ def ablation(
       task: in `tasks.TASKS`, with a variant as in "adding:arjovsky2016".
       length: its T, in steps.
       changes: (key, value) pairs; a key is model.NAME or training.NAME.
-      workdir: a run folder, in which an interrupted run resumes and more is added to what is there;
-        None for a temporary one.
-      settings: fields of ModelConfig and TrainingConfig, such as features=64, steps=500; or
-        model=, training= with a dict or an object of these classes.
+      workdir, settings: see `studies.compare`.
 
     Returns:
       The records, a table with a row for each change, and with a workdir its page.

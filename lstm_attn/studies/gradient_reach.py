@@ -47,10 +47,7 @@ def gradient_reach(
       untrained_length: T of measurements at initialisation alone.
       forget_biases: the LSTM is trained from each of these, and from chrono initialisation.
       sequences: fresh sequences for each measurement.
-      workdir: a run folder, in which an interrupted run resumes and more is added to what is there;
-        None for a temporary one.
-      settings: fields of ModelConfig and TrainingConfig, such as features=64, steps=500; or
-        model=, training= with a dict or an object of these classes.
+      workdir, settings: see `studies.compare`.
 
     Returns:
       The records, the table of reaches, and with a workdir its page.

@@ -53,10 +53,7 @@ def horizon(
       shortest, longest: the lengths T between which the horizon is searched, in steps.
       lengths_per_doubling: how many lengths may be tried from T to 2 T.
       budget_seconds: wall seconds of all trials of a length, compilation included; 0 for no limit.
-      workdir: a run folder, in which an interrupted run resumes and more is added to what is there;
-        None for a temporary one.
-      settings: fields of ModelConfig and TrainingConfig, such as features=64, steps=500; or
-        model=, training= with a dict or an object of these classes.
+      workdir, settings: see `studies.compare`.
 
     Returns:
       The records, the table of horizons, and with a workdir its page.

@@ -54,10 +54,7 @@ def inside(
       models: names in `models.MODELS`, or one; each has gates or `modules.MultiHeadAttention`.
       tasks: names in `tasks.TASKS`, with a variant as in "adding:arjovsky2016".
       lengths: the T of each cell, in steps.
-      workdir: a run folder, in which an interrupted run resumes and more is added to what is there;
-        None for a temporary one.
-      settings: fields of ModelConfig and TrainingConfig, such as features=64, steps=500; or
-        model=, training= with a dict or an object of these classes.
+      workdir, settings: see `studies.compare`.
 
     Returns:
       The records, a table of medians over trials, and with a workdir its page.

@@ -170,7 +170,7 @@ def test_a_mistake_is_one_line(paths, output, message):
 
 @pytest.mark.parametrize("arguments", [(), ("nowhere", "--page=page.html")])
 def test_a_mistake_ends_with_status_2(arguments, tmp_path):
-    """Catches a traceback at the border, with arguments and without."""
+    """Catches a traceback on the command line, with arguments and without."""
     done = command(*arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("error: expected a")

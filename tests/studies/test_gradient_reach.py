@@ -77,12 +77,15 @@ def test_the_report_and_the_terminal_show_it(done):
     json.dumps(folder.study("gradient_reach"), allow_nan=False)
 
 
-def test_a_rerun_does_what_is_left(done, monkeypatch):
-    """Identity with the first run, of which one measurement was lost. Catches cells trained or
-    measured again."""
+@pytest.mark.parametrize("left", [(), ({"trials": 1},)])
+def test_a_rerun_does_what_is_left(done, monkeypatch, left):
+    """Identity with the first run, whose last measurement is lost or is of fewer trials. Catches
+    cells trained or measured again, and a measurement that lacks the trials added since."""
     folder, _ = done
     found = folder.study("gradient_reach")
-    folder.write_study("gradient_reach", {**found, "measured": found["measured"][:-1]})
+    *others, last = found["measured"]
+    stale = [{**last, **change} for change in left]
+    folder.write_study("gradient_reach", {**found, "measured": [*others, *stale]})
     monkeypatch.setattr(train_cells, "train_cell", None)
     monkeypatch.setattr(Cell, "make_program", None)
     do_study(STUDY, CONFIG, folder.path)

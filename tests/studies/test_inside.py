@@ -58,9 +58,15 @@ def test_the_study_finds_what_the_functions_give(looked_at):
 
 
 def test_what_was_looked_at_is_not_looked_at_again(looked_at, monkeypatch):
-    """Catches a rerun that trains or looks again."""
+    """Catches a rerun that trains or looks again, and a cell that is not looked at again though it
+    has more trials since."""
     folder, _ = looked_at
-    before = json.dumps(folder.study("inside"))
+    found = folder.study("inside")
+    before = json.dumps(found)
+    found["cells"][-1]["trials"] = 1
+    folder.write_study("inside", found)
+    do_study(STUDY, CONFIG, folder.path)
+    assert json.dumps(folder.study("inside")) == before
     monkeypatch.setattr(importlib.import_module("lstm_attn.studies.inside"), "look_inside", None)
     _, out = do_study(STUDY, CONFIG, folder.path)
     assert "0 of 2 cells to train" in out
