@@ -25,6 +25,7 @@ pytest_plugins = ["tests.study_fixtures"]
 
 # Each new shape compiles: a deadline would measure XLA, and a hundred examples take a minute.
 hypothesis.settings.register_profile("jit", deadline=None, derandomize=True, max_examples=20)
+hypothesis.settings.register_profile("few", hypothesis.settings.get_profile("jit"), max_examples=6)
 hypothesis.settings.load_profile("jit")
 
 
@@ -35,7 +36,9 @@ PROGRAMS = pytest.StashKey[str]()
 
 
 def pytest_configure(config):
-    """One folder of compiled programs for all workers of a run."""
+    """One folder of compiled programs for all workers of a run; fewer examples in `make test`."""
+    if config.option.markexpr == "not full":
+        hypothesis.settings.load_profile("few")
     folder = os.environ.get("JAX_COMPILATION_CACHE_DIR")
     if hasattr(config, "workerinput"):
         folder = config.workerinput["programs"]
@@ -59,10 +62,11 @@ def pytest_unconfigure(config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """`full_but(names)`: all cases of a test are `full` but those whose id has one of the names."""
+    """`full_but(ids)`: all cases of a test are `full` but these; an id is a whole one, or one part of
+    it between dashes."""
     for item in items:
         marker = item.get_closest_marker("full_but")
-        if marker and not any(name in item.callspec.id for name in marker.args):
+        if marker and not {item.callspec.id, *item.callspec.id.split("-")} & set(marker.args):
             item.add_marker("full")
 
 

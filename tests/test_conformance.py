@@ -149,6 +149,7 @@ def test_jit_equals_no_jit(name, task_name):
     np.testing.assert_allclose(eager, case.outputs, atol=1e-5)
 
 
+@pytest.mark.full_but("gru", "lstm_attention")
 @each_case
 def test_vmap_over_trials_equals_a_loop(name, task_name):
     """Oracle: one trial after another. Catches a parameter shared between trials."""
@@ -242,6 +243,7 @@ def test_every_parameter_has_a_gradient(name, task_name):
             assert np.abs(gradient).max() > 1e-9, path
 
 
+@pytest.mark.full_but("gru-adding", "gru")
 @each_case
 def test_a_cell_is_compiled_once_and_its_checkpoint_gives_the_same_bits(
     name, task_name, tmp_path, caplog
@@ -266,6 +268,7 @@ def test_a_cell_is_compiled_once_and_its_checkpoint_gives_the_same_bits(
     assert np.isfinite(case.model.apply(params, case.batch.inputs)).all()
 
 
+@pytest.mark.full_but("lstm", "transformer")
 @each_case
 def test_a_config_through_json_gives_the_same_parameters(name, task_name):
     """Oracle: the model of the config that was written. Catches a key that JSON loses, a tuple that
@@ -288,6 +291,7 @@ def test_every_key_of_a_config_has_another_value_here():
     assert {key for key, _ in OPTIONS} | {"features", "dropout"} == keys
 
 
+@pytest.mark.full_but("gru", "transformer")
 @pytest.mark.parametrize("placement", ["over_states", "alternating"])
 @pytest.mark.parametrize("name", MODELS)
 def test_dropout_acts_where_there_is_a_block_to_act_in(name, placement):
@@ -305,6 +309,13 @@ def test_dropout_acts_where_there_is_a_block_to_act_in(name, placement):
         assert not np.allclose(draws[0], draws[1])
 
 
+@pytest.mark.full_but(
+    "lstm-lstm_variant-peephole",
+    "transformer-positions-alibi",
+    "transformer-feed_forward-gated",
+    "gru-reset_after-False",
+    "gru-segment-3",
+)
 @pytest.mark.parametrize(
     ("name", "key", "value"),
     [(name, key, value) for key, value in OPTIONS for name in ACTS_IN.get(key, MODELS)],

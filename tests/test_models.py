@@ -20,6 +20,7 @@ def test_the_lstm_has_as_many_parameters_as_its_equations_say():
     assert sum(leaf.size for leaf in jax.tree.leaves(held)) == models.count_parameters(model)
 
 
+@pytest.mark.full_but("64")
 @pytest.mark.parametrize("config", SIZES, ids=lambda config: str(config.features))
 @pytest.mark.parametrize("task", [tasks.adding(50), tasks.copy(50)], ids=lambda task: task.name)
 @pytest.mark.parametrize("name", MODELS)
@@ -30,6 +31,7 @@ def test_parameter_counts_are_near_equal(name, task, config):
     assert abs(count / budget - 1) < 0.10
 
 
+@pytest.mark.full_but("copy")
 @pytest.mark.parametrize("task", [tasks.adding(6), tasks.copy(2)], ids=lambda task: task.name)
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_maps_every_task(name, task):
@@ -61,6 +63,7 @@ def test_sizes_that_cannot_be_are_refused(sizes, message):
         ModelConfig(**sizes)
 
 
+@pytest.mark.full_but("gru", "transformer")
 @pytest.mark.parametrize("name", MODELS)
 def test_parameters_stay_float32_where_64_bit_is_enabled(name, float64):
     """Catches an initialiser that takes JAX's default dtype, and then a scan that fails."""

@@ -23,6 +23,7 @@ def test_no_mutation_is_listed_twice():
     assert Counter((m.file, m.old, m.new) for m in MUTATIONS).most_common(1)[0][1] == 1
 
 
+@pytest.mark.full
 def test_a_harmless_change_survives_and_a_harmful_one_is_killed(tmp_path):
     """Oracle: two changes whose fate is known. Catches a script for which every mutant is killed."""
     folder = mutants.copy_repository(tmp_path)

@@ -34,6 +34,7 @@ def run(*contenders, cases=(A_CASE,), rounds=2):
     return comparison, written.getvalue()
 
 
+@pytest.mark.full
 def test_rows_hold_times_a_step_and_the_distance_to_the_floor():
     """Oracle: sleeps of known length, two steps a run, and the floor from the row's own rates.
     Catches seconds of a run for those of a step, a floor of the other resource, and values compared
@@ -55,6 +56,7 @@ def test_rows_hold_times_a_step_and_the_distance_to_the_floor():
         assert len(row["samples"]) == 2
 
 
+@pytest.mark.full
 def test_those_that_cannot_run_are_left_out_with_a_reason():
     """Catches a missing library or a killed process that ends the whole benchmark, and one of the
     others lost with it."""

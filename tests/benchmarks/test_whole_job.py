@@ -145,6 +145,7 @@ def test_a_whole_job_leaves_its_record_and_picture(tmp_path):
     assert "| --- |" in SECTIONS["whole_job"](record)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("flag", "message"),
     [

@@ -94,6 +94,7 @@ def test_linen_cell_runs_the_same_and_goes_back(cell, module, from_linen, to_lin
     assert_same_tree(to_linen(ours), theirs)
 
 
+@pytest.mark.full_but("LSTMCell")
 @pytest.mark.parametrize(
     ("cell", "module", "from_nnx", "to_nnx", "options"),
     NNX,

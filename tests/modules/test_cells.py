@@ -15,6 +15,7 @@ from tests.modules.test_modules import BATCH, initialised, inputs_of
 LENGTHS = jnp.array([3, 6])
 
 
+@pytest.mark.full_but("gru")
 @pytest.mark.parametrize(
     ("cell", "whole"),
     [
@@ -43,6 +44,7 @@ def test_a_cell_in_flax_linen_rnn_is_our_module(cell, whole):
             np.testing.assert_allclose(mine, theirs, atol=1e-6)
 
 
+@pytest.mark.full_but("GRU", "MultiHeadAttention")
 @pytest.mark.parametrize(
     "module",
     [

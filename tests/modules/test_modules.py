@@ -128,6 +128,7 @@ def test_lstm_attention_is_its_equations():
     np.testing.assert_allclose(out, expected, atol=1e-5)
 
 
+@pytest.mark.full_but("LSTM", "MultiHeadAttention")
 @pytest.mark.parametrize(
     "module",
     [

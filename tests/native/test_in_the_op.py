@@ -17,6 +17,7 @@ def arrays():
     return jax.tree.map(jnp.asarray, case)
 
 
+@pytest.mark.full_but("plain-None", "all, reversed-3")
 @pytest.mark.parametrize("segment", [None, 3])
 @pytest.mark.parametrize("options", OPTIONS)
 def test_values_and_derivatives_are_those_of_the_scan(compiled, options, segment):
@@ -31,6 +32,7 @@ def test_values_and_derivatives_are_those_of_the_scan(compiled, options, segment
     assert_close(*results, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.full
 def test_one_gradient_alone_and_second_derivatives(compiled):
     """Oracle: the plain scan. Catches a gradient that is computed only beside the others, and a
     rule that JAX can't differentiate again."""
@@ -47,6 +49,7 @@ def test_one_gradient_alone_and_second_derivatives(compiled):
     assert_close(*results, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.full
 def test_mapped_over_trials_as_one_after_another(compiled):
     """Oracle: a Python loop. Catches trials that share the kernel's memory."""
     params, inputs, state = arrays()

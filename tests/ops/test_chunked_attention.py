@@ -95,6 +95,7 @@ def slopes_of(function, **options):
     return jax.grad(lambda *arrays: jnp.sum(jnp.sin(function(*arrays, **options))), (0, 1, 2))
 
 
+@pytest.mark.full_but("none", "divided by the chunk", "lengths", "all", "bias of -inf")
 @pytest.mark.parametrize("name", OPTIONS)
 def test_values_and_gradients_are_those_of_the_equation(name, tiles_of_3, float64):
     """Oracles: the equation in float64 numpy for the values, the dense form for the gradients.
@@ -155,6 +156,7 @@ def test_every_mode_of_differentiation(tiles_of_3, float64):
     check_grads(functools.partial(scalar, chunked), arrays, order=1, modes=["fwd", "rev"], eps=1e-6)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("mapped", [(0, 0, 0), (0, None, None), (None, None, 1)], ids=str)
 def test_vmap_maps_values_and_gradients(mapped, tiles_of_3, float64):
     """Oracle: the dense form under the same vmap. Catches a rule without a batched form."""
@@ -170,6 +172,7 @@ def test_vmap_maps_values_and_gradients(mapped, tiles_of_3, float64):
         np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("check_vma", [True, False])
 def test_shard_map_over_the_batch(check_vma, tiles_of_3):
     """Oracle: no mesh. The batch lies on four devices and the bias on each of them; gradients inside

@@ -54,6 +54,13 @@ def assert_close(ours, theirs, **tolerance):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **tolerance), ours, theirs)
 
 
+@pytest.mark.full_but(
+    "lstm-fused-all, reversed",
+    "lstm-segments of 3-all, reversed",
+    "gru-fused-all, reversed",
+    "gru-fused segments-lengths and resets",
+    "lstm-segments beyond T-plain",
+)
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("other", OTHERS)
 @pytest.mark.parametrize("cell", CELLS)
@@ -73,6 +80,7 @@ def test_values_gradients_and_directional_derivatives_are_those_of_the_scan(
     assert_close(*results, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.full_but("gru")
 @pytest.mark.parametrize("cell", CELLS)
 def test_second_derivatives_are_those_of_the_scan(cell, float64):
     """Oracle: JAX's derivative of the scan's gradient, forward and reverse. Catches a rule that
@@ -89,6 +97,7 @@ def test_second_derivatives_are_those_of_the_scan(cell, float64):
         np.testing.assert_allclose(curvature(outer, **OTHERS["segments of 3"]), expected, rtol=1e-9)
 
 
+@pytest.mark.full_but("lstm-bfloat16")
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32])
 @pytest.mark.parametrize("cell", CELLS)
 def test_gradients_are_as_near_to_float64_as_the_scans(cell, dtype, float64):
@@ -121,6 +130,7 @@ def test_gradients_of_the_weights_count_every_step(dtype):
     assert gradient == steps
 
 
+@pytest.mark.full_but("gru-fused")
 @pytest.mark.parametrize("other", ["fused", "fused segments"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_mapped_over_trials_as_one_after_another(cell, other, float64):

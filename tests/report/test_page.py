@@ -154,6 +154,7 @@ def test_runs_of_one_name_are_told_apart_by_their_paths(page_of_two, run_path, h
     assert report.labels([run_path, "a/b", "c/d"]) == ["made", "b", "d"]
 
 
+@pytest.mark.full
 def test_figures_stay_in_their_folder(hostile_path):
     """Catches a name from a config that leads a figure out of the folder."""
     before = set(hostile_path.parent.iterdir())

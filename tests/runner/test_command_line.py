@@ -49,6 +49,7 @@ def test_a_mistake_is_one_line_and_status_2(tmp_path, override, message):
     assert not workdir.exists()
 
 
+@pytest.mark.full_but("configs/quick.py---config.models=('lsmt',)-unknown model 'lsmt'")
 @pytest.mark.parametrize(
     ("config", "override", "message"),
     [

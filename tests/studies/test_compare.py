@@ -36,6 +36,7 @@ def metrics_lines(workdir):
     return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.full
 def test_a_run_leaves_everything_it_should(whole):
     """Catches a file or a field that is missing, and a record without its cell."""
     workdir, _ = whole
@@ -54,6 +55,7 @@ def test_a_run_leaves_everything_it_should(whole):
     assert "2 trials on" in environment["layout"]
 
 
+@pytest.mark.full
 def test_a_run_shows_what_it_does(whole):
     """Catches progress that is silent where there is no terminal."""
     workdir, out = whole
@@ -63,6 +65,7 @@ def test_a_run_shows_what_it_does(whole):
     assert f"report: {workdir}/report.html" in out
 
 
+@pytest.mark.full
 def test_an_interrupted_run_resumes_to_the_same_bits(compare, whole, tmp_path):
     """Identity with the run that nothing interrupted. Interrupted in the second cell, so that a
     finished cell is skipped and an unfinished one goes on. Catches state that starts anew, an
@@ -142,6 +145,7 @@ def test_a_stop_at_the_worst_moment_loses_and_doubles_nothing(stopped_in, tmp_pa
     chex.assert_trees_all_equal(*checkpoints)
 
 
+@pytest.mark.full
 def test_metrics_lost_behind_a_checkpoint_are_one_line(compare, whole, tmp_path):
     """Catches a cell that trains on with half its history."""
     workdir = tmp_path / "run"

@@ -139,6 +139,7 @@ def test_a_budget_of_seconds_ends_a_probe(trainer, tmp_path):
     assert max(step for _, _, step in trainer) == 30
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("stopped_at", ["save", "add_result", "write_study"])
 def test_a_search_that_was_stopped_goes_on_to_the_same_result(
     stopped_at, trainer, tmp_path, monkeypatch

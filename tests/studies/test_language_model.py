@@ -155,6 +155,7 @@ def test_a_text_that_does_not_serve_is_one_line(tmp_path, data, flags, message):
     assert not workdir.exists()
 
 
+@pytest.mark.full
 def test_two_processes_read_what_one_reads(tmp_path):
     """Identity with training in this process, bit for bit, one trial a device in both. Catches data
     that a process reads for its own trial alone, and texts that differ between hosts."""

@@ -45,6 +45,7 @@ def test_a_row_compares_the_mesh_that_ran():
     assert row["predicted"]["collectives"] > LINK["small"]
 
 
+@pytest.mark.full
 def test_a_step_is_measured_at_the_sizes_of_the_model(monkeypatch):
     """Oracle: the sizes of models and tasks, four devices. Catches a width that is not the model's,
     and a mesh that is not told."""
