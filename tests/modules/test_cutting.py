@@ -62,6 +62,7 @@ def test_without_attention_each_step_attends_to_itself():
         np.testing.assert_allclose(outputs[:, t : t + 1], alone, atol=1e-6)
 
 
+@pytest.mark.full
 def test_with_both_cut_always_no_step_knows_another():
     """By gradient: the Jacobian is diagonal; with one path cut it is not. Catches a layer that the
     cut misses."""

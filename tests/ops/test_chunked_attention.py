@@ -125,6 +125,7 @@ def test_values_and_gradients_are_those_of_the_equation(name, tiles_of_3, float6
         np.testing.assert_allclose(gradient, one, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.full
 def test_every_mode_of_differentiation(tiles_of_3, float64):
     """Oracles: the dense form, and central differences. Catches a derivative for reverse mode alone,
     a transpose that is not one, and a rule that is right to first order only."""

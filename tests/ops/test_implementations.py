@@ -145,6 +145,7 @@ def test_mapped_over_trials_as_one_after_another(cell, other, float64):
         assert_close(jax.tree.map(lambda leaf, t=trial: leaf[t], mapped), alone, rtol=1e-10)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("check_vma", [False, True])
 @pytest.mark.parametrize("other", ["fused", "fused segments"])
 @pytest.mark.parametrize("cell", CELLS)

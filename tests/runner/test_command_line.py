@@ -109,9 +109,10 @@ def test_names_are_separated_by_commas_as_numbers_are(tmp_path):
     assert settings.task.names == ("copy",)
 
 
+@pytest.mark.full
 def test_help_lists_the_flags_of_a_study(compare, tmp_path):
     """Oracle: by hand. Catches a help that shows the docstring alone."""
-    out, _ = compare(tmp_path / "run", "--help").communicate(timeout=60)
+    out, _ = compare(tmp_path / "run", "--help").communicate(timeout=PATIENCE)
     for flag in ("--config", "--workdir", "--launcher", "--compilation_cache", "--distributed"):
         assert f"  {flag}:" in out or f"--[no]{flag[2:]}:" in out, flag
 

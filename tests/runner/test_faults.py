@@ -82,6 +82,7 @@ def in_words(argument):
     return repr(argument)
 
 
+@pytest.mark.full
 def test_nothing_in_a_run_folder_is_executed(undisturbed, tmp_path):
     """Oracle: the interpreter's own audit events, with code planted in the folder. Catches a string
     that is evaluated, a module or a pickle that is loaded, a program that is started from there."""

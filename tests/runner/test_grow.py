@@ -94,6 +94,7 @@ def test_a_cell_that_grows_by_seeds_and_rates_is_that_of_all_at_once(whole, tmp_
     assert "0 of 1 cells to train" in train(path, cell_of(**WHOLE))[1]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("stopped_at", ["replace_evaluations", "add_result", "note_cells"])
 def test_growing_can_be_stopped_between_its_steps(stopped_at, whole, tmp_path, monkeypatch):
     """Identity with what nothing stopped. Catches a merge of what has been merged already."""

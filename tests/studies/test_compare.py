@@ -106,6 +106,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(compare, whole, tmp_path):
             np.testing.assert_array_equal(ours[name], theirs[name])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("stopped_in", ["save", "add_result"])
 def test_a_stop_at_the_worst_moment_loses_and_doubles_nothing(stopped_in, tmp_path, monkeypatch):
     """Identity with a cell that nothing stopped: stopped between a line and its checkpoint, and

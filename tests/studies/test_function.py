@@ -126,6 +126,7 @@ def test_without_a_folder_nothing_is_left(tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("compiled_quickly")
 def test_a_folder_is_taken_up_and_its_page_is_named(tmp_path, capsys):
     """Catches a cell that is trained again, a result that lacks what was there before, and a lock
@@ -168,6 +169,7 @@ def test_studies_define_no_flags():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
+@pytest.mark.full
 def test_a_wheel_outside_the_clone_has_it_all(tmp_path):
     """In a fresh process on an installed wheel, with this one's libraries. Catches a file that the
     wheel lacks, an import of the clone, a cache that is off, and a folder that stays."""

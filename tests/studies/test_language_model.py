@@ -48,6 +48,7 @@ def test_a_run_holds_all_that_its_page_shows(text_run):
     assert (run / "report.html").read_bytes() == page
 
 
+@pytest.mark.full
 def test_a_run_goes_on_without_its_text_to_the_same_bits(
     text_study, text_run, tmp_path, monkeypatch
 ):

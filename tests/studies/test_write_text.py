@@ -47,6 +47,7 @@ def written(run, **given):
     return out.getvalue(), err.getvalue()
 
 
+@pytest.mark.full
 def test_a_text_comes_in_pieces_until_its_reader_goes(text_run):
     """A pipe that is read from and closed, of a text too long to wait for. Catches a text that comes at
     its end, and a traceback of the broken pipe."""
@@ -72,6 +73,7 @@ def test_each_piece_is_shown_when_it_is_there(text_run, monkeypatch):
     assert [len(text) for text in shown[:3]] == [4 + count for count in (16, 32, 40)]
 
 
+@pytest.mark.full
 def test_an_interrupt_ends_it_on_a_line_of_its_own(text_run):
     """Ctrl-C. Catches a traceback, and a prompt of the shell in the middle of the text."""
     process = command(text_run[0], "--tokens=100000000")
