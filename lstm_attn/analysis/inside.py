@@ -90,17 +90,17 @@ class Inside(NamedTuple):
 
 
 def look(model: Model, task: Task, params: Params, key: Array, sequences: int) -> Inside:
-    """Looks into a model on that many fresh sequences; gates and maps are of the first one.
+    """Measures a model on that many fresh sequences; gates and maps are of the first one.
 
     Raises:
-      UsageError: a model without gates and attention weights to look at, or gates without `keep`.
+      UsageError: a model without recurrent layers and attention, or gates without `keep`.
     """
     batch = task.sample(key, sequences)
     _, seen = model.observe(params, batch.inputs)
-    if not seen.gates and not seen.weights:
+    if not seen.states and not seen.weights:
         raise UsageError(
-            "look: expected a model with gates (of modules.Recurrent) or attention weights (of "
-            "modules.MultiHeadAttention), got one without either"
+            "look: expected a model with modules.Recurrent or modules.MultiHeadAttention, "
+            "got one without either"
         )
     due = answer_steps(batch)
     return Inside(

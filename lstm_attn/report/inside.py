@@ -114,7 +114,7 @@ def _tables(cells: Sequence[Cell]) -> list[Table]:
                 "model": lambda row: row[0],
                 "path cut": lambda row: row[1]["cut"],
                 "accuracy": lambda row: _between(row[1]["accuracy"], ".3f"),
-                "confidence": lambda row: f"{row[1]['accuracy']['confidence']:.0%}",
+                "confidence": lambda row: _confidence(row[1]["accuracy"]),
                 "trials": lambda row: str(row[1]["accuracy"]["trials"]),
             },
         )
@@ -157,9 +157,14 @@ def _steps(statistic: Statistic) -> str:
     return f"{_between(statistic, '.3g')} steps"
 
 
+def _confidence(statistic: Statistic) -> str:
+    return tables.NONE if statistic["trials"] == 1 else f"{statistic['confidence']:.0%}"
+
+
 def _between(statistic: Statistic, form: str) -> str:
+    """The median and its interval; one trial has no interval."""
     median, low, high = (format(statistic[key], form) for key in ("median", "low", "high"))
-    return f"{median} ({low} to {high})"
+    return median if statistic["trials"] == 1 else f"{median} ({low} to {high})"
 
 
 def _slug(layer: Mapping[str, Any]) -> str:

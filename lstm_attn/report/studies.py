@@ -21,6 +21,7 @@ from lstm_attn.runs import RunFolder
 DAMAGED = (AttributeError, ArithmeticError, LookupError, TypeError, ValueError)
 Result = Mapping[str, Any]  # what a study wrote
 # A study's name, and the function that draws what it wrote into NAME.json. A new study is one line.
+# `compare` has none: `report.page` draws the records of a grid, which other studies write too.
 STUDIES: dict[str, Callable[[Result], Sequence[Section]]] = {
     "ablation": ablation.sections,
     "learning_rates": learning_rates.sections,

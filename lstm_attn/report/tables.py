@@ -64,9 +64,10 @@ def steps(record: Record) -> str:
 
 
 def steps_interval(record: Record) -> str:
-    """The interval of the median and how often such an interval holds it; "" where none solve."""
+    """The interval of the median and how often such an interval holds it; "" where none solve, and
+    for one trial, whose median has no interval."""
     low, high = record["median_steps_low"], record["median_steps_high"]
-    if low is None or high is None:
+    if low is None or high is None or record["trials"] == 1:
         return ""
     return f"{low:,.0f}–{high:,.0f}, {record['median_confidence']:.0%}"
 

@@ -51,7 +51,8 @@ def inside(
         studies.inside(("lstm", "lstm_attention"), "copy", 40, steps=4000, seeds=6)
 
     Args:
-      models: names in `models.MODELS`, or one; each has gates or `modules.MultiHeadAttention`.
+      models: names in `models.MODELS`, or one; each has a `modules.Recurrent` or a
+        `modules.MultiHeadAttention`.
       tasks: names in `tasks.TASKS`, with a variant as in "adding:arjovsky2016".
       lengths: the T of each cell, in steps.
       workdir, settings: see `studies.compare`.
@@ -178,9 +179,9 @@ def work(config: CompareConfig, session: Session) -> list[Table | str]:
     grid = grid_cells(config)
     for cell in grid:
         seen = layers_of(cell.build(), cell.task)
-        if not seen.gates and not seen.weights:
+        if not seen.states and not seen.weights:
             raise UsageError(
-                "models: expected ones with gates or MultiHeadAttention to look at, "
+                "models: expected ones with modules.Recurrent or modules.MultiHeadAttention, "
                 f"got {cell.model_name!r}"
             )
     grid = session.train(grid)

@@ -127,8 +127,8 @@ def test_a_section_has_every_figure_once_and_every_statistic_with_its_interval()
     assert all("/" not in name for name in names)
     accuracy, units, heads = section.tables
     assert accuracy.rows[0] == ["lstm", "nothing", "0.500 (0.400 to 0.600)", "75%", "3"]
-    assert units.rows[1] == ["lstm", "slowest", "4 (4 to 4) steps", "60 (60 to 60) steps"]
-    assert heads.rows[0] == ["lstm_attention", "1", "2 (1 to 3) steps", "7 (7 to 7) steps"]
+    assert units.rows[1] == ["lstm", "slowest", "4 steps", "60 steps"]
+    assert heads.rows[0] == ["lstm_attention", "1", "2 (1 to 3) steps", "7 steps"]
     assert "before step 12 to that step" in section.text
     assert "over 3 trials" in section.text
 

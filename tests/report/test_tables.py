@@ -33,6 +33,18 @@ def test_markdown_table_has_a_row_for_each_task_and_model(run_path):
     assert len(lines) == 6
 
 
+def test_one_trial_has_no_interval(run_path):
+    """Oracle: by hand. Catches an interval of one trial, which holds the median 0 % of the time."""
+    record = {
+        **RunFolder(run_path).results[0],
+        "median_steps_to_solve": 2000.0, "median_steps_low": 2000.0, "median_steps_high": 2000.0,
+    }  # fmt: skip
+    two = {**record, "trials": 2, "median_confidence": 0.5}
+    assert report.tables.steps_to_solve(two) == "2,000\n2,000–2,000, 50%"
+    one = {**record, "trials": 1, "median_confidence": 0.0}
+    assert report.tables.steps_to_solve(one) == "2,000"
+
+
 def shuffled(run_path, tmp_path, more=()):
     """The folder's records in the order of their parameters, and more of them."""
     for path in run_path.glob("*.json*"):

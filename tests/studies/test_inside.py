@@ -5,10 +5,12 @@ import importlib
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
-from lstm_attn import trained
+from lstm_attn import models, modules, trained
 from lstm_attn.analysis import look_at_trials
 from lstm_attn.models import ModelConfig
 from lstm_attn.report.inside_figures import from_percent
@@ -76,9 +78,36 @@ def test_what_was_looked_at_is_not_looked_at_again(looked_at, monkeypatch):
 def test_a_model_with_nothing_to_look_at_is_refused_before_it_is_trained(tmp_path):
     """Catches a study that ends in an error after an hour."""
     config = dataclasses.replace(CONFIG, models=("attention_pooling",))
-    message = r"^models: expected ones with gates or .*, got 'attention_pooling'$"
+    message = r"^models: expected ones with modules.Recurrent or .*, got 'attention_pooling'$"
     with pytest.raises(ValueError, match=message):
         do_study(STUDY, config, tmp_path / "run")
+
+
+class Elman(modules.Recurrent):
+    """h' = tanh(x W + h U), without gates."""
+
+    def parameters(self, features_in):
+        shape = (features_in + self.features, self.features)
+        return self.param("kernel", nn.initializers.glorot_uniform(), shape, self.param_dtype)
+
+    def step(self, params, carry, x):
+        h = jnp.tanh(jnp.concatenate([x, carry], axis=-1) @ params)
+        return h, None
+
+
+def test_a_recurrent_model_without_gates_is_cut(tmp_path, monkeypatch):
+    """Oracle: the protocol, by which every `Recurrent` can be cut. Catches a study that refuses it
+    for want of gates, and a page that needs them."""
+    monkeypatch.setitem(models.MODELS, "elman", lambda features, config: Elman(features))
+    config = dataclasses.replace(CONFIG, models=("elman",))
+    folder, out = do_study(STUDY, config, tmp_path / "run")
+    (cell,) = folder.study("inside")["cells"]
+    assert [cut["cut"] for cut in cell["cuts"]] == [
+        "nothing", "recurrence, always", "recurrence, once"
+    ]  # fmt: skip
+    assert cell["gates"] == cell["attention"] == []
+    assert "elman" in out
+    assert "recurrence, once" in (folder.path / "report.html").read_text()
 
 
 def test_a_picture_in_percent_comes_back():
