@@ -34,6 +34,12 @@ def rounding_bound(dtype, sum_length, *, magnitude=1.0, steps=1):
     return magnitude * errors / (1 - errors)
 
 
+# In float32, of numbers about 1 of which no sum has more than 32: one layer of two products, and a
+# model of eight, or a layer over eight steps of time that the errors of one step are handed on to.
+LAYER = rounding_bound("float32", 32, steps=2)
+MODEL = rounding_bound("float32", 32, steps=8)
+
+
 def assert_close(computed, expected, terms, steps=1, *, dtype="float32", cancelled=1.0, name=""):
     """Holds a computation to another one, within twice the error that arithmetic explains.
 

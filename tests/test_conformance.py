@@ -19,6 +19,7 @@ from lstm_attn.runner import command_line
 from lstm_attn.runner.configs import CompareConfig, TaskConfig
 from lstm_attn.tasks import TASKS
 from lstm_attn.training import TrainingConfig, checkpoints
+from tests import oracles
 
 BATCH = 3
 CONFIG = ModelConfig(features=8, num_heads=2, num_layers=2)
@@ -136,9 +137,9 @@ def test_the_order_of_the_batch_does_not_matter(name, task_name):
     case = case_of(name, task_name)
     order = np.array([2, 0, 1])
     exchanged = jax.jit(case.model.apply)(case.params, case.batch.inputs[order])
-    np.testing.assert_allclose(exchanged, case.outputs[order], atol=1e-5)
+    np.testing.assert_allclose(exchanged, case.outputs[order], atol=oracles.MODEL)
     alone = jax.jit(case.model.apply)(case.params, case.batch.inputs[1:2])
-    np.testing.assert_allclose(alone, case.outputs[1:2], atol=1e-5)
+    np.testing.assert_allclose(alone, case.outputs[1:2], atol=oracles.MODEL)
 
 
 @each_case
@@ -146,7 +147,7 @@ def test_jit_equals_no_jit(name, task_name):
     """Oracle: the same functions run operation by operation. Catches Python that looks at values."""
     case = case_of(name, task_name)
     eager = case.model.apply(case.params, case.batch.inputs)
-    np.testing.assert_allclose(eager, case.outputs, atol=1e-5)
+    np.testing.assert_allclose(eager, case.outputs, atol=oracles.MODEL)
 
 
 @pytest.mark.full_but("gru", "lstm_attention")
@@ -161,8 +162,10 @@ def test_vmap_over_trials_equals_a_loop(name, task_name):
     for trial, key in enumerate(keys):
         params = init(key)
         for mine, other in zip(jax.tree.leaves(params), jax.tree.leaves(stacked), strict=True):
-            np.testing.assert_allclose(mine, other[trial], atol=1e-6)
-        np.testing.assert_allclose(apply(params, case.batch.inputs), outputs[trial], atol=1e-5)
+            np.testing.assert_allclose(mine, other[trial], atol=oracles.LAYER)
+        np.testing.assert_allclose(
+            apply(params, case.batch.inputs), outputs[trial], atol=oracles.MODEL
+        )
 
 
 def run_steps(case):
@@ -187,7 +190,7 @@ def test_one_step_at_a_time_equals_all_at_once_with_one_compilation(name, task_n
     would compile twice), and a state that does not know its own length."""
     case = case_of(name, task_name)
     outputs, traces = run_steps(case)
-    np.testing.assert_allclose(outputs, case.outputs, atol=2e-5)
+    np.testing.assert_allclose(outputs, case.outputs, atol=oracles.MODEL)
     assert traces == 1
 
 
@@ -200,7 +203,7 @@ def test_segments_of_any_length_equal_all_at_once(name, task_name):
     for part in (slice(0, middle), slice(middle, case.steps)):
         state, output = case.model.segment(case.params, state, case.batch.inputs[:, part])
         outputs.append(output)
-    np.testing.assert_allclose(jnp.concatenate(outputs, axis=1), case.outputs, atol=2e-5)
+    np.testing.assert_allclose(jnp.concatenate(outputs, axis=1), case.outputs, atol=oracles.MODEL)
 
 
 @each_case
@@ -214,7 +217,7 @@ def test_past_its_room_a_state_is_an_error_or_has_no_end(name, task_name):
     one_step = functools.partial(case.model.step, case.params, state, longer[:, -1])
     if has_room_for_one_more(state):
         expected = case.model.apply(case.params, longer)[:, -1]
-        np.testing.assert_allclose(one_step()[1], expected, atol=2e-5)
+        np.testing.assert_allclose(one_step()[1], expected, atol=oracles.MODEL)
         return
     room = rf"expected at most {case.steps} steps, got {case.steps} \+ 1"
     with pytest.raises(UsageError, match=room):
@@ -333,7 +336,7 @@ def test_each_choice_acts_and_keeps_what_a_model_owes(name, key, value):
         np.array_equal(a, b) for a, b in zip(*leaves, strict=True)
     )
     if key in COSTS:
-        np.testing.assert_allclose(case.outputs, usual.outputs, atol=1e-6)
+        np.testing.assert_allclose(case.outputs, usual.outputs, atol=oracles.LAYER)
     else:
         assert not (same_outputs and same_start), "the key does nothing"
     if key in INITIAL:

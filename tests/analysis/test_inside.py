@@ -11,6 +11,7 @@ from lstm_attn.analysis.inside import answer_steps, uniform_distance
 from lstm_attn.models import ModelConfig, Network
 from lstm_attn.modules.observing import COLLECTION, observations
 from lstm_attn.ops import GRUGates, LSTMGates
+from tests import oracles
 
 TASK = tasks.adding(6)
 
@@ -82,8 +83,8 @@ def test_attention_made_by_hand_has_its_known_map_and_distance():
     _, sown = network.apply({"params": params}, inputs, mutable=COLLECTION)
     weights = observations(sown[COLLECTION]).weights["body"]
     due = jnp.arange(steps)[None] >= back
-    np.testing.assert_allclose(weights[0, 0, back:], np.eye(steps)[:-back], atol=1e-6)
-    np.testing.assert_allclose(attention_distance(weights, due), [back], atol=1e-5)
+    np.testing.assert_allclose(weights[0, 0, back:], np.eye(steps)[:-back], atol=oracles.LAYER)
+    np.testing.assert_allclose(attention_distance(weights, due), [back], atol=oracles.MODEL)
 
 
 def test_uniform_attention_has_the_distance_that_is_drawn_for_it():
@@ -112,6 +113,10 @@ def test_trials_are_looked_at_one_by_one():
     second = jax.tree.map(lambda leaf: leaf[1], stacked)
     inputs = TASK.sample(jax.random.key(1), 3).inputs
     _, seen = jax.jit(model.observe)(second, inputs)
-    np.testing.assert_allclose(found[1].maps["attention"], seen.weights["attention"][0], atol=1e-6)
-    np.testing.assert_allclose(found[1].gates["lstm"].f, seen.gates["lstm"].f[0], atol=1e-6)
+    np.testing.assert_allclose(
+        found[1].maps["attention"], seen.weights["attention"][0], atol=oracles.LAYER
+    )
+    np.testing.assert_allclose(
+        found[1].gates["lstm"].f, seen.gates["lstm"].f[0], atol=oracles.LAYER
+    )
     assert not np.allclose(found[0].gates["lstm"].f, found[1].gates["lstm"].f)

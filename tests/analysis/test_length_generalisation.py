@@ -12,6 +12,7 @@ from lstm_attn import tasks
 from lstm_attn.analysis import length_generalisation, wilson_interval
 from lstm_attn.analysis.length_generalisation import share_rooms
 from lstm_attn.models import Model
+from tests import oracles
 
 TRAINED = 4
 LENGTHS = (2, 4, 8, 16, 32, 64)
@@ -53,7 +54,7 @@ def test_a_model_that_is_right_at_all_lengths(task_name, most_padding):
     )  # fmt: skip
     assert found.lengths == list(LENGTHS)
     np.testing.assert_array_equal(found.accuracy, np.ones((6, 1)))
-    np.testing.assert_allclose(found.loss, 0, atol=1e-6)
+    np.testing.assert_allclose(found.loss, 0, atol=oracles.LAYER)
     assert found.solved.all()
 
 
@@ -67,7 +68,7 @@ def test_a_model_that_is_right_up_to_the_trained_length(task_name):
         model, params, task, LENGTHS, jax.random.key(0), sequences=20, batch_size=20
     )
     expected = {"adding": [1, 1, 0, 0, 0, 0], "copy": [1, 1, 0.6, 0, 0, 0]}[task_name]
-    np.testing.assert_allclose(found.accuracy[:, 0], expected, atol=1e-6)
+    np.testing.assert_allclose(found.accuracy[:, 0], expected, atol=oracles.LAYER)
     assert found.solved[:, 0].tolist() == [True, True] + [False] * 4
     assert found.loss[1, 0] < 1e-6 < found.loss[2, 0]
 
@@ -82,7 +83,7 @@ def test_trials_each_have_their_own_parameters_and_the_interval_is_over_them():
     )
     for n in range(2):
         np.testing.assert_array_equal(found.accuracy[n], [1, 1, 0, 0])
-        np.testing.assert_allclose(found.loss[n], errors**2, atol=1e-5)
+        np.testing.assert_allclose(found.loss[n], errors**2, atol=oracles.MODEL)
         assert found.accuracy_interval[n] == (0.5, 0, 1)  # .5 +- 3.18 * .577 / 2
         half = 3.182446 * np.std(errors**2, ddof=1) / 2  # Student's, three degrees of freedom
         mean, low, high = found.loss_interval[n]

@@ -39,9 +39,11 @@ def test_a_cell_in_flax_linen_rnn_is_our_module(cell, whole):
         ours = {name: value for name, value in options.items() if name != "keep_order"}
         last, outputs = whole.apply({"params": params}, inputs, return_carry=True, **ours)
         for row, length in enumerate(ours.get("seq_lengths", [6, 6])):
-            np.testing.assert_allclose(outputs[row, :length], expected[row, :length], atol=1e-6)
+            np.testing.assert_allclose(
+                outputs[row, :length], expected[row, :length], atol=oracles.LAYER
+            )
         for mine, theirs in zip(jax.tree.leaves(last), jax.tree.leaves(carry), strict=True):
-            np.testing.assert_allclose(mine, theirs, atol=1e-6)
+            np.testing.assert_allclose(mine, theirs, atol=oracles.LAYER)
 
 
 @pytest.mark.full_but("GRU", "MultiHeadAttention")
@@ -82,7 +84,7 @@ def test_a_module_works_in_nnx(module):
     for mine, other in zip(
         jax.tree.leaves(jax.grad(ours)(params)), jax.tree.leaves(gradients), strict=True
     ):
-        np.testing.assert_allclose(mine, other, atol=1e-6)
+        np.testing.assert_allclose(mine, other, atol=oracles.LAYER)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_a_variant_is_its_equations_with_its_named_parameters(module, oracle, na
     for t in range(inputs.shape[1]):
         x = np.asarray(inputs[:, t], np.float64)
         h, c = oracle(*(np.asarray(params[name], np.float64) for name in names), x, h, c)
-        np.testing.assert_allclose(outputs[:, t], h, atol=1e-5)
+        np.testing.assert_allclose(outputs[:, t], h, atol=oracles.MODEL)
 
 
 def test_a_coupled_lstm_starts_with_its_forget_gate_open():

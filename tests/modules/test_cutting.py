@@ -10,6 +10,7 @@ from lstm_attn.analysis import cuts_of
 from lstm_attn.models import ModelConfig
 from lstm_attn.modules.intercept import Cut, cutting
 from lstm_attn.modules.observing import Observations
+from tests import oracles
 from tests.modules.test_modules import LENGTH, initialised, inputs_of
 
 TASK = tasks.adding(7)
@@ -48,7 +49,7 @@ def test_without_recurrence_each_step_is_a_sequence_by_itself(name):
     outputs = jax.jit(model.apply_cut)(params, inputs, Cut(resets=EVERYWHERE["resets"]))
     for t in range(TASK.length):
         alone = jax.jit(model.apply)(params, inputs[:, t : t + 1])
-        np.testing.assert_allclose(outputs[:, t : t + 1], alone, atol=1e-6)
+        np.testing.assert_allclose(outputs[:, t : t + 1], alone, atol=oracles.LAYER)
 
 
 def test_without_attention_each_step_attends_to_itself():
@@ -59,7 +60,7 @@ def test_without_attention_each_step_attends_to_itself():
         outputs = module.apply({"params": params}, inputs)
     for t in range(LENGTH):
         alone = jax.jit(module.apply)({"params": params}, inputs[:, t : t + 1])
-        np.testing.assert_allclose(outputs[:, t : t + 1], alone, atol=1e-6)
+        np.testing.assert_allclose(outputs[:, t : t + 1], alone, atol=oracles.LAYER)
 
 
 @pytest.mark.full
@@ -86,7 +87,7 @@ def test_with_both_cut_once_nothing_crosses_the_step(placement):
     past = np.tril(np.ones((7, 7), bool))
     assert (whole != 0).tolist() == past.tolist()
     uncut = jax.jit(model.apply_cut)(params, inputs, cuts["nothing"])
-    np.testing.assert_allclose(uncut, jax.jit(model.apply)(params, inputs), atol=1e-6)
+    np.testing.assert_allclose(uncut, jax.jit(model.apply)(params, inputs), atol=oracles.LAYER)
     both = influence(cuts["both"])
     apart = past.copy()
     apart[STEP:, :STEP] = False
@@ -120,7 +121,7 @@ def test_a_hybrid_that_ignores_a_path_does_not_miss_it():
         whole = jax.jit(model.apply)(changed, inputs)
         apply_cut = jax.jit(model.apply_cut)
         same = apply_cut(changed, inputs, Cut(**{spared: EVERYWHERE[spared]}))
-        np.testing.assert_allclose(same, whole, atol=1e-6)
+        np.testing.assert_allclose(same, whole, atol=oracles.LAYER)
         other = apply_cut(changed, inputs, Cut(**{missed: EVERYWHERE[missed]}))
         assert np.abs(other - whole).max() > 1e-3
 
@@ -138,7 +139,9 @@ def test_a_cut_adds_to_what_the_call_closes():
         params = {"params": initialised(module, inputs)}
         with cutting(cut):
             outputs = module.apply(params, inputs, **given)
-        np.testing.assert_allclose(outputs, module.apply(params, inputs, **both), atol=1e-6)
+        np.testing.assert_allclose(
+            outputs, module.apply(params, inputs, **both), atol=oracles.LAYER
+        )
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,9 @@ def test_without_a_change_nothing_changes(kind, options):
     called = jax.jit(lambda *given: modules.with_hidden_states(network, *given))
     for changes in ({}, {"layer": zeros}):
         result, states = called(params, inputs, changes)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), result, expected)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, atol=oracles.LAYER), result, expected
+        )
         np.testing.assert_array_equal(states["layer"], result[1])
 
 
@@ -203,7 +205,7 @@ def check_implementation(kind, implementation, segment):
     expected = gradient(implementation="scan")
     assert np.abs(expected).min() > 1e-3
     ours = gradient(implementation=implementation, segment=segment)
-    np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(ours, expected, rtol=oracles.MODEL, atol=oracles.MODEL)
 
 
 @pytest.mark.parametrize("name", models.MODELS)

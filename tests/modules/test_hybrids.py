@@ -22,7 +22,9 @@ def test_alternating_blocks_are_their_equations():
         normal = layer_norm(params[f"attention_norm_{n}"], x)
         x = x + multi_head(params[f"attention_{n}"], normal, 2)
     expected = layer_norm(params["norm"], x)
-    np.testing.assert_allclose(module.apply({"params": params}, inputs), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        module.apply({"params": params}, inputs), expected, atol=oracles.MODEL
+    )
 
 
 def test_attention_pooling_is_the_papers_context_at_every_step():
@@ -39,7 +41,9 @@ def test_attention_pooling_is_the_papers_context_at_every_step():
     for t in range(inputs.shape[1]):
         past = slice(t + 1)
         context = (weights[:, past] * hidden[:, past]).sum(1) / weights[:, past].sum(1)
-        np.testing.assert_allclose(out[:, t], leaky(dense(params["context"], context)), atol=1e-5)
+        np.testing.assert_allclose(
+            out[:, t], leaky(dense(params["context"], context)), atol=oracles.MODEL
+        )
 
 
 def test_attention_pooling_has_the_parameters_of_the_paper():

@@ -43,9 +43,9 @@ def test_lstm_module_is_the_equations_with_its_named_parameters():
     expected, h, c = oracles.lstm(
         params["kernel"], params["recurrent_kernel"], params["bias"], inputs, *carry
     )
-    np.testing.assert_allclose(outputs, expected, atol=1e-5)
-    np.testing.assert_allclose(last.h, h, atol=1e-5)
-    np.testing.assert_allclose(last.c, c, atol=1e-5)
+    np.testing.assert_allclose(outputs, expected, atol=oracles.MODEL)
+    np.testing.assert_allclose(last.h, h, atol=oracles.MODEL)
+    np.testing.assert_allclose(last.c, c, atol=oracles.MODEL)
 
 
 def test_gru_module_is_the_equations_with_its_named_parameters():
@@ -57,8 +57,8 @@ def test_gru_module_is_the_equations_with_its_named_parameters():
     carry = np.random.default_rng(0).normal(size=(BATCH, 4)).astype(np.float32)
     last, outputs = module.apply({"params": params}, inputs, initial_carry=carry, return_carry=True)
     expected, h = oracles.gru(*(params[name] for name in names), inputs, carry)
-    np.testing.assert_allclose(outputs, expected, atol=1e-5)
-    np.testing.assert_allclose(last, h, atol=1e-5)
+    np.testing.assert_allclose(outputs, expected, atol=oracles.MODEL)
+    np.testing.assert_allclose(last, h, atol=oracles.MODEL)
 
 
 def test_multi_head_attention_matches_flax_linen_with_the_same_parameters():
@@ -80,7 +80,7 @@ def test_multi_head_attention_matches_flax_linen_with_the_same_parameters():
         {"params": theirs}, inputs, mask=nn.make_causal_mask(jnp.zeros((BATCH, LENGTH)))
     )
     out = module.apply({"params": params}, inputs, is_causal=True)
-    np.testing.assert_allclose(out, expected, atol=1e-5)
+    np.testing.assert_allclose(out, expected, atol=oracles.MODEL)
 
 
 def dense(params, x):
@@ -125,7 +125,7 @@ def test_lstm_attention_is_its_equations():
     attended = multi_head(params["attention"], states, 2)
     expected = np.tanh(dense(params["combine"], np.concatenate([attended, states], axis=-1)))
     out = module.apply({"params": params}, inputs)
-    np.testing.assert_allclose(out, expected, atol=1e-5)
+    np.testing.assert_allclose(out, expected, atol=oracles.MODEL)
 
 
 @pytest.mark.full_but("LSTM", "MultiHeadAttention")

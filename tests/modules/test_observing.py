@@ -11,6 +11,7 @@ from lstm_attn.modules import attention, recurrent_protocol
 from lstm_attn.modules.observing import COLLECTION
 from lstm_attn.modules.positions import POSITIONS
 from lstm_attn.modules.recurrent import LSTM_VARIANTS
+from tests import oracles
 from tests.modules.test_modules import BATCH, LENGTH, dense, initialised, inputs_of
 from tests.oracles import normalise
 
@@ -43,7 +44,7 @@ def test_the_gates_that_an_lstm_shows_make_its_outputs(variant, implementation):
         shown = c
         if variant == "layer_norm":
             shown = params["cell_scale"] * normalise(c) + params["cell_bias"]
-        np.testing.assert_allclose(outputs[:, t], o[:, t] * np.tanh(shown), atol=1e-6)
+        np.testing.assert_allclose(outputs[:, t], o[:, t] * np.tanh(shown), atol=oracles.LAYER)
 
 
 @pytest.mark.parametrize("reset_after", [True, False])
@@ -55,7 +56,7 @@ def test_the_gates_that_a_gru_shows_make_its_outputs(reset_after):
     h = np.zeros((BATCH, 4))
     for t in range(LENGTH):
         h = (1 - z[:, t]) * n[:, t] + z[:, t] * h
-        np.testing.assert_allclose(outputs[:, t], h, atol=1e-6)
+        np.testing.assert_allclose(outputs[:, t], h, atol=oracles.LAYER)
 
 
 @pytest.mark.parametrize("with_cache", [False, True])
@@ -75,8 +76,8 @@ def test_the_weights_that_attention_shows_make_its_outputs(positions, with_cache
     weights = np.asarray(seen["weights"], np.float64)
     value = dense(params["value"], np.asarray(inputs, np.float64)).reshape(BATCH, LENGTH, 2, 3)
     attended = np.einsum("bnts,bsnk->btnk", weights, value).reshape(BATCH, LENGTH, 6)
-    np.testing.assert_allclose(outputs, dense(params["out"], attended), atol=1e-5)
-    np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-6)
+    np.testing.assert_allclose(outputs, dense(params["out"], attended), atol=oracles.MODEL)
+    np.testing.assert_allclose(weights.sum(-1), 1, atol=oracles.LAYER)
     assert not np.triu(weights, 1).any()
 
 
@@ -104,7 +105,7 @@ def test_every_layer_of_a_model_is_seen_by_its_name(name, changes, gates, weight
     inputs = np.eye(10, dtype=np.float32)[np.arange(22 * 2).reshape(2, 22) % 7]
     outputs, seen = jax.jit(model.observe)(params, inputs)
     assert (set(seen.gates), set(seen.weights), set(seen.states)) == (gates, weights, gates)
-    np.testing.assert_allclose(outputs, jax.jit(model.apply)(params, inputs), atol=1e-6)
+    np.testing.assert_allclose(outputs, jax.jit(model.apply)(params, inputs), atol=oracles.LAYER)
     assert all(len(part) == 2 for part in jax.tree.leaves(seen))
 
 

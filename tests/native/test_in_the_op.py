@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lstm_attn import native, ops
+from tests import oracles
 from tests.ops import test_lstm
 from tests.ops.test_implementations import LENGTHS, OPTIONS, RESETS, SCAN, assert_close, scalar_of
 
@@ -29,7 +30,7 @@ def test_values_and_derivatives_are_those_of_the_scan(compiled, options, segment
         gradients = jax.jit(jax.grad(scalar, (0, 1, 2)))(*arrays())
         _, slope = jax.jvp(scalar, arrays(), jax.tree.map(jnp.cos, arrays()))
         results.append((ops.lstm(*arrays(), **choice, **OPTIONS[options]), gradients, slope))
-    assert_close(*results, rtol=1e-4, atol=1e-5)
+    assert_close(*results, rtol=1e-4, atol=oracles.MODEL)
 
 
 @pytest.mark.full
@@ -59,7 +60,7 @@ def test_mapped_over_trials_as_one_after_another(compiled):
     for trial in range(2):
         one = jax.tree.map(lambda leaf, trial=trial: leaf[trial], trials)
         alone = gradient(*one, state)
-        assert_close(jax.tree.map(lambda leaf, t=trial: leaf[t], mapped), alone, atol=1e-5)
+        assert_close(jax.tree.map(lambda leaf, t=trial: leaf[t], mapped), alone, atol=oracles.MODEL)
 
 
 def test_auto_takes_the_kernel_for_float32_and_no_other(compiled, monkeypatch):

@@ -195,9 +195,9 @@ def test_shard_map_over_the_batch(check_vma, tiles_of_3):
     inside = place(lambda *arrays: slopes(attend)(*arrays)[:3], in_specs=specs, out_specs=along)
     expected = slopes(attend)(*arrays)
     for ours, theirs in zip(outside, expected, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(ours, theirs, rtol=oracles.MODEL, atol=oracles.MODEL)
     for ours, theirs in zip(jax.jit(inside)(*arrays), expected, strict=False):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(ours, theirs, rtol=oracles.MODEL, atol=oracles.MODEL)
 
 
 def test_a_row_of_the_lowest_finite_bias_is_a_mean(tiles_of_3):
@@ -210,9 +210,9 @@ def test_a_row_of_the_lowest_finite_bias_is_a_mean(tiles_of_3):
     def slopes(function):
         return jax.jit(slopes_of(function, bias=jnp.asarray(bias)))(*arrays)
 
-    np.testing.assert_allclose(chunked(*arrays, bias)[:, 3], arrays[2].mean(1), atol=1e-6)
+    np.testing.assert_allclose(chunked(*arrays, bias)[:, 3], arrays[2].mean(1), atol=oracles.LAYER)
     for ours, expected in zip(slopes(chunked), slopes(dense), strict=True):
-        np.testing.assert_allclose(ours, expected, atol=1e-6)
+        np.testing.assert_allclose(ours, expected, atol=oracles.LAYER)
 
 
 def test_a_traced_scale_is_differentiated(tiles_of_3, float64):

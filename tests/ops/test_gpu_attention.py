@@ -9,6 +9,7 @@ import pytest
 from jax.experimental.pallas.ops.gpu import attention as pallas_attention
 
 from lstm_attn import ops
+from tests import oracles
 
 
 def random_case(dtype=jnp.float32, length=32, groups=2):
@@ -32,7 +33,7 @@ def test_pallas_is_called_with_our_meaning(causal, on_a_gpu, monkeypatch):
     arrays = random_case()
     attend = functools.partial(ops.dot_product_attention, *arrays, scale=0.4, is_causal=causal)
     out, expected = attend(implementation="pallas"), attend(implementation="dense")
-    np.testing.assert_allclose(out, expected, atol=1e-5)
+    np.testing.assert_allclose(out, expected, atol=oracles.MODEL)
 
 
 @pytest.mark.parametrize("causal", [False, True])

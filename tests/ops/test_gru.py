@@ -57,8 +57,8 @@ def test_gru_matches_flax_linen_with_the_same_parameters():
         {"params": {"cell": theirs}}, inputs
     )
     outputs, h = ops.gru(params, inputs)
-    np.testing.assert_allclose(outputs, expected, atol=1e-6)
-    np.testing.assert_allclose(h, carry, atol=1e-6)
+    np.testing.assert_allclose(outputs, expected, atol=oracles.LAYER)
+    np.testing.assert_allclose(h, carry, atol=oracles.LAYER)
 
 
 def test_gradients_match_finite_differences(float64):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from lstm_attn import ops
+from tests import oracles
 
 
 def test_sinusoidal_positions_are_the_published_formula():
@@ -12,8 +13,8 @@ def test_sinusoidal_positions_are_the_published_formula():
     positions = np.asarray(ops.sinusoidal_positions(jnp.arange(3, 10), 6, jnp.float32))
     for t, k in np.ndindex(7, 3):
         angle = (t + 3) / 10_000 ** (2 * k / 6)
-        np.testing.assert_allclose(positions[t, k], np.sin(angle), atol=1e-5)
-        np.testing.assert_allclose(positions[t, 3 + k], np.cos(angle), atol=1e-5)
+        np.testing.assert_allclose(positions[t, k], np.sin(angle), atol=oracles.MODEL)
+        np.testing.assert_allclose(positions[t, 3 + k], np.cos(angle), atol=oracles.MODEL)
 
 
 @pytest.mark.parametrize("features", [1, 4, 5, 6])

@@ -201,4 +201,6 @@ def test_ops_run_inside_shard_map_as_outside(name):
     inputs = jnp.asarray(test_lstm.random_case(0, 4, 5, 3, 2, np.float32)[1])
     along = jax.sharding.PartitionSpec("batch")
     sharded = jax.shard_map(functions[name], mesh=mesh, in_specs=along, out_specs=along)
-    np.testing.assert_allclose(jax.jit(sharded)(inputs), functions[name](inputs), atol=1e-6)
+    np.testing.assert_allclose(
+        jax.jit(sharded)(inputs), functions[name](inputs), atol=oracles.LAYER
+    )

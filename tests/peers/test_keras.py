@@ -9,7 +9,7 @@ from lstm_attn import interop, modules, ops
 from tests import oracles
 from tests.interop.running import recurrent, run_attention
 
-TOLERANCE = {"rtol": 1e-5, "atol": 2e-6}
+TOLERANCE = {"rtol": oracles.MODEL, "atol": oracles.MODEL}
 
 
 def drawn(rng, *shape):
@@ -164,11 +164,11 @@ def test_keras_attends_with_our_parameters_as_we_do(bias, value_features, seed):
         )
         attended = oracles.attention(q, k, v, allowed).reshape(batch, queries, -1)
         outputs = attended @ params["out"]["kernel"] + params["out"]["bias"]
-        np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(outputs, expected, rtol=oracles.MODEL, atol=oracles.MODEL)
         if value_features is None:
             allowed = jnp.broadcast_to(allowed, (batch, heads, queries, keys))
             outputs = run_attention(params, heads, query, key, value, mask=allowed)
-            np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(outputs, expected, rtol=oracles.MODEL, atol=oracles.MODEL)
     back = interop.multi_head_attention_from_keras(read(layer, parts=2))
     for part in params:
         for name in ("kernel", "bias"):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lstm_attn import interop, modules, ops
+from tests import oracles
 from tests.interop.running import run_layers
 
 KINDS = {
@@ -17,7 +18,7 @@ KINDS = {
 STACKS = [(1, False, True), (1, True, False), (2, False, False), (2, True, True)]
 each_kind = pytest.mark.parametrize("kind", KINDS)
 each_stack = pytest.mark.parametrize(("layers", "both", "bias"), STACKS)
-TOLERANCE = {"rtol": 1e-5, "atol": 2e-6}
+TOLERANCE = {"rtol": oracles.MODEL, "atol": oracles.MODEL}
 
 
 def drawn(rng, *shape):
@@ -114,7 +115,7 @@ def test_gradients_are_those_of_torch(kind, layers, both, bias):
 
     params = jax.tree.map(jnp.asarray, from_torch(source.state_dict()))
     ours, of_inputs = jax.grad(scalar, argnums=(0, 1))(params, jnp.asarray(inputs))
-    np.testing.assert_allclose(of_inputs, x.grad, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(of_inputs, x.grad, rtol=1e-4, atol=oracles.MODEL)
     if not bias:
         # Zeros that torch does not have: ours have a gradient all the same.
         ours, expected = (
@@ -125,7 +126,9 @@ def test_gradients_are_those_of_torch(kind, layers, both, bias):
         )
     assert jax.tree.structure(ours) == jax.tree.structure(expected)
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours, expected
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=oracles.MODEL),
+        ours,
+        expected,
     )
 
 
@@ -166,7 +169,7 @@ def test_torch_attends_with_our_parameters_as_we_do(cross, bias, masked):
     own = modules.MultiHeadAttention(heads)
     arrays = inputs if cross else inputs[:1]
     outputs = own.apply({"params": params}, *arrays, **options)
-    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=5e-6)
+    np.testing.assert_allclose(outputs, expected, rtol=oracles.MODEL, atol=oracles.MODEL)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -192,7 +195,7 @@ def test_dot_product_attention_is_that_of_torch(option, seed):
         **theirs,
     ).transpose(1, 2)
     outputs = ops.dot_product_attention(*map(jnp.asarray, (query, key, value)), **ours)
-    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=2e-6)
+    np.testing.assert_allclose(outputs, expected, rtol=oracles.MODEL, atol=oracles.MODEL)
 
 
 def test_a_projected_lstm_is_refused():

@@ -13,6 +13,7 @@ from lstm_attn.tasks import TextPrediction
 from lstm_attn.text import Part, Text
 from lstm_attn.text.vocabulary import Characters
 from lstm_attn.training import TrainingConfig, checkpoints, make_program, optimizer, run
+from tests import oracles
 
 T, B = 6, 4
 CONFIG = TrainingConfig(
@@ -77,9 +78,9 @@ def test_segments_are_trained_on_with_the_state_of_those_before(task, reference)
     _, states = reference
     params, state = by_hand(task, CONFIG.steps)
     for ours, theirs in zip(jax.tree.leaves(states.params), jax.tree.leaves(params), strict=True):
-        np.testing.assert_allclose(ours[0], theirs, atol=2e-6)
+        np.testing.assert_allclose(ours[0], theirs, atol=oracles.LAYER)
     for ours, theirs in zip(jax.tree.leaves(states.carried), jax.tree.leaves(state), strict=True):
-        np.testing.assert_allclose(ours[0], theirs, atol=2e-6)
+        np.testing.assert_allclose(ours[0], theirs, atol=oracles.LAYER)
     assert all(np.abs(leaf).max() > 1e-3 for leaf in jax.tree.leaves(states.carried))
 
 
@@ -116,7 +117,7 @@ def test_where_and_how_a_batch_is_computed_changes_little(task, reference, chang
         jax.tree.leaves((expected.params, expected.carried)),
         strict=True,
     ):
-        np.testing.assert_allclose(ours[0], theirs[0], atol=5e-6)
+        np.testing.assert_allclose(ours[0], theirs[0], atol=oracles.LAYER)
 
 
 def test_resuming_equals_not_stopping_bit_for_bit(task, tmp_path):

@@ -16,6 +16,7 @@ from lstm_attn.errors import UsageError
 from lstm_attn.models import Model, of_module
 from lstm_attn.training import TrainingConfig, make_program, train
 from lstm_attn.training.data_source import INIT_STREAM, TRAIN_STREAM, stream
+from tests import oracles
 
 TASK = tasks.adding(6)
 MODULE = nn.Sequential([modules.LSTM(3), nn.Dense(1)])
@@ -43,7 +44,9 @@ def test_a_module_is_trained_by_the_given_optimizer():
         for number in range(CONFIG.steps):
             params = step(params, TASK.sample(stream(seed, TRAIN_STREAM, number), 8))
         jax.tree.map(
-            lambda ours, theirs: np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6),
+            lambda ours, theirs: np.testing.assert_allclose(
+                ours, theirs, rtol=1e-4, atol=oracles.MODEL
+            ),
             trained.trial(trial),
             params,
         )
