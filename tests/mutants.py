@@ -25,6 +25,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -202,13 +203,21 @@ def try_random(workers: Workers, count: int, seed: int) -> bool:
 
 
 def try_written(workers: Workers, *, only_new: bool) -> bool:
-    """Whether all were killed."""
+    """Whether all were killed. Each is noted at once, so that `--new` goes on after an interruption."""
     records = recorded() if only_new else []
     waiting = [m for m in MUTATIONS if not any(known(m, record) for record in records)]
     print(f"the tests of {len(waiting)} mutants, on the code as it is ...", flush=True)
     workers.map(check, sorted({mutation.tests for mutation in waiting}))
-    records += workers.map(record_of, waiting)
-    write_score(mutants=records)
+    noting = threading.Lock()
+
+    def note(folder: Path, mutation: Mutation) -> None:
+        record = record_of(folder, mutation)
+        with noting:
+            records.append(record)
+            in_order = [r for m in MUTATIONS for r in records if known(m, r)]
+            write_score(mutants=in_order)
+
+    workers.map(note, waiting)
     killed = sum(bool(record["killed_by"]) for record in records)
     print(f"{killed} of {len(records)} mutants killed")
     return killed == len(records)
