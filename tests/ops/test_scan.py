@@ -108,6 +108,7 @@ def test_resets_and_reversal_without_lengths(cell, float64):
     np.testing.assert_allclose(outputs, expected, rtol=1e-12)
 
 
+@pytest.mark.full_but("lstm scan-True", "gru fused-True")
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("cell", CASES)
 def test_gradients_match_finite_differences(cell, reverse, float64):

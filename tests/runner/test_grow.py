@@ -126,6 +126,7 @@ def test_fewer_trials_leave_the_cell_as_it_is(whole):
     assert contents(whole)[:2] == before[:2]
 
 
+@pytest.mark.full
 def test_an_unfinished_cell_is_finished_before_it_grows(tmp_path, monkeypatch):
     """Identity with all at once. Catches a checkpoint of fewer trials that is refused or lost."""
     path, other = tmp_path / "run", tmp_path / "whole"
@@ -146,6 +147,7 @@ def test_an_unfinished_cell_is_finished_before_it_grows(tmp_path, monkeypatch):
     check_alike(path, other)
 
 
+@pytest.mark.full
 def test_other_settings_are_another_cell(tmp_path):
     """Oracle: by hand. Catches a folder that is refused whole, a cell that replaces another, and a
     name that changes when the same command is given again."""

@@ -168,6 +168,7 @@ def test_a_mistake_is_one_line(paths, output, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("arguments", [(), ("nowhere", "--page=page.html")])
 def test_a_mistake_ends_with_status_2(arguments, tmp_path):
     """Catches a traceback on the command line, with arguments and without."""

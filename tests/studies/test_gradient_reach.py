@@ -16,6 +16,8 @@ from lstm_attn.studies.gradient_reach import STUDY, GradientReachConfig, ReachTa
 from lstm_attn.training import TrainingConfig
 from tests.study_fixtures import do_study
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 CONFIG = GradientReachConfig(
     models=("lstm",),
     forget_biases=(1.0,),
@@ -77,6 +79,7 @@ def test_the_report_and_the_terminal_show_it(done):
     json.dumps(folder.study("gradient_reach"), allow_nan=False)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("left", [(), ({"trials": 1},)])
 def test_a_rerun_does_what_is_left(done, monkeypatch, left):
     """Identity with the first run, whose last measurement is lost or is of fewer trials. Catches

@@ -173,6 +173,7 @@ def test_a_search_that_was_stopped_goes_on_to_the_same_result(
     assert trainer == []
 
 
+@pytest.mark.full
 def test_an_early_end_in_real_training_has_the_verdict_of_the_whole_budget(tmp_path):
     """Identity with training to the end of the budget, in memory. Catches an early end that changes
     what is trained, or a verdict read from another cell."""

@@ -20,6 +20,8 @@ from lstm_attn.studies.inside import LOOKED_AT, STUDY, in_percent
 from lstm_attn.training import TrainingConfig
 from tests.study_fixtures import do_study
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 CONFIG = CompareConfig(
     models=("gru", "lstm_attention"),
     task=TaskConfig(("copy",), (1,)),
@@ -59,6 +61,7 @@ def test_the_study_finds_what_the_functions_give(looked_at):
     assert "Inside the models: copy, T = 1" in (folder.path / "report.html").read_text()
 
 
+@pytest.mark.full
 def test_what_was_looked_at_is_not_looked_at_again(looked_at, monkeypatch):
     """Catches a rerun that trains or looks again, and a cell that is not looked at again though it
     has more trials since."""

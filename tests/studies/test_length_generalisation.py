@@ -13,6 +13,8 @@ from lstm_attn.studies.length_generalisation import LengthConfig, MeasuredOn, Tr
 from lstm_attn.training import TrainingConfig
 from tests.study_fixtures import do_study
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 experiment = importlib.import_module("lstm_attn.studies.length_generalisation")
 
 CONFIG = LengthConfig(
