@@ -103,7 +103,7 @@ def test_names_are_separated_by_commas_as_numbers_are(tmp_path):
     """Oracle: the same as tuples. Catches names that need the quotes and brackets of Python."""
     arguments = ["--config=configs/quick.py", f"--workdir={tmp_path / 'run'}"]
     commas = ["--config.models=lstm,gru", "--config.task.lengths=5,6", "--config.task.names=copy"]
-    settings = knock(CompareConfig, [*arguments, *commas]).settings
+    settings = knock(COMPARE, [*arguments, *commas]).settings
     assert settings.models == ("lstm", "gru")
     assert settings.task.lengths == (5, 6)
     assert settings.task.names == ("copy",)
