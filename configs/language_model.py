@@ -6,7 +6,7 @@
 Cost: 6 minutes on two quiet cores (Intel Xeon), with an empty compilation cache.
 
 Seen 2026-11-23, two trials of each model; files in results/language_model:
-  bits a byte of the test part: lstm_attention 1.75, gru 1.78, lstm 1.81, transformer 1.85; trials
+  bits a byte of the test split: lstm_attention 1.75, gru 1.78, lstm 1.81, transformer 1.85; trials
     differ by .01 to .03. Blocks of the text differ by more (intervals of .2), but block by block
     the hybrid is .054 (.040 to .067) below lstm, the transformer .046 (.032 to .060) above.
   context: from 16 to 64 tokens the loss falls by .03 to .07 bits a token, from 64 to 256 by at

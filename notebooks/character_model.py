@@ -158,8 +158,8 @@ folder = tempfile.TemporaryDirectory()
 corpus = text.prepare(
     Path(folder.name), text.Source(), "character", vocabulary_size=0, held_out=0.05
 )
-vocabulary, train_ids = corpus.vocabulary, corpus.parts["train"].tokens
-print({name: len(part.tokens) for name, part in corpus.parts.items()})
+vocabulary, train_ids = corpus.vocabulary, corpus.splits["train"].tokens
+print({name: len(split.tokens) for name, split in corpus.splits.items()})
 print(vocabulary.size, "characters;", vocabulary.encode("an LSTM"), "is 'an LSTM'")
 beginning = vocabulary.decode(train_ids[:300]).decode()
 assert vocabulary.decode(vocabulary.encode(beginning)).decode() == beginning
@@ -201,14 +201,14 @@ assert loss[-1] < task.baseline
 report.learning_curves({"lstm": trained.history}, task.baseline, "Validation loss")
 
 # %% [markdown]
-# On the test part, read from its first character to its last: how many bits it would take to send a
+# On the test split, read from first character to last: how many bits it would take to send a
 # byte of it, with a 95 % interval over 20 blocks. As it is, a byte takes 8; by the frequencies of
 # characters, nearly 5.
 
 # %%
 lstm = trained.trial(0)
-test = corpus.parts["test"]
-losses = text_memory.part_losses(model, lstm, test.tokens, task.length, batch_size=32)
+test = corpus.splits["test"]
+losses = text_memory.split_losses(model, lstm, test.tokens, task.length, batch_size=32)
 bits = analysis.mean_interval(text_memory.block_bits(losses, test))
 print(f"{bits.mean:.2f} bits a byte, interval {bits.low:.2f} to {bits.high:.2f}")
 assert bits.high < np.log2(vocabulary.size)
@@ -216,7 +216,7 @@ assert bits.high < np.log2(vocabulary.size)
 # %% [markdown]
 # ## How far back does it look?
 #
-# The same characters of the test part, predicted with only so many before them. From one to eight,
+# The same characters of the test split, predicted with only so many before them. From one to eight,
 # each doubling is worth half a bit to a bit; beyond 32 this model makes almost nothing of what it
 # is given. `experiments.language_model` asks other models the same.
 

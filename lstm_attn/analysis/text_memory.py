@@ -12,7 +12,7 @@ from jax import Array
 
 from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.models import Model, Params, carries_over
-from lstm_attn.text import Part, token_counts
+from lstm_attn.text import Split, token_counts
 
 LOG_2 = float(np.log(2))
 
@@ -149,7 +149,7 @@ def bits_per_byte(
     return (losses * tokens + 8 * unknown_bytes) / text_bytes
 
 
-def part_losses(
+def split_losses(
     model: Model, params: Params, tokens: np.ndarray, length: int, batch_size: int
 ) -> np.ndarray:
     """The loss of every token of a text except the first, in bits: [n - 1].
@@ -197,7 +197,7 @@ def _advanced(model: Model, params: Params, state: object, ids: Array) -> tuple[
     return state, bits_of(logits, ids)
 
 
-def block_bits(losses: np.ndarray, part: Part, blocks: int = 20) -> np.ndarray:
+def block_bits(losses: np.ndarray, split: Split, blocks: int = 20) -> np.ndarray:
     """Bits per byte of equally long blocks of a text, in their order: [blocks].
 
     Student's interval over blocks takes them as independent. Neighbours resemble each other, so the
@@ -208,4 +208,4 @@ def block_bits(losses: np.ndarray, part: Part, blocks: int = 20) -> np.ndarray:
       losses: of the tokens of the text, in bits [n - 1].
     """
     means = [block.mean() for block in np.array_split(losses, min(blocks, len(losses)))]
-    return bits_per_byte(np.array(means), len(part.tokens), part.bytes, part.unknown_bytes)
+    return bits_per_byte(np.array(means), len(split.tokens), split.bytes, split.unknown_bytes)

@@ -1,7 +1,7 @@
 """Where the time of each cell goes: `--profile` of experiments.compare.
 
 Compilation, host and chunks of training are measured in the run itself. A chunk is then split by
-timing prefixes of the training step on their own (`training.stage_seconds`): a trace would slow the
+timing prefixes of the training step on their own (`training.step_seconds`): a trace would slow the
 many small operations of a scan down.
 """
 
@@ -113,8 +113,8 @@ def profile_cell(cell: Cell, clock: CellClock, folder: RunFolder) -> None:
     if work:
         a_step = chunks / work / settings.chunk_steps
         steps = int(np.clip(PREFIX_SECONDS / a_step, 1, settings.chunk_steps))
-    stages = training.stage_seconds(cell.build(), cell.task, settings, steps=steps)
-    explained = {stage: work * value for stage, value in stages.items()}
+    phases = training.step_seconds(cell.build(), cell.task, settings, steps=steps)
+    explained = {phase: work * value for phase, value in phases.items()}
     host = seconds.pop("host")
     parts = {
         **seconds,

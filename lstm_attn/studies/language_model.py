@@ -118,7 +118,7 @@ def prepared(config: LanguageModelConfig, folder: RunFolder) -> TextPrediction:
         # Of several processes the others must not wait for one that alone has no text.
         multihost.check_alike("text (or none that it can read)", str(error))
         raise
-    digests = {name: part.sha256 for name, part in found.parts.items()}
+    digests = {name: split.sha256 for name, split in found.splits.items()}
     multihost.check_alike("text (or none that it can read)", [found.vocabulary.to_json(), digests])
     return TextPrediction(found, config.length)
 
@@ -146,7 +146,7 @@ def cells(config: LanguageModelConfig, task: TextPrediction) -> list[Cell]:
 
 
 def curve(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
-    """Loss of the validation part after so many steps, in bits a token; null where it diverged."""
+    """Loss of the validation split after so many steps, in bits a token; null where it diverged."""
     return [
         {
             "step": evaluation.step,
@@ -192,7 +192,7 @@ def language_model(
     workdir: Workdir = None,
     **settings: Any,
 ) -> Result:
-    """Trains every model on a text, then measures it on a part that was held out.
+    """Trains every model on a text, then measures it on its test split.
 
         studies.language_model("lstm", "moby_dick.txt", steps=500, workdir="runs/text")
 
@@ -221,7 +221,7 @@ def work(config: LanguageModelConfig, session: Session) -> list[Table | str]:
     task = prepared(config, folder)
     step_tokens = config.training.batch_size * config.length
     console.print(
-        f"{task.text.source}: {len(task.text.parts['train'].tokens):,} {task.variant} tokens to "
+        f"{task.text.source}: {len(task.text.splits['train'].tokens):,} {task.variant} tokens to "
         f"train on, {task.output_features} of them different; {step_tokens:,} a step",
         soft_wrap=True,
     )

@@ -1,4 +1,4 @@
-"""What a trained language model does on the test part of its text, as JSON values."""
+"""What a trained language model does on the test split of its text, as JSON values."""
 
 import dataclasses
 import itertools
@@ -18,7 +18,7 @@ from lstm_attn.trained import TrainedCell
 
 # Tokens of a forward pass at most: it bounds what it takes of memory.
 TOKENS_AT_ONCE = 16_384
-# Places of the test part after which it writes, tokens that it is given and that it writes.
+# Places of the test split after which it writes, tokens that it is given and that it writes.
 SAMPLES, PROMPT_TOKENS, SAMPLE_TOKENS, SAMPLE_CHUNK = 3, 64, 200, 16
 SAMPLE_TEMPERATURE = 0.7
 
@@ -61,15 +61,15 @@ def look_at(
     """
     task, model = cell.task, cell.model
     assert isinstance(task, TextPrediction)
-    part, size = task.text.parts["test"], task.output_features
+    split, size = task.text.splits["test"], task.output_features
     trials = [cell.trial(index) for index in range(len(cell.seeds))]
     of_trials = np.array(
         [
             text_memory.block_bits(
-                text_memory.part_losses(
-                    model, params, part.tokens, task.length, at_once(task.length)
+                text_memory.split_losses(
+                    model, params, split.tokens, task.length, at_once(task.length)
                 ),
-                part,
+                split,
             )
             for params in trials
         ]
@@ -84,9 +84,9 @@ def look_at(
         "bits_per_byte": as_json(mean_interval(blocks)),
         "blocks": list(map(or_null, blocks)),
         "minus_first": minus(blocks, first),
-        "by_context": by_context(model, trials, part.tokens, asked),
-        "by_position": by_position(model, trials, part.tokens, asked),
-        "induction": by_distance(model, trials, part.tokens, size, asked, seed),
+        "by_context": by_context(model, trials, split.tokens, asked),
+        "by_position": by_position(model, trials, split.tokens, asked),
+        "induction": by_distance(model, trials, split.tokens, size, asked, seed),
         "samples": samples_of(cell, seed),
     }
 
@@ -191,10 +191,10 @@ def by_distance(
 
 
 def samples_of(cell: TrainedCell, seed: int) -> list[dict[str, Any]]:
-    """What the first trial writes after some places of the test part, and what stands there."""
+    """What the first trial writes after some places of the test split, and what stands there."""
     task = cell.task
     assert isinstance(task, TextPrediction)
-    tokens, vocabulary = task.text.parts["test"].tokens, task.text.vocabulary
+    tokens, vocabulary = task.text.splits["test"].tokens, task.text.vocabulary
     given = min(PROMPT_TOKENS, task.length)
     generator = make_generator(cell.model, Sampling(temperature=SAMPLE_TEMPERATURE), SAMPLE_CHUNK)
     params = jax.tree.map(jax.numpy.asarray, cell.trial(0))

@@ -17,12 +17,12 @@ from lstm_attn.text import Text, token_counts
 class TextPrediction(StoredTask):
     """Segments of `length` tokens, each to be predicted from those before it.
 
-    A batch is read at B places of the training part, N / B tokens apart, where N is its length.
-    The next batch goes on where this one ends, and from the end of the part to its start. The seed
+    A batch is read at B places of the training split, N / B tokens apart, where N is its length.
+    The next batch goes on where this one ends, and from the end of the split to its start. The seed
     of a trial sets its first token. Inputs are ids [B, T], targets the ids one step later.
 
     Loss: cross-entropy in nats a token. Baseline: that of the frequencies of tokens in training,
-    one more of each, on the validation part. There is no criterion, so no trial solves it.
+    one more of each, on the validation split. There is no criterion, so no trial solves it.
     """
 
     text: Text
@@ -32,10 +32,10 @@ class TextPrediction(StoredTask):
 
     def __post_init__(self) -> None:
         check_whole("text: length", self.length)
-        for name, part in self.text.parts.items():
-            if len(part.tokens) <= self.length:
+        for name, split in self.text.splits.items():
+            if len(split.tokens) <= self.length:
                 raise UsageError(
-                    f"text {self.text.source}: the {name} part has {len(part.tokens)} tokens, "
+                    f"text {self.text.source}: the {name} split has {len(split.tokens)} tokens, "
                     f"expected more than length={self.length}"
                 )
 
@@ -62,12 +62,12 @@ class TextPrediction(StoredTask):
         held_out = self._counts("validation")
         return float(held_out[self._log_frequencies.argmax()] / held_out.sum())
 
-    def _counts(self, part: str) -> np.ndarray:
-        return token_counts(self.text.parts[part].tokens, self.output_features)
+    def _counts(self, split: str) -> np.ndarray:
+        return token_counts(self.text.splits[split].tokens, self.output_features)
 
     def read(self, seeds: np.ndarray, first_step: int, steps: int, batch_size: int) -> np.ndarray:
         """Ids [R, steps, B, T + 1]; the last of a segment is the first input of the next."""
-        tokens = self.text.parts["train"].tokens
+        tokens = self.text.splits["train"].tokens
         begins = np.array([np.random.default_rng(int(s)).integers(len(tokens)) for s in seeds])
         places = begins[:, None] + np.arange(batch_size) * (len(tokens) // batch_size)
         segments = (first_step + np.arange(steps)) * self.length
@@ -76,18 +76,19 @@ class TextPrediction(StoredTask):
         return tokens[at % len(tokens)].astype(np.int32)
 
     def held_out(self, sequences: int, batch_size: int) -> np.ndarray:
-        """Ids [sequences / B, B, T + 1] of the validation part, spread over all of it.
+        """Ids [sequences / B, B, T + 1] of the validation split, spread over all of it.
 
         Raises:
-          UsageError: a part with fewer tokens than that.
+          UsageError: a split with fewer tokens than that.
         """
-        tokens = self.text.parts["validation"].tokens
+        tokens = self.text.splits["validation"].tokens
         count = sequences // batch_size
         apart = (len(tokens) - 1) // batch_size
         if apart < count * self.length:
             raise UsageError(
                 f"training.evaluation_sequences: {sequences} of length={self.length} expected "
-                f"more than {sequences * self.length} tokens, the validation part has {len(tokens)}"
+                f"more than {sequences * self.length} tokens, the validation split has "
+                f"{len(tokens)}"
             )
         begins = np.arange(count)[:, None, None] * self.length
         at = begins + np.arange(batch_size)[:, None] * apart + np.arange(self.length + 1)

@@ -1,10 +1,10 @@
-"""Text as token ids: its source, its vocabulary, and its three parts. numpy only."""
+"""Text as token ids: its source, its vocabulary, and its three splits. numpy only."""
 
 from lstm_attn.text.source import Source
 from lstm_attn.text.splits import (
     DESCRIPTION,
-    PARTS,
-    Part,
+    SPLITS,
+    Split,
     Text,
     check,
     check_intact,
@@ -17,9 +17,9 @@ from lstm_attn.text.vocabulary import LEVELS, Vocabulary, encode_known
 __all__ = [
     "DESCRIPTION",
     "LEVELS",
-    "PARTS",
-    "Part",
+    "SPLITS",
     "Source",
+    "Split",
     "Text",
     "Vocabulary",
     "check",

@@ -13,16 +13,16 @@ from lstm_attn.files import force, write_whole, writing
 from lstm_attn.text.source import Source
 from lstm_attn.text.vocabulary import LEVELS, BytePairs, Bytes, Characters, Vocabulary, from_json
 
-PARTS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 DESCRIPTION = "text.json"
-# Byte pairs are counted in this much of the training part at most.
+# Byte pairs are counted in this much of the training split at most.
 LEARNED_FROM = 16_000_000
 # Bytes; more of them would say no more of a model, and take hours to go through.
 MOST_HELD_OUT = 5_000_000
 COUNTED_AT_ONCE = 1 << 22  # tokens
 
 
-class Part(NamedTuple):
+class Split(NamedTuple):
     """tokens: ids, a memory map [n]. bytes: length of the text. unknown_bytes: of them, those of
     characters outside the vocabulary. sha256: of the file of ids, in hexadecimal."""
 
@@ -33,10 +33,10 @@ class Part(NamedTuple):
 
 
 class Text(NamedTuple):
-    """parts: by the names of PARTS. source: the file or folder of the text."""
+    """splits: by the names of SPLITS. source: the file or folder of the text."""
 
     vocabulary: Vocabulary
-    parts: dict[str, Part]
+    splits: dict[str, Split]
     source: str
 
 
@@ -44,14 +44,14 @@ def check(source: Source, level: str, *, held_out: float, longer_than: Mapping[s
     """Reads a text as `prepare` would and checks it, without writing.
 
     Args:
-      longer_than: for each part, a number of tokens that it must exceed.
+      longer_than: for each split, a number of tokens that it must exceed.
 
     Raises:
-      UsageError: what `prepare` would raise, or a part that is too short. For "bpe" only parts
+      UsageError: what `prepare` would raise, or a split that is too short. For "bpe" only splits
         that are too short in bytes are refused, since its tokens are not known yet.
     """
     cuts = _cuts(source, held_out)
-    for name, start, end in zip(PARTS, cuts, cuts[1:], strict=False):
+    for name, start, end in zip(SPLITS, cuts, cuts[1:], strict=False):
         if level == "byte":
             count = sum(len(piece.data) for piece in source.bytes_between(start, end))
         else:
@@ -59,7 +59,7 @@ def check(source: Source, level: str, *, held_out: float, longer_than: Mapping[s
         count = end - start if level == "bpe" else count
         if count <= longer_than[name]:
             raise UsageError(
-                f"text {source.name}: its {name} part has {count:,} tokens, expected more than "
+                f"text {source.name}: its {name} split has {count:,} tokens, expected more than "
                 f"{longer_than[name]:,}; a longer text, larger data.held_out, or shorter length "
                 "or fewer training.evaluation_sequences"
             )
@@ -68,11 +68,11 @@ def check(source: Source, level: str, *, held_out: float, longer_than: Mapping[s
 def prepare(
     folder: Path, source: Source, level: str, *, vocabulary_size: int, held_out: float
 ) -> Text:
-    """Writes the parts of a text as token ids into a folder, and opens them.
+    """Writes the splits of a text as token ids into a folder, and opens them.
 
-    The last `held_out` of the bytes, at most MOST_HELD_OUT, are the test part, as many before them
-    validation, the rest is training; each part begins with a line, where there is one. The
-    vocabulary is that of the training part. Text goes through block by block, so a file may be
+    The last `held_out` of the bytes, at most MOST_HELD_OUT, are the test split, as many before them
+    validation, the rest is training; each split begins with a line, where there is one. The
+    vocabulary is that of the training split. Text goes through block by block, so a file may be
     larger than memory; the run keeps its ids whatever becomes of the file.
 
     Args:
@@ -91,14 +91,14 @@ def prepare(
     described = {}
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for name, start, end in zip(PARTS, cuts, cuts[1:], strict=False):
+        for name, start, end in zip(SPLITS, cuts, cuts[1:], strict=False):
             encoded = _encoded(source, vocabulary, start, end)
             noted = _write(folder / f"{name}.tokens", encoded, dtype)
             described[name] = {"bytes": end - start, **noted}
     description = {
         "source": source.name,
         "vocabulary": vocabulary.to_json(),
-        "parts": described,
+        "splits": described,
     }
     # Last: what it describes is on disk.
     write_whole(folder / DESCRIPTION, (json.dumps(description) + "\n").encode())
@@ -115,14 +115,14 @@ def load(folder: Path) -> Text:
         description = json.loads((folder / DESCRIPTION).read_text())
         vocabulary = from_json(description["vocabulary"])
         dtype = np.min_scalar_type(vocabulary.size - 1)
-        parts = {}
-        for name in PARTS:
-            noted = description["parts"][name]
+        splits = {}
+        for name in SPLITS:
+            noted = description["splits"][name]
             tokens = _mapped(folder / f"{name}.tokens", dtype, int(noted["tokens"]))
-            parts[name] = Part(
+            splits[name] = Split(
                 tokens, int(noted["bytes"]), int(noted["unknown_bytes"]), str(noted["sha256"])
             )
-        return Text(vocabulary, parts, str(description["source"]))
+        return Text(vocabulary, splits, str(description["source"]))
     except UsageError:
         raise
     except Exception as error:  # tokenizers has no narrower one for a tokenizer that it can't read
@@ -139,10 +139,10 @@ def _mapped(path: Path, dtype: np.dtype, count: int) -> np.ndarray:
 
 def check_intact(folder: Path, text: Text) -> None:
     """Raises UsageError if the ids have changed since they were written; reads all of them."""
-    for name, part in text.parts.items():
+    for name, split in text.splits.items():
         path = folder / f"{name}.tokens"
         with open(path, "rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != part.sha256:
+            if hashlib.file_digest(file, "sha256").hexdigest() != split.sha256:
                 raise UsageError(f"{path} is damaged: its ids are not those that were written")
 
 
@@ -150,7 +150,7 @@ def token_counts(tokens: np.ndarray, size: int, block: int = COUNTED_AT_ONCE) ->
     """How often each of the ids 0 ... size - 1 is among the tokens: int64 [size].
 
     Args:
-      block: tokens that are read at once, since a part may be larger than memory.
+      block: tokens that are read at once, since a split may be larger than memory.
     """
     counts = np.zeros(size, np.int64)
     for start in range(0, len(tokens), block):
@@ -210,5 +210,5 @@ def _vocabulary(source: Source, level: str, size: int, end: int) -> Vocabulary:
         for text in source.text_between(0, end):
             seen.update(text)
         return Characters(seen)
-    # No farther than `end`, which is a cut itself: the next one would be in the part behind it.
+    # No farther than `end`, which is a cut itself: the next one would be in the split behind it.
     return BytePairs.learn(source.text_between(0, min(end, source.cut_near(LEARNED_FROM))), size)

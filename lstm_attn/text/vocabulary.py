@@ -9,7 +9,7 @@ import numpy as np
 
 from lstm_attn.errors import UsageError, unknown_name
 
-# In place of a character that the training part does not have.
+# In place of a character that the training split does not have.
 UNKNOWN = "\ufffd"
 
 
@@ -44,7 +44,7 @@ class Bytes:
 
 
 class Characters:
-    """The characters of the training part by code point, after one id for all others."""
+    """The characters of the training split by code point, after one id for all others."""
 
     def __init__(self, characters: Iterable[str]) -> None:
         self.characters = UNKNOWN + "".join(sorted(set(characters) - {UNKNOWN}))
@@ -68,7 +68,7 @@ class Characters:
 
 
 class BytePairs:
-    """Byte-pair encoding, learned from the training part (Sennrich et al. 2016, over bytes)."""
+    """Byte-pair encoding, learned from the training split (Sennrich et al. 2016, over bytes)."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer

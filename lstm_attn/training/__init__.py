@@ -11,7 +11,7 @@ from lstm_attn.training.program import (
     step_of,
     trial_settings,
 )
-from lstm_attn.training.step_timing import stage_seconds
+from lstm_attn.training.step_timing import step_seconds
 from lstm_attn.training.train_step import TrialState
 from lstm_attn.training.truncated_bptt import train_over_segments
 
@@ -28,8 +28,8 @@ __all__ = [
     "multihost",
     "quickly_compiled",
     "run",
-    "stage_seconds",
     "step_of",
+    "step_seconds",
     "train",
     "train_over_segments",
     "trial_settings",

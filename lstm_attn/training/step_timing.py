@@ -1,4 +1,4 @@
-"""Seconds of each stage of a training step, from timing longer and longer prefixes of it."""
+"""Seconds of each phase of a training step, from timing longer and longer prefixes of it."""
 
 import itertools
 import time
@@ -17,18 +17,18 @@ from lstm_attn.training.mesh import BY_BLOCK
 from lstm_attn.training.program import compiler_options, make_program
 from lstm_attn.training.train_step import TrainStep, TrialState
 
-STAGES = ("data", "forward", "backward", "optimiser", "evaluation")
+PHASES = ("data", "forward", "backward", "optimiser", "evaluation")
 ROUNDS = 4
 
 
-def stage_seconds(
+def step_seconds(
     model: Model, task: Task, config: TrainingConfig, *, steps: int
 ) -> dict[str, float]:
-    """Seconds of each of STAGES in one chunk, all trials of the cell at work.
+    """Seconds of each of PHASES in one chunk, all trials of the cell at work.
 
     Four programs are compiled and timed: the data of a step; data and loss; data, loss and
     gradients; the whole step. Each takes `steps` steps in one scan, on the mesh of the cell. A
-    stage is the difference of two neighbours, of the shortest of ROUNDS runs each; noise can make
+    phase is the difference of two neighbours, of the shortest of ROUNDS runs each; noise can make
     a small one negative. Evaluation is a program of its own. What a program computes and does not
     use is summed up, or else the compiler would leave it out.
 
@@ -82,8 +82,8 @@ def stage_seconds(
         ]
     )
     until = [0.0, *(seconds * config.chunk_steps / steps for seconds in shortest[:-1])]
-    stages = [after - before for before, after in itertools.pairwise(until)]
-    return dict(zip(STAGES, [*stages, shortest[-1]], strict=True))
+    phases = [after - before for before, after in itertools.pairwise(until)]
+    return dict(zip(PHASES, [*phases, shortest[-1]], strict=True))
 
 
 def _shortest_seconds(runs: Sequence[Callable[[], object]]) -> list[float]:

@@ -11,7 +11,7 @@ from lstm_attn.analysis import text_memory
 from lstm_attn.errors import UsageError
 from lstm_attn.models import Model
 from lstm_attn.ops.kv_cache import KeyValueCache
-from lstm_attn.text import Part
+from lstm_attn.text import Split
 from tests.analysis.looking_back import SIZE, delayed
 
 
@@ -134,7 +134,7 @@ def tokens_of(count):
     return np.random.default_rng(count).integers(0, SIZE, count).astype(np.uint8)
 
 
-# Fewer tokens than a window, as many, one more; a part that windows fill, and one that they don't.
+# Fewer tokens than a window, as many, one more; a split that windows fill, and one that they don't.
 COUNTS = (2, 5, 8, 9, 13, 17, 50)
 
 
@@ -144,7 +144,7 @@ def test_a_model_with_a_carry_reads_all_of_it():
     for count in COUNTS:
         tokens = tokens_of(count)
         expected = [loss_given(tokens[:t], tokens[t]) for t in range(1, count)]
-        found = text_memory.part_losses(of_sums(), None, tokens, 4, 2)
+        found = text_memory.split_losses(of_sums(), None, tokens, 4, 2)
         np.testing.assert_allclose(found, expected, rtol=1e-5, err_msg=str(count))
 
 
@@ -161,7 +161,7 @@ def test_a_model_with_a_cache_sees_half_a_window_at_least(length):
             for t in range(start + (half if start else 0) + 1, min(start + length, count - 1) + 1):
                 expected.setdefault(t, loss_given(tokens[start:t], tokens[t]))
         assert sorted(expected) == list(range(1, count))
-        found = text_memory.part_losses(of_sums(cached=True), None, tokens, length, 3)
+        found = text_memory.split_losses(of_sums(cached=True), None, tokens, length, 3)
         np.testing.assert_allclose(found, list(expected.values()), rtol=1e-5, err_msg=str(count))
 
 
@@ -182,7 +182,7 @@ def test_an_lstm_in_two_segments_is_the_lstm_on_the_whole():
     logits = np.asarray(model.apply(params, jnp.asarray(tokens[None, :-1], jnp.int32))[0], float)
     log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     expected = -log_p[np.arange(8), tokens[1:]] / np.log(2)
-    found = text_memory.part_losses(model, params, tokens, 4, 1)
+    found = text_memory.split_losses(model, params, tokens, 4, 1)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
@@ -202,8 +202,8 @@ def test_bits_a_byte_of_blocks():
     """By hand: blocks of 1, 2, 3 and 4 bits a token, two bytes a token. Catches bits a token, blocks
     that leave tokens out, and a text with fewer tokens than blocks."""
     losses = np.repeat([1.0, 2.0, 3.0, 4.0], 25)
-    part = Part(np.zeros(101, np.uint8), 202, 0)
-    np.testing.assert_allclose(text_memory.block_bits(losses, part, 4), [0.5, 1, 1.5, 2])
+    split = Split(np.zeros(101, np.uint8), 202, 0)
+    np.testing.assert_allclose(text_memory.block_bits(losses, split, 4), [0.5, 1, 1.5, 2])
     uneven = np.repeat([1.0, 2.0], [52, 48])
-    np.testing.assert_allclose(text_memory.block_bits(uneven, part, 2), [0.5, 0.98])
-    assert text_memory.block_bits(losses[:1], Part(np.zeros(2, np.uint8), 2, 0)) == [1]
+    np.testing.assert_allclose(text_memory.block_bits(uneven, split, 2), [0.5, 0.98])
+    assert text_memory.block_bits(losses[:1], Split(np.zeros(2, np.uint8), 2, 0)) == [1]

@@ -122,7 +122,7 @@ GIVEN = (
         ({}, (), "text.txt: expected some text, got none"),
         (b"", (), "text.txt: expected some text, got none"),
         (b"a\nb\n", (), "text.txt: 4 bytes are too few to cut off twice 5%"),
-        (b"abc\n" * 200, (), "validation part has 40 tokens, expected more than 256"),
+        (b"abc\n" * 200, (), "validation split has 40 tokens, expected more than 256"),
         (b"a\0b\n" * 9999, (), "text.txt: expected text, got a zero byte at offset "),
         ("Stra\xdfe\n".encode("latin-1") * 9999, (), "text.txt: expected UTF-8, got invalid"),
         ("Stra\xdfe\n".encode("latin-1") * 9999, ("--config.data.level=byte",), None),

@@ -5,7 +5,7 @@ import pytest
 
 from lstm_attn.errors import UsageError
 from lstm_attn.tasks import StoredTask, TextPrediction
-from lstm_attn.text import Part, Text
+from lstm_attn.text import Split, Text
 from lstm_attn.text.vocabulary import Bytes, Characters
 
 N, T, B = 1000, 7, 4
@@ -13,11 +13,11 @@ N, T, B = 1000, 7, 4
 
 def counting(length=T, train=N, validation=200):
     """A text whose tokens are their own places."""
-    parts = {
-        name: Part(np.arange(size), size, 0)
+    splits = {
+        name: Split(np.arange(size), size, 0)
         for name, size in (("train", train), ("validation", validation), ("test", 50))
     }
-    return TextPrediction(Text(Characters(map(chr, range(1, N))), parts, "counted"), length)
+    return TextPrediction(Text(Characters(map(chr, range(1, N))), splits, "counted"), length)
 
 
 def test_its_data_are_read_not_drawn():
@@ -34,14 +34,14 @@ def test_each_place_goes_on_through_the_text():
     a target is never seen as an input, batches that begin anew, and an end that is not passed."""
     read = counting().read(np.array([0, 1]), 3, 200, B)
     assert read.shape == (2, 200, B, T + 1)
-    # Past the end of the part, place 999, comes place 0.
+    # Past the end of the split, place 999, comes place 0.
     assert (np.diff(read, axis=-1) % N == 1).all()
     assert read.max() == N - 1
     np.testing.assert_array_equal(read[:, 1:, :, 0], read[:, :-1, :, -1])
 
 
 def test_all_of_the_part_is_read_by_each_trial():
-    """Identity: an epoch's inputs are the part, each token once. Catches places that overlap, and a
+    """Identity: an epoch's inputs are the split, each token once. Catches places that overlap, and a
     remainder that is never seen."""
     task = counting(length=5, train=1000)
     read = task.read(np.array([7]), 0, 50, B)[0, :, :, :-1]
@@ -59,7 +59,7 @@ def test_what_is_read_depends_on_the_step_and_seed_alone():
 
 
 def test_held_out_streams_go_on_and_are_of_the_validation_part():
-    """Oracle: places. Catches windows that overlap, and a leak from the training part."""
+    """Oracle: places. Catches windows that overlap, and a leak from the training split."""
     task = counting(validation=4 * 3 * T + 1)
     held_out = task.held_out(12, 4)
     assert held_out.shape == (3, 4, T + 1)
@@ -71,13 +71,13 @@ def test_held_out_streams_go_on_and_are_of_the_validation_part():
 
 def test_the_baseline_is_that_of_frequencies():
     """By hand: three tokens seen 1, 2 and 5 times of 8, one more of each of 256. Catches the entropy
-    of the held-out part, which knows what it measures."""
-    parts = {
-        "train": Part(np.array([0, 1, 1, 2, 2, 2, 2, 2]), 8, 0),
-        "validation": Part(np.array([0, 2, 2, 9]), 4, 0),
-        "test": Part(np.arange(9), 9, 0),
+    of the held-out split, which knows what it measures."""
+    splits = {
+        "train": Split(np.array([0, 1, 1, 2, 2, 2, 2, 2]), 8, 0),
+        "validation": Split(np.array([0, 2, 2, 9]), 4, 0),
+        "test": Split(np.arange(9), 9, 0),
     }
-    task = TextPrediction(Text(Bytes(), parts, "small"), 2)
+    task = TextPrediction(Text(Bytes(), splits, "small"), 2)
     total = 8 + 256
     expected = -np.mean(np.log(np.array([2, 6, 6, 1]) / total))
     assert task.baseline == pytest.approx(expected)
@@ -87,6 +87,7 @@ def test_the_baseline_is_that_of_frequencies():
 def test_a_part_shorter_than_a_segment_is_one_line():
     """Catches an index error in the middle of a run."""
     with pytest.raises(
-        UsageError, match=r"text counted: the test part has 50 tokens, expected more than length=50"
+        UsageError,
+        match=r"text counted: the test split has 50 tokens, expected more than length=50",
     ):
         counting(length=50)

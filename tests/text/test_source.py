@@ -88,7 +88,7 @@ def test_nothing_there_and_nothing_in_it_are_one_line(tmp_path):
     [("ab\ncd\n", 0, 3), ("ab\ncd\n", 3, 6), ("x" * 9000, 10, 10), ("é" * 9000, 11, 12)],
 )
 def test_a_cut_is_at_a_line_or_else_at_a_sign(tmp_path, text, position, cut):
-    """Oracle: counted by hand. Catches a part that begins in the middle of a sign."""
+    """Oracle: counted by hand. Catches a split that begins in the middle of a sign."""
     (tmp_path / "text").write_text(text)
     assert Source(str(tmp_path / "text")).cut_near(position) == cut
 

@@ -1,4 +1,4 @@
-"""A text in three parts: all of it, each byte once, and nothing of one part in another."""
+"""A text in three splits: all of it, each byte once, and nothing of one split in another."""
 
 import json
 from collections import Counter
@@ -9,7 +9,7 @@ import pytest
 from lstm_attn.errors import UsageError
 from lstm_attn.text import (
     LEVELS,
-    PARTS,
+    SPLITS,
     Source,
     check,
     check_intact,
@@ -40,16 +40,16 @@ def prepared(path, level, held_out=0.1):
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_parts_are_the_text(path, level):
     """Identity: decoded and joined they are the file, cut between two lines at 80 and 90 %. Catches
-    a byte in two parts or in none, and an order that is not that of the text."""
+    a byte in two splits or in none, and an order that is not that of the text."""
     text = prepared(path, level)
-    decoded = [text.vocabulary.decode(text.parts[name].tokens) for name in PARTS]
+    decoded = [text.vocabulary.decode(text.splits[name].tokens) for name in SPLITS]
     assert b"".join(decoded) == path.read_bytes()
-    assert [text.parts[name].bytes for name in PARTS] == [len(part) for part in decoded]
-    for part, share in zip(decoded, (0.8, 0.1, 0.1), strict=True):
-        assert part.endswith(b"\n")
-        assert len(part) / path.stat().st_size == pytest.approx(share, abs=0.01)
-    assert all(part.unknown_bytes == 0 for part in text.parts.values())
-    assert max(part.tokens.max() for part in text.parts.values()) < text.vocabulary.size
+    assert [text.splits[name].bytes for name in SPLITS] == [len(split) for split in decoded]
+    for split, share in zip(decoded, (0.8, 0.1, 0.1), strict=True):
+        assert split.endswith(b"\n")
+        assert len(split) / path.stat().st_size == pytest.approx(share, abs=0.01)
+    assert all(split.unknown_bytes == 0 for split in text.splits.values())
+    assert max(split.tokens.max() for split in text.splits.values()) < text.vocabulary.size
 
 
 @pytest.mark.parametrize("level", ["character", "bpe"])
@@ -58,11 +58,11 @@ def test_the_vocabulary_knows_nothing_of_the_held_out_parts(path, level):
     of what is held out, be it one line."""
     before = prepared(path, level)
     data = path.read_bytes()
-    kept = before.parts["train"].bytes
+    kept = before.splits["train"].bytes
     others = b"\n".join([b"q" * 500] * 10)[: len(data) - kept - 1] + b"\n"
     path.write_bytes(data[:kept] + others)
     after = prepared(path, level)
-    assert after.parts["train"].bytes == kept
+    assert after.splits["train"].bytes == kept
     assert after.vocabulary.to_json() == before.vocabulary.to_json()
 
 
@@ -72,23 +72,23 @@ def test_of_a_large_text_little_is_held_out(path, monkeypatch):
     text = prepared(path, "byte")
     longest = max(map(len, (line.encode() for line in LINES)))
     for name in ("validation", "test"):
-        assert abs(text.parts[name].bytes - 300) <= longest
+        assert abs(text.splits[name].bytes - 300) <= longest
 
 
 def test_what_training_never_had_is_unknown_and_counted(tmp_path):
     """Oracle: counted by hand, 80 % lie before line 93. Catches an index error, and bits per byte that leave bytes out."""
     (tmp_path / "text").write_text("abc\n" * 93 + "a€c\n" * 6 + "abc\n" * 14)
     text = prepare(
-        tmp_path / "parts",
+        tmp_path / "splits",
         Source(str(tmp_path / "text")),
         "character",
         vocabulary_size=0,
         held_out=0.1,
     )
     assert text.vocabulary.to_json()["characters"] == "\nabc"
-    validation = text.parts["validation"]
+    validation = text.splits["validation"]
     assert validation.unknown_bytes == 3 * np.sum(validation.tokens == 0) > 0
-    assert text.parts["train"].unknown_bytes == text.parts["test"].unknown_bytes == 0
+    assert text.splits["train"].unknown_bytes == text.splits["test"].unknown_bytes == 0
 
 
 def test_opened_again_it_is_the_same(path):
@@ -97,22 +97,22 @@ def test_opened_again_it_is_the_same(path):
         text = prepared(path, level)
         again = load(path.parent / level)
         assert again.vocabulary.to_json() == text.vocabulary.to_json()
-        for name in PARTS:
-            np.testing.assert_array_equal(again.parts[name].tokens, text.parts[name].tokens)
-            assert isinstance(again.parts[name].tokens, np.memmap)
+        for name in SPLITS:
+            np.testing.assert_array_equal(again.splits[name].tokens, text.splits[name].tokens)
+            assert isinstance(again.splits[name].tokens, np.memmap)
 
 
 def test_ids_take_no_more_room_than_they_need(path):
-    """Oracle: the file's size. Catches eight bytes a character, and a part read into memory."""
+    """Oracle: the file's size. Catches eight bytes a character, and a split read into memory."""
     text = prepared(path, "byte")
-    assert (path.parent / "byte" / "train.tokens").stat().st_size == text.parts["train"].bytes
-    assert prepared(path, "bpe").parts["train"].tokens.dtype == np.uint16
+    assert (path.parent / "byte" / "train.tokens").stat().st_size == text.splits["train"].bytes
+    assert prepared(path, "bpe").splits["train"].tokens.dtype == np.uint16
 
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("data", [b"a", b"ab\n", b"\n\n\n"])
 def test_a_text_too_small_to_cut_is_one_line(tmp_path, level, data):
-    """Catches an empty part, on which evaluation would divide by zero."""
+    """Catches an empty split, on which evaluation would divide by zero."""
     (tmp_path / "text").write_bytes(data)
     with pytest.raises(
         UsageError, match=r"text: \d bytes are too few to cut off twice 5%"
@@ -128,19 +128,19 @@ def test_a_text_too_small_to_cut_is_one_line(tmp_path, level, data):
 
 
 def test_what_is_checked_is_what_is_prepared(path):
-    """Oracle: the parts themselves. Catches a text that is refused after the run has begun, and one
+    """Oracle: the splits themselves. Catches a text that is refused after the run has begun, and one
     that is long enough and refused."""
     for level in LEVELS:
         text = prepared(path, level)
         counts = {
-            name: part.bytes if level == "bpe" else len(part.tokens)
-            for name, part in text.parts.items()
+            name: split.bytes if level == "bpe" else len(split.tokens)
+            for name, split in text.splits.items()
         }
         source = Source(str(path))
         one_less = {name: count - 1 for name, count in counts.items()}
         check(source, level, held_out=0.1, longer_than=one_less)
-        for name in PARTS:
-            with pytest.raises(UsageError, match=f"its {name} part has {counts[name]:,} tokens"):
+        for name in SPLITS:
+            with pytest.raises(UsageError, match=f"its {name} split has {counts[name]:,} tokens"):
                 check(source, level, held_out=0.1, longer_than=one_less | {name: counts[name]})
 
 
@@ -148,15 +148,15 @@ def damage(folder):
     """How the files of a text may be damaged, and what is then said."""
     description, ids = folder / "text.json", folder / "train.tokens"
     whole = json.loads(description.read_text())
-    parts = whole["parts"]
-    shorter = {**parts, "train": {**parts["train"], "tokens": 7}}
-    nothing = {**parts, "train": {**parts["train"], "tokens": None}}
+    splits = whole["splits"]
+    shorter = {**splits, "train": {**splits["train"], "tokens": 7}}
+    nothing = {**splits, "train": {**splits["train"], "tokens": None}}
     for changed, message in (
         ("{", "can't be read: JSONDecodeError"),
         ([], "can't be read: TypeError"),
-        ({**whole, "parts": {}}, "can't be read: KeyError: 'train'"),
-        ({**whole, "parts": shorter}, "train.tokens is damaged: expected 7 bytes, got"),
-        ({**whole, "parts": nothing}, "can't be read: TypeError"),
+        ({**whole, "splits": {}}, "can't be read: KeyError: 'train'"),
+        ({**whole, "splits": shorter}, "train.tokens is damaged: expected 7 bytes, got"),
+        ({**whole, "splits": nothing}, "can't be read: TypeError"),
         ({**whole, "vocabulary": {"level": "word"}}, "unknown data.level 'word'"),
         ({**whole, "vocabulary": {"level": "character", "characters": [1]}}, "can't be read"),
         ({**whole, "vocabulary": {"level": "bpe", "tokenizer": 3}}, "can't be read"),

@@ -10,7 +10,7 @@ import pytest
 
 from lstm_attn import models
 from lstm_attn.tasks import TextPrediction
-from lstm_attn.text import Part, Text
+from lstm_attn.text import Split, Text
 from lstm_attn.text.vocabulary import Characters
 from lstm_attn.training import TrainingConfig, checkpoints, make_program, optimizer, run
 from tests import oracles
@@ -25,11 +25,11 @@ CONFIG = TrainingConfig(
 @pytest.fixture(scope="module")
 def task():
     rng = np.random.default_rng(0)
-    parts = {
-        name: Part(rng.integers(0, 5, size), size, 0)
+    splits = {
+        name: Split(rng.integers(0, 5, size), size, 0)
         for name, size in (("train", 300), ("validation", 80), ("test", 20))
     }
-    return TextPrediction(Text(Characters("abcd"), parts, "made"), T)
+    return TextPrediction(Text(Characters("abcd"), splits, "made"), T)
 
 
 def built(task, name="lstm"):

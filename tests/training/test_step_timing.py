@@ -1,4 +1,4 @@
-"""The stages of a chunk, timed."""
+"""The phases of a chunk, timed."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_attn.models import Model
-from lstm_attn.training import stage_seconds, step_timing
-from lstm_attn.training.step_timing import STAGES
+from lstm_attn.training import step_seconds, step_timing
+from lstm_attn.training.step_timing import PHASES
 
 SECONDS = 0.02
 
@@ -42,7 +42,7 @@ class Clock:
 
 def test_a_stage_is_as_long_as_what_happens_in_it(task, config, monkeypatch):
     """Oracle: a model that moves the clock, three times as far backward as forward. Catches
-    stages that are exchanged, cumulative, or of another number of steps."""
+    phases that are exchanged, cumulative, or of another number of steps."""
 
     clock = Clock()
     monkeypatch.setattr(step_timing, "time", SimpleNamespace(perf_counter=lambda: clock.now))
@@ -53,11 +53,11 @@ def test_a_stage_is_as_long_as_what_happens_in_it(task, config, monkeypatch):
 
     slow_model = Model(lambda key: {"w": jnp.zeros(())}, apply)
     one = dataclasses.replace(config, seeds=1, learning_rates=(1e-3,), batch_size=7)
-    stages = stage_seconds(slow_model, task, one, steps=2)
-    assert tuple(stages) == STAGES
-    per_step = {stage: seconds / one.evaluate_every for stage, seconds in stages.items()}
+    phases = step_seconds(slow_model, task, one, steps=2)
+    assert tuple(phases) == PHASES
+    per_step = {phase: seconds / one.evaluate_every for phase, seconds in phases.items()}
     np.testing.assert_allclose(per_step["forward"], SECONDS, rtol=1e-6)
     np.testing.assert_allclose(per_step["backward"], 3 * SECONDS, rtol=1e-6)
     assert per_step["data"] == 0
     assert abs(per_step["optimiser"]) < 1e-6 * SECONDS
-    np.testing.assert_allclose(stages["evaluation"], SECONDS, rtol=1e-6)
+    np.testing.assert_allclose(phases["evaluation"], SECONDS, rtol=1e-6)
