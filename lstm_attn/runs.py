@@ -97,15 +97,15 @@ class RunFolder:
     def _check_format(self) -> None:
         path = self.path / FORMAT_FILE
         if os.path.exists(path):
-            found = _read_json(path)
+            written = _read_json(path)
         elif os.path.exists(self.path / CONFIG):
-            found = {}
+            written = {}
         else:
             return
-        if found != {"format": FORMAT}:
+        if written != {"format": FORMAT}:
             raise UsageError(
                 f"{self.path} was written by another version of lstm_attn: expected format "
-                f"{FORMAT} in {FORMAT_FILE}, got {reprlib.repr(found)}"
+                f"{FORMAT} in {FORMAT_FILE}, got {reprlib.repr(written)}"
             )
 
     @property

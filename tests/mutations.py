@@ -149,7 +149,7 @@ MUTATIONS = [
     Mutation("checkpoint: a damaged one stays in its place", "lstm_attn/training/checkpoints.py", "os.replace(path, aside)", "pass", "tests/training/test_checkpoints.py"),
     Mutation("checkpoint: one of another config is taken up", "lstm_attn/training/checkpoints.py", "        if differs:", "        if False:", "tests/training/test_checkpoints.py"),
     Mutation("run folder: no lock", "lstm_attn/files.py", "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass", "tests/test_files.py"),
-    Mutation("run folder: another format is read", "lstm_attn/runs.py", 'if found != {"format": FORMAT}:', "if False:", "tests/test_runs.py"),
+    Mutation("run folder: another format is read", "lstm_attn/runs.py", 'if written != {"format": FORMAT}:', "if False:", "tests/test_runs.py"),
     Mutation("run folder: a record before its checkpoint is safe", "lstm_attn/runs.py", "force(*(path for path in left if path.exists()))", "pass", "tests/test_runs.py"),
     # launchers
     Mutation("taking a cell in doubles its metrics", "lstm_attn/runner/launchers/cell_folder.py", "    target.drop_evaluations_after(cell.name, 0)\n", "", "tests/runner/launchers/test_cell_folder.py"),
@@ -216,6 +216,6 @@ MUTATIONS = [
     Mutation("induction: the control has other text in between", "lstm_attn/analysis/text_memory.py", "np.concatenate([first, middle, repeated], axis=1)", "np.concatenate([first, middle[::-1], repeated], axis=1) if first is others else np.concatenate([first, middle, repeated], axis=1)", "tests/analysis/test_text_memory.py"),
     Mutation("text loss: windows count what has half the context", "lstm_attn/analysis/text_memory.py", "half = max(length // 2, 1)", "half = max(length // 4, 1)", "tests/analysis/test_text_memory.py"),
     Mutation("bits a byte: what the vocabulary lacks is free", "lstm_attn/analysis/text_memory.py", "(losses * tokens + 8 * unknown_bytes)", "(losses * tokens)", "tests/analysis/test_text_memory.py"),
-    Mutation("look at text: a fall is taken for a rise", "lstm_attn/studies/text_measures.py", "mean_interval(losses[contexts[0]] - found)", "mean_interval(found - losses[contexts[0]])", "tests/studies/test_text_measures.py"),
+    Mutation("look at text: a fall is taken for a rise", "lstm_attn/studies/text_measures.py", "mean_interval(losses[contexts[0]] - of_tokens)", "mean_interval(of_tokens - losses[contexts[0]])", "tests/studies/test_text_measures.py"),
     Mutation("report: the first model's colour for all", "lstm_attn/report/language_model.py", "memory_figure(model, result, colors[model", "memory_figure(model, result, colors[models[0]", "tests/report/test_language_model.py"),
 ]  # fmt: skip

@@ -135,8 +135,8 @@ def _first(holds: np.ndarray) -> np.ndarray:
 def _statement(lags: np.ndarray) -> dict[str, Any]:
     if not len(lags):
         return {"median": None, "low": None, "high": None}
-    found = median_interval(lags)._asdict()
-    return {key: or_null(found[key]) for key in ("median", "low", "high")}
+    middle = median_interval(lags)._asdict()
+    return {key: or_null(middle[key]) for key in ("median", "low", "high")}
 
 
 def _rounded(values: np.ndarray) -> Any:

@@ -159,14 +159,14 @@ def cuts_of(observations: Observations, length: int, step: int | None = None) ->
     # A cut that closes nothing, instead of None, so that all cuts share one compiled program.
     no_resets = jnp.zeros(length, bool) if recurrence else None
     no_mask = jnp.ones((length, length), bool) if attention else None
-    found = {NOTHING: Cut(no_resets, no_mask)}
+    cuts = {NOTHING: Cut(no_resets, no_mask)}
     if recurrence:
-        found["recurrence"] = Cut(resets, no_mask)
+        cuts["recurrence"] = Cut(resets, no_mask)
     if attention:
-        found["attention"] = Cut(no_resets, mask)
+        cuts["attention"] = Cut(no_resets, mask)
     if recurrence and attention:
-        found["both"] = Cut(resets, mask)
-    return found
+        cuts["both"] = Cut(resets, mask)
+    return cuts
 
 
 def crossing(task: Task) -> int:
@@ -196,8 +196,8 @@ def metrics_when_cut(
         batch = task.sample(key, sequences)
         return task.metrics(model.apply_cut(params, batch.inputs, cut), batch)
 
-    found: dict[str, dict[str, np.ndarray]] = {}
+    metrics: dict[str, dict[str, np.ndarray]] = {}
     for name, cut in cuts.items():
         each = [measured(one, cut) for one in unstacked(params)]
-        found[name] = jax.tree.map(lambda *values: np.stack(values), *each)
-    return found
+        metrics[name] = jax.tree.map(lambda *values: np.stack(values), *each)
+    return metrics

@@ -35,8 +35,8 @@ def show(module: nn.Module, name: str, make: Callable[[], Any]) -> None:
 
 def observations(sown: Mapping[str, Any]) -> Observations:
     """What the layers of a `models.Network` have sown."""
-    found = Observations({}, {}, {})
-    fields = {GATES: found.gates, WEIGHTS: found.weights, STATES: found.states}
+    result = Observations({}, {}, {})
+    fields = {GATES: result.gates, WEIGHTS: result.weights, STATES: result.states}
 
     def collect(tree: Mapping[str, Any], path: tuple[str, ...]) -> None:
         # The network has a body: a layer is named by its place in it.
@@ -48,4 +48,4 @@ def observations(sown: Mapping[str, Any]) -> Observations:
                 collect(value, (*path, name))
 
     collect(sown, ())
-    return found
+    return result

@@ -132,12 +132,12 @@ def _check(value: Any, fields: Mapping[str, Any], where: str) -> None:
     for key, kind in fields.items():
         if key not in value:
             raise UsageError(f"{where} lacks {key!r}")
-        found = value[key]
-        is_number = isinstance(found, NUMBER) and not isinstance(found, bool)
-        if not isinstance(found, kind) or (
-            isinstance(found, NUMBER) and not (is_number and -LARGEST <= found <= LARGEST)
+        entry = value[key]
+        is_number = isinstance(entry, NUMBER) and not isinstance(entry, bool)
+        if not isinstance(entry, kind) or (
+            isinstance(entry, NUMBER) and not (is_number and -LARGEST <= entry <= LARGEST)
         ):
-            raise UsageError(f"{where}: {key} is {reprlib.repr(found)}")
+            raise UsageError(f"{where}: {key} is {reprlib.repr(entry)}")
 
 
 def _history(folder: RunFolder, record: Mapping[str, Any]) -> History:

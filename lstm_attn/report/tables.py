@@ -18,11 +18,11 @@ def names(records: Sequence[Record], key: str) -> list[Any]:
 def groups(records: Sequence[Record], *keys: str) -> dict[Any, list[Any]]:
     """The value of the key, or the tuple of values of several, -> the records that have it; values
     and records in order of appearance."""
-    found: dict[Any, list[Any]] = {}
+    grouped: dict[Any, list[Any]] = {}
     for record in records:
         values = tuple(record[key] for key in keys)
-        found.setdefault(values if len(keys) > 1 else values[0], []).append(record)
-    return found
+        grouped.setdefault(values if len(keys) > 1 else values[0], []).append(record)
+    return grouped
 
 
 def horizon(records: Sequence[Record], task: str, model: str) -> int | None:

@@ -121,7 +121,7 @@ def start() -> None:
     """Joins this process with the others, if the flags speak of others.
 
     Raises:
-      UsageError: flags that do not fit together, or no other process found.
+      UsageError: flags that do not fit together, or no other process was found.
     """
     address, processes, process = ADDRESS.value, PROCESSES.value, PROCESS.value
     if address is None or processes is None or process is None:
@@ -188,10 +188,10 @@ def _open(path: str, config: dict[str, Any]) -> RunFolder:
 
 def _to_copy(folder: Path) -> list[str]:
     """What training goes on from, and what a study takes up; not what is drawn from it."""
-    found = [*folder.glob("*.json"), *folder.glob("*.jsonl"), *folder.glob("checkpoints/*")]
+    files = [*folder.glob("*.json"), *folder.glob("*.jsonl"), *folder.glob("checkpoints/*")]
     # Of cells that the workers of a launcher have begun.
-    found += [*folder.glob("cells/*/*.json*"), *folder.glob("cells/*/checkpoints/*")]
-    return sorted(str(file.relative_to(folder)) for file in found if file.suffix != ".partial")
+    files += [*folder.glob("cells/*/*.json*"), *folder.glob("cells/*/checkpoints/*")]
+    return sorted(str(file.relative_to(folder)) for file in files if file.suffix != ".partial")
 
 
 def _nowhere() -> TextIO:

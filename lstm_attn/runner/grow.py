@@ -178,10 +178,10 @@ def merged(parts: Sequence[Sequence[Evaluation]], order: np.ndarray) -> list[Eva
       order: the place of each trial among those of the parts, one part after the other.
     """
     longest = max(parts, key=len)
-    found = []
+    evaluations = []
     for index, last in enumerate(longest):
         at_once = [part[min(index, len(part) - 1)] for part in parts]
-        found.append(
+        evaluations.append(
             Evaluation(
                 step=last.step,
                 seconds=sum(one.seconds for one in at_once),
@@ -193,7 +193,7 @@ def merged(parts: Sequence[Sequence[Evaluation]], order: np.ndarray) -> list[Eva
                 diverged=np.concatenate([one.diverged for one in at_once])[order],
             )
         )
-    return found
+    return evaluations
 
 
 def _parts(cell: Cell, has: TrainingConfig) -> list[Cell]:

@@ -119,7 +119,7 @@ def columns(config: AblationConfig) -> list[Column]:
     task = config.task.build()
     start = f"{task.name}-{task.length}-{config.model_name}"
     cell = Cell(start, config.model_name, task, config.model, config.training)
-    found = [Column(REFERENCE, None, None, cell)]
+    listed = [Column(REFERENCE, None, None, cell)]
     for key, given in config.changes:
         changed = _changed(config, key, given)
         part, _, field = key.partition(".")
@@ -127,8 +127,8 @@ def columns(config: AblationConfig) -> list[Column]:
         shown = _in_words(value)
         name = re.sub(r"[^\w.+-]+", "-", f"{start}-{key}-{shown}").strip("-")
         cell = Cell(name, config.model_name, task, changed.model, changed.training)
-        found.append(Column(f"{key} = {shown}", key, value, cell))
-    return found
+        listed.append(Column(f"{key} = {shown}", key, value, cell))
+    return listed
 
 
 def _changed(config: AblationConfig, key: str, value: Any) -> Settings:
@@ -178,8 +178,8 @@ def _in_words(value: Any) -> str:
 def findings(config: AblationConfig, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Every column compared with the reference, as JSON values (`analysis.compare_records`)."""
     by_cell = {record["cell"]: record for record in records}
-    found = columns(config)
-    reference = by_cell[found[0].cell.name]
+    compared_columns = columns(config)
+    reference = by_cell[compared_columns[0].cell.name]
     budget = config.training.steps
 
     def described(column: Column) -> dict[str, Any]:
@@ -207,14 +207,14 @@ def findings(config: AblationConfig, records: Sequence[Mapping[str, Any]]) -> di
         "length": config.task.length,
         "criterion": reference["criterion"],
         "budget": budget,
-        "columns": [described(column) for column in found],
+        "columns": [described(column) for column in compared_columns],
     }
 
 
-def solved_table(found: Mapping[str, Any]) -> Table:
+def solved_table(result: Mapping[str, Any]) -> Table:
     """One row a column of the ablation."""
     return Table(
-        f"{found['model']} on {found['task']}, T = {found['length']}: one key changed a row",
+        f"{result['model']} on {result['task']}, T = {result['length']}: one key changed a row",
         ("changed", "solved", "difference", "steps", "difference"),
         [
             (
@@ -224,7 +224,7 @@ def solved_table(found: Mapping[str, Any]) -> Table:
                 report.tables.steps(column),
                 report.differences.steps(column["to_reference"]),
             )
-            for column in found["columns"]
+            for column in result["columns"]
         ],
         left=("changed",),
         caption="difference: of the solve rate and of steps spent, from the reference's over the "
@@ -235,9 +235,9 @@ def solved_table(found: Mapping[str, Any]) -> Table:
 def work(config: AblationConfig, session: Session) -> list[Table | str]:
     """Trains what the folder lacks, and compares every column with the reference."""
     cells = session.train([column.cell for column in columns(config)])
-    found = findings(config, [session.record(cell) for cell in cells])
-    session.folder.write_study(STUDY.name, found)
-    return [solved_table(found)]
+    result = findings(config, [session.record(cell) for cell in cells])
+    session.folder.write_study(STUDY.name, result)
+    return [solved_table(result)]
 
 
 STUDY = Study("ablation", AblationConfig, work)

@@ -20,7 +20,7 @@ def compared(first: report.Run, second: report.Run, names: Sequence[str]) -> dic
     there = {_cell(record): record for record in _solvable(second)}
     here = {_cell(record): record for record in _solvable(first)}
 
-    def beside(key: tuple) -> dict[str, Any]:
+    def cell_compared(key: tuple) -> dict[str, Any]:
         budget = min(_budget(first, here[key]), _budget(second, there[key]))
         compared = compare_records(here[key], there[key], budget)
         return {"cell": here[key]["cell"], "compared": compared}
@@ -28,7 +28,7 @@ def compared(first: report.Run, second: report.Run, names: Sequence[str]) -> dic
     return {
         "first": names[0],
         "second": names[1],
-        "cells": [beside(key) for key in here if key in there],
+        "cells": [cell_compared(key) for key in here if key in there],
         "left_out": [
             f"{record['cell']} ({name})"
             for name, mine, others in ((names[0], here, there), (names[1], there, here))

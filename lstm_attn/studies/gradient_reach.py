@@ -115,7 +115,10 @@ class GradientReachConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One line of a picture: which picture, how it is called, what it shows."""
+    """One line of a figure.
+
+    group: the figure. label: in its legend. cell: whose gradients it shows.
+    """
 
     group: str
     label: str
@@ -132,7 +135,7 @@ def lines(config: GradientReachConfig, length: int) -> list[Line]:
     stem = f"{task.name}-{length}"
 
     def line(group: str, label: str, ending: str, model_name: str, model: ModelConfig) -> Line:
-        # The same start in two pictures is one cell.
+        # The same start in two figures is one cell.
         if model_name == REFERENCE and model == config.model and REFERENCE in config.models:
             ending = REFERENCE
         cell = Cell(f"{stem}-{ending}", model_name, task, model, config.training)
@@ -197,7 +200,7 @@ def work(config: GradientReachConfig, session: Session) -> list[Table | str]:
         for entry in earlier["measured"]
         if entry["trials"] == trials.get(entry["cell"], entry["trials"])
     }
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "task": compared[0].cell.task.name,
         "lines": [
             {"group": line.group, "label": line.label, "cell": line.cell.name}
@@ -208,16 +211,16 @@ def work(config: GradientReachConfig, session: Session) -> list[Table | str]:
         if (cell.name, phase) not in measured:
             console.print(f"measuring {number} of {len(plan)}: {cell.name} {phase} training")
             measured[cell.name, phase] = measure(config, cell, phase, folder)
-            folder.write_study(STUDY.name, {**found, "measured": list(measured.values())})
-    return [medians_table({**found, "measured": list(measured.values())})]
+            folder.write_study(STUDY.name, {**result, "measured": list(measured.values())})
+    return [medians_table({**result, "measured": list(measured.values())})]
 
 
 STUDY = Study("gradient_reach", GradientReachConfig, work)
 
 
-def medians_table(found: dict[str, Any]) -> Table:
+def medians_table(result: dict[str, Any]) -> Table:
     """Medians alone; the report has their intervals."""
-    shown = reach_table(found, intervals=False)
+    shown = reach_table(result, intervals=False)
     return Table(
         "First lag at which gradients have halved, and are under 1e-6 of the last step's",
         shown.headings,

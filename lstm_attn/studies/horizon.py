@@ -175,7 +175,7 @@ def search(
         if record is None or probe(config, folder, cell.name).verdict is None:
             memory_check.check_fits([cell])
             train_cells.train_cell(cell, folder, progress, enough=settled)
-            folder.write_study(STUDY.name, found(config, folder))
+            folder.write_study(STUDY.name, findings(config, folder))
         verdict = probe(config, folder, cell.name).verdict
         assert verdict is not None, f"{cell.name} has ended unsettled"
         return verdict
@@ -186,7 +186,7 @@ def search(
     progress.console.print(f"{task_name}, {model_name}: horizon {words}")
 
 
-def found(config: HorizonConfig, folder: RunFolder) -> dict[str, Any]:
+def findings(config: HorizonConfig, folder: RunFolder) -> dict[str, Any]:
     """What the finished cells of the folder say, as JSON values."""
     searches = []
     for task_name, model_name in itertools.product(config.task.names, config.models):
@@ -197,7 +197,7 @@ def found(config: HorizonConfig, folder: RunFolder) -> dict[str, Any]:
         if records:
             # In the order in which they were tried.
             records.sort(key=folder.results.index)
-            searches.append(_search_found(config, folder, records))
+            searches.append(_search_findings(config, folder, records))
     return {
         "budget": {"steps": config.budget.steps, "seconds": config.budget_seconds or None},
         "lengths": list(config.task.lengths),
@@ -208,7 +208,7 @@ def found(config: HorizonConfig, folder: RunFolder) -> dict[str, Any]:
     }
 
 
-def _search_found(
+def _search_findings(
     config: HorizonConfig, folder: RunFolder, records: Sequence[dict]
 ) -> dict[str, Any]:
     probes = {record["length"]: probe(config, folder, record["cell"]) for record in records}
@@ -262,7 +262,7 @@ def work(config: HorizonConfig, session: Session) -> list[Table | str]:
     with GridProgress() as progress:
         for task_name, model_name in itertools.product(config.task.names, config.models):
             search(config, folder, progress, task_name, model_name)
-    result = found(config, folder)
+    result = findings(config, folder)
     folder.write_study(STUDY.name, result)
     return [horizon_table(result)]
 

@@ -80,7 +80,7 @@ def layers_of(model: Model, task: Task) -> Observations:
 def look_inside(
     model: Model, task: Task, before: Params, after: Params, shown: int
 ) -> dict[str, Any]:
-    """What is found in a model of R trials as initialised and as trained, as JSON values.
+    """Measures a model of R trials as initialised and as trained, as JSON values.
 
     Args:
       before, after: parameters stacked on a leading axis [R].
@@ -115,7 +115,7 @@ def look_inside(
 def _gates(layer: str, stages: Mapping[str, list[Inside]], sample: Inside) -> dict[str, Any]:
     gates = sample.gates[layer]
     slowest_last = np.argsort(sample.time_scales[layer])
-    found: dict[str, Any] = {
+    measured: dict[str, Any] = {
         "layer": layer,
         "sample": {
             GATE_NAMES.get(name, name): in_percent(np.asarray(getattr(gates, name)).T[slowest_last])
@@ -126,12 +126,12 @@ def _gates(layer: str, stages: Mapping[str, list[Inside]], sample: Inside) -> di
     for stage, trials in stages.items():
         scales = np.stack([inside.time_scales[layer] for inside in trials])  # [R, H]
         clipped = np.clip(scales, EDGES[0], EDGES[-1])
-        found[stage] = {
+        measured[stage] = {
             "counts": np.histogram(clipped, EDGES)[0].tolist(),
             "median_unit": statistic(np.median(scales, axis=1)),
             "slowest_unit": statistic(scales.max(axis=1)),
         }
-    return found
+    return measured
 
 
 def _attention(layer: str, stages: Mapping[str, list[Inside]], sample: Inside) -> dict[str, Any]:
@@ -146,7 +146,10 @@ def _attention(layer: str, stages: Mapping[str, list[Inside]], sample: Inside) -
         "heads": [
             {
                 "map": in_percent(np.asarray(sample.maps[layer][head])),
-                **{stage: statistic(found[:, place]) for stage, found in distances.items()},
+                **{
+                    stage: statistic(sorted_distances[:, place])
+                    for stage, sorted_distances in distances.items()
+                },
             }
             for place, head in enumerate(farthest_last)
         ],
@@ -154,10 +157,10 @@ def _attention(layer: str, stages: Mapping[str, list[Inside]], sample: Inside) -
 
 
 def _cut(name: str, metrics: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    found: dict[str, Any] = {"cut": name, "accuracy": statistic(metrics["accuracy"])}
+    measured: dict[str, Any] = {"cut": name, "accuracy": statistic(metrics["accuracy"])}
     if "accuracy_by_position" in metrics:
-        found["by_position"] = np.round(metrics["accuracy_by_position"].T, 4).tolist()
-    return found
+        measured["by_position"] = np.round(metrics["accuracy_by_position"].T, 4).tolist()
+    return measured
 
 
 def statistic(values: Iterable[float]) -> dict[str, Any]:
@@ -168,7 +171,7 @@ def statistic(values: Iterable[float]) -> dict[str, Any]:
 
 
 def in_percent(shares: np.ndarray) -> list[str]:
-    """A line of whole percents for each row: a picture in a file that stays small."""
+    """A line of whole percents for each row: an image in a file that stays small."""
     return [" ".join(str(round(100 * float(share))) for share in row) for row in shares]
 
 
@@ -186,12 +189,12 @@ def work(config: CompareConfig, session: Session) -> list[Table | str]:
             )
     grid = session.train(grid)
 
-    found = folder.study(STUDY.name) or {
+    result = folder.study(STUDY.name) or {
         "edges": EDGES.tolist(),
         "sequences": MEASURED,
         "cells": [],
     }
-    looked_at = {(entry["cell"], entry["trials"]) for entry in found["cells"]}
+    looked_at = {(entry["cell"], entry["trials"]) for entry in result["cells"]}
     unseen = [cell for cell in grid if (cell.name, cell.training.trials) not in looked_at]
     for cell in track(unseen, "looking inside", console=console, transient=True):
         loaded = trained.load(folder.path, cell.name)
@@ -207,16 +210,16 @@ def work(config: CompareConfig, session: Session) -> list[Table | str]:
             "trials": len(loaded.solved),
             "shown": {"seed": int(loaded.seeds[shown]), "solved": bool(loaded.solved[shown])},
         }
-        others = [entry for entry in found["cells"] if entry["cell"] != cell.name]
-        found["cells"] = [*others, {**head, **measured}]
-        folder.write_study(STUDY.name, found)
-    return [medians_table(found)]
+        others = [entry for entry in result["cells"] if entry["cell"] != cell.name]
+        result["cells"] = [*others, {**head, **measured}]
+        folder.write_study(STUDY.name, result)
+    return [medians_table(result)]
 
 
 STUDY = Study("inside", CompareConfig, work)
 
 
-def medians_table(found: Mapping[str, Any]) -> Table:
+def medians_table(result: Mapping[str, Any]) -> Table:
     """One row a cell."""
     return Table(
         "Medians over trials",
@@ -226,7 +229,7 @@ def medians_table(found: Mapping[str, Any]) -> Table:
         ),
         [
             (cell["task"], str(cell["length"]), cell["model"], *in_words(cell))
-            for cell in found["cells"]
+            for cell in result["cells"]
         ],
         left=("task", "model"),
     )  # fmt: skip

@@ -113,14 +113,16 @@ def prepared(config: LanguageModelConfig, folder: RunFolder) -> TextPrediction:
       UsageError: a text that can't be read or is damaged, or another one in another process.
     """
     try:
-        found = _text(config.data, folder.path / trained.TEXT)
+        written = _text(config.data, folder.path / trained.TEXT)
     except UsageError as error:
         # Of several processes the others must not wait for one that alone has no text.
         multihost.check_alike("text (or none that it can read)", str(error))
         raise
-    digests = {name: split.sha256 for name, split in found.splits.items()}
-    multihost.check_alike("text (or none that it can read)", [found.vocabulary.to_json(), digests])
-    return TextPrediction(found, config.length)
+    digests = {name: split.sha256 for name, split in written.splits.items()}
+    multihost.check_alike(
+        "text (or none that it can read)", [written.vocabulary.to_json(), digests]
+    )
+    return TextPrediction(written, config.length)
 
 
 def _text(data: DataConfig, place: Path) -> text.Text:
@@ -132,9 +134,9 @@ def _text(data: DataConfig, place: Path) -> text.Text:
             vocabulary_size=data.vocabulary_size,
             held_out=data.held_out,
         )
-    found = text.load(place)
-    text.check_intact(place, found)
-    return found
+    loaded = text.load(place)
+    text.check_intact(place, loaded)
+    return loaded
 
 
 def cells(config: LanguageModelConfig, task: TextPrediction) -> list[Cell]:
@@ -156,10 +158,10 @@ def curve(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
     ]
 
 
-def bits_table(found: Mapping[str, Any]) -> Table:
+def bits_table(result: Mapping[str, Any]) -> Table:
     """One row a model."""
     rows = []
-    for one in found["models"]:
+    for one in result["models"]:
         bits = {name: _digits(value) for name, value in one["bits_per_byte"].items()}
         interval = f"{bits['low']}-{bits['high']}"
         rows.append(
@@ -232,7 +234,7 @@ def work(config: LanguageModelConfig, session: Session) -> list[Table | str]:
         for record in folder.results
         if record["length"] == config.length and record["cell"] not in names
     ]
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "source": task.text.source,
         "level": task.variant,
         "vocabulary": task.output_features,
@@ -244,14 +246,14 @@ def work(config: LanguageModelConfig, session: Session) -> list[Table | str]:
     }
     for name in names:
         console.print(f"measuring {name}")
-        first = found["models"][0]["blocks"] if found["models"] else None
+        first = result["models"][0]["blocks"] if result["models"] else None
         one = look_at(trained.load(folder.path, name), config.memory, TEST_SEED, first)
-        found["models"].append({**one, "curve": curve(folder.evaluations(name))})
-        folder.write_study(STUDY.name, found)
+        result["models"].append({**one, "curve": curve(folder.evaluations(name))})
+        folder.write_study(STUDY.name, result)
         written = one["samples"][-1]
         console.print(written["prompt"]["text"], end="", soft_wrap=True)
         console.print(written["text"], style="dim", soft_wrap=True)
-    return [bits_table(found)]
+    return [bits_table(result)]
 
 
 STUDY = Study("language_model", LanguageModelConfig, work, check_text)

@@ -102,11 +102,11 @@ def findings(config: LearningRatesConfig, records: Sequence[Mapping[str, Any]]) 
     }
 
 
-def solved_table(found: Mapping[str, Any]) -> Table:
+def solved_table(result: Mapping[str, Any]) -> Table:
     """A row a rate, a column a model: how many solved, and their median of steps."""
-    of_models = found["models"]
+    of_models = result["models"]
     return Table(
-        f"{found['task']}, T = {found['length']}: trials that solve, median of steps",
+        f"{result['task']}, T = {result['length']}: trials that solve, median of steps",
         ("learning rate", *(of_model["model"] for of_model in of_models)),
         [
             (
@@ -121,9 +121,9 @@ def solved_table(found: Mapping[str, Any]) -> Table:
 def work(config: LearningRatesConfig, session: Session) -> list[Table | str]:
     """Trains what the folder lacks, and sorts every model's trials by rate."""
     trained = session.train(cells(config))
-    found = findings(config, [session.record(cell) for cell in trained])
-    session.folder.write_study(STUDY.name, found)
-    return [solved_table(found)]
+    result = findings(config, [session.record(cell) for cell in trained])
+    session.folder.write_study(STUDY.name, result)
+    return [solved_table(result)]
 
 
 STUDY = Study("learning_rates", LearningRatesConfig, work)

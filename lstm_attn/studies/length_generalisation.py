@@ -174,7 +174,7 @@ def test_cell(cell: Cell, config: LengthConfig, folder: RunFolder) -> dict[str, 
     finished = trained.load(folder.path, cell.name)
     lengths = tested_lengths(config, cell.task)
     longest = cell.task.of_length(lengths[-1]).sequence_length
-    found = measure(
+    measured = measure(
         finished.model,
         continue_positions(finished.params, longest, key),
         cell.task,
@@ -195,20 +195,20 @@ def test_cell(cell: Cell, config: LengthConfig, folder: RunFolder) -> dict[str, 
         "criterion": cell.task.of_length(cell.task.length).criterion,
         "accuracy_without_memory": cell.task.accuracy_without_memory,
         "trials": len(finished.seeds),
-        "sequences": found.sequences,
-        "programs": found.programs,
+        "sequences": measured.sequences,
+        "programs": measured.programs,
         "seconds": round(time.monotonic() - began, 3),
         "at": [
             {
                 "length": length,
                 "baseline": cell.task.of_length(length).baseline,
-                "solved": int(found.solved[n].sum()),
-                "solve_rate": wilson_interval(int(found.solved[n].sum()), len(finished.seeds)),
-                "accuracies": found.accuracy[n].tolist(),
-                "accuracy": as_json(found.accuracy_interval[n]),
-                "loss": as_json(found.loss_interval[n]),
+                "solved": int(measured.solved[n].sum()),
+                "solve_rate": wilson_interval(int(measured.solved[n].sum()), len(finished.seeds)),
+                "accuracies": measured.accuracy[n].tolist(),
+                "accuracy": as_json(measured.accuracy_interval[n]),
+                "loss": as_json(measured.loss_interval[n]),
             }
-            for n, length in enumerate(found.lengths)
+            for n, length in enumerate(measured.lengths)
         ],
     }
 

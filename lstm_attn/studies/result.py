@@ -130,8 +130,8 @@ class Result:
         for part in self.shown:
             display(part)
         report.write(self.workdir)
-        for picture in sorted(self.workdir.glob("*.png")):
-            display(Image(filename=str(picture)))
+        for figure in sorted(self.workdir.glob("*.png")):
+            display(Image(filename=str(figure)))
 
     def __repr__(self) -> str:
         return "\n".join([*map(str, self.shown), *([f"report: {self.page}"] if self.page else [])])

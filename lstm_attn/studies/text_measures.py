@@ -104,7 +104,7 @@ def at_once(length: int) -> int:
 def by_context(
     model: Model, trials: list[Params], tokens: np.ndarray, asked: MemoryConfig
 ) -> list[dict[str, Any]]:
-    """The loss of the same tokens given more and more of what stands before them.
+    """The loss of the same tokens, given more and more of the tokens before them.
 
     fall: by how much it is less than with the shortest context, token by token.
     """
@@ -117,15 +117,16 @@ def by_context(
         for params in trials
     ]
     losses = {
-        context: np.mean([found[context] for found in of_trials], axis=0) for context in contexts
+        context: np.mean([of_trial[context] for of_trial in of_trials], axis=0)
+        for context in contexts
     }
     return [
         {
             "context": context,
-            **as_json(mean_interval(found)),
-            "fall": as_json(mean_interval(losses[contexts[0]] - found)),
+            **as_json(mean_interval(of_tokens)),
+            "fall": as_json(mean_interval(losses[contexts[0]] - of_tokens)),
         }
-        for context, found in losses.items()
+        for context, of_tokens in losses.items()
     ]
 
 
@@ -162,11 +163,11 @@ def by_distance(
     asked: MemoryConfig,
     seed: int,
 ) -> list[dict[str, Any]]:
-    """By how much the loss of a random passage is less where it stood before, in bits a token.
+    """By how much the loss of a random passage falls when it is repeated, in bits a token.
 
-    loss: where another one stood before.
+    loss: of the passage after another one.
     """
-    found = []
+    measured = []
     for distance in asked.distances:
         if distance - asked.passage > len(tokens):
             continue
@@ -186,19 +187,19 @@ def by_distance(
             for one in texts
         )
         falls = as_json(mean_interval(control - again))
-        found.append({"distance": distance, "loss": or_null(control.mean()), **falls})
-    return found
+        measured.append({"distance": distance, "loss": or_null(control.mean()), **falls})
+    return measured
 
 
 def samples_of(cell: TrainedCell, seed: int) -> list[dict[str, Any]]:
-    """What the first trial writes after some places of the test split, and what stands there."""
+    """What the first trial writes after some prompts, which are passages of the test split."""
     task = cell.task
     assert isinstance(task, TextPrediction)
     tokens, vocabulary = task.text.splits["test"].tokens, task.text.vocabulary
     given = min(PROMPT_TOKENS, task.length)
     generator = make_generator(cell.model, Sampling(temperature=SAMPLE_TEMPERATURE), SAMPLE_CHUNK)
     params = jax.tree.map(jax.numpy.asarray, cell.trial(0))
-    found = []
+    samples = []
     for place in np.linspace(0, len(tokens) - given, SAMPLES).astype(int):
         prompt = np.asarray(tokens[place : place + given])
         pieces = generate(
@@ -209,8 +210,8 @@ def samples_of(cell: TrainedCell, seed: int) -> list[dict[str, Any]]:
         before, after = (
             {"text": vocabulary.decode(ids).decode(errors="replace")} for ids in (prompt, written)
         )
-        found.append({"prompt": before, **after})
-    return found
+        samples.append({"prompt": before, **after})
+    return samples
 
 
 def context_of(cell: TrainedCell) -> int | None:

@@ -114,13 +114,13 @@ def restore(path: Path, program: Program, config: Any = None) -> TrialState:
     arrays = _read(path, config).arrays
     leaves = []
     for name, leaf in _named(program.shapes).items():
-        found = arrays.get(name)
-        if found is None or found.shape != leaf.shape or found.dtype != leaf.dtype:
-            got = "nothing" if found is None else f"{found.dtype} {found.shape}"
+        array = arrays.get(name)
+        if array is None or array.shape != leaf.shape or array.dtype != leaf.dtype:
+            got = "nothing" if array is None else f"{array.dtype} {array.shape}"
             raise UsageError(
                 f"checkpoint {path}: {name} expected {leaf.dtype} {leaf.shape}, got {got}"
             )
-        leaves.append(found)
+        leaves.append(array)
     states = jax.tree.unflatten(jax.tree.structure(program.shapes), leaves)
     return multihost.placed(states, program.shardings)
 
