@@ -25,7 +25,7 @@ class Cell:
 
     @functools.cached_property
     def purpose(self) -> dict[str, Any]:
-        """What tells the cell from others, as JSON values; its record and checkpoint have it."""
+        """What distinguishes the cell from others, as JSON values; also in its record."""
         return {
             "model": self.model_name,
             "task": self.task.name,

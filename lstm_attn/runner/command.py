@@ -113,12 +113,12 @@ PROCESS = flags.DEFINE_integer(
 
 
 def asked_for() -> bool:
-    """Whether the flags speak of other processes."""
+    """Whether the flags ask for several processes."""
     return DISTRIBUTED.value or (ADDRESS.value, PROCESSES.value, PROCESS.value) != (None,) * 3
 
 
 def start() -> None:
-    """Joins this process with the others, if the flags speak of others.
+    """Joins this process with the others, if the flags ask for several.
 
     Raises:
       UsageError: flags that do not fit together, or no other process was found.

@@ -161,7 +161,7 @@ def lines(config: GradientReachConfig, length: int) -> list[Line]:
 def measure(
     config: GradientReachConfig, cell: Cell, phase: str, folder: RunFolder
 ) -> dict[str, Any]:
-    """The reach of every gradient of the cell's trials as they start, or as the folder has them."""
+    """The reach of every gradient of the cell's trials, before training or after it."""
     solved = None
     if phase == AFTER:
         loaded = trained.load(folder.path, cell.name)

@@ -149,7 +149,7 @@ def probe_cell(config: HorizonConfig, task_name: str, model_name: str, length: i
 
 
 def probe(config: HorizonConfig, folder: RunFolder, cell: str) -> Probe:
-    """What the folder says of a finished cell."""
+    """The result of a finished cell of the folder under the budget."""
     history = stack(folder.evaluations(cell), *training.trial_settings(config.training))
     return analysis.judge(history, config.budget)
 
@@ -161,7 +161,7 @@ def search(
     task_name: str,
     model_name: str,
 ) -> None:
-    """Tries lengths of one task by one model until its horizon is as narrow as the lengths are."""
+    """Tries lengths of a task by a model until its horizon is between two neighbours."""
 
     def settled(history: Any) -> bool:
         return analysis.judge(history, config.budget).verdict is not None

@@ -1,4 +1,4 @@
-"""Does a model hold at lengths that it was not trained on? Each is tested far beyond its own."""
+"""Does a model work at lengths that it was not trained on? Each is tested at multiples of T."""
 
 import dataclasses
 import math
@@ -32,7 +32,7 @@ WITH_POSITIONS = "transformer"
 
 @dataclasses.dataclass(frozen=True)
 class TrainedOn:
-    """What the models are trained on: every task at every length over every range.
+    """The training data: every task at every length over every range.
 
     names: of tasks.
     trained_lengths: T, in steps.
@@ -46,7 +46,7 @@ class TrainedOn:
 
 @dataclasses.dataclass(frozen=True)
 class MeasuredOn:
-    """What they are tested on: for each task, these multiples of every trained length.
+    """The test data: for each task, these multiples of every trained length.
 
     factors: multiples of T.
     sequences: of each trial at each length, in batches of batch_size.
@@ -152,7 +152,7 @@ def _name(task: Task, model_name: str, model: ModelConfig) -> str:
 
 
 def tested_lengths(config: LengthConfig, task: Task) -> list[int]:
-    """In steps, the same for all models of a task."""
+    """The lengths to test, in steps; the same for all models of a task."""
     lengths = set()
     for trained_length in config.task.trained_lengths:
         for factor in config.test.factors:

@@ -150,5 +150,5 @@ def temporary_folder() -> Path:
 
 
 def goes_with(result: Result, folder: Path) -> None:
-    """Removes the folder once the result is let go, or with the process."""
+    """Removes the folder when the result is deleted or the process ends."""
     weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)

@@ -25,7 +25,7 @@ SAMPLE_TEMPERATURE = 0.7
 
 @dataclasses.dataclass(frozen=True)
 class MemoryConfig:
-    """How far back a trained model is asked; all in tokens.
+    """How the memory of a trained model is measured; all in tokens.
 
     contexts: what it may look back at when one token is predicted. tokens: how many are predicted.
     passage: length of a random passage that comes twice; distances: from one to the next.
@@ -54,7 +54,7 @@ def look_at(
 ) -> dict[str, Any]:
     """Bits a byte, loss by position and by context, induction by distance, and samples.
 
-    Of several trials each figure is the mean over them, its interval that over places of the text.
+    With several trials, each figure is their mean; its interval is over places of the text.
 
     Args:
       first: the `blocks` of the first model; None for that itself.
@@ -92,8 +92,8 @@ def look_at(
 
 
 def minus(blocks: np.ndarray, first: list[float | None] | None) -> dict[str, float | None] | None:
-    """Bits a byte less those of the first model, block by block, so that what is hard for both
-    cancels out; None of the first model itself."""
+    """Bits a byte minus those of the first model, block by block, so that what is hard for both
+    cancels out; None for the first model itself."""
     return None if first is None else as_json(mean_interval(blocks - np.array(first, float)))
 
 
@@ -133,9 +133,9 @@ def by_context(
 def by_position(
     model: Model, trials: list[Params], tokens: np.ndarray, asked: MemoryConfig
 ) -> list[dict[str, Any]]:
-    """The loss of tokens with so many before them in a window that begins without memory.
+    """The loss of tokens by their position in a window, before which the model has no memory.
 
-    Positions are put together from each power of two up to the next.
+    Positions from one power of two up to the next are averaged.
     """
     longest = max(context for context in asked.contexts if context < len(tokens))
     windows = text_memory.windows_of(tokens, longest + 1, asked.tokens)
@@ -215,8 +215,8 @@ def samples_of(cell: TrainedCell, seed: int) -> list[dict[str, Any]]:
 
 
 def context_of(cell: TrainedCell) -> int | None:
-    """How far back it may look while it writes: as far as it was trained to, but for two chunks at
-    least; all the way back where it carries over."""
+    """How many tokens back the model may look while it writes: as many as in training, and at least
+    two chunks; None, which is all of them, for a model that carries its state over."""
     if carries_over(cell.model, cell.task.length):
         return None
     return max(cell.task.length, 2 * SAMPLE_CHUNK)

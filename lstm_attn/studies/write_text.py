@@ -26,7 +26,7 @@ NO_READER_STATUS = 141
 
 
 class Writer:
-    """Ids to text as they come: a character is shown once all of its bytes are there."""
+    """Turns ids into text as they come: a character is shown once all of its bytes are there."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
