@@ -60,6 +60,14 @@ class History:
     seeds: np.ndarray
     learning_rates: np.ndarray
 
+    def __repr__(self) -> str:
+        count, trials = self.solved.shape
+        names = ", ".join(self.metrics)
+        return (
+            f"History({count} evaluations to step {self.steps[-1]} of {trials} trials: {names}; "
+            f"{self.solved[-1].sum()} solve)"
+        )
+
     @property
     def steps_to_solve(self) -> np.ndarray:
         """[R] float: steps at the first evaluation that met the criterion; NaN where none did.

@@ -3,8 +3,10 @@
 A cell is the same as one in the folder if its model, task and settings are, but for the seeds and
 learning rates that tell its trials apart. Asked for more of those, only the missing trials are
 trained, as cells of their own, and then merged into the cell: on a CPU it is, bit for bit, the cell
-that was asked for all of them at once. Asked for fewer, the cell stays as it is. Any other cell of
-a name that is taken gets a name of its own, such as adding-50-lstm+steps=4000.
+that was asked for all of them at once. Asked for fewer, the cell stays as it is. Asked for some
+that it has and some that it lacks, it grows to all its seeds by all its rates, unless that takes
+more trials than a new cell. Any other cell of a name that is taken gets a name of its own, such as
+adding-50-lstm+steps=4000.
 """
 
 import dataclasses
@@ -32,6 +34,7 @@ from lstm_attn.training import TrainingConfig, checkpoints
 TRIAL_KEYS = ("first_seed", "seeds", "learning_rates")
 DIGITS = 6
 LONGEST_WORDS = 40  # letters that a name may have of what differs
+FOLLOW_STEPS = ("warmup_steps", "evaluate_every")  # where they are None
 
 
 class Placed(NamedTuple):
@@ -40,10 +43,12 @@ class Placed(NamedTuple):
     cell: under its name in the folder, with all trials that are to be there.
     parts: what it is merged from: the cell as the folder has it, then its missing trials. Empty for
       a cell that is trained as a whole.
+    repeats: trials of a new cell that another cell of the folder has already.
     """
 
     cell: Cell
     parts: tuple[Cell, ...] = ()
+    repeats: int = 0
 
 
 def place(cells: Sequence[Cell], folder: RunFolder, *, merges: bool = True) -> list[Placed]:
@@ -73,44 +78,73 @@ def _place(cell: Cell, folder: RunFolder, taken: Sequence[str], *, merges: bool)
     for name, there in mine.items():
         if there == purpose:
             return Placed(dataclasses.replace(cell, name=name))
-    for name, there in mine.items():
-        if merges and name not in taken and _without_trials(there) == _without_trials(purpose):
-            placed = _with_trials_of(there, dataclasses.replace(cell, name=name), folder)
-            if placed:
-                return placed
-    free = next(name for name in _names(cell.name, purpose, mine) if name not in mine)
+    alike = [
+        _with_trials_of(there, dataclasses.replace(cell, name=name))
+        for name, there in mine.items()
+        if merges and name not in taken and _without_trials(there) == _without_trials(purpose)
+    ]
+    grown = [(has, whole) for has in alike if (whole := _grown(has.training, cell.training))]
+    if grown:
+        has, whole = min(grown, key=lambda pair: pair[1].trials - pair[0].training.trials)
+        if whole.trials == has.training.trials:
+            return Placed(has)
+        larger = dataclasses.replace(has, training=whole)
+        lacking = _parts(larger, has.training)
+        parts = [_place(part, folder, (), merges=False).cell for part in lacking]
+        return Placed(larger, (has, *parts))
+    free = next(name for name in _names(cell, purpose, mine) if name not in mine)
     folder.note_cells({free: purpose})
-    return Placed(dataclasses.replace(cell, name=free))
+    asked = _trials(cell.training)
+    repeats = max((len(asked & _trials(has.training)) for has in alike), default=0)
+    return Placed(dataclasses.replace(cell, name=free), repeats=repeats)
 
 
-def _with_trials_of(there: dict[str, Any], cell: Cell, folder: RunFolder) -> Placed | None:
-    """The cell with the trials that the folder has of it; None if those are others, not more or
-    fewer."""
+def _with_trials_of(there: dict[str, Any], cell: Cell) -> Cell:
     trials = {key: there["training_config"][key] for key in TRIAL_KEYS}
     trials["learning_rates"] = tuple(trials["learning_rates"])
-    has = dataclasses.replace(cell, training=dataclasses.replace(cell.training, **trials))
-    if _trials(cell.training) <= _trials(has.training):
-        return Placed(has)
-    if _trials(cell.training) > _trials(has.training):
-        lacking = _parts(cell, has.training)
-        return Placed(
-            cell, (has, *(_place(part, folder, (), merges=False).cell for part in lacking))
-        )
-    return None
+    return dataclasses.replace(cell, training=dataclasses.replace(cell.training, **trials))
 
 
-def _names(name: str, purpose: dict[str, Any], others: Mapping[str, Any]) -> Iterator[str]:
+def _grown(has: TrainingConfig, asked: TrainingConfig) -> TrainingConfig | None:
+    """The smallest grid, seeds in a row by rates, with the trials of both.
+
+    None for two that share no trial, or where the grid lacks more trials than were asked for:
+    a new cell then costs less.
+    """
+    if not _trials(has) & _trials(asked):
+        return None
+    pair = (asked, has) if set(asked.learning_rates) > set(has.learning_rates) else (has, asked)
+    rates = tuple(dict.fromkeys(rate for one in pair for rate in one.learning_rates))
+    first = min(has.first_seed, asked.first_seed)
+    seeds = max(has.all_seeds.stop, asked.all_seeds.stop) - first
+    if seeds * len(rates) - has.trials > asked.trials:
+        return None
+    return dataclasses.replace(asked, first_seed=first, seeds=seeds, learning_rates=rates)
+
+
+def _names(cell: Cell, purpose: dict[str, Any], others: Mapping[str, Any]) -> Iterator[str]:
     """Names for a cell, the plainest first; the second says in what it differs."""
+    name = cell.name
     yield name
     if name in others:
         there, here = flatten(others[name]), flatten(purpose)
         differs = {
             key.rpartition(".")[2]: value for key, value in here.items() if there.get(key) != value
         }
-        words = re.sub(r"[^\w.=,+-]+", "-", ",".join(f"{k}={v}" for k, v in differs.items()))
+        if "steps" in differs:
+            for key in FOLLOW_STEPS:
+                if getattr(cell.training, key) is None:
+                    differs.pop(key, None)
+        words = ",".join(f"{key}={_plainly(value)}" for key, value in differs.items())
         if len(words) <= LONGEST_WORDS:
             yield f"{name}+{words}"
     yield f"{name}+{_digest(purpose)}"
+
+
+def _plainly(value: Any) -> str:
+    """A JSON value with the letters that a file name may have; 0.01_0.03 for several."""
+    values = value if isinstance(value, list) else [value]
+    return re.sub(r"[^\w.+-]+", "-", "_".join(map(str, values)))
 
 
 def record_of(cell: Cell, folder: RunFolder) -> dict[str, Any] | None:
@@ -123,9 +157,17 @@ def in_words(placed: Placed, asked: Cell) -> str | None:
     """What happens to a cell that the folder has in another form, on one line; None if nothing."""
     name, training = placed.cell.name, placed.cell.training
     if placed.parts:
-        return f"{name}: {placed.parts[0].training.trials} of {training.trials} trials are there"
+        line = f"{name}: {placed.parts[0].training.trials} of {training.trials} trials are there"
+        if training.trials > asked.training.trials:
+            line += f"; {asked.training.trials} were asked for, but each seed has each rate"
+        return line
     if training.trials > asked.training.trials:
         return f"{name}: {training.trials} trials are there, {asked.training.trials} were asked for"
+    if placed.repeats:
+        return (
+            f"{asked.name} is there with other seeds or learning rates; the new cell is {name}, "
+            f"which trains {placed.repeats} of its trials again"
+        )
     if name != asked.name:
         return f"{asked.name} is there with other settings; the new cell is {name}"
     return None
@@ -137,7 +179,7 @@ def merge(placed: Placed, folder: RunFolder) -> None:
     An interrupted merge is done again: each step sees whether it has been done, and the record,
     which replaces those of the parts, comes last.
     """
-    cell, parts = placed
+    cell, parts = placed.cell, placed.parts
     order = _order(cell, parts)
     names = [part.name for part in parts]
     places = [folder.checkpoint(name) for name in names]

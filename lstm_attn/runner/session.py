@@ -48,7 +48,8 @@ class Session(NamedTuple):
             self.console.print(f"note: {note}", soft_wrap=True)
         if self.launcher.launcher == launchers.LOCAL:
             layout = training.choose_layout(config)
-            changed = self.folder.begin(machine.environment(layout))
-            if changed:
+            # The layout follows from the trials, which may be others than before.
+            noted = self.folder.begin(machine.environment(layout))
+            if changed := [key for key in noted if key != "layout"]:
                 self.console.print(f"note: not as when this run was begun: {', '.join(changed)}")
             self.console.print(str(layout), soft_wrap=True)

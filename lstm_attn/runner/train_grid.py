@@ -53,7 +53,10 @@ def train_missing(
         ):
             cell_folder.take_in(cell, folder)
     waiting = [cell for cell in wanted if cell.name not in _finished(folder)]
-    console.print(f"{len(waiting)} of {len(wanted)} cells to train")
+    unfinished = [
+        one for one in placed if any(part in waiting for part in one.parts or (one.cell,))
+    ]
+    console.print(f"{len(unfinished)} of {len(cells)} cells to train")
     if launcher is None:
         memory_check.check_fits(waiting)  # of this machine; a worker's may be another
     if train is None:

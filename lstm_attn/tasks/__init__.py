@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Callable
 
-from lstm_attn.errors import unknown_name
+from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.tasks.adding_problem import Adding
-from lstm_attn.tasks.arrays import from_arrays
+from lstm_attn.tasks.arrays import Arrays, from_arrays
 from lstm_attn.tasks.base import Batch, StoredTask, Task, cross_entropy, squared_error
 from lstm_attn.tasks.copy_problem import Copy
 from lstm_attn.tasks.range_of_lengths import OverRange, each_alone
@@ -28,19 +28,35 @@ def build(name: str, length: int, variant: str | None = None, shortest: int | No
       name: "adding", or with a variant "adding:arjovsky2016".
       variant: the same on its own; None for the one in the name, or else the task's default.
 
+    Its name is that key: run folders note it, and build the task again from it.
+
     Raises:
-      UsageError: an unknown name or variant, or a length too short for the task, on one line.
+      UsageError: an unknown name or variant, a length too short for the task, or an entry of TASKS
+        that makes a task of another name or length, on one line.
     """
     name, _, named = name.partition(":")
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)
-    task = TASKS[name](length=length)
+    task = _named(TASKS[name](length=length), name)
+    if task.length != length:
+        raise UsageError(f"task {name!r}: length: it has {task.length} alone, got {length}")
     variant = variant or named or task.variant
     if variant != task.variant:
         if variant not in task.variants:
             raise unknown_name(f"variant of {name}", variant, task.variants)
         task = dataclasses.replace(task, variant=variant)  # type: ignore[type-var]
     return task if shortest in (None, length) else over_range(task, shortest)
+
+
+def _named(task: Task, name: str) -> Task:
+    if task.name == name:
+        return task
+    if isinstance(task, Arrays):
+        return dataclasses.replace(task, name=name)
+    raise UsageError(
+        f"task {name!r}: expected a task whose name is its key in TASKS, got {task.name!r}; "
+        f"write name = {name!r} into {type(task).__name__}, or tasks.TASKS[{task.name!r}] = ..."
+    )
 
 
 __all__ = [

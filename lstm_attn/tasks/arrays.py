@@ -37,8 +37,8 @@ def from_arrays(
       train_inputs, test_inputs: features [N, T, D], made float32; or with "cross_entropy" ids of
         tokens, integers [N, T], which models embed. N may differ.
       train_targets, test_targets: what is due at the last S steps, where S is 1 or T: [N] (S = 1),
-        [N, S], or O numbers a step, [N, S, O]. For "cross_entropy" integers [N] or [N, S], the
-        classes 0 ... O - 1.
+        [N, S], or O numbers a step, [N, S, O]. For "cross_entropy" integers or bools [N] or [N, S],
+        the classes 0 ... O - 1.
       loss: "mse"; "cross_entropy", in nats; or a function (outputs [S, O], targets [S] or [S, O])
         of one sequence that gives its loss, or an array whose mean is its loss.
 
@@ -59,6 +59,8 @@ def from_arrays(
     for name in ("train_targets", "test_targets"):
         if arrays[name].ndim == 1:
             arrays[name] = arrays[name][:, None]
+        if arrays[name].dtype == bool and loss == "cross_entropy":
+            arrays[name] = arrays[name].astype(np.int32)
     _check(arrays, loss)
     for name, array in arrays.items():
         is_symbol = array.ndim == 2 and np.issubdtype(array.dtype, np.integer) and loss != "mse"
@@ -81,10 +83,22 @@ class Arrays(StoredTask):
     test_targets: np.ndarray
     loss_function: str | SequenceLoss
     length: int
-    name = "arrays"
+    name: str = "arrays"
 
     def __post_init__(self) -> None:
         """The checks are those of `from_arrays`."""
+
+    def __repr__(self) -> str:
+        sizes = {
+            "train": (self.train_inputs, self.train_targets),
+            "test": (self.test_inputs, self.test_targets),
+        }
+        shown = [
+            f"{split}: {inputs.dtype} {list(inputs.shape)} to {targets.dtype} {list(targets.shape)}"
+            for split, (inputs, targets) in sizes.items()
+        ]
+        loss = self.loss_function
+        return f"Arrays({'; '.join(shown)}; loss: {getattr(loss, '__name__', loss)})"
 
     @functools.cached_property
     def output_features(self) -> int:

@@ -1,14 +1,16 @@
 """The training loop: a chunk of steps on the device, then the host reads its evaluation."""
 
 import dataclasses
+import reprlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.history import Evaluation, History, stack
 from lstm_attn.models import Model, Params, of_module
 from lstm_attn.tasks import Task
@@ -86,40 +88,71 @@ class Trained(NamedTuple):
         """The parameters of one trial."""
         return jax.tree.map(lambda leaf: leaf[index], self.params)
 
+    def __repr__(self) -> str:
+        count = sum(leaf[0].size for leaf in jax.tree.leaves(self.params))
+        return f"Trained(history={self.history!r}, params: {count} numbers a trial)"
+
 
 def train(
     model: Model | Any,
     task: Task,
-    config: TrainingConfig | None = None,
+    config: TrainingConfig | Mapping[str, Any] | None = None,
     *,
     optimizer: OptimizerFactory | None = None,
     on_evaluation: Callable[[Evaluation], object] | None = None,
+    **settings: Any,
 ) -> Trained:
     """Trains all trials of one grid cell in memory: no flags, no files.
 
+        training.train(module, tasks.adding(50), steps=500, seeds=2)
+
     Args:
-      model: a `Model`, or a Flax module that maps inputs [B, T, D] to outputs [B, T, O].
-      config: None for the defaults of TrainingConfig.
+      model: a `Model`, or a Flax module that maps inputs [B, T, D] to outputs [B, T, O]. The module
+        is called with the inputs alone, without random numbers: dropout that is on only with
+        `train=True`, or `deterministic=False`, stays off. To train with it, give a `Model` with
+        `apply_with_dropout`.
+      config: a TrainingConfig, or its fields as a dict; None for the defaults.
       optimizer: makes an optax optimiser from the schedule of the learning rate, a function of the
         number of steps; `optax.adam` and `functools.partial(optax.sgd, momentum=0.9)` are two.
         Each trial has its own learning rate, and the gradient's norm is clipped first. With
         `parameters="sharded"` it must work on each number by itself. None for AdamW.
       on_evaluation: called with each evaluation as it comes. None prints a line of each in a
         terminal or notebook, and nothing elsewhere.
+      settings: fields of TrainingConfig, which replace those of `config`.
 
     Raises:
-      UsageError: a module or an optimizer that doesn't fit, on one line.
+      UsageError: a task, a module, a setting or an optimizer that doesn't fit, on one line.
     """
+    if not isinstance(task, Task):
+        raise UsageError(
+            f"task: expected a task such as tasks.adding(50), got {reprlib.repr(task)}"
+        )
     model = model if isinstance(model, Model) else of_module(model, task)
-    config = config or TrainingConfig()
+    config = _configured(config, settings)
     if on_evaluation is None:
         on_evaluation = print if _is_watched() else lambda evaluation: None
+        if on_evaluation is print:
+            print("compiling", flush=True)
     program, evaluations = make_program(model, task, config, optimizer), []
     for evaluation, states in run(program, task, config):
         evaluations.append(evaluation)
         params = multihost.whole(states.params) if multihost.several() else states.params
         on_evaluation(evaluation)
     return Trained(stack(evaluations, *trial_settings(config)), params)
+
+
+def _configured(
+    config: TrainingConfig | Mapping[str, Any] | None, settings: Mapping[str, Any]
+) -> TrainingConfig:
+    if not isinstance(config, TrainingConfig | Mapping | None):
+        raise UsageError(f"config: expected a TrainingConfig or a dict, got {reprlib.repr(config)}")
+    if isinstance(config, Mapping):
+        config, settings = None, {**config, **settings}
+    known = [field.name for field in dataclasses.fields(TrainingConfig)]
+    for name in settings:
+        if name not in known:
+            raise unknown_name("setting of training", name, known)
+    return dataclasses.replace(config or TrainingConfig(), **settings)
 
 
 def _is_watched() -> bool:

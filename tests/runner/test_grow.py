@@ -78,13 +78,19 @@ def whole(tmp_path_factory):
     return path
 
 
-def test_a_cell_that_grows_by_seeds_and_rates_is_that_of_all_at_once(whole, tmp_path):
-    """Identity, bit for bit, of record, metrics and checkpoint. Catches trials that are exchanged,
-    values that are not held after a part has ended, trials trained again, and parts left over."""
+@pytest.mark.parametrize(
+    ("has", "asked"),
+    [({"seeds": 4, "learning_rates": (0.001,)}, {}), ({"learning_rates": (0.001,)}, {"seeds": 4})],
+)
+def test_a_cell_that_grows_by_seeds_and_rates_is_that_of_all_at_once(has, asked, whole, tmp_path):
+    """Identity, bit for bit, of record, metrics and checkpoint, asked for all trials or for some
+    that are there and some that are not. Catches trials that are exchanged, values that are not
+    held after a part has ended, trials trained again, and parts left over."""
     path = tmp_path / "run"
-    train(path, cell_of(**WHOLE | {"seeds": 4, "learning_rates": (0.001,)}))
-    cells, said = train(path, cell_of(**WHOLE))
-    assert "adding-2-gru: 4 of 16 trials are there" in said
+    train(path, cell_of(**WHOLE | has))
+    cells, said = train(path, cell_of(**WHOLE | asked))
+    assert f"adding-2-gru: {4 if 'seeds' in has else 8} of 16 trials are there" in said
+    assert "1 of 1 cells to train" in said
     assert cells == [cell_of(**WHOLE)]
     check_alike(path, whole)
     assert [file.name for file in (path / "checkpoints").iterdir()] == ["adding-2-gru.safetensors"]
@@ -142,7 +148,7 @@ def test_an_unfinished_cell_is_finished_before_it_grows(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             train(path, cell_of())
     _, said = train(path, cell_of(seeds=8))
-    assert "2 of 2 cells to train" in said
+    assert "1 of 1 cells to train" in said
     train(other, cell_of(seeds=8))
     check_alike(path, other)
 
@@ -151,8 +157,8 @@ def test_an_unfinished_cell_is_finished_before_it_grows(tmp_path, monkeypatch):
 def test_other_settings_are_another_cell(tmp_path):
     """Oracle: by hand. Catches a folder that is refused whole, a cell that replaces another, and a
     name that changes when the same command is given again."""
-    asked = [cell_of(), cell_of(steps=20), cell_of(seeds=4, first_seed=3)]
-    names = ["adding-2-gru", "adding-2-gru+steps=20", "adding-2-gru+first_seed=3"]
+    asked = [cell_of(), cell_of(steps=20), cell_of(seeds=4, first_seed=4)]
+    names = ["adding-2-gru", "adding-2-gru+steps=20", "adding-2-gru+first_seed=4"]
     for cell, name in zip(asked, names, strict=True):
         (placed,), said = train(tmp_path, cell)
         assert placed == dataclasses.replace(cell, name=name)
@@ -163,6 +169,59 @@ def test_other_settings_are_another_cell(tmp_path):
     again, said = train(tmp_path, *asked)
     assert [cell.name for cell in again] == names
     assert "0 of 3 cells to train" in said
+
+
+def placed_after(path, has, asked):
+    """Where the second cell goes, in a folder that has finished the first."""
+    folder = RunFolder.open(path, {})
+    folder.add_result({"cell": has.name, **has.purpose})
+    (placed,) = grow.place([asked], folder)
+    return placed, grow.in_words(placed, asked)
+
+
+@pytest.mark.parametrize(
+    ("has", "asked", "whole", "lacking"),
+    [
+        ((0, 2, (0.01,)), (0, 1, (0.01, 0.03)), (0, 2, (0.01, 0.03)), (0, 2, (0.03,))),
+        ((0, 4, (0.01,)), (2, 4, (0.01,)), (0, 6, (0.01,)), (4, 2, (0.01,))),
+        ((1, 1, (0.01, 0.02)), (1, 1, (0.03, 0.02)), (1, 1, (0.01, 0.02, 0.03)), (1, 1, (0.03,))),
+    ],
+)
+def test_overlapping_trials_grow_the_cell_to_the_grid_of_both(has, asked, whole, lacking, tmp_path):
+    """Oracle: by hand. Catches trials trained again in a cell of their own."""
+
+    def of(trials):
+        return cell_of(**dict(zip(grow.TRIAL_KEYS, trials, strict=True)))
+
+    placed, _ = placed_after(tmp_path, of(has), of(asked))
+    assert placed.cell == of(whole)
+    assert [part.training for part in placed.parts] == [of(has).training, of(lacking).training]
+
+
+def test_a_grid_that_costs_more_than_a_new_cell_is_not_trained(tmp_path):
+    """Oracle: by hand, 8 more trials against 2. Catches trials by the dozen that nobody asked for,
+    and one that is trained again without a word."""
+    has, asked = (cell_of(seeds=n, learning_rates=r) for n, r in ((8, 0.01), (1, (0.01, 0.03))))
+    placed, said = placed_after(tmp_path, has, asked)
+    assert placed.cell.training == asked.training
+    assert said.endswith("trains 1 of its trials again")
+
+
+@pytest.mark.parametrize(
+    ("has", "asked", "name"),
+    [
+        ({}, {"learning_rates": (0.02,)}, "learning_rates=0.02"),
+        ({}, {"learning_rates": (0.01, 0.03)}, "learning_rates=0.01_0.03"),
+        ({"evaluate_every": None, "warmup_steps": None},
+         {"evaluate_every": None, "warmup_steps": None, "steps": 30}, "steps=30"),
+        ({}, {"evaluate_every": 20}, "evaluate_every=20"),
+    ],
+)  # fmt: skip
+def test_a_name_says_what_was_asked_for(has, asked, name, tmp_path):
+    """Oracle: by hand. Catches a list that reads as a negative number, and a name that says what
+    follows from the steps, or a digest in its place."""
+    placed, _ = placed_after(tmp_path, cell_of(**has), cell_of(**asked))
+    assert placed.cell.name == f"adding-2-gru+{name}"
 
 
 def test_a_name_is_free_as_long_as_nothing_is_lost(tmp_path):

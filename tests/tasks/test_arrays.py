@@ -144,6 +144,42 @@ def test_ids_are_embedded():
     assert (task.input_features, task.output_features) == (None, 10)
 
 
+def test_bools_are_two_classes():
+    """Identity with 0 and 1. Catches targets that have to be cast by hand."""
+    bools = {name: CLASSES[name] == 1 for name in ("train_targets", "test_targets")}
+    integers = {name: array.astype(int) for name, array in bools.items()}
+    ours, theirs = (
+        tasks.from_arrays(**CLASSES | one, loss="cross_entropy") for one in (bools, integers)
+    )
+    np.testing.assert_array_equal(ours.train_targets, theirs.train_targets)
+    assert (ours.output_features, ours.baseline) == (2, theirs.baseline)
+
+
+def test_a_task_of_arrays_is_shown_by_its_sizes():
+    """Oracle: by hand. Catches pages of numbers in a notebook."""
+    assert repr(tasks.from_arrays(**CLASSES, loss="cross_entropy")) == (
+        "Arrays(train: float32 [11, 5, 3] to int32 [11, 1]; "
+        "test: float32 [7, 5, 3] to int32 [7, 1]; loss: cross_entropy)"
+    )
+
+
+def test_a_task_has_the_name_of_its_key(monkeypatch):
+    """Oracle: by hand. Catches a name in a run folder that builds no task, and a cell that is named
+    after a length that its arrays don't have."""
+    task = tasks.from_arrays(**NUMBERS)
+    monkeypatch.setitem(tasks.TASKS, "mine", lambda length: task)
+    monkeypatch.setitem(tasks.TASKS, "sums", tasks.adding)
+    built = tasks.build("mine", T)
+    assert (built.name, built.length) == ("mine", T)
+    assert built.train_inputs is task.train_inputs
+    with pytest.raises(UsageError, match="^task 'mine': length: it has 5 alone, got 50"):
+        tasks.build("mine", 50)
+    with pytest.raises(
+        UsageError, match="^task 'sums': expected a task whose name is its key .* 'adding'"
+    ):
+        tasks.build("sums", 5)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

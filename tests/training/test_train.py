@@ -86,6 +86,18 @@ class Counting(nn.Module):
         ),
         (Counting(), {}, "Counting with parameters and no other variables, got .*batch_stats"),
         (print, {}, "^model: expected a Model or a Flax module, got builtin_function_or_method"),
+        (
+            MODULE,
+            {"task": "adding"},
+            r"^task: expected a task such as tasks.adding\(50\), got 'add",
+        ),
+        (MODULE, {"config": 50}, "^config: expected a TrainingConfig or a dict, got 50"),
+        (
+            MODULE,
+            {"config": {"setps": 5}},
+            "^unknown setting of training 'setps': did you mean ste",
+        ),
+        (MODULE, {"setps": 5}, "^unknown setting of training 'setps': did you mean steps"),
         (MODULE, {"optimizer": optax.sgd(0.1)}, "^optimizer: expected a function of the learning"),
         (
             MODULE,
@@ -97,7 +109,33 @@ class Counting(nn.Module):
 def test_what_does_not_fit_is_one_line(model, options, message):
     """Catches a shape error deep in a trace, and a weight decay that nothing applies."""
     with pytest.raises(UsageError, match=message):
-        train(model, TASK, **{"config": CONFIG} | options)
+        train(model, **{"task": TASK, "config": CONFIG} | options)
+
+
+def constant():
+    return Model(
+        init=lambda key: {"w": jnp.zeros(1)},
+        apply=lambda params, inputs: inputs[..., :1] * params["w"],
+    )
+
+
+def test_settings_are_a_config_a_dict_or_arguments():
+    """Identity. Catches a setting that is dropped, and one of the config that wins over an argument.
+    What is trained is shown on a line: catches arrays in a notebook."""
+    settings = {"steps": 6, "batch_size": 4, "seeds": 2, "evaluation_sequences": 8}
+    ways = [
+        (TrainingConfig(**settings), {}),
+        (settings, {}),
+        (None, settings),
+        ({"steps": 8}, settings),
+        (TrainingConfig(**settings | {"seeds": 3}), {"seeds": 2}),
+    ]
+    shown = {repr(train(constant(), TASK, config, **given)) for config, given in ways}
+    assert shown == {
+        "Trained(history=History(2 evaluations to step 6 of 2 trials: accuracy, loss, "
+        "train_loss; 0 solve), "
+        "params: 1 numbers a trial)"
+    }
 
 
 class Terminal(io.StringIO):
@@ -107,18 +145,16 @@ class Terminal(io.StringIO):
 
 @pytest.mark.parametrize(
     ("stdout", "options", "lines"),
-    [(Terminal, {}, 2), (io.StringIO, {}, 0), (Terminal, {"on_evaluation": [].append}, 0)],
+    [(Terminal, {}, 3), (io.StringIO, {}, 0), (Terminal, {"on_evaluation": [].append}, 0)],
 )
 def test_progress_is_shown_where_somebody_watches(stdout, options, lines, monkeypatch):
-    """Catches lines in a log or a pipe that nobody asked for, and lines beside one's own."""
-    constant = Model(
-        init=lambda key: {"w": jnp.zeros(1)},
-        apply=lambda params, inputs: inputs[..., :1] * params["w"],
-    )
+    """Catches lines in a log or a pipe that nobody asked for, lines beside one's own, and a terminal
+    that says nothing while a program is compiled."""
     config = TrainingConfig(steps=6, batch_size=4, seeds=1, evaluation_sequences=8)
     with monkeypatch.context() as patch:
         patch.setattr("sys.stdout", stdout())
-        train(constant, TASK, config, **options)
+        train(constant(), TASK, config, **options)
         written = sys.stdout.getvalue().splitlines()
     assert len(written) == lines
-    assert all(line.startswith("step ") for line in written)
+    assert written[:1] == ["compiling"] * (lines > 0)
+    assert all(line.startswith("step ") for line in written[1:])
