@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import reprlib
 import runpy
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,13 @@ EXPECTED = {
     tuple[int, ...]: "whole numbers, such as 10,50",
     tuple[float, ...]: "numbers, such as 0.1,0.2",
     tuple[str, ...]: "names, such as lstm,gru",
+}
+# And what makes a name of something of one's own.
+OWN = {
+    "models": " (one of your own is a line in models.MODELS)",
+    "model_name": " (one of your own is a line in models.MODELS)",
+    "task.names": " (one of your own is a line in tasks.TASKS)",
+    "task.name": " (one of your own is a line in tasks.TASKS)",
 }
 Settings = TypeVar("Settings")
 
@@ -204,7 +212,10 @@ def checked(settings: type[Settings], config: ConfigDict | dict[str, Any]) -> Se
         return dacite.from_dict(settings, _tuples(config), dacite.Config(type_hooks=hooks))
     except dacite.WrongTypeError as error:
         expected = EXPECTED.get(error.field_type, error.field_type)
-        message = f"config: {error.field_path}: expected {expected}, got {error.value!r}"
+        # A task or a module of the caller's own may be pages long.
+        got = one_line(reprlib.repr(error.value))
+        table = OWN.get(error.field_path or "", "")
+        message = f"config: {error.field_path}: expected {expected}{table}, got {got}"
         raise UsageError(message) from error
     except dacite.DaciteError as error:
         raise UsageError(f"config: {error}") from error

@@ -65,7 +65,8 @@ def from_arrays(
     for name, array in arrays.items():
         is_symbol = array.ndim == 2 and np.issubdtype(array.dtype, np.integer) and loss != "mse"
         arrays[name] = array.astype(np.int32 if is_symbol else np.float32)
-    return Arrays(**arrays, loss_function=loss, length=arrays["train_inputs"].shape[1])
+    length = arrays["train_inputs"].shape[1]
+    return Arrays(**arrays, loss_function=loss, length=length)  # type: ignore[arg-type]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

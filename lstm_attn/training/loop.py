@@ -147,7 +147,8 @@ def _configured(
     if not isinstance(config, TrainingConfig | Mapping | None):
         raise UsageError(f"config: expected a TrainingConfig or a dict, got {reprlib.repr(config)}")
     if isinstance(config, Mapping):
-        config, settings = None, {**config, **settings}
+        settings = {**config, **settings}
+        config = None
     known = [field.name for field in dataclasses.fields(TrainingConfig)]
     for name in settings:
         if name not in known:

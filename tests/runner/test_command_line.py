@@ -71,6 +71,24 @@ def test_a_mistake_in_a_process_of_its_own(compare, tmp_path, config, override, 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(("key", "table"), [("models", "models.MODELS"), ("names", "tasks.TASKS")])
+def test_an_object_in_the_place_of_a_name_is_a_short_line(key, table):
+    """Catches pages of arrays, and a line that does not say where one's own task or model goes."""
+
+    class Own:
+        def __repr__(self):
+            return 1000 * "numbers\n"
+
+    config = config_with()
+    (config if key == "models" else config["task"])[key] = (Own(),)
+    with pytest.raises(
+        ValueError, match=rf"one of your own is a line in {table}\), got "
+    ) as caught:
+        command_line.checked(CompareConfig, config)
+    assert len(str(caught.value)) < 200
+    assert "\n" not in str(caught.value)
+
+
 def config_with(**training):
     config = runpy.run_path(str(FOLDER / "quick.py"))["get_config"]().to_dict()
     config["training"] |= training
