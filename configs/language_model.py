@@ -24,4 +24,6 @@ from lstm_attn.studies.language_model import LanguageModelConfig
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(dataclasses.asdict(LanguageModelConfig()))
+    config = LanguageModelConfig()
+    training = dataclasses.replace(config.training, evaluate_every=50)
+    return ConfigDict(dataclasses.asdict(dataclasses.replace(config, training=training)))

@@ -28,4 +28,6 @@ from lstm_attn.studies.length_generalisation import LengthConfig
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(dataclasses.asdict(LengthConfig()))
+    config = LengthConfig()
+    training = dataclasses.replace(config.training, evaluate_every=200)
+    return ConfigDict(dataclasses.asdict(dataclasses.replace(config, training=training)))

@@ -17,10 +17,18 @@ class UsageError(ValueError):
     """
 
 
-def unknown_name(kind: str, name: object, known: Iterable[str]) -> UsageError:
-    """An error for a name that is not in a table; it suggests the nearest names."""
+def unknown_name(
+    kind: str, name: object, known: Iterable[str], synonyms: Iterable[str] = ()
+) -> UsageError:
+    """An error for a name that is not in a table; it suggests the nearest names, in either case.
+
+    Args:
+      synonyms: what else the name may mean; those that are known are suggested first.
+    """
     names = list(known)
-    nearest = difflib.get_close_matches(str(name), names, n=2, cutoff=0.5)
+    in_lower_case = {one.lower(): one for one in names}
+    close = difflib.get_close_matches(str(name).lower(), in_lower_case, n=2, cutoff=0.5)
+    nearest = [one for one in synonyms if one in names] or [in_lower_case[one] for one in close]
     hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
     return UsageError(f"unknown {kind} {name!r}: {hint}known are {', '.join(names)}")
 

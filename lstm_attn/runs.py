@@ -40,6 +40,16 @@ FORMAT, FORMAT_FILE = 2, "format.json"
 CONFIG, CELLS, ENVIRONMENT = "config.json", "cells.json", "environment.json"
 METRICS, RESULTS = "metrics.jsonl", "results.json"
 PROFILE = "profile"
+# What a run that ended before it wrote its config may have left.
+BEGUN = ("checkpoints", ".lock", FORMAT_FILE, METRICS)
+
+
+def checked_path(path: Any) -> Path:
+    """The path of a run folder; raises UsageError for what is none, or the empty path, which would
+    be the working directory."""
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        raise UsageError(f"workdir: expected the path of a folder, got {path!r}")
+    return Path(path)
 
 
 class RunFolder:
@@ -62,11 +72,13 @@ class RunFolder:
         config replaces that of an earlier run of the same study.
 
         Raises:
-          UsageError: a place that can't be written, a folder in which another process works, one
-            of another format, or one of another study: its config has other keys.
+          UsageError: an empty path, a place that can't be written, a folder in which another
+            process works, one of other files than a run's, of another format, or of another study:
+            its config has other keys.
         """
-        folder = cls(path)
+        folder = cls(checked_path(path))
         try:
+            folder._check_is_run()
             (folder.path / "checkpoints").mkdir(parents=True, exist_ok=True)
             folder._hold = files.hold(folder.path)
             if not os.access(folder.path, os.W_OK):
@@ -83,6 +95,17 @@ class RunFolder:
             reason = error.strerror or error
             raise UsageError(f"workdir {folder.path} can't be written: {reason}") from error
         return folder
+
+    def _check_is_run(self) -> None:
+        """Raises UsageError for a folder of other files, in which those of a run would be lost."""
+        if not self.path.is_dir() or (self.path / CONFIG).exists():
+            return
+        for name in sorted(os.listdir(self.path)):
+            if name not in BEGUN and not name.endswith(files.PARTIAL):
+                raise UsageError(
+                    f"workdir {self.path} is not a run folder: expected an empty or new one, or "
+                    f"one with {CONFIG}, found {name} there"
+                )
 
     def _check_takes(self, config: dict[str, Any]) -> None:
         there, here = flatten(self.config), flatten(config)

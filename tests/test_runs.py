@@ -228,3 +228,19 @@ def test_damaged_files_are_one_line(folder):
     (folder.path / "config.json").write_text("")
     with pytest.raises(ValueError, match=r"config.json can't be read"):
         RunFolder.open(folder.path, CONFIG)
+
+
+def test_a_folder_of_other_files_is_refused_and_left_as_it_is(tmp_path):
+    """Catches a clone of a repository, named by mistake, that is taken for a run folder."""
+    (tmp_path / "README.md").write_text("a project")
+    with pytest.raises(UsageError, match=r"is not a run folder: .*found README.md") as caught:
+        RunFolder.open(tmp_path, CONFIG)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+
+
+@pytest.mark.parametrize("path", ["", 3, None])
+def test_what_is_no_path_is_one_line(path):
+    """Catches the working directory taken for a run folder, and a traceback."""
+    with pytest.raises(UsageError, match=f"workdir: expected the path of a folder, got {path!r}"):
+        RunFolder.open(path, CONFIG)

@@ -20,6 +20,8 @@ from lstm_attn.studies.result import Result, Table
 from lstm_attn.studies.study import Study, Workdir
 from lstm_attn.training import TrainingConfig
 
+# What `changes` may be: a single pair will do for a list.
+Changes = Mapping[str, Any] | Sequence[tuple[str, Any]] | tuple[str, Any]
 REFERENCE = "reference"
 CHANGES = (
     ("model.forget_bias", 0.0),
@@ -39,7 +41,7 @@ def ablation(
     model_name: str | None = None,
     task: str | None = None,
     length: int | None = None,
-    changes: Sequence[tuple[str, Any]] | None = None,
+    changes: Changes | None = None,
     *,
     workdir: Workdir = None,
     **settings: Any,
@@ -52,7 +54,7 @@ def ablation(
       model_name: in `models.MODELS`.
       task: in `tasks.TASKS`, with a variant as in "adding:arjovsky2016".
       length: its T, in steps.
-      changes: (key, value) pairs; a key is model.NAME or training.NAME.
+      changes: (key, value) pairs, one pair, or a dict; a key is model.NAME or training.NAME.
       workdir, settings: see `studies.compare`.
 
     Returns:
@@ -62,7 +64,21 @@ def ablation(
       UsageError: a name, a value or a folder that does not fit, on one line.
     """
     fields = {"model_name": model_name, "task.name": task, "task.length": length}
-    return STUDY.call(workdir, {**fields, "changes": changes}, settings)
+    return STUDY.call(workdir, {**fields, "changes": _pairs(changes)}, settings)
+
+
+def _pairs(changes: Changes | None) -> Sequence[tuple[str, Any]] | None:
+    if isinstance(changes, Mapping):
+        return list(changes.items())
+    if isinstance(changes, tuple | list) and len(changes) == 2 and isinstance(changes[0], str):
+        return [(changes[0], changes[1])]
+    for pair in changes or ():
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise UsageError(
+                "changes: expected (key, value) pairs or a dict, such as "
+                f"{{'model.forget_bias': 0.0}}, got {pair!r}"
+            )
+    return cast(Sequence[tuple[str, Any]] | None, changes)
 
 
 class Column(NamedTuple):
@@ -176,14 +192,15 @@ def _in_words(value: Any) -> str:
 
 
 def findings(config: AblationConfig, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Every column compared with the reference, as JSON values (`analysis.compare_records`)."""
-    by_cell = {record["cell"]: record for record in records}
-    compared_columns = columns(config)
-    reference = by_cell[compared_columns[0].cell.name]
+    """Every column compared with the reference, as JSON values (`analysis.compare_records`).
+
+    Args:
+      records: of the cells of `columns(config)`, in their order.
+    """
+    reference = records[0]
     budget = config.training.steps
 
-    def described(column: Column) -> dict[str, Any]:
-        record = by_cell[column.cell.name]
+    def described(column: Column, record: Mapping[str, Any]) -> dict[str, Any]:
         compared = compare_records(reference, record, budget)
         ends = [trial["steps_to_solve"] for trial in record["per_trial"]]
         within = [end for end in ends if end is not None and end <= budget]
@@ -207,7 +224,7 @@ def findings(config: AblationConfig, records: Sequence[Mapping[str, Any]]) -> di
         "length": config.task.length,
         "criterion": reference["criterion"],
         "budget": budget,
-        "columns": [described(column) for column in compared_columns],
+        "columns": list(map(described, columns(config), records)),
     }
 
 

@@ -5,8 +5,11 @@ For parameters in memory or of another run folder, see `lstm_attn.analysis.norms
 """
 
 import dataclasses
+import json
 import math
 from typing import Any
+
+import jax
 
 from lstm_attn import report, tasks, trained
 from lstm_attn.analysis import norms_of_trials, reach
@@ -172,11 +175,40 @@ def measure(
     return {
         "cell": cell.name,
         "phase": phase,
+        "settings": _settings(config, cell),
         "length": cell.task.length,
         "trials": cell.training.trials,
         "solved": solved,
         "gradients": {name: reach(of_one) for name, of_one in norms.items()},
     }
+
+
+def _settings(config: GradientReachConfig, cell: Cell) -> dict[str, Any]:
+    """What a measurement depends on besides the name of its cell, as JSON values.
+
+    A cell that is measured before training alone has the same name whatever its settings.
+    """
+    settings = {
+        "sequences": config.sequences,
+        "seeds": list(cell.training.all_seeds),
+        "learning_rates": cell.training.learning_rates,
+        "variant": cell.task.variant,
+        "model": dataclasses.asdict(cell.model),
+    }
+    return json.loads(json.dumps(settings))
+
+
+def _check_states(cell: Cell) -> None:
+    """Raises UsageError for a model whose hidden states can't be seen; nothing is computed."""
+    model, key = cell.build(), jax.random.key(0)
+    inputs = jax.eval_shape(lambda: cell.task.sample(key, 1).inputs)
+    try:
+        jax.eval_shape(model.hidden, jax.eval_shape(model.init, key), inputs, {})
+    except UsageError as error:
+        raise UsageError(
+            f"models: {cell.model_name!r} shows no hidden states; expected a model that is or has "
+            "a modules.Recurrent, as in examples/your_model.py"
+        ) from error
 
 
 def work(config: GradientReachConfig, session: Session) -> list[Table | str]:
@@ -185,6 +217,8 @@ def work(config: GradientReachConfig, session: Session) -> list[Table | str]:
     untrained = lines(config, config.task.untrained_length)
     compared = lines(config, config.task.length)
     asked = list(dict.fromkeys(line.cell for line in compared))
+    for cell in asked:
+        _check_states(cell)
     grid = session.train(asked)
     # The folder may have a cell under another name.
     own = dict(zip(asked, grid, strict=True))
@@ -194,11 +228,11 @@ def work(config: GradientReachConfig, session: Session) -> list[Table | str]:
     before = dict.fromkeys(line.cell for line in every_line)
     plan = [*((cell, BEFORE) for cell in before), *((cell, AFTER) for cell in grid)]
     earlier = folder.study(STUDY.name) or {"measured": []}
-    trials = {cell.name: cell.training.trials for cell, _ in plan}
+    settings = {cell.name: _settings(config, cell) for cell, _ in plan}
     measured = {
         (entry["cell"], entry["phase"]): entry
         for entry in earlier["measured"]
-        if entry["trials"] == trials.get(entry["cell"], entry["trials"])
+        if entry["cell"] not in settings or entry.get("settings") == settings[entry["cell"]]
     }
     result: dict[str, Any] = {
         "task": compared[0].cell.task.name,

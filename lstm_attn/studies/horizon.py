@@ -256,8 +256,8 @@ def work(config: HorizonConfig, session: Session) -> list[Table | str]:
     )
     folder, tried = session.folder, config.task.lengths
     session.console.print(
-        f"{len(config.models) * len(config.task.names)} searches among {len(tried)} lengths, "
-        f"{tried[0]} to {tried[-1]}; {len(folder.results)} probes are there"
+        f"searches: {len(config.models) * len(config.task.names)}; lengths: {len(tried)}, "
+        f"{tried[0]} to {tried[-1]}; cells that are there: {len(folder.results)}"
     )
     with GridProgress() as progress:
         for task_name, model_name in itertools.product(config.task.names, config.models):

@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from rich.progress import track
 
 from lstm_attn import trained
 from lstm_attn.analysis import crossing, cuts_of, look_at_trials, median_interval, metrics_when_cut
@@ -184,8 +183,8 @@ def work(config: CompareConfig, session: Session) -> list[Table | str]:
         seen = layers_of(cell.build(), cell.task)
         if not seen.states and not seen.weights:
             raise UsageError(
-                "models: expected ones with modules.Recurrent or modules.MultiHeadAttention, "
-                f"got {cell.model_name!r}"
+                "models: expected ones with modules.Recurrent, as in examples/your_model.py, or "
+                f"modules.MultiHeadAttention, got {cell.model_name!r}"
             )
     grid = session.train(grid)
 
@@ -196,7 +195,8 @@ def work(config: CompareConfig, session: Session) -> list[Table | str]:
     }
     looked_at = {(entry["cell"], entry["trials"]) for entry in result["cells"]}
     unseen = [cell for cell in grid if (cell.name, cell.training.trials) not in looked_at]
-    for cell in track(unseen, "looking inside", console=console, transient=True):
+    for number, cell in enumerate(unseen, 1):
+        console.print(f"measuring {number} of {len(unseen)}: {cell.name}")
         loaded = trained.load(folder.path, cell.name)
         shown = int(np.argmax(loaded.solved))
         before = multihost.whole(cell.make_program().start().params)

@@ -1,6 +1,7 @@
 """The same models on text: bits a byte, how far back they use it, and what they write."""
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,6 @@ class LanguageModelConfig:
         batch_size=8,
         seeds=2,
         learning_rates=(6e-3,),
-        evaluate_every=50,
         evaluation_sequences=80,
     )
 
@@ -187,7 +187,7 @@ def _digits(value: float | None) -> str:
 
 def language_model(
     models: Names | None = None,
-    path: str | None = None,
+    path: str | os.PathLike | None = None,
     *,
     length: int | None = None,
     level: str | None = None,
@@ -244,8 +244,8 @@ def work(config: LanguageModelConfig, session: Session) -> list[Table | str]:
         "passage": config.memory.passage,
         "models": [],
     }
-    for name in names:
-        console.print(f"measuring {name}")
+    for number, name in enumerate(names, 1):
+        console.print(f"measuring {number} of {len(names)}: {name}")
         first = result["models"][0]["blocks"] if result["models"] else None
         one = look_at(trained.load(folder.path, name), config.memory, TEST_SEED, first)
         result["models"].append({**one, "curve": curve(folder.evaluations(name))})

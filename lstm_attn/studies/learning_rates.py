@@ -7,6 +7,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from lstm_attn import report
 from lstm_attn.analysis import by_learning_rate
 from lstm_attn.errors import UsageError
@@ -81,23 +83,30 @@ def cells(config: LearningRatesConfig) -> list[Cell]:
 
 
 def findings(config: LearningRatesConfig, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Every model's trials by rate, as JSON values; see `analysis.by_learning_rate`."""
-    by_cell = {record["cell"]: record for record in records}
-    mine = [by_cell[cell.name] for cell in cells(config)]
+    """Every model's trials by rate, as JSON values; see `analysis.by_learning_rate`.
+
+    Args:
+      records: of the cells of the config, in their order; a cell may have more trials than that.
+    """
+    wanted = set(map(np.float32, config.training.learning_rates))  # as trials hold them
     return {
-        "task": mine[0]["task"],
-        "variant": mine[0]["variant"],
+        "task": records[0]["task"],
+        "variant": records[0]["variant"],
         "length": config.task.length,
-        "criterion": mine[0]["criterion"],
+        "criterion": records[0]["criterion"],
         "budget": config.training.steps,
         "models": [
             {
                 "model": record["model"],
                 "cell": record["cell"],
                 "parameters": record["parameters"],
-                "rates": by_learning_rate(record),
+                "rates": [
+                    at_rate
+                    for at_rate in by_learning_rate(record)
+                    if np.float32(at_rate["learning_rate"]) in wanted
+                ],
             }
-            for record in mine
+            for record in records
         ],
     }
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-from rich.progress import track
 
 from lstm_attn import trained
 from lstm_attn.analysis import length_generalisation as measure
@@ -82,9 +81,7 @@ class LengthConfig:
     task: TrainedOn = TrainedOn()
     test: MeasuredOn = MeasuredOn()
     model: ModelConfig = SMALL
-    training: TrainingConfig = TrainingConfig(
-        steps=2000, seeds=4, evaluate_every=200, evaluation_sequences=1000
-    )
+    training: TrainingConfig = TrainingConfig(steps=2000, seeds=4, evaluation_sequences=1000)
 
     def __post_init__(self) -> None:
         check_lists(
@@ -279,7 +276,8 @@ def work(config: LengthConfig, session: Session) -> list[Table | str]:
         entry["cell"]: entry for entry in (folder.study(STUDY.name) or {"cells": []})["cells"]
     }
     untested = [cell for cell in grid if not _is_tested(config, cell, entries.get(cell.name))]
-    for cell in track(untested, "testing", console=console, transient=True):
+    for number, cell in enumerate(untested, 1):
+        console.print(f"measuring {number} of {len(untested)}: {cell.name}")
         entry = entries[cell.name] = test_cell(cell, config, folder)
         folder.write_study(STUDY.name, {"cells": list(entries.values())})
         console.print(f"tested {cell.name}: holds to {reach(entry)}, {entry['seconds']:.0f} s")

@@ -2,8 +2,10 @@
 
 import contextlib
 import dataclasses
+import inspect
 import os
 import shutil
+import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 
 import jax
 
-from lstm_attn import report, training
+from lstm_attn import report, runs, training
 from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.models import ModelConfig
 from lstm_attn.runner import command_line, memory_check
@@ -27,6 +29,42 @@ Numbers = float | Sequence[float]
 Workdir = str | os.PathLike | None
 # Classes whose fields are arguments of every study.
 SETTINGS = (ModelConfig, TrainingConfig)
+# What others call an argument; of several, those that the study has are meant.
+SYNONYMS = {
+    "model": ("models", "model_name"),
+    "models": ("model_name",),
+    "model_name": ("models",),
+    "model_names": ("models", "model_name"),
+    "task": ("tasks",),
+    "tasks": ("task",),
+    "task_name": ("tasks", "task"),
+    "length": ("lengths", "trained_lengths", "longest"),
+    "lengths": ("length", "trained_lengths", "longest"),
+    "seq_len": ("lengths", "length", "trained_lengths"),
+    "sequence_length": ("lengths", "length", "trained_lengths"),
+    "T": ("lengths", "length", "trained_lengths"),
+    "lr": ("learning_rates",),
+    "lrs": ("learning_rates",),
+    "rates": ("learning_rates",),
+    "hidden": ("features",),
+    "hidden_size": ("features",),
+    "hidden_dim": ("features",),
+    "units": ("features",),
+    "width": ("features",),
+    "d_model": ("features",),
+    "layers": ("num_layers",),
+    "heads": ("num_heads",),
+    "batch": ("batch_size",),
+    "epochs": ("steps",),
+    "iterations": ("steps",),
+    "max_steps": ("steps",),
+    "trials": ("seeds",),
+    "seed": ("seeds", "first_seed"),
+    "folder": ("workdir",),
+    "directory": ("workdir",),
+    "output_dir": ("workdir",),
+    "text": ("path",),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +122,7 @@ class Study:
           UsageError: a value or a folder that does not fit, on one line.
         """
         config = self.configure(fields, settings)
-        path = temporary_folder() if workdir is None else Path(workdir)
+        path = temporary_folder() if workdir is None else runs.checked_path(workdir)
         try:
             self.check(config, path)
             # Devices are laid out before JAX computes; afterwards they stay as they are.
@@ -128,22 +166,33 @@ class Study:
         given: dict[str, Any] = {}
         for name, value in settings.items():
             if name in groups:
-                group = value if isinstance(value, Mapping) else _fields(name, value, groups[name])
+                group = value if isinstance(value, Mapping) else self._fields_of(name, value)
                 given |= {f"{name}.{key}": one for key, one in group.items()}
             elif name in owners:
                 given[f"{owners[name]}.{name}"] = value
             else:
-                raise unknown_name(f"argument of {self.name}", name, [*groups, *owners])
+                known = dict.fromkeys([*self.arguments, *groups, *owners])
+                meant = SYNONYMS.get(name, ())
+                raise unknown_name(f"argument of {self.name}", name, known, meant)
         given |= {key: value for key, value in fields.items() if value is not None}
         for key, value in given.items():
             _set(tree, self.config, key, value)
         return command_line.checked(self.config, tree)
 
+    @property
+    def arguments(self) -> list[str]:
+        """The names in the signature of the study's function."""
+        function = getattr(sys.modules[self.work.__module__], self.name)
+        parameters = inspect.signature(function).parameters.values()
+        return [one.name for one in parameters if one.kind is not one.VAR_KEYWORD]
 
-def _fields(name: str, value: Any, kind: Any) -> dict[str, Any]:
-    if not isinstance(value, kind):
-        raise UsageError(f"{name}: expected a dict or a {kind.__name__}, got {value!r}")
-    return {field.name: getattr(value, field.name) for field in dataclasses.fields(kind)}
+    def _fields_of(self, group: str, value: Any) -> dict[str, Any]:
+        kind = typing.get_type_hints(self.config)[group]
+        if not isinstance(value, kind):
+            meant = [name for name in SYNONYMS.get(group, ()) if name in self.arguments]
+            hint = f"; did you mean {meant[0]}=?" if meant else ""
+            raise UsageError(f"{group}: expected a dict or a {kind.__name__}, got {value!r}{hint}")
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(kind)}
 
 
 def _set(tree: dict[str, Any], kind: Any, key: str, value: Any) -> None:
@@ -155,6 +204,8 @@ def _set(tree: dict[str, Any], kind: Any, key: str, value: Any) -> None:
         return
     if hasattr(value, "tolist"):  # an array or a number of numpy
         value = value.tolist()
+    if wanted is str and isinstance(value, os.PathLike):
+        value = os.fspath(value)
     if typing.get_origin(wanted) is tuple:
         value = (value,) if isinstance(value, str) or not _is_iterable(value) else tuple(value)
     tree[group] = value

@@ -5,9 +5,12 @@ import re
 
 import pytest
 
+from lstm_attn import studies
+from lstm_attn.errors import UsageError
 from lstm_attn.models import ModelConfig
 from lstm_attn.runner.configs import OneTaskConfig
 from lstm_attn.studies.ablation import STUDY, AblationConfig, columns, findings
+from lstm_attn.studies.study import Study
 from lstm_attn.training import TrainingConfig
 from tests.study_fixtures import do_study, record_of
 
@@ -166,3 +169,38 @@ def test_a_longer_column_is_measured_within_the_budget_of_the_reference():
     records = [record_of(cell, ends[cell]) for cell in (reference, longer)]
     column = findings(config, records)["columns"][1]
     assert (column["solved"], column["median_steps_to_solve"]) == (2, 3)
+
+
+def test_a_folder_takes_other_steps(tmp_path, make_records):
+    """Oracle: by hand. Catches records looked up by the names of the config, where the folder has
+    the new cells under names of their own."""
+    names = [column.cell.name for column in columns(CONFIG)]
+    make_records(dict.fromkeys(names, [None] * 6))
+    do_study(STUDY, CONFIG, tmp_path / "run")
+    make_records(dict(zip(names, ([6] * 6, [7] * 3 + [None] * 3, [None] * 6), strict=True)))
+    longer = dataclasses.replace(CONFIG, training=dataclasses.replace(CONFIG.training, steps=8))
+    folder, _ = do_study(STUDY, longer, tmp_path / "run")
+    measured = folder.study("ablation")["columns"]
+    assert [column["solved"] for column in measured] == [6, 3, 0]
+    assert all(
+        column["cell"].startswith(f"{name}+") for column, name in zip(measured, names, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        {"model.forget_bias": 0.0},
+        ("model.forget_bias", 0.0),
+        ["model.forget_bias", 0.0],
+        [("model.forget_bias", 0.0)],
+    ],
+)
+def test_changes_are_what_one_types(typed, monkeypatch):
+    """Oracle: the pair, by hand. Catches a dict or a single pair spread letter by letter."""
+    monkeypatch.setattr(
+        Study, "call", lambda self, _, fields, settings: self.configure(fields, settings)
+    )
+    assert studies.ablation("lstm", "adding", 4, typed).changes == (("model.forget_bias", 0.0),)
+    with pytest.raises(UsageError, match=r"changes: expected \(key, value\) pairs or a dict"):
+        studies.ablation("lstm", "adding", 4, ["model.forget_bias"])

@@ -2,6 +2,7 @@
 
 import operator
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from lstm_attn.models import ModelConfig
 from lstm_attn.runner import machine
 from lstm_attn.studies.study import Study
 from lstm_attn.training import TrainingConfig
+from tests.studies import tiny_text
 from tests.study_fixtures import ROOT, study_of
 
 COMPARE = study_of("compare")
@@ -86,7 +88,13 @@ def test_arguments_of_a_study_reach_their_keys(name, arguments, keys, monkeypatc
     ("arguments", "message"),
     [
         ({"stpes": 3}, "unknown argument of compare 'stpes': did you mean steps"),
+        ({"lr": 0.1}, "unknown argument of compare 'lr': did you mean learning_rates? known are models, tasks, lengths, workdir, profile, "),
+        ({"length": 5}, "unknown argument of compare 'length': did you mean lengths?"),
+        ({"hidden_size": 5}, "unknown argument of compare 'hidden_size': did you mean features?"),
+        ({"batch": 5}, "unknown argument of compare 'batch': did you mean batch_size?"),
+        ({"task": "adding"}, "task: expected a dict or a TaskConfig, got 'adding'; did you mean tasks=?"),
         ({"models": "lsmt"}, "unknown model 'lsmt': did you mean lstm"),
+        ({"models": "LSTM"}, "unknown model 'LSTM': did you mean lstm"),
         ({"tasks": "adding:arjovsky"}, "unknown variant of adding 'arjovsky'"),
         ({"lengths": 2.5}, "task.lengths"),
         ({"steps": "many"}, "training.steps: expected a whole number, got 'many'"),
@@ -94,7 +102,7 @@ def test_arguments_of_a_study_reach_their_keys(name, arguments, keys, monkeypatc
         ({"training": 3}, "training: expected a dict or a TrainingConfig, got 3"),
         ({"seeds": 0}, "training.seeds: expected at least 1, got 0"),
     ],
-)
+)  # fmt: skip
 def test_a_mistake_is_one_line_and_leaves_nothing(arguments, message, tmp_path):
     """Catches a typo that is swallowed, and a folder begun for a config that is refused."""
     with pytest.raises(UsageError) as caught:
@@ -102,6 +110,63 @@ def test_a_mistake_is_one_line_and_leaves_nothing(arguments, message, tmp_path):
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("workdir", ["", 3])
+def test_a_workdir_that_is_no_path_is_one_line(workdir):
+    """Catches the working directory taken for a run folder, and a traceback."""
+    with pytest.raises(
+        UsageError, match=f"workdir: expected the path of a folder, got {workdir!r}"
+    ):
+        studies.compare("gru", "adding", 4, workdir=workdir, **SMALL)
+
+
+def test_a_path_may_be_a_path():
+    """Catches a refusal that asks for text."""
+    config = study_of("language_model").configure({"data.path": pathlib.Path("a.txt")}, {})
+    assert config.data.path == "a.txt"
+
+
+# Of each study, by name: arguments that make it small.
+SMALLEST = {
+    "compare": {"models": "gru", "tasks": "adding", "lengths": 4},
+    "ablation": {"model_name": "gru", "task": "adding", "length": 4, "changes": {"model.features": 8}},
+    "learning_rates": {"models": "gru", "task": "adding", "length": 4, "learning_rates": (0.1, 0.2)},
+    "horizon": {"models": "gru", "tasks": "adding", "shortest": 4, "longest": 8},
+    "gradient_reach": {"models": "lstm", "forget_biases": 1.0, "length": 4, "untrained_length": 5, "sequences": 4},
+    "inside": {"models": "gru", "tasks": "adding", "lengths": 4},
+    "length_generalisation": {
+        "models": "gru", "tasks": "adding", "trained_lengths": 4, "factors": (1.0, 2.0),
+        "task": {"shortest": 1.0}, "test": {"sequences": 20, "batch_size": 20},
+    },
+    "language_model": {
+        "models": "gru", "length": 8, "batch_size": 4,
+        "memory": {"contexts": (2, 4), "tokens": 8, "passage": 3, "distances": (4,), "passages": 4},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+@pytest.mark.parametrize("steps", [37, 50, 130])
+def test_steps_are_enough_to_be_said(name, steps):
+    """Catches a default that is no divisor of them, in an error that names what nobody has set."""
+    assert study_of(name).configure({}, {"steps": steps}).training.steps == steps
+
+
+@pytest.mark.full
+@pytest.mark.usefixtures("compiled_quickly")
+@pytest.mark.parametrize("name", SMALLEST)
+def test_every_study_goes_on_in_its_folder_with_other_steps(name, tmp_path):
+    """Catches results looked up by the names of the config's cells, where the folder has the new
+    cells under names of their own."""
+    given = {**SMALL, **SMALLEST[name], "workdir": tmp_path / "run"}
+    if name == "language_model":
+        given["path"] = tiny_text.text_in(tmp_path)
+    first = getattr(studies, name)(**given)
+    both = getattr(studies, name)(**{**given, "steps": 8})
+    assert len(both.records) == 2 * len(first.records)
+    assert {record["steps"] for record in both.records} == {4, 8}
+    assert both.page.exists()
 
 
 def test_every_setting_has_one_owner():

@@ -1,17 +1,25 @@
 """The study of gradient reach, whole but tiny."""
 
 import dataclasses
+import importlib
+import io
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
+from rich.console import Console
 
-from lstm_attn import trained
+from lstm_attn import models, trained
 from lstm_attn.analysis import norms_of_trials, reach
+from lstm_attn.errors import UsageError
 from lstm_attn.models import ModelConfig
 from lstm_attn.runner import train_cells
 from lstm_attn.runner.cell import Cell
+from lstm_attn.runner.session import Session
+from lstm_attn.runs import RunFolder
 from lstm_attn.studies.gradient_reach import STUDY, GradientReachConfig, ReachTask, lines
 from lstm_attn.training import TrainingConfig
 from tests.study_fixtures import do_study
@@ -80,7 +88,7 @@ def test_the_report_and_the_terminal_show_it(done):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("left", [(), ({"trials": 1},)])
+@pytest.mark.parametrize("left", [(), ({"settings": {}},)])
 def test_a_rerun_does_what_is_left(done, monkeypatch, left):
     """Identity with the first run, whose last measurement is lost or is of fewer trials. Catches
     cells trained or measured again, and a measurement that lacks the trials added since."""
@@ -127,3 +135,46 @@ def test_a_wrong_config_is_one_line(changes, message):
         dataclasses.replace(CONFIG, **changes)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+class Averages(nn.Module):
+    """Mean of the steps so far; no layer is a modules.Recurrent."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, inputs):
+        steps = jnp.arange(1.0, inputs.shape[1] + 1)[:, None]
+        return nn.Dense(self.features)(jnp.cumsum(inputs, axis=1) / steps)
+
+
+def test_a_model_without_hidden_states_is_refused_before_training(tmp_path, monkeypatch):
+    """Catches an hour of training before the refusal, and a refusal that names what the study does
+    not take."""
+    monkeypatch.setitem(models.MODELS, "averages", lambda features, config: Averages(features))
+    monkeypatch.setattr(Session, "train", None)
+    config = dataclasses.replace(CONFIG, models=("averages",))
+    message = "models: 'averages' shows no hidden states; expected .* examples/your_model.py$"
+    with pytest.raises(UsageError, match=message):
+        do_study(STUDY, config, tmp_path / "run")
+
+
+def test_a_start_with_other_settings_is_measured_again(tmp_path, monkeypatch):
+    """Oracle: which cells are measured, by hand. Catches a measurement of other features, seeds or
+    sequences shown for a cell of the same name that is not trained."""
+    measured = []
+
+    def note(config, cell, phase, folder):
+        measured.append(cell.name)
+        return {"cell": cell.name, "phase": phase, "settings": module._settings(config, cell)}
+
+    module = importlib.import_module("lstm_attn.studies.gradient_reach")
+    monkeypatch.setattr(module, "measure", note)
+    monkeypatch.setattr(module, "medians_table", lambda result: "")
+    monkeypatch.setattr(Session, "train", lambda session, cells: list(cells))
+    folder = RunFolder.open(tmp_path / "run", {})
+    for changed, again in [({}, 6), ({}, 0), ({"features": 8}, 6)]:
+        measured.clear()
+        config = dataclasses.replace(CONFIG, model=dataclasses.replace(CONFIG.model, **changed))
+        module.work(config, Session(folder, Console(file=io.StringIO())))
+        assert len(measured) == again

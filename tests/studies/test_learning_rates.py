@@ -7,9 +7,9 @@ import pytest
 
 from lstm_attn.models import ModelConfig
 from lstm_attn.runner.configs import OneTaskConfig
-from lstm_attn.studies.learning_rates import STUDY, LearningRatesConfig
+from lstm_attn.studies.learning_rates import STUDY, LearningRatesConfig, cells, findings
 from lstm_attn.training import TrainingConfig
-from tests.study_fixtures import do_study
+from tests.study_fixtures import do_study, record_of
 
 CONFIG = LearningRatesConfig(
     ("gru", "lstm"),
@@ -56,3 +56,33 @@ def test_every_rate_of_a_model_is_its_own(tmp_path, make_records):
     assert re.search(r"0\.1 +2/2 +3 +0/2 +–", out)
     assert f"report: {folder.path}/report.html" in out
     assert "Learning rates: adding, T = 4" in (folder.path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("changes", [{"learning_rates": (0.01, 0.2)}, {"steps": 8}])
+def test_a_folder_takes_other_rates_and_steps(tmp_path, make_records, changes):
+    """Oracle: by hand. Catches records looked up by the names of the config, where the folder has
+    the new cells under names of their own."""
+    make_records({"adding-4-gru": [None] * 4, "adding-4-lstm": [None] * 4})
+    do_study(STUDY, CONFIG, tmp_path / "run")
+    make_records({"adding-4-gru": [1, 1, None, None], "adding-4-lstm": [None, None, 1, None]})
+    training = dataclasses.replace(CONFIG.training, **changes)
+    folder, _ = do_study(STUDY, dataclasses.replace(CONFIG, training=training), tmp_path / "run")
+    assert len(folder.results) == 4
+    gru, lstm = folder.study("learning_rates")["models"]
+    assert [sorted(one["solved"] for one in model["rates"]) for model in (gru, lstm)] == [
+        [0, 2], [0, 1]
+    ]  # fmt: skip
+    assert gru["cell"].startswith("adding-4-gru+")
+
+
+def test_rates_that_another_call_has_trained_are_left_out():
+    """Oracle: by hand. Catches a table of one model's three rates and the other's two."""
+    first, second = cells(CONFIG)
+    more = dataclasses.replace(CONFIG.training, learning_rates=(0.1, 0.01, 0.001))
+    records = [
+        record_of(dataclasses.replace(first, training=more), [1, 1, 2, 2, 3, 3]),
+        record_of(second, [1, 1, 3, 3]),
+    ]
+    for model in findings(CONFIG, records)["models"]:
+        ends = {one["learning_rate"]: one["steps_to_solve"] for one in model["rates"]}
+        assert ends == {0.1: [1, 1], 0.001: [3, 3]}
