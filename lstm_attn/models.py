@@ -193,7 +193,8 @@ def of_module(module: nn.Module, task: Task) -> Model:
     """
     kind = type(module).__name__
     if not isinstance(module, nn.Module):
-        raise UsageError(f"model: expected a Model or a Flax module, got {kind}")
+        hint = f"; models.build({module!r}, task) makes one" if isinstance(module, str) else ""
+        raise UsageError(f"model: expected a Model or a Flax module, got {kind}{hint}")
 
     def apply(params: Params, inputs: Array) -> Any:
         return module.apply({"params": params}, inputs)

@@ -29,12 +29,14 @@ EXPECTED = {
     tuple[float, ...]: "numbers, such as 0.1,0.2",
     tuple[str, ...]: "names, such as lstm,gru",
 }
-# And what makes a name of something of one's own.
-OWN = {
-    "models": " (one of your own is a line in models.MODELS)",
-    "model_name": " (one of your own is a line in models.MODELS)",
-    "task.names": " (one of your own is a line in tasks.TASKS)",
-    "task.name": " (one of your own is a line in tasks.TASKS)",
+# And by its key, where it is a name in a table.
+A_MODEL = "such as lstm (a model of your own is a line in models.MODELS)"
+A_TASK = "such as adding (a task of your own is a line in tasks.TASKS)"
+EXPECTED_NAMES = {
+    "models": f"names, {A_MODEL}",
+    "model_name": f"a name, {A_MODEL}",
+    "task.names": f"names, {A_TASK}",
+    "task.name": f"a name, {A_TASK}",
 }
 Settings = TypeVar("Settings")
 
@@ -211,11 +213,11 @@ def checked(settings: type[Settings], config: ConfigDict | dict[str, Any]) -> Se
         hooks: dict[Any, Any] = {float: _number, tuple[str, ...]: _names}
         return dacite.from_dict(settings, _tuples(config), dacite.Config(type_hooks=hooks))
     except dacite.WrongTypeError as error:
-        expected = EXPECTED.get(error.field_type, error.field_type)
+        usual = EXPECTED.get(error.field_type, error.field_type)
+        expected = EXPECTED_NAMES.get(error.field_path or "", usual)
         # A task or a module of the caller's own may be pages long.
         got = one_line(reprlib.repr(error.value))
-        table = OWN.get(error.field_path or "", "")
-        message = f"config: {error.field_path}: expected {expected}{table}, got {got}"
+        message = f"config: {error.field_path}: expected {expected}, got {got}"
         raise UsageError(message) from error
     except dacite.DaciteError as error:
         raise UsageError(f"config: {error}") from error

@@ -260,9 +260,14 @@ def _parts(cell: Cell, has: TrainingConfig) -> list[Cell]:
     ]
     parts = [dataclasses.replace(cell, training=one) for one in settings]
     return [
-        dataclasses.replace(part, name=f"{cell.name}+{_digest(_as_json(part.purpose))}")
-        for part in parts
+        dataclasses.replace(part, name=f"{cell.name}+{_trials_in_words(part)}") for part in parts
     ]
+
+
+def _trials_in_words(part: Cell) -> str:
+    seeds, rates = part.training.all_seeds, part.training.learning_rates
+    words = f"seeds={seeds[0]}to{seeds[-1]},learning_rates={_plainly([*rates])}"
+    return words if len(words) <= LONGEST_WORDS else _digest(_as_json(part.purpose))
 
 
 def _order(cell: Cell, parts: Sequence[Cell]) -> np.ndarray:

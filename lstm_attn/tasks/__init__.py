@@ -39,7 +39,9 @@ def build(name: str, length: int, variant: str | None = None, shortest: int | No
         raise unknown_name("task", name, TASKS)
     task = _named(TASKS[name](length=length), name)
     if task.length != length:
-        raise UsageError(f"task {name!r}: length: it has {task.length} alone, got {length}")
+        raise UsageError(
+            f"task {name!r}: length: expected {task.length}, the only one it has, got {length}"
+        )
     variant = variant or named or task.variant
     if variant != task.variant:
         if variant not in task.variants:

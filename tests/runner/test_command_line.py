@@ -81,9 +81,7 @@ def test_an_object_in_the_place_of_a_name_is_a_short_line(key, table):
 
     config = config_with()
     (config if key == "models" else config["task"])[key] = (Own(),)
-    with pytest.raises(
-        ValueError, match=rf"one of your own is a line in {table}\), got "
-    ) as caught:
+    with pytest.raises(ValueError, match=rf"of your own is a line in {table}\), got ") as caught:
         command_line.checked(CompareConfig, config)
     assert len(str(caught.value)) < 200
     assert "\n" not in str(caught.value)

@@ -196,6 +196,9 @@ def test_overlapping_trials_grow_the_cell_to_the_grid_of_both(has, asked, whole,
     placed, _ = placed_after(tmp_path, of(has), of(asked))
     assert placed.cell == of(whole)
     assert [part.training for part in placed.parts] == [of(has).training, of(lacking).training]
+    first, count, rates = lacking
+    seeds = f"seeds={first}to{first + count - 1}"
+    assert placed.parts[1].name == f"adding-2-gru+{seeds},learning_rates={rates[0]}"
 
 
 def test_a_grid_that_costs_more_than_a_new_cell_is_not_trained(tmp_path):

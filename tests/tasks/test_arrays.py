@@ -172,7 +172,9 @@ def test_a_task_has_the_name_of_its_key(monkeypatch):
     built = tasks.build("mine", T)
     assert (built.name, built.length) == ("mine", T)
     assert built.train_inputs is task.train_inputs
-    with pytest.raises(UsageError, match="^task 'mine': length: it has 5 alone, got 50"):
+    with pytest.raises(
+        UsageError, match="^task 'mine': length: expected 5, the only one it has, got 50"
+    ):
         tasks.build("mine", 50)
     with pytest.raises(
         UsageError, match="^task 'sums': expected a task whose name is its key .* 'adding'"
