@@ -193,8 +193,10 @@ def of_module(module: nn.Module, task: Task) -> Model:
     """
     kind = type(module).__name__
     if not isinstance(module, nn.Module):
-        hint = f"; models.build({module!r}, task) makes one" if isinstance(module, str) else ""
-        raise UsageError(f"model: expected a Model or a Flax module, got {kind}{hint}")
+        raise UsageError(
+            f"model: expected a Model or a Flax module, got {kind}; "
+            "models.build(name, task) makes a Model of a name in models.MODELS"
+        )
 
     def apply(params: Params, inputs: Array) -> Any:
         return module.apply({"params": params}, inputs)

@@ -98,7 +98,7 @@ class Counting(nn.Module):
             "^unknown setting of training 'setps': did you mean ste",
         ),
         (MODULE, {"setps": 5}, "^unknown setting of training 'setps': did you mean steps"),
-        ("gru", {}, r"^model: expected a Model .* got str; models.build\('gru', task\) makes one"),
+        ("gru", {}, r"^model: expected a Model .* got str; models.build\(name, task\) makes"),
         (MODULE, {"optimizer": optax.sgd(0.1)}, "^optimizer: expected a function of the learning"),
         (
             MODULE,
