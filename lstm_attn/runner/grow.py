@@ -159,10 +159,10 @@ def in_words(placed: Placed, asked: Cell) -> str | None:
     if placed.parts:
         line = f"{name}: {placed.parts[0].training.trials} of {training.trials} trials are there"
         if training.trials > asked.training.trials:
-            line += f"; {asked.training.trials} were asked for, but each seed has each rate"
+            line += f"; {_asked_for(asked)}, but each seed has each rate"
         return line
     if training.trials > asked.training.trials:
-        return f"{name}: {training.trials} trials are there, {asked.training.trials} were asked for"
+        return f"{name}: {training.trials} trials are there, {_asked_for(asked)}"
     if placed.repeats:
         return (
             f"{asked.name} is there with other seeds or learning rates; the new cell is {name}, "
@@ -171,6 +171,11 @@ def in_words(placed: Placed, asked: Cell) -> str | None:
     if name != asked.name:
         return f"{asked.name} is there with other settings; the new cell is {name}"
     return None
+
+
+def _asked_for(cell: Cell) -> str:
+    trials = cell.training.trials
+    return f"{trials} {'was' if trials == 1 else 'were'} asked for"
 
 
 def merge(placed: Placed, folder: RunFolder) -> None:

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import jax
 
 from lstm_attn import report, runs, training
 from lstm_attn.errors import UsageError, unknown_name
+from lstm_attn.flat import flatten
 from lstm_attn.models import ModelConfig
 from lstm_attn.runner import command_line, memory_check
 from lstm_attn.runner.session import Session
@@ -66,6 +67,8 @@ SYNONYMS = {
     "text": ("path",),
 }
 
+STUDIES: list["Study"] = []  # all there are, to name the one that a folder is of
+
 
 @dataclasses.dataclass(frozen=True)
 class Study:
@@ -84,6 +87,9 @@ class Study:
     config: type
     work: Callable[[Any, Session], Sequence[Table | str]]
     check: Callable[[Any, Path], None] = lambda config, workdir: None
+
+    def __post_init__(self) -> None:
+        STUDIES.append(self)
 
     def run(self, config: Any, session: Session, *, with_page: bool = True) -> Result:
         """Trains and measures what the session's folder lacks, and writes the report there.
@@ -124,6 +130,7 @@ class Study:
         config = self.configure(fields, settings)
         path = temporary_folder() if workdir is None else runs.checked_path(workdir)
         try:
+            self._check_folder(path)
             self.check(config, path)
             # Devices are laid out before JAX computes; afterwards they stay as they are.
             with contextlib.suppress(RuntimeError):
@@ -141,6 +148,20 @@ class Study:
         if workdir is None:
             goes_with(result, path)
         return result
+
+    def _check_folder(self, path: Path) -> None:
+        """Raises UsageError for a run folder of another study, by name if it is one of these."""
+        if (path / runs.CONFIG).exists():
+            there = flatten(RunFolder(path).config).keys()
+            others = [other.name for other in STUDIES if there == other._keys != self._keys]
+            if others:
+                raise UsageError(
+                    f"workdir {path} holds a run of {' or '.join(others)}; choose another"
+                )
+
+    @property
+    def _keys(self) -> Set[str]:
+        return flatten(dataclasses.asdict(self.config())).keys()
 
     def configure(self, fields: Mapping[str, Any], settings: Mapping[str, Any]) -> Any:
         """The config with these fields and settings, checked; the others are the default's.

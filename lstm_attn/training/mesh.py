@@ -97,7 +97,8 @@ class Layout:
         each = self.trials // self.trial_shards
         how = "in one batched program" if self.placed == "vmap" else "one after another"
         return (
-            f"{self.trials} trials on {count} {device.platform} device{'s' * (count > 1)} "
+            f"{self.trials} trial{'s' * (self.trials > 1)} on {count} "
+            f"{device.platform} device{'s' * (count > 1)} "
             f"{f'of {processes} processes ' if processes > 1 else ''}"
             f"(trial axis {self.trial_shards}, batch axis {self.batch_shards}); "
             f"{each} a device, {how}"

@@ -1,5 +1,6 @@
 """Studies as functions: without flags, with and without a folder, and from a wheel."""
 
+import dataclasses
 import operator
 import os
 import pathlib
@@ -15,6 +16,7 @@ from lstm_attn import studies
 from lstm_attn.errors import UsageError
 from lstm_attn.models import ModelConfig
 from lstm_attn.runner import machine
+from lstm_attn.runs import RunFolder
 from lstm_attn.studies.study import Study
 from lstm_attn.training import TrainingConfig
 from tests.studies import tiny_text
@@ -167,6 +169,13 @@ def test_every_study_goes_on_in_its_folder_with_other_steps(name, tmp_path):
     assert len(both.records) == 2 * len(first.records)
     assert {record["steps"] for record in both.records} == {4, 8}
     assert both.page.exists()
+
+
+def test_a_folder_of_another_study_is_named(tmp_path):
+    """Catches a refusal that lists keys of configs, which a caller of functions never sees."""
+    RunFolder.open(tmp_path / "run", dataclasses.asdict(COMPARE.config()))
+    with pytest.raises(UsageError, match="run holds a run of compare or inside; choose another$"):
+        studies.horizon("gru", workdir=tmp_path / "run")
 
 
 def test_every_setting_has_one_owner():
