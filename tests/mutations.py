@@ -167,6 +167,8 @@ MUTATIONS = [
     Mutation("growing: trials are merged in the order of their parts", "lstm_attn/runner/grow.py", "for key in stored[0]\n", "for key in stored[0] if order.sort() is None\n", "tests/runner/test_grow.py -k rates"),
     Mutation("growing: a part that has ended is cut off", "lstm_attn/runner/grow.py", "longest = max(parts, key=len)", "longest = min(parts, key=len)", "tests/runner/test_grow.py -k rates"),
     Mutation("growing: other settings take the name of the cell", "lstm_attn/runner/grow.py", "if name in taken or _is_begun(name, folder)", "if name in taken", "tests/runner/test_grow.py -k settings"),
+    Mutation("growing: a grid of any size is trained", "lstm_attn/runner/grow.py", "if seeds * len(rates) - has.trials > asked.trials:", "if not seeds:", "tests/runner/test_grow.py -k costs"),
+    Mutation("tasks: a name that is not the key", "lstm_attn/tasks/__init__.py", "return dataclasses.replace(task, name=name)", "return task", "tests/tasks/test_arrays.py -k key"),
     Mutation("a folder takes up what another study has left", "lstm_attn/runs.py", "if (key in there) != (key in here):", "if False:", "tests/test_runs.py -k study"),
     Mutation("a study's temporary folder stays", "lstm_attn/studies/study.py", "            goes_with(result, path)\n", "            pass\n", "tests/studies/test_function.py -k nothing"),
     Mutation("a value given twice passes", "lstm_attn/runner/configs.py", "values.count(value) > 1", "values.count(value) > 2", "tests/studies/test_horizon.py -k twice"),
