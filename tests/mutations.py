@@ -149,6 +149,8 @@ MUTATIONS = [
     Mutation("checkpoint: a damaged one stays in its place", "lstm_attn/training/checkpoints.py", "os.replace(path, aside)", "pass", "tests/training/test_checkpoints.py"),
     Mutation("checkpoint: one of another config is taken up", "lstm_attn/training/checkpoints.py", "        if differs:", "        if False:", "tests/training/test_checkpoints.py"),
     Mutation("run folder: no lock", "lstm_attn/files.py", "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass", "tests/test_files.py"),
+    Mutation("a folder of other files is taken for a run folder", "lstm_attn/runs.py", "if name not in BEGUN and", "if False and", "tests/test_runs.py -k other_files"),
+    Mutation("gradient reach: a start of other settings is not measured again", "lstm_attn/studies/gradient_reach.py", 'entry.get("settings") == settings[entry["cell"]]', "True", "tests/studies/test_gradient_reach.py -k measured_again"),
     Mutation("run folder: another format is read", "lstm_attn/runs.py", 'if written != {"format": FORMAT}:', "if False:", "tests/test_runs.py"),
     Mutation("run folder: a record before its checkpoint is safe", "lstm_attn/runs.py", "force(*(path for path in left if path.exists()))", "pass", "tests/test_runs.py"),
     # launchers

@@ -72,13 +72,16 @@ def _pairs(changes: Changes | None) -> Sequence[tuple[str, Any]] | None:
         return list(changes.items())
     if isinstance(changes, tuple | list) and len(changes) == 2 and isinstance(changes[0], str):
         return [(changes[0], changes[1])]
-    for pair in changes or ():
+    if changes is None:
+        return None
+    pairs = changes if isinstance(changes, Sequence) and not isinstance(changes, str) else [changes]
+    for pair in pairs:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise UsageError(
                 "changes: expected (key, value) pairs or a dict, such as "
                 f"{{'model.forget_bias': 0.0}}, got {pair!r}"
             )
-    return cast(Sequence[tuple[str, Any]] | None, changes)
+    return cast(Sequence[tuple[str, Any]], pairs)
 
 
 class Column(NamedTuple):

@@ -202,5 +202,11 @@ def test_changes_are_what_one_types(typed, monkeypatch):
         Study, "call", lambda self, _, fields, settings: self.configure(fields, settings)
     )
     assert studies.ablation("lstm", "adding", 4, typed).changes == (("model.forget_bias", 0.0),)
-    with pytest.raises(UsageError, match=r"changes: expected \(key, value\) pairs or a dict"):
-        studies.ablation("lstm", "adding", 4, ["model.forget_bias"])
+
+
+@pytest.mark.parametrize("typed", [["model.forget_bias"], "model.forget_bias", 3])
+def test_changes_that_are_no_pairs_are_one_line(typed):
+    """Catches a traceback, and a name spread letter by letter."""
+    message = r"changes: expected \(key, value\) pairs or a dict, .* got (3|'model.forget_bias')$"
+    with pytest.raises(UsageError, match=message):
+        studies.ablation("lstm", "adding", 4, typed)
