@@ -7,7 +7,7 @@ from where `make readme` takes the count.
 
     python -m tests.mutants --new
 
-tries only those of which that file knows nothing;
+tries only those that have no verdict there;
 
     python -m tests.mutants --random 40 --seed 0
 
@@ -144,6 +144,17 @@ def recorded() -> list[dict]:
     return [record for record in records if any(known(m, record) for m in MUTATIONS)]
 
 
+def tried(records: list[dict]) -> list[dict]:
+    """Those that have a verdict: `killed_by` is null until then."""
+    return [record for record in records if record["killed_by"] is not None]
+
+
+def untried(records: list[dict]) -> list[dict]:
+    """A record without a verdict for each mutation that has none among the records."""
+    waiting = [m for m in MUTATIONS if not any(known(m, record) for record in records)]
+    return [{**m._asdict(), "killed_by": None} for m in waiting]
+
+
 def write_score(**parts: Any) -> None:
     SCORE.write_text(json.dumps({**read_score(), **parts}, indent=2) + "\n")
 
@@ -204,7 +215,7 @@ def try_random(workers: Workers, count: int, seed: int) -> bool:
 
 def try_written(workers: Workers, *, only_new: bool) -> bool:
     """Whether all were killed. Each is noted at once, so that `--new` goes on after an interruption."""
-    records = recorded() if only_new else []
+    records = tried(recorded()) if only_new else []
     waiting = [m for m in MUTATIONS if not any(known(m, record) for record in records)]
     print(f"the tests of {len(waiting)} mutants, on the code as it is ...", flush=True)
     workers.map(check, sorted({mutation.tests for mutation in waiting}))
@@ -214,8 +225,8 @@ def try_written(workers: Workers, *, only_new: bool) -> bool:
         record = record_of(folder, mutation)
         with noting:
             records.append(record)
-            in_order = [r for m in MUTATIONS for r in records if known(m, r)]
-            write_score(mutants=in_order)
+            noted = [*records, *untried(records)]
+            write_score(mutants=[r for m in MUTATIONS for r in noted if known(m, r)])
 
     workers.map(note, waiting)
     killed = sum(bool(record["killed_by"]) for record in records)

@@ -88,6 +88,7 @@ def test_tokens_are_those_drawn_from_the_whole_text():
     assert not np.array_equal(expected[0], expected[1])
 
 
+@pytest.mark.full
 def test_the_chunk_changes_nothing():
     """Oracle: drawing from the whole text. Catches a key that is made for each chunk, and a last
     chunk that writes too much or is lost."""

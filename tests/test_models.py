@@ -31,7 +31,7 @@ def test_parameter_counts_are_near_equal(name, task, config):
     assert abs(count / budget - 1) < 0.10
 
 
-@pytest.mark.full_but("copy")
+@pytest.mark.full_but("lstm-copy", "transformer-copy")
 @pytest.mark.parametrize("task", [tasks.adding(6), tasks.copy(2)], ids=lambda task: task.name)
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_maps_every_task(name, task):
@@ -63,7 +63,7 @@ def test_sizes_that_cannot_be_are_refused(sizes, message):
         ModelConfig(**sizes)
 
 
-@pytest.mark.full_but("gru", "transformer")
+@pytest.mark.full_but("gru")
 @pytest.mark.parametrize("name", MODELS)
 def test_parameters_stay_float32_where_64_bit_is_enabled(name, float64):
     """Catches an initialiser that takes JAX's default dtype, and then a scan that fails."""

@@ -249,7 +249,7 @@ def test_no_finite_number_up_to_ten_thousand_gives_nan(name, size, dtype, monkey
         assert np.isfinite(np.asarray(gradient, np.float64)).all()
 
 
-@pytest.mark.full_but("lstm")
+@pytest.mark.full
 @pytest.mark.parametrize("name", MODELS)
 def test_no_model_gives_nan_for_inputs_up_to_ten_thousand(name):
     """Values and gradients, in float32 and in bfloat16. Catches an activation that overflows."""
@@ -263,7 +263,7 @@ def test_no_model_gives_nan_for_inputs_up_to_ten_thousand(name):
             assert np.isfinite(leaf).all()
 
 
-@pytest.mark.full_but("lstm", "transformer")
+@pytest.mark.full_but("lstm")
 @pytest.mark.parametrize("name", MODELS)
 def test_bfloat16_models_keep_float32_parameters_carries_and_outputs(name):
     """Oracle: the float32 model with the same parameters. Catches a dtype that acts nowhere, and

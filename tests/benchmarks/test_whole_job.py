@@ -21,6 +21,7 @@ from tools.pages.readme import ROOT
 SMALL = Job(trials=2, length=6, features=4, steps=200, evaluation_sequences=200)
 
 
+@pytest.mark.full
 def test_both_networks_are_one_function():
     """Identity: our parameters, converted, in the peer's network. Catches a peer of another size,
     with another readout, or that reads another step."""

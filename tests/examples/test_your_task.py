@@ -78,6 +78,7 @@ def test_what_it_can_not_have_is_one_line(task, example):
         tasks.build("parity", 0)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("owed", OWED)
 def test_models_owe_on_it_what_they_owe_on_every_task(owed, request):
     """Oracles of tests/test_conformance.py."""

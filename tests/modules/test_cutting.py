@@ -77,6 +77,7 @@ def test_with_both_cut_always_no_step_knows_another():
 
 
 @pytest.mark.parametrize("placement", ["over_states", "alternating"])
+@pytest.mark.full
 def test_with_both_cut_once_nothing_crosses_the_step(placement):
     """By gradient: later outputs do not see earlier inputs, all else is as before; by one path
     alone they do. Catches a line one step too early or late."""

@@ -25,6 +25,7 @@ def test_learned_positions_are_continued_as_they_began():
     assert same["body"]["positions"].shape == table.shape
 
 
+@pytest.mark.full
 def test_a_transformer_goes_past_its_table_once_it_is_continued():
     """Identity of the outputs at the steps of the old table. Catches a parameter of another name
     than the module's."""

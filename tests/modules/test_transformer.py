@@ -29,6 +29,7 @@ def feed_forward(params, x):
     return dense(params["mlp_out"], hidden)
 
 
+@pytest.mark.full
 def test_a_post_norm_block_normalises_each_sum():
     """Oracle: section 3.1 of Vaswani et al. Catches a norm before the residual is added."""
     inputs = inputs_of(8)
@@ -65,6 +66,7 @@ def transformer(**options):
     return modules.Transformer(8, num_heads=2, num_layers=1, **options)
 
 
+@pytest.mark.full
 def test_learned_positions_are_added_by_step():
     """Oracle: the embedding's bias takes one row of the table for one step. Catches rows that are
     counted from the end, and positions added twice."""

@@ -18,7 +18,7 @@ def arrays():
     return jax.tree.map(jnp.asarray, case)
 
 
-@pytest.mark.full_but("plain-None", "all, reversed-3")
+@pytest.mark.full_but("all, reversed-3")
 @pytest.mark.parametrize("segment", [None, 3])
 @pytest.mark.parametrize("options", OPTIONS)
 def test_values_and_derivatives_are_those_of_the_scan(compiled, options, segment):

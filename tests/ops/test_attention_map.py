@@ -40,6 +40,7 @@ def test_weights_are_the_softmax_in_float64(keys, features, seed):
     np.testing.assert_allclose(weights, expected, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.full
 def test_weights_times_values_are_attention(float64):
     """Identity: with a window, lengths and grouped queries. Catches an argument not handed on."""
     query, key, value = map(jnp.asarray, random_case(3, queries=6, keys=6, heads=4))

@@ -90,6 +90,7 @@ def test_a_size_that_does_not_fit_is_one_line():
 
 
 @given(sizes=sizes, seed=st.integers(0, 2**16))
+@pytest.mark.full
 def test_the_reset_before_the_product_is_the_papers_gru(sizes, seed):
     """Oracle: equations 5 to 8 of Cho et al. 2014. Catches a reset that acts on the product."""
     params, inputs, state = random_case(seed, *sizes)

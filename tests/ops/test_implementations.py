@@ -81,7 +81,7 @@ def test_values_gradients_and_directional_derivatives_are_those_of_the_scan(
     assert_close(*results, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.full_but("gru")
+@pytest.mark.full
 @pytest.mark.parametrize("cell", CELLS)
 def test_second_derivatives_are_those_of_the_scan(cell, float64):
     """Oracle: JAX's derivative of the scan's gradient, forward and reverse. Catches a rule that
@@ -216,6 +216,7 @@ def test_choices_that_are_none_are_one_line(options, message):
         ops.lstm(params, inputs, **options)
 
 
+@pytest.mark.full
 def test_a_form_that_is_not_fused_is_said_to_be_none():
     """Catches the reset before the product computed as the reset after it."""
     params, inputs, _ = test_gru.random_case(0, 2, 3, 2, 2, np.float32)

@@ -43,6 +43,7 @@ def done(tmp_path_factory):
     return do_study(STUDY, CONFIG, tmp_path_factory.mktemp("run"))
 
 
+@pytest.mark.full
 def test_what_is_found_is_that_of_the_parameters(done):
     """Identity with the analysis of what `trained.load` gives, and of what seed 0 and 1 start from.
     Catches before and after exchanged, and a start measured that was not trained."""

@@ -97,6 +97,7 @@ def true_interval(lengths, model, steps):
     return max(good, default=None), min(bad, default=None)
 
 
+@pytest.mark.full
 def test_the_study_finds_the_horizons_put_in(trainer, tmp_path, capsys):
     """Oracle: the trainer's law. gru ends between two lengths, lstm at the longest. Catches a probe
     that trains on after its verdict, a model's probes counted for another, half of the trials taken

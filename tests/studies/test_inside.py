@@ -37,6 +37,7 @@ def looked_at(tmp_path_factory):
     return do_study(STUDY, CONFIG, tmp_path_factory.mktemp("runs") / "a")
 
 
+@pytest.mark.full
 def test_the_study_finds_what_the_functions_give(looked_at):
     """Oracle: `look_at_trials` on the run's own parameters. Catches before and after exchanged,
     trials mixed, a head without its trials."""

@@ -36,6 +36,7 @@ def test_markers_and_values_are_uniform():
     np.testing.assert_allclose(inputs[..., 0].mean(), 0.5, atol=5 * np.sqrt(1 / 12 / 140_000))
 
 
+@pytest.mark.full
 def test_predicting_one_reaches_the_baseline():
     """Oracle: Var(U + U) = 1/6, in closed form. Catches a loss over the wrong steps or scale."""
     task = tasks.adding(10)

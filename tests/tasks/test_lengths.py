@@ -79,6 +79,7 @@ def test_a_full_room_is_the_sample_itself(name):
 
 
 @pytest.mark.parametrize("name", TASKS)
+@pytest.mark.full_but("adding")
 def test_padding_counts_nothing(name):
     """Oracle: the same sequences cropped to their length, through the loss and metrics of the short
     task. Catches a mean over the room, and the room's last ten steps taken for the symbols'."""
@@ -109,6 +110,7 @@ def test_padding_counts_nothing(name):
 
 
 @pytest.mark.parametrize("name", TASKS)
+@pytest.mark.full_but("adding")
 def test_a_range_weighs_sequences_alike(name):
     """Oracle: the mean of the losses and accuracies of each sequence cropped. Catches long
     sequences of copy that weigh more, which a batch cut over devices would not keep."""

@@ -73,11 +73,18 @@ def layouts_section(record: dict[str, Any]) -> str:
 
 
 def mutants_section(record: dict[str, Any]) -> str:
-    """How many mutants the tests kill, and which survive."""
-    mutants = record["mutants"]
-    survived = [mutant["what"] for mutant in mutants if not mutant["killed_by"]]
-    return f"Killed: {len(mutants) - len(survived)} of {len(mutants)}." + (
-        f" Survived: {'; '.join(survived)}." if survived else ""
+    """How many mutants the tests kill, which survive, and how many wait for a verdict."""
+    tried = [mutant for mutant in record["mutants"] if mutant["killed_by"] is not None]
+    survived = [mutant["what"] for mutant in tried if not mutant["killed_by"]]
+    waiting = len(record["mutants"]) - len(tried)
+    chance = record.get("random")
+    return " ".join(
+        [
+            f"Killed: {len(tried) - len(survived)} of {len(tried)} written mutants.",
+            *([f"Survived: {'; '.join(survived)}."] if survived else []),
+            *([f"Not tried yet: {waiting}."] if waiting else []),
+            *([f"Killed: {chance['killed']} of {chance['count']} random ones."] if chance else []),
+        ]
     )
 
 
