@@ -98,6 +98,7 @@ def test_the_chunk_changes_nothing():
 
 
 @pytest.mark.parametrize("length", [4, 13])
+@pytest.mark.full
 def test_a_full_context_is_read_anew_from_its_later_half(length):
     """Oracle: `apply` on what the model may still see. Catches a cache that writes past its room, and
     positions that go on where the model was never trained."""

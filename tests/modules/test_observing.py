@@ -97,6 +97,7 @@ def test_the_weights_that_attention_shows_make_its_outputs(positions, with_cache
         ("attention_pooling", {}, set(), set()),
     ],
 )
+@pytest.mark.full_but("lstm", "transformer")
 def test_every_layer_of_a_model_is_seen_by_its_name(name, changes, gates, weights):
     """Catches a layer that shows nothing, and two that share a name. Outputs are those of apply."""
     task = tasks.copy(2)

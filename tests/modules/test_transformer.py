@@ -56,6 +56,7 @@ def test_a_gated_block_multiplies_by_its_gate():
 
 
 @pytest.mark.parametrize(("norm", "last"), [("pre", True), ("post", False)])
+@pytest.mark.full
 def test_a_last_norm_stands_after_pre_norm_blocks_alone(norm, last):
     """Catches a second norm after a norm, and none after the residual stream."""
     module = modules.Transformer(8, num_heads=2, num_layers=1, norm=norm)
@@ -114,6 +115,7 @@ def test_dropout_acts_with_a_key_alone():
     assert not np.allclose(dropped[0], dropped[1])
 
 
+@pytest.mark.full
 def test_dropout_keeps_the_mean_of_each_part():
     """Oracle: E[x + drop(part)] = x + part, over 4000 keys, where the parts don't feed each other.
     Catches a rate and its complement exchanged, and what is kept not being scaled."""

@@ -25,6 +25,7 @@ def on_a_gpu(monkeypatch):
 
 
 @pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.full
 def test_pallas_is_called_with_our_meaning(causal, on_a_gpu, monkeypatch):
     """Oracle: the dense form; the kernel runs in Pallas' interpreter. Catches a scale or a causality
     that is not passed on."""

@@ -71,6 +71,7 @@ def test_markers_are_uniform_in_the_halves_of_each_sequence():
 
 
 @pytest.mark.parametrize("name", TASKS)
+@pytest.mark.full_but("adding")
 def test_a_full_room_is_the_sample_itself(name):
     """Identity: `sample` and `sample_within` at the task's own length."""
     plain = TASKS[name].sample(jax.random.key(5), 8)
