@@ -82,7 +82,7 @@ def test_what_was_looked_at_is_not_looked_at_again(looked_at, monkeypatch):
 def test_a_model_with_nothing_to_look_at_is_refused_before_it_is_trained(tmp_path):
     """Catches a study that ends in an error after an hour."""
     config = dataclasses.replace(CONFIG, models=("attention_pooling",))
-    message = r"^models: expected ones with modules.Recurrent or .*, got 'attention_pooling'$"
+    message = r"^models: expected ones with modules.Recurrent, .*, got 'attention_pooling'$"
     with pytest.raises(ValueError, match=message):
         do_study(STUDY, config, tmp_path / "run")
 
