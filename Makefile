@@ -33,13 +33,13 @@ studies: $(VENV)/installed ## Every study of the analysis: about an hour on two 
 	  $(RUN) -m experiments.$$name --config=configs/$$name.py --workdir=runs/$$name || exit 1; \
 	done
 
-test: $(VENV)/test-installed ## Install what the tests need and run the fast ones: under 5 minutes on two cores
+test: $(VENV)/test-installed ## Install what the tests need and run the fast ones
 	$(PYTEST)
 
 test-rest: $(VENV)/test-installed ## The tests that `make test` leaves out: processes, browser, notebooks, long tables
 	$(PYTEST) -m full
 
-test-all: $(VENV)/test-installed ## Every test: under 30 minutes on two cores
+test-all: $(VENV)/test-installed ## Every test
 	$(PYTEST) -m ""
 
 test-peers: $(VENV)/peers-installed ## Compare with PyTorch and Keras themselves, on random sizes
