@@ -63,7 +63,7 @@ def test_sizes_that_cannot_be_are_refused(sizes, message):
         ModelConfig(**sizes)
 
 
-@pytest.mark.full_but("gru")
+@pytest.mark.full_but("lstm")
 @pytest.mark.parametrize("name", MODELS)
 def test_parameters_stay_float32_where_64_bit_is_enabled(name, float64):
     """Catches an initialiser that takes JAX's default dtype, and then a scan that fails."""

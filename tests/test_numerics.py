@@ -287,6 +287,7 @@ def test_bfloat16_models_keep_float32_parameters_carries_and_outputs(name):
     )
 
 
+@pytest.mark.full_but("LSTM", "LSTMAttention")
 @pytest.mark.parametrize(
     "make",
     [
@@ -358,6 +359,7 @@ SMALL = {
 }
 
 
+@pytest.mark.full_but("lstm")
 @pytest.mark.parametrize("name", SMALL)
 def test_gradients_of_gradients_of_recurrence(name, float64):
     """Oracle: central differences of the gradient, in float64. Catches a rule for one order only."""
@@ -371,6 +373,7 @@ def test_gradients_of_gradients_of_recurrence(name, float64):
     check_grads(scalar, case, order=2, modes=["rev"], eps=1e-5, rtol=1e-3)
 
 
+@pytest.mark.full_but("attention")
 @pytest.mark.parametrize("name", ["attention", "additive", "pooling"])
 def test_gradients_of_gradients_of_attention(name, float64):
     """Oracle: as above, for arrays of a few steps."""

@@ -118,6 +118,7 @@ def test_paired_intervals_cover(seeds, correlation):
     assert COVERED[0] <= covered <= COVERED[1]
 
 
+@pytest.mark.full_but("exponential")
 @pytest.mark.parametrize("seeds", [6, 8, 12])
 @pytest.mark.parametrize("shape", ["normal", "laplace", "exponential"])
 def test_median_intervals_cover(seeds, shape):

@@ -77,6 +77,7 @@ def test_a_gru_without_recurrent_kernel_is_a_linear_recurrence(keep):
     np.testing.assert_allclose(norms["inputs"][0], 0.5 * (1 - keep) * expected, rtol=1e-4)
 
 
+@pytest.mark.full_but("lstm-adding", "transformer-adding")
 @pytest.mark.parametrize(
     ("name", "task"),
     [*((name, tasks.adding(6)) for name in MODELS), ("gru", tasks.copy(1))],

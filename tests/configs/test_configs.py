@@ -89,7 +89,7 @@ def test_a_config_is_a_lab_note(path):
     assert "Seen 20" in note
 
 
-@pytest.mark.full_but("quick", "language_model")
+@pytest.mark.full_but("quick")
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_parameters_are_near_equal_in_every_cell(path):
     """Oracle: the LSTM's count, within 10 %. Of cells that differ in length alone, the last."""
@@ -102,7 +102,7 @@ def test_parameters_are_near_equal_in_every_cell(path):
         assert abs(count / budget - 1) < 0.10, cell.name
 
 
-@pytest.mark.full_but("language_model-lstm", "quick-gru", "inside-transformer")
+@pytest.mark.full_but("quick-gru")
 @pytest.mark.parametrize(
     ("path", "model_name"),
     [

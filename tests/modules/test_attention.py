@@ -61,6 +61,7 @@ def turned(array, steps):
     return np.concatenate([pairs.real, pairs.imag], axis=-1)
 
 
+@pytest.mark.full_but("(2, 3, 1)")
 @pytest.mark.parametrize("scheme", ["none", "rotary", "alibi"])
 @pytest.mark.parametrize("lengths", [(1, 1, 1, 1, 1, 1), (2, 3, 1), (6,)], ids=str)
 def test_parts_with_a_cache_are_the_whole(scheme, lengths):

@@ -28,6 +28,7 @@ def sown(module, params, inputs, **arguments):
     return np.asarray(outputs[-1] if isinstance(outputs, tuple) else outputs), variables[COLLECTION]
 
 
+@pytest.mark.full_but("auto")
 @pytest.mark.parametrize("implementation", ["scan", "auto"])
 @pytest.mark.parametrize("variant", LSTM_VARIANTS)
 def test_the_gates_that_an_lstm_shows_make_its_outputs(variant, implementation):

@@ -172,6 +172,7 @@ def test_a_config_may_leave_a_value_to_the_command(tmp_path):
     check_refused(knock(COMPARE, arguments), ["model.features"], "it has no value")
 
 
+@pytest.mark.full
 def test_no_command_is_refused_after_jax_has_begun(tmp_path):
     """Oracle: JAX on a platform that there is not, in a process of its own, where beginning is an
     error. Catches a check that computes, after which devices can't be laid out."""

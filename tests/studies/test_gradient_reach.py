@@ -76,6 +76,7 @@ def test_what_is_found_is_that_of_the_parameters(done):
     assert after["solved"] == "0/2"
 
 
+@pytest.mark.full
 def test_the_report_and_the_terminal_show_it(done):
     """Catches a study that the page does not know, and a table wider than a terminal."""
     folder, out = done

@@ -102,6 +102,7 @@ def test_attention_carries_nothing(task):
     assert not jax.tree.leaves(states.carried)
 
 
+@pytest.mark.full_but("{'accumulation_steps': 2}")
 @pytest.mark.parametrize(
     "change",
     [{"accumulation_steps": 2}, {"seeds": 2}, {"parameters": "sharded"}],

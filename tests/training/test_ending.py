@@ -45,6 +45,7 @@ def easy(task, whole):
     return FirstSolves(task, whole.history.metrics["loss"][0])
 
 
+@pytest.mark.full_but("map")
 @pytest.mark.parametrize("placed", ["map", "vmap"])
 def test_a_trial_that_rests_keeps_all_but_its_step(model, task, config, placed):
     """Identity: the resting trial with itself before, the others with a chunk of all. Two trials a

@@ -74,6 +74,7 @@ def check_collectives(case, trial_shards, batch_shards, settings):
     assert found == expected
 
 
+@pytest.mark.full_but("both-accumulated", "both-sharded-batched")
 @pytest.mark.parametrize(
     ("trial_shards", "batch_shards", "settings"),
     [
@@ -92,6 +93,7 @@ def test_a_mesh_gives_the_losses_of_one_device(alone, trial_shards, batch_shards
     check_collectives(case, trial_shards, batch_shards, settings)
 
 
+@pytest.mark.full_but("0")
 @pytest.mark.parametrize("index", range(len(ON_EIGHT)))
 def test_eight_devices_give_the_losses_of_one(alone, on_eight, index):
     """As above."""

@@ -78,6 +78,7 @@ def test_a_segment_that_does_not_divide_is_one_line():
         train(params, state, data, 5)
 
 
+@pytest.mark.full_but("lstm_attention")
 @pytest.mark.parametrize("name", ["gru", "lstm_attention"])
 def test_every_models_segment_serves(name):
     """Oracle: with one segment, apply's loss. Catches a model whose state cannot be scanned over."""
