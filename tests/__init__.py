@@ -1,4 +1,4 @@
-"""What the tests of several rooms share."""
+"""What tests of several folders share."""
 
-# Seconds after which a process is taken to hang. Nothing else is decided by a clock.
+# A process that takes longer, in seconds, counts as hung. No other verdict depends on a clock.
 PATIENCE = 1200

@@ -1,7 +1,7 @@
-"""Differences between two cells: of their solve rates and steps, and whether they are within noise.
+"""Differences between two cells: of solve rate and steps, and whether they are within noise.
 
-A difference is within noise if its 95 % interval contains zero. Of twenty comparisons of equals
-about one falls outside by chance; so among many, a single one outside is a hint, no more.
+A difference is within noise if its 95 % interval contains zero. Of twenty comparisons of equal
+cells about one is beyond noise by chance, so a single one among many is only a hint.
 """
 
 import math

@@ -14,7 +14,7 @@ from lstm_attn.tasks import Batch, Task
 
 INPUTS = "inputs"
 HALF, VANISHED = 0.5, 1e-6
-# A figure needs no more points of a curve than this. All of the first lags are kept.
+# Points of a curve that a figure needs at most. All of the first lags are kept.
 FIRST_LAGS, CURVE_POINTS = 8, 64
 
 
@@ -53,7 +53,7 @@ def gradient_norms(
     }
 
     def loss(inputs: Array, changes: dict[str, Array]) -> Array:
-        # The task's mean over sequences, undone: no sequence acts on another's loss.
+        # Undoes the task's mean over sequences: no sequence acts on another's loss.
         return batch_size * task.loss(hidden(params, inputs, changes)[0], last)
 
     d_inputs, d_hidden = jax.grad(loss, (0, 1))(batch.inputs, zeros)
@@ -128,7 +128,7 @@ def _norm(gradient: Array) -> Array:
 
 
 def _first(holds: np.ndarray) -> np.ndarray:
-    """[R], the first lag at which holds [R, T]; infinity where at none."""
+    """The first lag at which `holds` [R, T] is true, [R]; infinity where it never is."""
     return np.where(holds.any(axis=1), holds.argmax(axis=1), np.inf)
 
 

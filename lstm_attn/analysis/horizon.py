@@ -117,9 +117,9 @@ def interval(verdicts: Mapping[int, bool]) -> Interval:
 def next_length(lengths: Sequence[int], verdicts: Mapping[int, bool], stride: int) -> int | None:
     """The length to try next; None once the interval is between neighbours, or open at an end.
 
-    From the shortest on, `stride` lengths at a time, to the first that is not solved; then the
-    middle of what lies between. Short lengths cost little, so this costs less than bisection from
-    the start, which tries lengths far beyond the horizon, and it fills `against_budget`.
+    Goes up from the shortest, `stride` lengths at a time, to the first that is not solved; then
+    bisects what lies between. Short lengths cost little, so this costs less than bisection from the
+    start, which tries lengths far beyond the horizon, and it fills `against_budget`.
 
     The search assumes that a longer T is never easier. If that fails, it still ends between a
     length seen solved and the next one seen unsolved, and misses longer ones that would be solved.

@@ -15,7 +15,7 @@ from lstm_attn.modules.observing import Observations
 from lstm_attn.tasks import Batch, Task
 from lstm_attn.tasks.copy_problem import RECALLED, Copy
 
-# The difference between 1 and the next float32 below it: what a gate at 1 counts as forgetting.
+# How much a gate at 1 counts as forgetting: the distance from 1 to the next float32 below.
 LEAST = float(jnp.finfo(jnp.float32).epsneg)
 
 
@@ -134,9 +134,9 @@ def cuts_of(observations: Observations, length: int, step: int | None = None) ->
     Args:
       observations: of the model, by `Model.observe`; only which layers there are is read.
       length: T, the steps of a sequence.
-      step: None to cut everywhere: a state starts anew at every step, and a query sees its own step
-        only. Otherwise to cut once, between step - 1 and step: a state starts anew at that step,
-        and queries from there on see no key before it. Whatever still crosses took the path that
+      step: None to cut everywhere: the state is reset at every step, and a query sees its own step
+        only. Otherwise to cut once, between step - 1 and step: the state is reset at that step,
+        and queries from there on see no key before it. What still crosses took the path that
         was left open.
 
     Returns:
@@ -156,7 +156,7 @@ def cuts_of(observations: Observations, length: int, step: int | None = None) ->
         resets, mask = jnp.ones(length, bool), jnp.eye(length, dtype=bool)
     else:
         resets, mask = steps == step, (steps >= step)[None, :] | (steps < step)[:, None]
-    # A cut that closes nothing, instead of None, so that all cuts share one compiled program.
+    # A cut that cuts nothing, instead of None, so that all cuts share one compiled program.
     no_resets = jnp.zeros(length, bool) if recurrence else None
     no_mask = jnp.ones((length, length), bool) if attention else None
     cuts = {NOTHING: Cut(no_resets, no_mask)}

@@ -66,7 +66,7 @@ def wilson_interval(solved: int, trials: int) -> tuple[float, float]:
 
 
 def share_interval(shares: np.ndarray, count: int) -> Interval:
-    """`mean_interval` of the share of `count` draws that is right, for n trials [n].
+    """`mean_interval` over n trials [n], each the share of its `count` draws that is right.
 
     It stays within 0 and 1, and is never narrower than the `score_interval` of all n * count draws:
     where all trials agree, sampling the draws is the only source of error.

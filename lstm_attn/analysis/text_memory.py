@@ -28,7 +28,7 @@ def token_losses(model: Model, params: Params, windows: np.ndarray, batch_size: 
     """
     count = len(windows)
     batch_size = min(batch_size, count)
-    # The last batch is filled up, so that all batches are one program.
+    # The last batch is padded, so that all batches share one program.
     filled = np.resize(
         np.asarray(windows, np.int32), (-(-count // batch_size) * batch_size, windows.shape[1])
     )
@@ -36,7 +36,7 @@ def token_losses(model: Model, params: Params, windows: np.ndarray, batch_size: 
     return np.concatenate([np.asarray(_losses(model, params, batch)) for batch in batches])[:count]
 
 
-# Jitted at module level: windows of one shape and model are one program, whoever calls.
+# Jitted at module level: all calls with one model and one shape of windows share a program.
 @functools.partial(jax.jit, static_argnums=0)
 def _losses(model: Model, params: Params, ids: Array) -> Array:
     return bits_of(model.apply(params, ids[:, :-1]), ids)
@@ -190,7 +190,7 @@ def _streamed(model: Model, params: Params, tokens: np.ndarray, length: int) -> 
     return losses
 
 
-# Jitted at module level: all trials of a model are one program.
+# Jitted at module level: all trials of a model share one program.
 @functools.partial(jax.jit, static_argnums=0)
 def _advanced(model: Model, params: Params, state: object, ids: Array) -> tuple[object, Array]:
     state, logits = model.segment(params, state, ids[:, :-1])

@@ -72,7 +72,7 @@ class Row(NamedTuple):
 
 
 def row(label: str, difference: Difference) -> Row:
-    """A difference as a row, which stands out where it is beyond noise."""
+    """A difference as a row, in colour if it is beyond noise."""
     value, low, high = (difference[name] for name in ("value", "low", "high"))
     word = verdict(difference) + (", too few pairs" if low is None else "")
     return Row(label, value, low, high, word, not difference["within_noise"])
@@ -89,8 +89,8 @@ def rows(
     """Rows one below the other, in their order.
 
     Args:
-      color: of the rows that stand out.
-      line: where the vertical line is that all are compared with, and its label.
+      color: of the rows beyond noise.
+      line: the x of the vertical line to compare with, and its label.
       limits: of the x axis.
     """
 

@@ -22,7 +22,7 @@ from lstm_attn.report.panel import (
 )
 from lstm_attn.report.tables import groups
 
-# What is not arithmetic is grey.
+# Time that is not arithmetic is grey.
 PART_COLORS = {
     "trace": "#c8c8c8",
     "compile": "#8c8c8c",
@@ -137,7 +137,7 @@ def draw_solve_rates(axes: Axes, lines: Sequence[Line]) -> None:
 
 
 def draw_steps(axes: Axes, lines: Sequence[Line]) -> None:
-    """The median steps to solve of each line, a gap where none solves, and a dot a trial."""
+    """The median steps to solve of each line, a gap where none solves, and a dot for each trial."""
     for color, shift, line in _side_by_side(lines):
         x = shift * np.array(line.x)
         medians = np.array([record["median_steps_to_solve"] for record in line.records], float)

@@ -27,7 +27,7 @@ Norms = Mapping[str, Any]  # of one layer or of the inputs, by lag
 MODELS, STARTS = "models", "starts"
 INPUTS = "inputs"
 FLOOR = 1e-8  # of the figures
-# All starts are LSTMs: as many shades of its colour as there are starts.
+# All starts are LSTMs: each start has its own shade of the LSTM's colour.
 SHADES = LinearSegmentedColormap.from_list("starts", ["#8CCBF2", MODEL_COLORS["lstm"], "#000000"])
 TEXT = (
     "Norm of the gradient of the loss at the last step against the lag, the number of steps before "

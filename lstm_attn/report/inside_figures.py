@@ -21,7 +21,7 @@ from lstm_attn.report.panel import (
 from lstm_attn.report.section import STAGES
 
 Cell = Mapping[str, Any]  # one of inside.json
-# Dark where a gate is shut or no weight lies; equal steps of lightness, in grey print too.
+# Dark where a gate is shut or a weight is zero; equal steps of lightness, in grey print too.
 IMAGE: dict[str, Any] = {"cmap": "cividis", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
 LEAST_SHOWN = 100  # steps, so that histograms of several models mostly share an axis
 PATHS = ("recurrence", "attention", "both")
@@ -115,7 +115,7 @@ def attention_map(weights: np.ndarray, title: str) -> Figure:
 
 
 def distances(cells: Sequence[Cell], title: str) -> Figure:
-    """Mean attention distance of each head: a dot a trial, and the median with its interval."""
+    """Mean attention distance of each head: a dot for each trial, their median and its interval."""
     rows = [
         (cell["model"], f"{whose}\nhead {number}", head)
         for cell in cells
@@ -144,7 +144,8 @@ def distances(cells: Sequence[Cell], title: str) -> Figure:
 
 
 def cuts(cells: Sequence[Cell], title: str) -> Figure:
-    """Accuracy under each cut, a bar for each model: medians with intervals, a dot a trial."""
+    """Accuracy under each cut, a bar for each model: the median, its interval, a dot for each
+    trial."""
     colors = colors_of(cell["model"] for cell in cells)
     made = {entry["cut"] for cell in cells for entry in cell["cuts"]}
     names = [name for name in CUTS if name in made]

@@ -86,7 +86,7 @@ def _written(
 
 
 def _part(run: Run, name: str) -> dict[str, Any]:
-    """What the page shows of one run."""
+    """The section of one run."""
     records = run.grid
     recalled = [r for r in records if BY_POSITION in run.histories[r["cell"]].metrics]
     return {

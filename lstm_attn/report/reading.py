@@ -16,7 +16,7 @@ from lstm_attn.runs import CONFIG, METRICS, RESULTS, RunFolder
 NUMBER = int | float
 BY_POSITION = "accuracy_by_position"  # a metric [R, positions] that some tasks have, such as copy
 LARGEST = 1e18  # the largest number that can be drawn; NaN can't
-# What every record of results.json holds; None is null.
+# The fields of every record of results.json and their types; None is null.
 FIELDS: dict[str, Any] = {
     "cell": str, "model": str, "task": str, "variant": str, "length": int, "criterion": str,
     "chance": NUMBER | None, "baseline": NUMBER, "parameters": int, "features": int,

@@ -17,11 +17,11 @@ from lstm_attn.report.escaping import harmless
 from lstm_attn.report.section import Section
 from lstm_attn.runs import RunFolder
 
-# What drawing raises if a file holds something else than its study writes.
+# What drawing raises if a file is not what its study writes.
 DAMAGED = (AttributeError, ArithmeticError, LookupError, TypeError, ValueError)
 Result = Mapping[str, Any]  # what a study wrote
-# A study's name, and the function that draws what it wrote into NAME.json. A new study is one line.
-# `compare` has none: `report.page` draws the records of a grid, which other studies write too.
+# A study's name and its function, which draws NAME.json. A new study is one line. `compare` has
+# none: `report.page` draws the records of a grid, which other studies write too.
 STUDIES: dict[str, Callable[[Result], Sequence[Section]]] = {
     "ablation": ablation.sections,
     "learning_rates": learning_rates.sections,

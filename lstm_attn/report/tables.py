@@ -16,8 +16,8 @@ def names(records: Sequence[Record], key: str) -> list[Any]:
 
 
 def groups(records: Sequence[Record], *keys: str) -> dict[Any, list[Any]]:
-    """The value of the key, or the tuple of values of several, -> the records that have it; values
-    and records in order of appearance."""
+    """Records by the value of the key, or by the tuple of values of several keys; groups and
+    records in order of appearance."""
     grouped: dict[Any, list[Any]] = {}
     for record in records:
         values = tuple(record[key] for key in keys)
@@ -103,7 +103,7 @@ def markdown(
 
 
 def markdown_table(records: Sequence[Record]) -> str:
-    """The verdict table of a run as Markdown: a row for each task and model, a column a length."""
+    """The verdict table of a run as Markdown: rows are tasks and models, columns are lengths."""
     lengths = sorted(names(records, "length"))
     cells = groups(records, "task", "model")
     headings = ["task", "model", "parameters", *(f"T = {length}" for length in lengths), "horizon"]

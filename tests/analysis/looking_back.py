@@ -9,7 +9,7 @@ SIZE = 5  # of its vocabulary
 
 
 def delayed(delay, sure=0.9):
-    """Says with probability `sure` that the token of `delay` steps before comes next."""
+    """Predicts with probability `sure` that the next token is that of `delay` steps before."""
 
     def apply(params, ids):
         before = jnp.pad(ids, ((0, 0), (delay - 1, 0)), constant_values=-1)[:, : ids.shape[1]]

@@ -1,4 +1,4 @@
-"""Accuracy under cuts, of a model made by hand and of one with layers."""
+"""Accuracy under cuts, of a hand-made model and of one with layers."""
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +16,8 @@ BOTH = Observations({}, {"attention": None}, {"lstm": None})
 
 
 def apply_cut(params, inputs, cut):
-    """Recalls the symbols, unless recurrence is cut; where attention is, the first five alone.
-    The second trial recalls nothing."""
+    """Recalls all symbols; without recurrence none, without attention the first five. The second
+    trial recalls nothing."""
     symbols = inputs[:, :10, :9]
     known = ~cut.resets.any() & (cut.mask.all() | (jnp.arange(10) < 5))
     answers = symbols * params["right"] * known[:, None].astype(symbols.dtype)
@@ -25,8 +25,8 @@ def apply_cut(params, inputs, cut):
 
 
 def test_accuracy_is_measured_under_each_cut():
-    """Hand-made: a model whose accuracy is known under each cut. Catches cuts or trials exchanged,
-    and a cut that lasts into the next measurement."""
+    """Oracle: a hand-made model whose accuracy is known under each cut. Catches swapped cuts or
+    trials, and a cut that lasts into the next measurement."""
     model = Model(init=lambda key: {}, apply=lambda params, inputs: inputs, apply_cut=apply_cut)
     params = {"right": np.array([1.0, 0.0], np.float32)}
     cuts = cuts_of(BOTH, LENGTH, crossing(TASK))
@@ -63,7 +63,7 @@ def test_with_nothing_cut_the_metrics_are_those_of_apply():
     ],
 )
 def test_only_paths_that_are_there_are_cut(states, weights, names):
-    """Catches a bar for a cut that cut nothing, and a layer without gates that is not cut."""
+    """Catches a bar for a cut that cuts nothing, and a layer without gates that is not cut."""
     cuts = cuts_of(Observations({}, weights, states), 5)
     assert list(cuts) == names
     for cut in cuts.values():
@@ -71,7 +71,7 @@ def test_only_paths_that_are_there_are_cut(states, weights, names):
 
 
 def test_a_model_without_a_path_to_cut_is_one_line():
-    """Catches a study that compares nothing with nothing."""
+    """Catches a study of cuts on a model that has nothing to cut."""
     with pytest.raises(ValueError, match=r"^cuts: expected a model with modules\.Recurrent or "):
         cuts_of(Observations({}, {}, {}), 5)
 

@@ -19,7 +19,7 @@ COVERED = (0.93, 0.97)
 
 
 def pairs(both, first_alone, second_alone, none):
-    """Outcomes of seeds, counted as in the paper."""
+    """Outcomes of the seeds, from the counts in the paper."""
     counts = (both, first_alone, second_alone, none)
     first, second = ([1, 1, 0, 0], [1, 0, 1, 0])
     return [np.repeat(np.array(side, bool), counts) for side in (first, second)]
@@ -49,7 +49,7 @@ def test_paired_interval_is_that_of_the_paper(counts, low, high):
 
 
 def test_pairs_without_correlation_are_the_unpaired_interval():
-    """Identity: AD = BC. Catches a correlation of its own where a side is all or nothing."""
+    """Identity: where AD = BC, phi is 0. Catches another phi where one side solves all or none."""
     for counts in ((1, 1, 1, 1), (8, 0, 0, 0), (0, 5, 0, 0), (4, 2, 2, 1)):
         first, second = pairs(*counts)
         solved, trials = (first.sum(), second.sum()), (len(first),) * 2
@@ -75,7 +75,7 @@ def coverage(truth, intervals):
 @pytest.mark.parametrize("trials", [4, 8, 20])
 def test_wilson_intervals_cover(trials):
     """Oracle: simulation, averaged over rates from 0 to 1, since a score interval's coverage
-    oscillates with the rate. Catches another level."""
+    oscillates with the rate. Catches a level other than 95 %."""
     rng = np.random.default_rng(0)
     rates = rng.random(DRAWS)
     of_count = [wilson_interval(count, trials) for count in range(trials + 1)]
@@ -139,8 +139,8 @@ def test_median_intervals_cover(seeds, shape):
 
 
 def test_median_interval_lies_between_its_order_statistics():
-    """Oracle: the sign test's binomial, at R = 10, where ranks 2 and 9 cover 97.9 % and ranks 3
-    and 8 cover 89.1 %. Catches a rank that covers less than 95 % taken alone."""
+    """Oracle: the sign test's binomial, at R = 10, where ranks 2 and 9 cover 97.9 % and ranks 3 and
+    8 cover 89.1 %. Catches the use of ranks 3 and 8, which cover too little."""
     assert 1 - 2 * binom.cdf(1, 10, 0.5) > 0.95 > 1 - 2 * binom.cdf(2, 10, 0.5)
     changes = np.array([100, 3, 5, 8, 13, -21, 34, 55, -2, 1.0])
     difference = paired_median_difference(np.zeros(10), changes)
@@ -151,7 +151,7 @@ def test_median_interval_lies_between_its_order_statistics():
 
 
 def test_five_pairs_have_no_interval():
-    """Oracle: 1 - 2 / 2^5 < .95. Catches a finding from too few pairs."""
+    """Oracle: 1 - 2 / 2^5 < .95. Catches an interval from too few pairs."""
     difference = paired_median_difference(np.zeros(5), np.arange(5) + 100.0)
     assert difference.value == 102
     assert difference[1:] == (-np.inf, np.inf)
@@ -180,9 +180,9 @@ def record(ends, seeds=None, rates=None):
 
 
 def test_records_are_paired_by_seed():
-    """Oracle: by hand; the second's trials stand in another order, and took 100 steps more, but
-    for seed 5, which solved nowhere and spent the budget twice. Catches pairs by place, and an
-    unsolved trial left out."""
+    """Oracle: by hand. The second record has its trials in another order, each 100 steps longer;
+    only seed 5 never solved and spent the budget twice. Catches pairs by position, and an unsolved
+    trial left out."""
     first = record([100, 200, 300, 400, 500, None])
     second = record([None, 600, 500, 400, 300, 200], seeds=[5, 4, 3, 2, 1, 0])
     compared = compare_records(first, second, budget=900)
@@ -196,7 +196,7 @@ def test_records_are_paired_by_seed():
 
 
 def test_a_trial_without_solution_has_spent_the_budget():
-    """Oracle: by hand. Catches a later solution counted, and one that is infinite."""
+    """Oracle: by hand. Catches a solution after the budget that counts, and infinite steps."""
     compared = compare_records(record([700, None] * 3), record([100] * 6), budget=500)
     assert compared["steps"]["value"] == -400
     assert compared["solve_rate"]["value"] == 1
@@ -207,7 +207,7 @@ def test_a_trial_without_solution_has_spent_the_budget():
 
 
 def test_another_learning_rate_is_a_pair_only_where_it_is_the_one_rate():
-    """Oracle: by hand. One rate each: the seeds are the pairs. Several: seed and rate are."""
+    """Oracle: by hand. If each record has one rate, trials pair by seed; else by seed and rate."""
     slow, fast = record([100] * 6, rates=[0.001] * 6), record([100] * 6)
     assert compare_records(slow, fast, 500)["paired"]
     two = record([100] * 6, seeds=[0, 1, 2] * 2, rates=[0.1] * 3 + [0.01] * 3)
@@ -217,7 +217,8 @@ def test_another_learning_rate_is_a_pair_only_where_it_is_the_one_rate():
 
 
 def test_other_seeds_are_compared_unpaired():
-    """Oracle: `rate_difference`, whose own oracle is the paper. Catches a pair of two seeds."""
+    """Oracle: `rate_difference`, whose own oracle is the paper. Catches pairs of different
+    seeds."""
     first = record([100, None, None, 100])
     compared = compare_records(first, record([100] * 5), budget=500)
     expected = rate_difference((2, 5), (4, 5))
@@ -228,6 +229,6 @@ def test_other_seeds_are_compared_unpaired():
 
 
 def test_no_bound_is_null():
-    """Catches infinity, which JSON can't hold."""
+    """Catches infinity, which JSON can't represent."""
     steps = compare_records(record([100] * 3), record([300] * 3), budget=500)["steps"]
     assert steps == {"value": 200, "low": None, "high": None, "within_noise": True}

@@ -1,4 +1,4 @@
-"""Gradient norms against closed forms and finite differences; what is said of them by hand."""
+"""Gradient norms against closed forms and finite differences; their summary by hand."""
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ def jitted_norms(model, params, task, batch):
 
 
 def silent(task, batch_size=1):
-    """Zero inputs, at which tanh is its argument, and a target that is missed by one half."""
+    """Zero inputs, where tanh(x) = x, and a target that the output misses by one half."""
     shape = (batch_size, task.length)
     inputs = jnp.zeros((*shape, 2))
     return Batch(inputs, jnp.full(shape, 0.5), jnp.ones(shape, bool))
@@ -48,9 +48,9 @@ def test_an_lstm_of_pinned_gates_forgets_at_its_own_rate(keep):
 
 
 def test_an_lstm_whose_candidate_reads_h_has_the_gradient_of_its_linear_recurrence():
-    """Closed form. c_t = f c_{t-1} + u h_{t-1}, h = c near zero, so that d L / d c has the rate
-    f + u, and |dL/dh| is w at lag 0 and w u (f + u)^(lag - 1) before it, as h acts through u alone.
-    Catches h moved without what follows from it, and c moved along with h."""
+    """Closed form. c_t = f c_{t-1} + u h_{t-1}, h = c near zero, so that d L / d c has the rate f +
+    u, and |dL/dh| is w at lag 0 and w u (f + u)^(lag - 1) before it, as h acts through u alone.
+    Catches a change of h that later steps do not see, and one that changes c too."""
     task, keep, u = tasks.adding(30), 0.75, 0.125
     model, params = one_unit("lstm", task)
     params["body"]["bias"][:] = [OPEN, np.log(3), 0, OPEN]
@@ -64,7 +64,7 @@ def test_an_lstm_whose_candidate_reads_h_has_the_gradient_of_its_linear_recurren
 @pytest.mark.parametrize("keep", [0.5, 0.9])
 def test_a_gru_without_recurrent_kernel_is_a_linear_recurrence(keep):
     """Closed form: h_t = z h_{t-1} + (1 - z) n(x_t) with z held, so |dL/dh| = |dL/dh_T| z^lag and
-    |dL/dx| = (1 - z) v of that. Catches a gradient through the carry that is taken for a part."""
+    |dL/dx| = (1 - z) v of that. Catches a derivative without the path through the carry."""
     task = tasks.adding(120)
     model, params = one_unit("gru", task)
     width = params["readout"]["kernel"].shape[0]
@@ -85,7 +85,7 @@ def test_a_gru_without_recurrent_kernel_is_a_linear_recurrence(keep):
 )
 def test_gradients_of_inputs_are_finite_differences(name, task, float64, monkeypatch):
     """Oracle: central differences of each sequence's own loss at its last step, through
-    `Model.apply`. Catches a mean over sequences that scales, and other steps' losses left in."""
+    `Model.apply`. Catches gradients of the mean over sequences, and losses of other steps."""
     model, params = in_float64(monkeypatch, name, task)
     batch = task.sample(jax.random.key(0), 2)
     targets = batch.targets if task.name == "copy" else batch.targets.astype(jnp.float64)
@@ -133,8 +133,8 @@ def test_trials_are_measured_each_with_its_own_parameters():
 
 
 def test_a_model_of_init_and_apply_alone_has_its_inputs_when_asked():
-    """Closed form: outputs that are sums of inputs so far have gradients of equal norm. Catches
-    silence about h_t, and a notebook's model refused."""
+    """Closed form: outputs that are sums of inputs so far have gradients of equal norm. Catches a
+    missing h_t that is not reported, and a notebook's model refused."""
     task = tasks.adding(6)
     model = Model(lambda key: {}, lambda params, x: jnp.cumsum(x, axis=1)[..., :1])
     with pytest.raises(ValueError, match=r"^model: expected one that shows its hidden states"):
@@ -145,14 +145,14 @@ def test_a_model_of_init_and_apply_alone_has_its_inputs_when_asked():
 
 
 def powers(rates, length, batch=3, scale=1.0):
-    """Norms [R, B, T] that fall by a rate a lag, each sequence of another size."""
+    """Norms [R, B, T] that fall by a constant factor a lag; each sequence has its own scale."""
     sizes = scale * (1 + np.arange(batch))[:, None]
     return np.stack([sizes * rate ** np.arange(length) for rate in rates])
 
 
 def test_half_and_vanished_are_the_first_such_lags():
-    """Closed form: a^lag is at most 1/2 from ln 2 / -ln a on. Six trials: the interval is the least
-    and the greatest. Catches an off-by-one, and an order statistic of the wrong rank."""
+    """Closed form: a^lag is at most 1/2 from ln 2 / -ln a on; the interval of six trials is their
+    range. Catches an off-by-one, and an order statistic of the wrong rank."""
     rates = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95]
     found = reach(powers(rates, 600))
     halves = [np.ceil(np.log(0.5) / np.log(rate)) for rate in rates]
@@ -172,7 +172,7 @@ def test_half_and_vanished_are_the_first_such_lags():
 
 
 def test_what_never_vanishes_is_null_and_a_dead_trial_is_not_counted():
-    """Catches T given as the lag at which a gradient vanished, and NaN in JSON."""
+    """Catches T given as the lag at which a gradient vanishes, and NaN in JSON."""
     norms = powers([1.0, 0.99, 0.999], 50)
     norms[1] = 0
     norms[2, 0] = np.nan

@@ -31,7 +31,7 @@ def history(solves_at, diverges_at, steps, *, stops=True):
     """Trials whose step of solving (or of diverging) is given; inf for never."""
     evaluations = np.arange(EVERY, steps + 1, EVERY)[:, None]
     solves_at, diverges_at = np.asarray(solves_at, float), np.asarray(diverges_at, float)
-    if stops:  # as training does: what has solved has ended, and diverges no more
+    if stops:  # as in training: a solved trial has ended and diverges no more
         diverges_at = np.where(solves_at <= diverges_at, np.inf, diverges_at)
     diverged = evaluations >= diverges_at
     solved = (evaluations >= solves_at) & ~diverged
@@ -68,8 +68,8 @@ moments = st.lists(
 @settings(max_examples=MANY)
 @given(solves_at=moments, data=st.data())
 def test_a_verdict_is_the_count_over_the_whole_budget(solves_at, data):
-    """Oracle: trials counted one by one in plain Python. Catches more than half asked for, a trial
-    that solves too late, one that solved and then diverged."""
+    """Oracle: trials counted one by one in plain Python. Catches a verdict that asks for more than
+    half, and a wrong count of trials that solve too late, or that diverge after they solved."""
     trials = len(solves_at)
     diverges_at = data.draw(st.lists(st.sampled_from([25.0, 60.0, math.inf]), min_size=trials,
                                      max_size=trials))  # fmt: skip
@@ -86,7 +86,7 @@ def test_a_verdict_is_the_count_over_the_whole_budget(solves_at, data):
     assert probe.verdict == (count >= trials / 2)
     assert (probe.solved, probe.trials) == (count, trials)
     assert probe.still_open == 0 or probe.verdict
-    # The step by which half have solved, counted up trial by trial.
+    # The step by which half have solved, counted trial by trial.
     by = next((end for end in sorted(ends) if 2 * sum(e <= end for e in ends) >= trials), math.inf)
     assert probe.steps == (by if by < math.inf else None)
     assert probe.seconds == (3 + SECONDS_A_STEP * by if by < math.inf else None)
@@ -95,9 +95,9 @@ def test_a_verdict_is_the_count_over_the_whole_budget(solves_at, data):
 @settings(max_examples=MANY)
 @given(solves_at=moments, data=st.data())
 def test_an_early_verdict_never_differs_from_the_full_count(solves_at, data):
-    """Oracle: the whole history, and the interval of its full count. Cut after every evaluation.
-    Catches a verdict taken too early or taken back, one that comes later than it could, and a rate
-    interval that leaves out how an open trial ends."""
+    """Oracle: the count over the whole history, and its interval. The history is cut after every
+    evaluation. Catches a verdict that comes too early, too late or is taken back, and a rate
+    interval that misses a possible end of an open trial."""
     trials = len(solves_at)
     diverges_at = data.draw(st.lists(st.sampled_from([25.0, 60.0, math.inf]), min_size=trials,
                                      max_size=trials))  # fmt: skip
@@ -134,8 +134,8 @@ def test_an_early_verdict_never_differs_from_the_full_count(solves_at, data):
 def test_the_search_finds_the_horizon_of_a_trainer_that_has_one(
     shortest, factor, per_doubling, horizon
 ):
-    """Oracle: the threshold put in. Catches an interval that misses it, one wider than the scale, an
-    open end that is closed, a length tried twice, and a walk in place of a bisection."""
+    """Oracle: the trainer's own threshold. Catches an interval that misses it or is wider than the
+    scale, a bound where there is none, a length tried twice, and a linear walk for a bisection."""
     lengths = geometric_lengths(shortest, int(shortest * factor), per_doubling)
     tried = []
 
@@ -152,15 +152,15 @@ def test_the_search_finds_the_horizon_of_a_trainer_that_has_one(
     assert found == Interval(max(below, default=None), min(beyond, default=None))
     strides = math.ceil(len(lengths) / per_doubling) + 1
     assert len(tried) <= strides + math.ceil(math.log2(per_doubling)) + 1
-    # None is tried much beyond the horizon, where a length costs most.
+    # No length far beyond the horizon is tried: those cost most.
     assert all(length <= max(2.2 * horizon + 2, lengths[0]) for length in tried)
 
 
 @settings(max_examples=MANY)
 @given(good=st.lists(st.booleans(), min_size=1, max_size=12), stride=st.integers(1, 4))
 def test_the_search_ends_at_a_border_even_where_a_longer_length_is_easier(good, stride):
-    """Oracle: the definition of a border, on verdicts in any order. Catches a search that never
-    ends, or that calls something a horizon which has no unsolved neighbour."""
+    """Oracle: the definition, a solved length whose next one is unsolved, on arbitrary verdicts.
+    Catches a search that never ends, and a horizon whose next length was not unsolved."""
     lengths = range(10, 10 + len(good))
     verdicts = search(lengths, lambda length: good[length - 10], stride=stride)
     assert all(verdicts[length] == good[length - 10] for length in verdicts)
@@ -177,8 +177,8 @@ def test_the_search_ends_at_a_border_even_where_a_longer_length_is_easier(good, 
 
 
 def test_a_search_goes_on_from_verdicts_that_contradict_it():
-    """Oracle: by hand. Solved at 10 and 40, not at 20 and 80: the horizon is sought beyond 40, and 20
-    is named. Catches a search that ends below a length seen solved."""
+    """Oracle: by hand. Solved at 10 and 40, not at 20 and 80: the search goes on beyond 40, and 20
+    is an exception. Catches a search that ends below a length seen solved."""
     lengths = geometric_lengths(10, 80, 2)
     verdicts = {10: True, 20: False, 40: True, 80: False}
     assert interval(verdicts) == Interval(40, 80, (20,))
@@ -190,7 +190,7 @@ def test_a_search_goes_on_from_verdicts_that_contradict_it():
 
 def test_lengths_are_a_geometric_scale_with_both_ends():
     """Oracle: by hand, 10 times sqrt(2)^k. Catches a scale without its longest length, and a length
-    that stands twice after rounding."""
+    that rounding repeats."""
     assert geometric_lengths(10, 80, 2) == (10, 14, 20, 28, 40, 57, 80)
     assert geometric_lengths(10, 90, 1) == (10, 20, 40, 80, 90)
     assert geometric_lengths(1, 4, 4) == (1, 2, 3, 4)
@@ -206,8 +206,8 @@ def test_lengths_are_a_geometric_scale_with_both_ends():
     )
 )
 def test_the_curve_is_the_search_for_each_budget_by_itself(costs):
-    """Oracle: every budget asked for by itself, over all lengths, cheap longer ones included.
-    Catches < for <=, a border between the wrong lengths, a change of the curve left out."""
+    """Oracle: the interval at each budget, over all lengths, cheap longer ones included. Catches <
+    for <=, a bound at the wrong length, a change of the curve left out."""
     curve = against_budget(costs)
     assert curve[0][0] == 0
     for budget in range(32):
@@ -227,9 +227,9 @@ def test_the_curve_is_the_search_for_each_budget_by_itself(costs):
     budget=st.integers(2, 12).map(lambda n: n * EVERY),
 )
 def test_the_curve_of_a_trainer_is_its_search_under_every_budget(difficulty, budget):
-    """Oracle: a trainer whose trial r needs difficulty_r x T steps, searched anew under each smaller
-    budget; and its true horizon, floor(b / (median difficulty)) up to the evaluations' distance.
-    Catches a curve that disagrees with training under the smaller budget."""
+    """Oracle: a trainer whose trial r needs difficulty_r x T steps, searched again under each
+    smaller budget; and its true horizon, floor(b / (median difficulty)) up to the evaluations'
+    distance. Catches a curve that disagrees with training under the smaller budget."""
     lengths = geometric_lengths(4, 300, 3)
 
     def trained(length, steps):

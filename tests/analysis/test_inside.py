@@ -1,4 +1,4 @@
-"""Time scales of pinned gates, and distances of attention made by hand."""
+"""Time scales of pinned gates, and distances of hand-made attention."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ TASK = tasks.adding(6)
 
 
 def pinned(name, gate_block, value):
-    """A model of four units whose kernels are zero, and one gate's bias a constant."""
+    """A model of four units with kernels of zero and a constant bias for one gate."""
     model = models.build(name, TASK, ModelConfig(features=4, num_heads=2))
     params = jax.tree.map(jnp.zeros_like, jax.jit(model.init)(jax.random.key(0)))
     bias = params["body"]["bias"]
@@ -38,7 +38,7 @@ def test_a_pinned_gate_has_the_time_scale_of_its_bias(name, gate_block, value):
 
 
 def test_a_gate_at_one_stays_finite():
-    """Catches a division by zero, which JSON has no word for."""
+    """Catches a division by zero: JSON has no infinity."""
     model, params = pinned("lstm", 1, 100.0)
     (scales,) = look(model, TASK, params, jax.random.key(1), 3).time_scales.values()
     np.testing.assert_array_equal(scales, 2.0**24)
@@ -58,8 +58,8 @@ def test_a_time_scale_is_of_the_mean_gate():
 
 
 def test_distance_is_that_of_the_queries_asked_for():
-    """Oracle: a loop over queries and keys. Catches a mean over all queries, a sign, heads and
-    sequences exchanged."""
+    """Oracle: a loop over queries and keys. Catches a mean over all queries, a wrong sign, heads
+    and sequences swapped."""
     rng = np.random.default_rng(0)
     weights = rng.dirichlet(np.ones(5), (3, 2, 5)).astype(np.float32)
     queries = rng.random((3, 5)) < 0.5
@@ -72,8 +72,8 @@ def test_distance_is_that_of_the_queries_asked_for():
 
 
 def test_attention_made_by_hand_has_its_known_map_and_distance():
-    """Hand-made: one-hot steps, keys as they are, queries that ask for the step two before. Catches
-    queries and keys exchanged in the map."""
+    """Oracle: a hand-made layer: one-hot steps, keys that are the inputs, queries for the step two
+    before. Catches queries and keys swapped in the map."""
     steps, back = 6, 2
     network = Network(modules.MultiHeadAttention(1), 1)
     inputs = jnp.eye(steps)[None]
@@ -88,7 +88,7 @@ def test_attention_made_by_hand_has_its_known_map_and_distance():
 
 
 def test_uniform_attention_has_the_distance_that_is_drawn_for_it():
-    """Identity: attention over equal logits. Catches a line at the middle of the sequence."""
+    """Identity: attention over equal logits. Catches a baseline at the middle of the sequence."""
     weights = jnp.tril(jnp.ones((6, 6))) / jnp.arange(1, 7, dtype=jnp.float32)[:, None]
     queries = jnp.array([[False, True, False, False, True, True]])
     np.testing.assert_allclose(
@@ -105,7 +105,7 @@ def test_the_answers_are_due_where_the_task_says():
 
 
 def test_trials_are_looked_at_one_by_one():
-    """Identity with one trial alone. Catches trials in another order, and a sample of another
+    """Identity with one trial alone. Catches trials in another order, and gates or maps of another
     sequence than the first."""
     model = models.build("lstm_attention", TASK, ModelConfig(features=4, num_heads=2))
     stacked = jax.jit(jax.vmap(model.init))(jax.random.split(jax.random.key(0), 2))

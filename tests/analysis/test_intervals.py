@@ -17,8 +17,8 @@ DRAWS = 4000
 
 @pytest.mark.parametrize("count", [4, 12])
 def test_students_interval_covers_the_mean_of_normal_values(count):
-    """Oracle: simulation, 93 to 97 % of draws. Catches the normal quantile for Student's (87 % of
-    four), and a deviation over n."""
+    """Oracle: simulation, 93 to 97 % of draws. Catches the normal quantile for Student's, which
+    covers 87 % with four values, and a deviation divided by n."""
     values = np.random.default_rng(count).normal(3, 2, (DRAWS, count))
     covered = [low <= 3 <= high for _, low, high in map(mean_interval, values)]
     assert 0.93 < np.mean(covered) < 0.97
@@ -60,8 +60,8 @@ def test_share_interval_covers_the_share(spread):
 
 
 def test_shares_that_agree_leave_the_draws_to_chance():
-    """Oracle: Wilson's interval of all draws. Catches an interval of no width, and ends outside
-    [0, 1]."""
+    """Oracle: Wilson's interval of all draws. Catches an interval of no width, and ends outside [0,
+    1]."""
     assert share_interval(np.ones(4), 50) == pytest.approx((1, wilson_interval(200, 200)[0], 1))
     assert share_interval(np.array([0.3]), 50)[1:] == pytest.approx(wilson_interval(15, 50))
     assert share_interval(np.array([1, 1, 1, 0.1]), 50)[2] == 1
@@ -84,8 +84,8 @@ def test_ranks_of_the_median_are_those_of_the_sign_test(trials, low, confidence)
 
 @pytest.mark.parametrize("trials", [4, 6, 12, 25])
 def test_the_medians_interval_covers_as_often_as_it_says(trials):
-    """By simulation, 4,000 draws of a skew distribution: what it says, within three standard
-    errors. Catches an interval for the mean, and a confidence of one side."""
+    """Oracle: simulation, 4,000 draws of a skewed distribution; coverage is what it says, within
+    three standard errors. Catches an interval for the mean, and a one-sided confidence."""
     draws = np.random.default_rng(trials).exponential(size=(4000, trials))
     found = [median_interval(draw) for draw in draws]
     covered = np.mean([low <= np.log(2) <= high for _, low, high, *_ in found])
@@ -95,7 +95,7 @@ def test_the_medians_interval_covers_as_often_as_it_says(trials):
 
 @pytest.mark.parametrize("trials", [6, 7, 8, 9, 12, 15, 25, 60])
 def test_the_medians_interval_is_scipys(trials):
-    """Oracle: the confidence interval of `scipy.stats.quantile_test`. Catches a rank too far out."""
+    """Oracle: the interval of `scipy.stats.quantile_test`. Catches a rank too far outside."""
     values = np.random.default_rng(0).normal(size=trials)
     expected = stats.quantile_test(values, q=0, p=0.5).confidence_interval(0.95)
     found = median_interval(values)
@@ -103,7 +103,7 @@ def test_the_medians_interval_is_scipys(trials):
 
 
 def test_infinite_values_have_their_place():
-    """By definition. Catches NaN from infinity less itself."""
+    """By definition. Catches NaN from infinity minus infinity."""
     assert median_interval(np.array([3.0, np.inf, 1.0]))[:3] == (3.0, 1.0, np.inf)
     assert median_interval(np.array([np.inf] * 7))[:3] == (np.inf, np.inf, np.inf)
 

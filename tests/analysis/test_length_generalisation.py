@@ -1,4 +1,4 @@
-"""Length generalisation on models written by hand: right at all lengths, and right up to T."""
+"""Length generalisation of hand-written models: right at all lengths, or only up to T."""
 
 import logging
 import math
@@ -19,14 +19,14 @@ LENGTHS = (2, 4, 8, 16, 32, 64)
 
 
 def sums(params, inputs):
-    """Adding, right at every length: the sum so far. Past `reach` steps, and off by `error`."""
+    """Solves adding at every length by a running sum; wrong from step `reach`, off by `error`."""
     right = jnp.cumsum(inputs[..., 0] * inputs[..., 1], axis=1)
     steps = jnp.arange(inputs.shape[1])
     return jnp.where(steps < params["reach"], right, -9)[..., None] + params["error"]
 
 
 def recalls(params, inputs):
-    """Copy, right at every length: after the delimiter, the first ten inputs; logits."""
+    """Logits that solve copy at every length: after the delimiter, the first ten inputs."""
     tokens = inputs.argmax(-1)
     since = jnp.cumsum(jnp.cumsum(tokens == 9, axis=1), axis=1)  # 1 at the delimiter
     place = jnp.clip(since - 2, 0, 9)
@@ -45,8 +45,8 @@ def hand_written(task_name, reach=10**6, errors=0.0):
 @pytest.mark.parametrize("task_name", ["adding", "copy"])
 @pytest.mark.parametrize("most_padding", [4, math.inf])
 def test_a_model_that_is_right_at_all_lengths(task_name, most_padding):
-    """Oracle: accuracy 1 and loss 0, however lengths share rooms. Catches answers read at the
-    room's end, and padding in the loss."""
+    """Oracle: accuracy 1 and loss 0, however lengths share rooms. Catches answers read at the end
+    of the room, and padding in the loss."""
     model, params, task = hand_written(task_name)
     found = length_generalisation(
         model, params, task, LENGTHS, jax.random.key(0), sequences=20, batch_size=10,
@@ -60,8 +60,8 @@ def test_a_model_that_is_right_at_all_lengths(task_name, most_padding):
 
 @pytest.mark.parametrize("task_name", ["adding", "copy"])
 def test_a_model_that_is_right_up_to_the_trained_length(task_name):
-    """Oracle: by hand. Adding: accuracy 1 to T and 0 after. Copy of reach T + 20, delay 8: of ten
-    symbols the first six lie within it; at 16 none. Catches tests of the room's length."""
+    """Oracle: by hand. Adding: accuracy 1 to T and 0 after. Copy with reach T + 20: at delay 8 six
+    of ten symbols lie within it, at 16 none. Catches tests at the length of the room."""
     extra = {"adding": 0, "copy": 20}[task_name]
     model, params, task = hand_written(task_name, reach=TRAINED + extra)
     found = length_generalisation(
@@ -75,7 +75,7 @@ def test_a_model_that_is_right_up_to_the_trained_length(task_name):
 
 def test_trials_each_have_their_own_parameters_and_the_interval_is_over_them():
     """Oracle: by hand. Four trials with errors 0, .03, .05 and 1: two of four right at each length,
-    losses .0009 and so on. Catches trials exchanged, and an interval over the sequences."""
+    losses .0009 and so on. Catches swapped trials, and an interval over the sequences."""
     errors = np.array([0, 0.03, 0.05, 1.0])
     model, params, task = hand_written("adding", errors=errors)
     found = length_generalisation(
@@ -91,8 +91,8 @@ def test_trials_each_have_their_own_parameters_and_the_interval_is_over_them():
 
 
 def test_parameters_may_lie_on_other_devices_than_the_test_takes():
-    """Identity with those of the host: three trials take three devices, and training left them on
-    four. Catches what a notebook sees: incompatible devices."""
+    """Identity with parameters on the host: three trials take three devices, training left them on
+    four. Catches JAX's error about incompatible devices, as in a notebook."""
     model, params, task = hand_written("adding", errors=[0, 0.03, 1.0])
     everywhere = jax.sharding.NamedSharding(jax.make_mesh((4,), ("batch",)), jax.P())
     found, expected = (
@@ -124,7 +124,7 @@ def test_the_interval_of_one_trial_is_over_its_sequences():
 
 @pytest.mark.parametrize(("most_padding", "programs"), [(1, 3), (4, 2), (math.inf, 1)])
 def test_programs_are_as_many_as_rooms(most_padding, programs, caplog):
-    """Oracle: JAX's own log of what it compiles. Catches a compilation a length."""
+    """Oracle: JAX's own log of what it compiles. Catches a compilation for each length."""
     model, params, task = hand_written("adding")
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
         found = length_generalisation(
@@ -132,20 +132,20 @@ def test_programs_are_as_many_as_rooms(most_padding, programs, caplog):
             most_padding=most_padding,
         )  # fmt: skip
     compiled = [message for message in caplog.messages if "Finished XLA compilation" in message]
-    # The name of what is mapped over trials.
+    # The name of the function that is mapped over trials.
     assert sum("of_a_device" in message for message in compiled) == programs
     assert found.programs == programs
 
 
 def test_rooms_are_as_few_as_the_padding_allows():
-    """Oracle: by hand. Catches a room that is too large for its shortest, and a length lost."""
+    """Oracle: by hand. Catches a room too large for its shortest length, and a lost length."""
     assert share_rooms(LENGTHS, 4) == {64: [64, 32, 16], 8: [8, 4, 2]}
     assert share_rooms((5, 20, 10, 20), 2) == {20: [20, 10], 5: [5]}
     assert share_rooms((3, 10), 4) == {10: [10, 3]}
 
 
 def test_misuse_is_one_line():
-    """Catches a task posed at a length that it does not have, and sequences that are lost."""
+    """Catches a length that the task does not have, and sequences that batches leave out."""
     model, params, task = hand_written("adding")
     key = jax.random.key(0)
     with pytest.raises(ValueError, match="^adding: length: expected at least 2, got 1$"):

@@ -1,4 +1,4 @@
-"""Solve rate, interval and steps to solve against closed forms and histories made by hand."""
+"""Solve rate, interval and steps to solve against closed forms and hand-made histories."""
 
 import numpy as np
 import pytest
@@ -22,9 +22,9 @@ def history(solved, loss, diverged=None):
 
 
 def test_steps_to_solve_is_the_first_evaluation_that_solves():
-    """Oracle: by hand. Trial 0 solves at 100 and then no more, trial 1 never, trials 2 and 3 at
-    200 and 400. Catches the last evaluation taken for the first, an unsolved trial in the median,
-    and a mean."""
+    """Oracle: by hand. Trial 0 solves at 100 only, trial 1 never, trials 2 and 3 at 200 and 400.
+    Catches the last evaluation instead of the first, an unsolved trial in the median, and a
+    mean."""
     solved = [[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
     losses = [[9, 9, 9, 9], [5, 5, 5, 5], [5, 5, 5, 5], [1, 2, 4, 9]]
     record = summarise(history(solved, losses))
@@ -55,7 +55,7 @@ def test_a_diverged_trial_counts_as_unsolved_and_as_infinite_loss():
 
 
 def test_nothing_solved_and_all_diverged_are_null():
-    """Catches NaN, which JSON can't hold."""
+    """Catches NaN, which JSON can't represent."""
     record = summarise(history([[0, 0]], [[np.nan, np.nan]], diverged=[[1, 1]]))
     assert record["median_steps_to_solve"] is None
     assert record["final_loss"] is None
@@ -63,8 +63,8 @@ def test_nothing_solved_and_all_diverged_are_null():
 
 
 def test_the_median_of_steps_has_its_interval():
-    """Oracle: order statistics by hand, x_1 and x_6 of six, in 1 - 2 / 64. Catches an interval of the
-    mean, and trials that did not solve counted in."""
+    """Oracle: order statistics by hand, x_1 and x_6 of six, with confidence 1 - 2 / 64. Catches an
+    interval of the mean, and unsolved trials counted in."""
     found = median_steps([600, 100, 300, 200, 500, 400])
     assert found == {
         "median_steps_to_solve": 350,

@@ -1,5 +1,4 @@
-"""Loss by position, by context and of a whole text, and induction, on models whose answers are
-known."""
+"""Loss by position, by context and of a whole text, and induction, on models with known answers."""
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +20,8 @@ def bigram():
 
 
 def test_losses_are_those_of_the_pairs():
-    """Oracle: the table in float64 numpy. Catches targets shifted by none or two, nats for bits, and
-    windows that the last batch loses or doubles."""
+    """Oracle: the table in float64 numpy. Catches targets shifted by zero or two, nats for bits,
+    and windows that the last batch loses or repeats."""
     rng = np.random.default_rng(0)
     table = rng.normal(size=(SIZE, SIZE))
     windows = rng.integers(0, SIZE, (7, 12))
@@ -33,7 +32,7 @@ def test_losses_are_those_of_the_pairs():
 
 
 def test_windows_are_spread_and_do_not_overlap():
-    """Oracle: tokens that are their own places. Catches windows of the beginning alone."""
+    """Oracle: tokens that are their own positions. Catches windows from the beginning alone."""
     windows = text_memory.windows_of(np.arange(1000), 30, 10)
     assert windows.shape == (10, 30)
     assert windows[0, 0] == 0
@@ -47,7 +46,7 @@ def test_windows_are_spread_and_do_not_overlap():
 
 def test_a_context_helps_from_the_step_on_that_it_reaches():
     """Closed form: a text of period 8 and a model that looks 8 steps back, so the loss is log2 5
-    below a context of 8 and -log2 .9 from there on. Catches a context that is off by one."""
+    for contexts below 8 and -log2 .9 from there on. Catches a context that is off by one."""
     windows = np.tile(np.arange(8) % SIZE, (3, 9))[:, : 64 + 1]
     losses = text_memory.losses_by_context(delayed(8), None, windows, (1, 7, 8, 9, 64), 2)
     for context, loss in losses.items():
@@ -57,9 +56,9 @@ def test_a_context_helps_from_the_step_on_that_it_reaches():
 
 @pytest.mark.parametrize("distance", [6, 20])
 def test_induction_is_seen_at_its_distance_and_nowhere_else(distance):
-    """Closed form: a model that looks back just so far knows the second occurrence, -log2 .9; not so
-    one that looks one step further, nor it where another passage stood before. Catches a distance
-    that is off by one, texts and controls exchanged, and a loss at the first occurrence."""
+    """Closed form: a model that looks back exactly that far knows the second occurrence, -log2 .9.
+    One that looks a step further does not, nor does the first on a control. Catches a distance that
+    is off by one, texts and controls swapped, and a loss at the first occurrence."""
     tokens = np.random.default_rng(1).integers(0, SIZE, 500)
     again, control = text_memory.repeated_passages(tokens, 6, distance, 40, SIZE, seed=0)
     known = text_memory.passage_losses(delayed(distance), None, again, 6, 16)
@@ -69,7 +68,7 @@ def test_induction_is_seen_at_its_distance_and_nowhere_else(distance):
 
 
 def test_a_text_and_its_control_differ_in_the_first_passage_alone():
-    """Identity. Catches a control with other text in between, whose loss would differ by that."""
+    """Identity. Catches a control with another text in between, which changes the loss too."""
     tokens = np.random.default_rng(1).integers(0, SIZE, 500)
     again, control = text_memory.repeated_passages(tokens, 6, 30, 40, SIZE, seed=0)
     assert again.shape == control.shape == (40, 36)
@@ -80,8 +79,8 @@ def test_a_text_and_its_control_differ_in_the_first_passage_alone():
 
 
 def test_passages_are_the_same_at_every_distance_and_as_frequent_as_text():
-    """Oracle: counts. Catches passages that differ between the points of one curve, and a uniform
-    draw of signs that text hardly has."""
+    """Oracle: counts. Catches passages that differ between points of a curve, and a uniform draw,
+    with characters that the text hardly has."""
     tokens = np.repeat([0, 1, 2, 3], [500, 300, 150, 50])
     near, far = (
         text_memory.repeated_passages(tokens, 20, distance, 300, SIZE, seed=3)[0]
@@ -97,20 +96,20 @@ def test_passages_are_the_same_at_every_distance_and_as_frequent_as_text():
 
 
 def test_bits_per_byte_count_bytes_and_what_is_unknown():
-    """By hand: 10 tokens of 2 bits for 16 bytes, of which 3 had to be written out. Catches bits per
-    token, which a larger vocabulary makes larger."""
+    """By hand: 10 tokens of 2 bits for 16 bytes; 3 unknown bytes cost 8 bits each. Catches bits per
+    token, which grow with the vocabulary."""
     assert text_memory.bits_per_byte(np.array(2.0), 10, 16) == 20 / 16
     assert text_memory.bits_per_byte(np.array(2.0), 10, 16, 3) == (20 + 24) / 16
 
 
-# The loss of token t hangs on all tokens before it that the model sees.
+# The loss of token t depends on all tokens before it that the model sees.
 TABLE = np.random.default_rng(0).normal(size=(SIZE, SIZE))
 LOG_P = TABLE - np.log(np.exp(TABLE).sum(axis=1, keepdims=True))
 
 
 def of_sums(cached=False):
-    """Predicts from the sum of the ids so far, modulo SIZE, which is also what it carries; or what
-    says that it has a cache."""
+    """Predicts from its carry, the sum of the ids so far modulo SIZE; or pretends to have a
+    cache."""
 
     def segment(params, state, ids):
         sums = (state[:, None] + jnp.cumsum(ids, axis=1)) % SIZE
@@ -134,13 +133,13 @@ def tokens_of(count):
     return np.random.default_rng(count).integers(0, SIZE, count).astype(np.uint8)
 
 
-# Fewer tokens than a window, as many, one more; a split that windows fill, and one that they don't.
+# Shorter than a window, as long, one longer; texts that windows fill, and texts that they do not.
 COUNTS = (2, 5, 8, 9, 13, 17, 50)
 
 
 def test_a_model_with_a_carry_reads_all_of_it():
-    """Oracle: a loop in float64 over all that stands before each token. Catches a state that is lost
-    between segments, one that the filling moves, and a token of two segments."""
+    """Oracle: a loop in float64 over all tokens before each token. Catches a state lost between
+    segments or changed by padding, and a token counted in two segments."""
     for count in COUNTS:
         tokens = tokens_of(count)
         expected = [loss_given(tokens[:t], tokens[t]) for t in range(1, count)]
@@ -150,9 +149,9 @@ def test_a_model_with_a_carry_reads_all_of_it():
 
 @pytest.mark.parametrize("length", [8, 7])
 def test_a_model_with_a_cache_sees_half_a_window_at_least(length):
-    """Oracle: a loop in float64 over the windows that begin at multiples of half their length, the
-    last of which ends with the text. Catches a token in no window or in two, and one that is
-    predicted from too little."""
+    """Oracle: a loop in float64 over windows that begin at multiples of half their length; the last
+    one ends with the text. Catches a token in no window or in two, and one predicted from too
+    little context."""
     half = length // 2
     for count in COUNTS:
         tokens = tokens_of(count)
@@ -166,7 +165,7 @@ def test_a_model_with_a_cache_sees_half_a_window_at_least(length):
 
 
 class Tokens:
-    """Of a task, what building a model asks for."""
+    """The part of a task that building a model reads."""
 
     input_features = None
     output_features = SIZE
@@ -174,8 +173,8 @@ class Tokens:
 
 
 def test_an_lstm_in_two_segments_is_the_lstm_on_the_whole():
-    """Oracle: `Model.apply` on the whole text, its softmax in float64. Catches a segment that begins
-    without what is carried, and probabilities that don't add up to 1."""
+    """Oracle: `Model.apply` on the whole text, its softmax in float64. Catches a segment that
+    begins without the carry, and probabilities that don't add up to 1."""
     model = models.build("lstm", Tokens(), models.ModelConfig(features=4))
     params = jax.jit(model.init)(jax.random.key(0))
     tokens = tokens_of(9)
@@ -187,8 +186,8 @@ def test_an_lstm_in_two_segments_is_the_lstm_on_the_whole():
 
 
 def test_models_with_attention_do_not_carry_over():
-    """Oracle: by hand, which of the table's models attend. Catches a cache that runs out of room, and
-    a model without a step form that must show one."""
+    """Oracle: by hand, which models of the table attend. Catches a cache that overflows, and a
+    model without a step form that is asked for one."""
     carrying = [
         name
         for name in models.MODELS
@@ -199,8 +198,8 @@ def test_models_with_attention_do_not_carry_over():
 
 
 def test_bits_a_byte_of_blocks():
-    """By hand: blocks of 1, 2, 3 and 4 bits a token, two bytes a token. Catches bits a token, blocks
-    that leave tokens out, and a text with fewer tokens than blocks."""
+    """By hand: blocks of 1, 2, 3 and 4 bits a token, two bytes a token. Catches bits per token,
+    blocks that leave tokens out, and a text with fewer tokens than blocks."""
     losses = np.repeat([1.0, 2.0, 3.0, 4.0], 25)
     split = Split(np.zeros(101, np.uint8), 202, 0)
     np.testing.assert_allclose(text_memory.block_bits(losses, split, 4), [0.5, 1, 1.5, 2])
