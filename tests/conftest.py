@@ -1,12 +1,12 @@
-"""CPU with four devices, so that meshes are real; no silent dtype promotion but inside optax.
+"""A CPU with four devices, so that meshes are real; no silent dtype promotion but inside optax.
 
-Most of the tests' time is compilation. One run keeps its compiled programs in one folder, which
-begins empty and goes with the run; `JAX_COMPILATION_CACHE_DIR` names another that stays.
+Most of the tests' time is compilation. The programs that a run compiles are kept in a temporary
+folder; `JAX_COMPILATION_CACHE_DIR` names another, which stays.
 """
 
 import os
 
-os.environ["JAX_PLATFORMS"] = "cpu"  # before JAX is imported, and for the processes of tests
+os.environ["JAX_PLATFORMS"] = "cpu"  # before JAX is imported; for child processes too
 
 import shutil
 import tempfile
@@ -29,7 +29,7 @@ hypothesis.settings.register_profile("few", hypothesis.settings.get_profile("jit
 hypothesis.settings.load_profile("jit")
 
 
-# Folders most of whose tests' time is compilation.
+# Folders whose tests spend most of their time in compilation.
 COMPILED_QUICKLY = ("analysis", "benchmarks", "configs", "modules", "ops", "tasks")
 
 PROGRAMS = pytest.StashKey[str]()
@@ -73,8 +73,8 @@ def pytest_unconfigure(config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """`full_but(ids)`: all cases of a test are `full` but these; an id is a whole one, or one part of
-    it between dashes."""
+    """`full_but(ids)`: every case of a test is `full` except these; an id is the whole id, or one
+    of its parts between dashes."""
     for item in items:
         marker = item.get_closest_marker("full_but")
         if marker and not {item.callspec.id, *item.callspec.id.split("-")} & set(marker.args):
@@ -82,7 +82,7 @@ def pytest_collection_modifyitems(items):
 
 
 def make_lenient_optimizer(config, learning_rate, *options):
-    """Ours, with promotion allowed: optax's Adam raises a float to an integer count."""
+    """Our optimiser, with promotion allowed: optax's Adam raises a float to an integer count."""
     strict = optimizer.make_optimizer(config, learning_rate, *options)
 
     def update(*arguments):
@@ -102,16 +102,16 @@ def optax_may_promote():
 
 @pytest.fixture(autouse=True, scope="module")
 def programs_are_let_go():
-    """A compiled program keeps maps of memory, of which Linux gives a process 65,530: with those of
-    all tests, the compiler dies of a segmentation fault."""
+    """A compiled program holds memory maps, of which Linux gives a process 65,530: with the maps of
+    all tests, the compiler would crash."""
     yield
     jax.clear_caches()
 
 
 @pytest.fixture(scope="module")
 def compiled_quickly():
-    """For modules most of whose time is compilation, their child processes' too: no number hangs
-    on how well it is done."""
+    """Turns off compiler optimisations, in child processes too, for tests that mostly compile: no
+    number depends on them."""
     usual = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
     with pytest.MonkeyPatch.context() as patch:
@@ -128,6 +128,6 @@ def folders_compiled_quickly(request):
 
 @pytest.fixture
 def float64():
-    """64-bit arrays for the length of a test: oracles and finite differences want them."""
+    """64-bit arrays during a test: oracles and finite differences need them."""
     with jax.enable_x64(True):
         yield

@@ -3,10 +3,10 @@
     python -m tests.kill --kills=30
 
 Some kills fall anywhere from the start of the process on, some at a random line of metrics, some
-while a checkpoint is being written. What a run leaves in the end must be that of an undisturbed
-run bit for bit: checkpoints, metrics and results, apart from seconds. Half of the kills go to a run
-of one trial, half to one of several cells. A run that ends before its kills are spent is compared
-and begun anew in another folder.
+while a checkpoint is being written. What a run leaves in the end must equal an undisturbed run bit
+for bit: checkpoints, metrics and results, apart from seconds. Half of the kills go to a run of one
+trial, half to one of several cells. A run that ends before its kills are spent is compared and
+started again in another folder.
 """
 
 import contextlib
@@ -58,7 +58,7 @@ SEVERAL_CELLS = (
 
 @dataclasses.dataclass(frozen=True)
 class Kill:
-    """kind: what was waited for. lines: of metrics at that moment. torn: a checkpoint was begun."""
+    """kind: what was waited for. lines: of metrics by then. torn: a checkpoint was begun."""
 
     kind: str
     seconds: float
@@ -93,7 +93,7 @@ def lines_of(workdir: Path) -> int:
 
 
 def is_writing(workdir: Path, since: float) -> bool:
-    """Whether there is a part of a checkpoint that was begun since then, not one left by a kill."""
+    """Whether a checkpoint begun since then is unfinished; those of earlier kills don't count."""
     for partial in (workdir / "checkpoints").glob("*.partial"):
         with contextlib.suppress(FileNotFoundError):
             if partial.stat().st_mtime > since:
@@ -102,7 +102,7 @@ def is_writing(workdir: Path, since: float) -> bool:
 
 
 def stopped_writing(process: subprocess.Popen, workdir: Path, since: float) -> bool:
-    """Whether the process now stands still with a checkpoint begun; else it goes on."""
+    """Whether the process is now stopped within a checkpoint; if not, it goes on."""
     if not is_writing(workdir, since):
         return False
     process.send_signal(signal.SIGSTOP)

@@ -12,7 +12,7 @@ from benchmarks.contenders import Ready, Unavailable
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """Of known work."""
+    """A contender of known work."""
 
     title: str = "a case"
     flops: int = 10**9

@@ -1,4 +1,4 @@
-"""Each benchmark as a user starts it, at tiny sizes; its mistakes; and all of them in one process."""
+"""Each benchmark's command at tiny sizes, its errors, and all benchmarks in one process."""
 
 import importlib
 import json
@@ -36,7 +36,7 @@ def start(name, *given):
 @pytest.mark.parametrize("name", TINY)
 def test_a_benchmark_writes_its_record_and_its_figure(name, tmp_path):
     """Catches a record without machine, versions or samples, a table without rows, a section that
-    the README can't have."""
+    the README can't show."""
     output = tmp_path / "deep" / f"{name}.json"
     result = start(name, *TINY[name], "--rounds=2", f"--output={output}")
     assert result.returncode == 0, result.stderr
@@ -74,7 +74,7 @@ def test_a_mistake_is_one_line_and_status_2(name, flag, message):
 
 
 def test_sizes_by_axis_letter():
-    """Oracle: by hand. Catches sizes in another order, and a size of nothing."""
+    """Oracle: by hand. Catches sizes in another order, and a size of zero."""
     assert command.sizes("size", ["1,8", "2, 3"], "BT") == [(1, 8), (2, 3)]
     assert command.sizes("size", None, "BT") == []
     with pytest.raises(UsageError, match="^--size: expected B,T as whole numbers, got '8'$"):

@@ -37,8 +37,8 @@ def run(*contenders, cases=(A_CASE,), rounds=2):
 @pytest.mark.full
 def test_rows_hold_times_a_step_and_the_distance_to_the_floor():
     """Oracle: sleeps of known length, two steps a run, and the floor from the row's own rates.
-    Catches seconds of a run for those of a step, a floor of the other resource, and values compared
-    where they are of another function."""
+    Catches seconds of a run for those of a step, a floor of the other resource, and values of
+    different functions compared."""
     slow = contender("slow", seconds=0.2)
     fast = dataclasses.replace(contender("fast", seconds=0.1, value=2.0), is_same=False)
     comparison, _ = run(slow, fast)
@@ -58,8 +58,8 @@ def test_rows_hold_times_a_step_and_the_distance_to_the_floor():
 
 @pytest.mark.full
 def test_those_that_cannot_run_are_left_out_with_a_reason():
-    """Catches a missing library or a killed process that ends the whole benchmark, and one of the
-    others lost with it."""
+    """Catches a missing library or a killed process that ends the whole benchmark, or that takes
+    another contender with it."""
     comparison, written = run(
         contender("elsewhere", "unavailable"),
         contender("killed", "killed"),
@@ -83,19 +83,19 @@ def test_those_that_cannot_run_are_left_out_with_a_reason():
 
 
 def test_a_bug_of_a_contender_is_an_error_with_its_name():
-    """Catches an error that is taken for a library that is not there."""
+    """Catches a bug that is reported as a missing library."""
     with pytest.raises(RuntimeError, match="(?s)^broken: Traceback.*ZeroDivisionError: a bug"):
         run(contender("broken", "broken"))
 
 
 def test_other_values_are_an_error_with_the_name():
-    """Catches a peer that is timed without being compared."""
+    """Catches a peer that is timed without a comparison of its values."""
     with pytest.raises(Mismatch, match="^other: value differs from ours by 1 of"):
         run(contender("first"), contender("other", value=2.0))
 
 
 class FakeRuns:
-    """Each run takes a known time, a little more in each round, and is written down."""
+    """Runs of known times, each round a little slower; the order of runs is logged."""
 
     def __init__(self, **seconds):
         self.order = []
@@ -114,7 +114,7 @@ class FakeRuns:
 
 
 def test_runs_are_interleaved_and_samples_are_their_own():
-    """Oracle: the order by hand. Catches A A B B, and samples under another's name."""
+    """Oracle: the order by hand. Catches the order A A B B, and samples of another contender."""
     fake = FakeRuns(a=1.0, b=10.0, c=100.0)
     told = []
     samples = fake.take(rounds=3, budget_seconds=0, on_turn=told.append)
@@ -127,8 +127,8 @@ def test_runs_are_interleaved_and_samples_are_their_own():
     ("budget", "rounds"), [(0, FEWEST_ROUNDS), (10 * 4.05, 10), (1e9, MOST_ROUNDS)]
 )
 def test_rounds_fill_the_budget(budget, rounds):
-    """Oracle: the budget over a round of 4.04 s. Catches a budget of each contender by itself, and
-    too few rounds for quartiles."""
+    """Oracle: the budget over a round of 4.04 s. Catches a budget for each contender, and too few
+    rounds for quartiles."""
     fake = FakeRuns(a=1.0, b=3.0)
     samples = fake.take(rounds=None, budget_seconds=budget)
     assert len(samples["a"]) == len(samples["b"]) == rounds

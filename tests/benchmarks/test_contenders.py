@@ -9,8 +9,8 @@ OURS = {"kernel": np.array([1.0, -4.0]), "bias": np.array([0.5])}
 
 
 def test_the_difference_is_relative_to_the_largest_entry():
-    """Oracle: |1.004 - 1| / 4. Catches a difference relative to each entry, which is nothing near
-    zero, and one that is absolute."""
+    """Oracle: |1.004 - 1| / 4. Catches a difference relative to each entry, which is meaningless
+    near zero, and an absolute one."""
     theirs = {"kernel": np.array([1.004, -4.0])}
     assert check_same("torch", OURS, theirs) == pytest.approx(0.001)
 
@@ -26,6 +26,6 @@ def test_the_difference_is_relative_to_the_largest_entry():
     ],
 )
 def test_a_mismatch_names_contender_and_array(theirs, message):
-    """Catches NaN that passes, shapes that broadcast, and nothing compared taken for equal."""
+    """Catches NaN that passes, shapes that broadcast, and an empty comparison that passes."""
     with pytest.raises(Mismatch, match=message):
         check_same("torch", OURS, theirs)

@@ -1,4 +1,4 @@
-"""Language models in training: their work by hand, and what is shown of their figures."""
+"""Training of language models: its work by hand, and the figures shown of it."""
 
 import pytest
 
@@ -12,7 +12,7 @@ PRODUCT, STEP = 2, 3  # a multiplication and an addition; forward, and two produ
 
 def test_the_work_of_the_studys_models_by_hand():
     """Oracle: the sizes of the models, layer by layer; pairs of query and key one by one. Catches
-    the embedding counted as a product, a layer or a readout forgotten, all pairs for half."""
+    the embedding counted as a product, a layer or a readout forgotten, a causal mask ignored."""
     sizes = (16, 128, 192)
     task = language.task(LanguageModel("lstm", *sizes))
     characters = task.output_features

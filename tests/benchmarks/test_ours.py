@@ -15,7 +15,7 @@ def names(comparison):
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_layers_and_training_of_all_implementations(cell):
     """Oracle: `scan` on one device; outputs, gradients, and losses of several steps. Catches
-    gradients of a part of the batch, another scale of the inputs' gradient, and data that depend on
+    gradients of one device's batch, another scale of the inputs' gradient, and data that depend on
     the mesh."""
     sizes = (4, 6, 3, 5)
     cases = [
@@ -43,7 +43,7 @@ def test_attention_of_all_implementations_and_of_jax():
 
 
 def test_dense_attention_stays_out_where_the_logits_would_not_fit():
-    """Oracle: 4 B N T^2 against a gibibyte. Catches a machine without memory left."""
+    """Oracle: 4 B N T^2 against a gibibyte. Catches a benchmark that runs out of memory."""
     at = {
         length: [
             contender.name

@@ -20,8 +20,8 @@ def test_growth_is_from_the_second_tenth_to_the_last():
 
 @pytest.mark.full
 def test_chunks_go_by_without_a_compilation_and_the_record_says_so(tmp_path):
-    """Oracle: JAX's own events. Catches a program that is compiled anew from chunk to chunk, and a
-    cell that compiles its chunk twice."""
+    """Oracle: JAX's own events. Catches a program that is compiled again for each chunk, and a cell
+    that compiles its chunk twice."""
     output = tmp_path / "size.json"
     result = subprocess.run(
         [sys.executable, "-m", "benchmarks.resident_size", "--minutes=0.02", "--model=gru",

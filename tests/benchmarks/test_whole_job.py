@@ -1,4 +1,4 @@
-"""The whole job: both sides do the same work, and the harness says truly how long it took."""
+"""The whole job: both sides do the same work, and the measured times are right."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ SMALL = Job(trials=2, length=6, features=4, steps=200, evaluation_sequences=200)
 @pytest.mark.full
 def test_both_networks_are_one_function():
     """Identity: our parameters, converted, in the peer's network. Catches a peer of another size,
-    with another readout, or that reads another step."""
+    with another readout, or with the answer at another step."""
     task = SMALL.task()
     ours = models.build("lstm", task, SMALL.model())
     params = ours.init(jax.random.key(0))
@@ -43,8 +43,7 @@ def test_both_networks_are_one_function():
 
 
 def test_both_optimizers_take_the_same_steps():
-    """Identity, over the warm-up and the whole of the cosine. Catches another schedule, clip or
-    Adam."""
+    """Identity, over the whole warm-up and cosine. Catches another schedule, clip or Adam."""
     config = SMALL.training()
     gradients = np.random.default_rng(0).normal(size=(SMALL.steps, 3)).astype(np.float32)
     moved = []
@@ -81,7 +80,7 @@ def test_the_peers_data_are_those_of_the_task():
 
 
 def test_a_trial_of_the_peer_ends_when_it_has_solved(monkeypatch):
-    """Oracle: by hand. Catches a trial that trains on, and trials that are one trial."""
+    """Oracle: by hand. Catches a trial that trains on, and one trial in place of all."""
     monkeypatch.setattr(flax_loop, "correct", lambda state, *batch: jnp.float32(1.0))
     with jax.numpy_dtype_promotion("standard"):
         told = list(flax_loop.run(SMALL))
@@ -125,8 +124,8 @@ def start(*flags):
 
 @pytest.mark.full
 def test_a_whole_job_leaves_its_record_and_picture(tmp_path):
-    """Two trials of T = 2 for 200 steps. Catches a trial that is lost on the way, a figure that is
-    missing, a record that the README can't show."""
+    """Two trials of T = 2 for 200 steps. Catches a lost trial, a missing figure, and a record that
+    the README can't show."""
     output = tmp_path / "deep" / "job.json"
     flags = ("--length=2", "--trials=2", "--steps=200", "--features=2")
     result = start(*flags, f"--output={output}")

@@ -1,4 +1,4 @@
-"""Flops and bytes against a count by hand, and against XLA's."""
+"""Flops and bytes against counts by hand, and against XLA's."""
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ def test_a_layer_by_hand(cell, gates):
 
 
 def test_the_issues_floor():
-    """Oracle: the formula of the issue, 3 x 2BT(D+H)4H."""
+    """Oracle: 3 x 2BT(D+H)4H, as training has three products. Catches a forgotten factor."""
     case = Training("lstm", 32, 1000, 10, 128)
     assert case.flops == 3 * 2 * 32 * 1000 * (10 + 128) * 4 * 128
 

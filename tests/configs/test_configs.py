@@ -1,4 +1,4 @@
-"""Every config builds, is near-equal in parameters, and takes one step."""
+"""Every config builds, its models have near-equal sizes, and it takes one step."""
 
 import ast
 import dataclasses
@@ -21,7 +21,7 @@ from lstm_attn.runner.configs import grid_cells
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "configs"
 PATHS = [path for path in sorted(FOLDER.glob("*.py")) if path.name != "__init__.py"]
-# The cells that studies train, but for the comparison.
+# The cells of all studies but the comparison.
 CELLS = {
     "ablation": lambda study, config: [column.cell for column in study.columns(config)],
     "length_generalisation": lambda study, config: study.grid_cells(config),
@@ -42,7 +42,7 @@ COMPARED = ("lstm", "gru", "transformer", "lstm_attention")
 
 @functools.cache
 def python_topics(config):
-    """The text of the config as a task, its files gone but still mapped."""
+    """The text of the config as a task. Its files are deleted, but still mapped."""
     data = config.data
     with tempfile.TemporaryDirectory() as folder:
         found = text.prepare(
@@ -56,7 +56,7 @@ def python_topics(config):
 
 
 def module_of(path):
-    """The study of a config; several are of the comparison."""
+    """The study of a config; several configs belong to the comparison."""
     name = path.stem if path.stem in CELLS else "compare"
     return importlib.import_module(f"lstm_attn.studies.{name}")
 
@@ -72,7 +72,7 @@ def cells_of(path):
 
 
 def models_of(path):
-    """Every model that a comparison may be given; of another study those that it trains."""
+    """The models of a study; for the comparison, every model that it may be given."""
     return (
         dict.fromkeys(cell.model_name for cell in cells_of(path))
         if path.stem in CELLS
@@ -92,7 +92,7 @@ def test_a_config_is_a_lab_note(path):
 @pytest.mark.full_but("quick")
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_parameters_are_near_equal_in_every_cell(path):
-    """Oracle: the LSTM's count, within 10 %. Of cells that differ in length alone, the last."""
+    """Oracle: the LSTM's count, within 10 %. Of cells that differ only in length, the last."""
     differing = {(cell.task.name, cell.model_name, cell.model): cell for cell in cells_of(path)}
     for cell in differing.values():
         budget, count = (
@@ -112,8 +112,8 @@ def test_parameters_are_near_equal_in_every_cell(path):
     ],
 )
 def test_every_config_takes_one_step(path, model_name):
-    """At the shortest length of each task, whole batch; a config's first model is run, the others are
-    traced. Catches a config that fails an hour in."""
+    """At the shortest length of each task, with whole batches; a config's first model is run, the
+    others are traced. Catches a config that fails an hour in."""
     config = load(path)
     one_step = dataclasses.replace(
         config.training, steps=1, evaluate_every=1, warmup_steps=0, seeds=1, evaluation_sequences=4
@@ -137,7 +137,7 @@ def test_every_config_takes_one_step(path, model_name):
 
 
 def test_a_config_is_checked_before_jax_computes():
-    """In a process of its own. Catches a check after which the devices can't be laid out."""
+    """In a process of its own. Catches a check that computes, so that devices can't be set up."""
     code = (
         "from lstm_attn import training\n"
         "from tests.configs import test_configs\n"

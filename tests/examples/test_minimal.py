@@ -8,8 +8,8 @@ from tests import oracles
 
 
 def test_the_adding_problem_is_learnt(capsys):
-    """Oracle: the loss of a model without memory, 1 / 6, which no wrong gradient goes under: half of
-    it at a third of the example's steps. Catches a state that is not carried, and a lost update."""
+    """Oracle: the loss of a model without memory, 1 / 6; half of it at a third of the example's
+    steps. Catches a wrong gradient, a state that is not carried, and a lost update."""
     with jax.numpy_dtype_promotion("standard"):
         loss = minimal.main(steps=400)
     assert loss < minimal.BASELINE / 2
@@ -18,7 +18,7 @@ def test_the_adding_problem_is_learnt(capsys):
 
 def test_data_are_those_of_the_adding_problem():
     """Oracle: its definition, by numpy, and the baseline as the variance of many targets. Catches
-    markers in one half, and targets of other numbers."""
+    both markers in one half, and targets of unmarked numbers."""
     keys = jax.random.split(jax.random.key(0), 100)
     inputs, targets = map(np.asarray, jax.vmap(minimal.sample)(keys))
     numbers, markers = inputs[..., 0], inputs[..., 1]

@@ -1,4 +1,4 @@
-"""A recurrent module written by a user has what the LSTM has: reach, gates, cuts, steps."""
+"""A user's own recurrent module has what the LSTM has: gradient reach, gates, cuts, steps."""
 
 import runpy
 
@@ -23,7 +23,7 @@ TASK = tasks.adding(6)
 
 @pytest.fixture(scope="module", autouse=True)
 def example():
-    """The names of the example; its model leaves the table after these tests."""
+    """The names that the example defines; its model is removed from MODELS after these tests."""
     yield runpy.run_path("examples/your_model.py")
     del MODELS["mgu"]
 
@@ -45,8 +45,8 @@ def mgu(params, x, h, c):
 
 def test_both_gradients_reach_back_as_finite_differences_say(float64, monkeypatch):
     """Oracle: central differences of the equations in float64 numpy, of each sequence's squared
-    error at its last step, by h_t and by x_t. Catches a reach of the inputs alone, a change that
-    the next step does not see, and lags from the wrong end."""
+    error at its last step, by h_t and by x_t. Catches a reach of inputs alone, a change that the
+    next step does not see, and lags from the wrong end."""
     # The example leaves promotion of float32 parameters to JAX, as a notebook would.
     with jax.numpy_dtype_promotion("standard"):
         model, params = in_float64(monkeypatch, "mgu", TASK)
@@ -95,7 +95,7 @@ def test_a_pinned_gate_has_the_time_scale_of_its_bias(value):
 
 
 def test_a_cut_leaves_what_follows_as_a_sequence_by_itself():
-    """Oracle: apply on the steps from the cut on, and on each step alone. Catches a state that
+    """Oracle: apply on the steps after the cut, and on each step alone. Catches a state that
     survives a reset, and a reset one step late."""
     case = case_of("mgu", "adding")
     apply, inputs = jax.jit(case.model.apply), case.batch.inputs
@@ -119,8 +119,8 @@ def test_it_owes_what_every_model_owes():
 
 
 def test_lengths_and_a_carry_are_those_of_shorter_calls(example):
-    """Oracle: the layer on the real steps alone, and in two calls. Catches padding that moves the
-    state, and a carry that is not taken."""
+    """Oracle: the layer on the real steps alone, and in two calls. Catches padding that changes the
+    state, and a carry that is ignored."""
     layer, rng = example["MGU"](3), np.random.default_rng(0)
     inputs = jnp.asarray(rng.normal(size=(2, 5, 2)).astype(np.float32))
     variables = layer.init(jax.random.key(0), inputs)
@@ -147,14 +147,14 @@ class OwnScan(nn.Module):
 
 
 class WithoutStep(modules.Recurrent):
-    """Parameters alone."""
+    """A module with parameters and no step."""
 
     def parameters(self, features_in):
         return None
 
 
 class OfPairs(WithoutStep):
-    """A carry in which nobody can tell which is h."""
+    """A carry in which h can't be identified."""
 
     def empty_carry(self, batch_size, length):
         return (self.zero_carry(batch_size),) * 2
@@ -197,14 +197,14 @@ def network_of(layer, monkeypatch):
     ],
 )
 def test_what_a_model_lacks_is_one_line(layer, message, monkeypatch):
-    """Catches a reach that silently answers for the inputs alone, and a traceback from a scan."""
+    """Catches a gradient reach that silently covers inputs only, and a traceback from a scan."""
     with pytest.raises(UsageError, match=message):
         gradient_norms(*network_of(layer, monkeypatch))
 
 
 def test_a_model_without_gates_has_states_and_no_time_scales(monkeypatch):
     """Closed form: h_t is a sum of the first inputs, so |dL/dh_t| is the same at all lags. Catches
-    gates asked of a layer that has none."""
+    a demand for gates from a layer without gates."""
     model, params, task, batch = network_of(Repeating, monkeypatch)
     norms = gradient_norms(model, params, task, batch)["body"]
     np.testing.assert_allclose(norms, np.repeat(norms[:, :1], 6, axis=1), rtol=1e-5)
@@ -215,8 +215,8 @@ def test_a_model_without_gates_has_states_and_no_time_scales(monkeypatch):
 
 
 def test_the_example_runs_and_learns(example, capsys):
-    """Oracle: the loss of a model without memory, the baseline: half of it learnt, and most of it
-    lost again where recurrence is cut. Catches an example that prints what it did not measure."""
+    """Oracle: the baseline, the loss of a model without memory: training halves it, and a cut of
+    recurrence undoes most of that. Catches an example that prints what it did not measure."""
     seen = example["main"](steps=200, length=10)
     baseline = tasks.adding(10).baseline
     assert seen["loss"] < baseline / 2

@@ -1,4 +1,4 @@
-"""A task written by a user has what the package's have: training, a grid's record, its report."""
+"""A user's own task has what the package's tasks have: training, a grid's record, its report."""
 
 import dataclasses
 import inspect
@@ -24,7 +24,7 @@ OWED = [
 
 @pytest.fixture(scope="module", autouse=True)
 def example():
-    """The names of the example; its task leaves the table after these tests."""
+    """The names that the example defines; its task is removed from TASKS after these tests."""
     yield runpy.run_path("examples/your_task.py")
     del tasks.TASKS["parity"]
 
@@ -47,7 +47,7 @@ def test_a_batch_is_as_defined(task):
 
 
 def test_what_it_did_not_write_has_defaults(task):
-    """By hand. Catches a default that is not that of one answer out of two."""
+    """By hand. Catches a default other than that of a choice between two answers."""
     assert (task.name, task.variant, task.shortest, task.sequence_length) == (
         "parity", "standard", 5, 5,
     )  # fmt: skip
@@ -69,7 +69,7 @@ def test_what_it_did_not_write_has_defaults(task):
 
 
 def test_what_it_can_not_have_is_one_line(task, example):
-    """Catches a NotImplementedError from within a trace, and a variant of another task."""
+    """Catches a NotImplementedError from within a trace, and the variant of another task."""
     with pytest.raises(UsageError, match=r"^parity: a range of lengths needs Parity.sample_within"):
         tasks.over_range(task, 3).sample(jax.random.key(0), 2)
     with pytest.raises(UsageError, match="unknown variant of parity 'arjovsky2016'"):
@@ -89,8 +89,8 @@ def test_models_owe_on_it_what_they_owe_on_every_task(owed, request):
 
 
 def test_a_grid_and_its_page_have_it(tmp_path):
-    """Oracle: its record's names, and the page's sections. Catches a report that wants the accuracy
-    by position of every task whose answers are symbols."""
+    """Oracle: its record's names, and the page's sections. Catches a report that requires the
+    accuracy by position from every task of symbols."""
     result = studies.compare(
         "gru", "parity", 5, workdir=tmp_path, features=4, num_heads=2, steps=4, seeds=2,
         evaluation_sequences=20, batch_size=4,
@@ -105,8 +105,8 @@ def test_a_grid_and_its_page_have_it(tmp_path):
 
 
 def test_what_is_trained_on_may_differ_from_what_is_reported(task):
-    """Closed form: twice the loss has twice the gradient, of which Adam sees nothing, so that all
-    but the reported loss of training stays. Catches a train_loss that is ignored or reported."""
+    """Closed form: twice the loss has twice the gradient, which Adam ignores, so only the reported
+    training loss changes. Catches a train_loss that is ignored, or reported as the loss."""
 
     @dataclasses.dataclass(frozen=True)
     class Twice(type(task)):
@@ -126,6 +126,6 @@ def test_what_is_trained_on_may_differ_from_what_is_reported(task):
 
 
 def test_the_example_runs_and_learns(example, capsys):
-    """Oracle: half of the answers right by a guess. Catches an example that learns nothing."""
+    """Oracle: a guess, which is right half of the time. Catches an example that learns nothing."""
     assert example["main"](length=3, steps=400) > 0.9
     assert "by a guess 50%" in capsys.readouterr().out

@@ -1,6 +1,6 @@
 """What PyTorch and Keras compute, kept as files: parameters, inputs and outputs of tiny cases.
 
-`python -m tests.golden.make` writes them; each tells the versions of the libraries it came from.
+`python -m tests.golden.make` writes them; each holds the versions of its libraries.
 """
 
 import json
@@ -18,7 +18,7 @@ STEPS, TERMS, CANCELLED = 9, 8, 3
 
 
 def assert_close(computed, expected, name=""):
-    """What a library, or we, compute on another processor, which sums in another order."""
+    """Holds our result to a library's, or to another processor's, which sums in another order."""
     oracles.assert_close(computed, expected, TERMS, STEPS, cancelled=CANCELLED, name=name)
 
 
@@ -35,7 +35,7 @@ def versions(name):
 
 
 def nest(flat):
-    """Keys with a bar between levels to dictionaries; names of parameters hold dots and slashes."""
+    """Nested dictionaries from keys with bars: names of parameters hold dots and slashes."""
     tree = {}
     for key, value in flat.items():
         *parents, leaf = key.split("|")

@@ -1,4 +1,4 @@
-"""Write tests/golden/*.npz anew from PyTorch and Keras: python -m tests.golden.make
+"""Write tests/golden/*.npz from PyTorch and Keras: python -m tests.golden.make
 
 Needs the extra `peers`. Parameters and inputs are drawn by numpy from fixed seeds, so that a new
 version of a library changes the outputs only, and `make test-peers` shows whether it does.
@@ -24,7 +24,7 @@ def draw(seed, *shape):
 
 
 def set_torch(module, seed):
-    """Draws all parameters of a module anew, biases too, and returns them under their names."""
+    """Draws all parameters of a module, biases too, and returns them by name."""
     entries = {
         name: draw(seed + n, *tensor.shape)
         for n, (name, tensor) in enumerate(module.state_dict().items())
@@ -34,7 +34,7 @@ def set_torch(module, seed):
 
 
 def set_keras(layer, seed):
-    """Draws all weights of a layer anew, biases too, and returns them under their paths' ends.
+    """Draws all weights of a layer, biases too, and returns them by the end of their paths.
 
     Names are as `lstm_attn.interop` documents: of attention the last two parts of the path, of
     recurrent layers the last.
@@ -162,7 +162,7 @@ def torch_transformer_layer():
 
 
 def keras_recurrent(kind, options):
-    """Outputs and final states of keras.layers.LSTM or GRU; of both directions, one under each."""
+    """Outputs and final states of keras.layers.LSTM or GRU; of both directions, one entry each."""
     cases = {}
     for n, (name, arguments) in enumerate(options.items()):
         layer = kind(FEATURES, return_sequences=True, return_state=True, **arguments)
@@ -199,7 +199,7 @@ def keras_gru():
 
 
 def keras_multi_head_attention():
-    """Self-attention, and cross-attention with features of their own for every part."""
+    """Self-attention, and cross-attention whose query, key and value differ in features."""
     options = {
         "self": {"key_dim": 2},
         "self_no_bias": {"key_dim": 2, "use_bias": False},
@@ -249,7 +249,7 @@ FILES = {
 
 
 def make(name):
-    """The arrays of one file under the keys they have there."""
+    """The arrays of one file by their keys."""
     with torch.no_grad():
         return flatten(FILES[name]())
 

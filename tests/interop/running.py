@@ -1,4 +1,4 @@
-"""Our modules on converted parameters, with outputs and final states as other libraries order them."""
+"""Our modules on converted parameters; outputs and final states in other libraries' order."""
 
 from flax import linen as nn
 
@@ -6,7 +6,7 @@ from lstm_attn import modules, ops
 
 
 def recurrent(kind, params, **attributes):
-    """A module of this kind for one layer's parameters, of both directions where they are."""
+    """A module of this kind for one layer's parameters; bidirectional if the parameters are."""
     if "forward" in params:
         return modules.Bidirectional(
             recurrent(kind, params["forward"], **attributes),
@@ -16,7 +16,7 @@ def recurrent(kind, params, **attributes):
 
 
 def run_sequential(kind, params, inputs):
-    """All layers by flax.linen.Sequential, to which the dictionary is given as it is."""
+    """All layers by flax.linen.Sequential, with the dictionary as it is."""
     layers = nn.Sequential([recurrent(kind, params[name]) for name in sorted(params)])
     return layers.apply({"params": params}, inputs)
 
@@ -33,7 +33,7 @@ def run_layers(kind, params, inputs, seq_lengths=None):
 
 
 def run_attention(params, num_heads, query, key=None, value=None, **options):
-    """Multi-head attention from `ops`, for heads or outputs that `modules` has no size for."""
+    """Multi-head attention from `ops`, for sizes of heads or outputs that `modules` lacks."""
     key = query if key is None else key
     value = key if value is None else value
 

@@ -26,7 +26,7 @@ ROUNDED = (3 * 10, 5)
 
 
 def randomised(tree, seed):
-    """The same tree with every array drawn anew: initial biases are zero and would hide mistakes."""
+    """The same tree with random arrays: initial biases are zero and would hide mistakes."""
     rng = np.random.default_rng(seed)
     return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), tree)
 
@@ -129,8 +129,8 @@ def our_gru(n_bias=1.0):
 
 @pytest.mark.parametrize("library", ["linen", "nnx"])
 def test_biases_that_only_appear_as_a_sum_are_summed(library):
-    """Oracle: a run of our own GRU, with recurrent biases that Flax does not have. Catches one of
-    them lost, and that of n summed as well, which r multiplies."""
+    """Oracle: a run of our own GRU, with recurrent biases that Flax does not have. Catches a lost
+    one, and a sum that includes the bias of n, which r multiplies."""
     params = our_gru(n_bias=1.0 if library == "linen" else 0.0)
     inputs = np.random.default_rng(4).normal(size=(2, 5, 2)).astype(np.float32)
     ours = modules.GRU(3).apply({"params": params}, inputs, return_carry=True)
@@ -144,7 +144,7 @@ def test_biases_that_only_appear_as_a_sum_are_summed(library):
 
 
 def test_what_comes_out_is_a_copy_in_the_same_dtype():
-    """Oracle: bfloat16 as it came. Catches a cast, and a view of parameters that go on training."""
+    """Oracle: bfloat16 as it came. Catches a cast, and a view of parameters that change later."""
     params = {name: jnp.asarray(array, jnp.bfloat16) for name, array in our_gru().items()}
     there = interop.gru_to_linen(params)
     back = interop.gru_from_linen(there)

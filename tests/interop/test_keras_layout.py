@@ -42,8 +42,8 @@ def test_gru_is_that_of_keras_and_goes_back(name):
 
 
 def test_without_a_place_for_it_the_recurrent_bias_is_summed():
-    """Oracle: the equations, where with the reset before the product both biases only appear as a
-    sum. Catches one of them lost."""
+    """Oracle: the equations. With the reset before the product, both biases only appear as a sum.
+    Catches one of them lost."""
     rng = np.random.default_rng(0)
     params = {
         "kernel": rng.normal(size=(2, 9)),
@@ -95,7 +95,7 @@ def test_attention_without_biases_of_its_own_goes_out_too():
 
 
 def test_heads_of_other_size_for_values_go_there_and_back():
-    """Oracle: the entries that came in. Catches a size of the queries' heads used for the values."""
+    """Oracle: the entries that came in. Catches the queries' head size used for the values."""
     shapes = {
         "query": (4, 2, 3),
         "key": (5, 2, 3),

@@ -37,8 +37,8 @@ def test_recurrent_outputs_and_final_states_are_those_of_torch(file, case):
 
 @pytest.mark.parametrize(("file", "case"), CASES)
 def test_recurrent_parameters_go_back_to_the_same_entries(file, case):
-    """Oracle: the entries that came in, of an LSTM the sum of its biases. Catches a way back that
-    is not the inverse, an entry too many or too few, and another dtype."""
+    """Oracle: the entries that came in, of an LSTM the sum of its biases. Catches a conversion back
+    that is not the inverse, an entry too many or too few, another dtype."""
     _, from_torch, to_torch = RECURRENT[file]
     has_bias = "bias_ih_l0" in case["params"]
     back = to_torch(from_torch(case["params"]), bias=has_bias)
@@ -83,7 +83,7 @@ def test_attention_without_biases_of_its_own_goes_out_too():
 
 
 def test_what_comes_out_is_a_copy_in_the_same_dtype():
-    """Catches a view of weights that go on training, and a cast to float32."""
+    """Catches a view of weights that training changes later, and a cast to float32."""
     source = {
         name: array.astype(np.float64)
         for name, array in golden.load("torch_gru")["one_layer"]["params"].items()
@@ -163,14 +163,14 @@ def test_a_mistake_is_one_line(function, entries, options, message):
 
 
 class Unreadable:
-    """As a tensor on a GPU, or one of a dtype that numpy lacks."""
+    """Like a tensor on a GPU, or one of a dtype that numpy lacks."""
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError("can't convert this tensor\nsecond line")
 
 
 def test_an_array_that_numpy_cannot_read_is_one_line():
-    """Catches torch's own traceback, and its several lines."""
+    """Catches torch's own traceback and its several lines."""
     message = "^lstm_from_torch: bias_hh_l0 expected an array that numpy can read, got Unreadable: can't convert this tensor$"
     with pytest.raises(UsageError, match=message):
         interop.lstm_from_torch(lstm_entries(bias_hh_l0=Unreadable()))

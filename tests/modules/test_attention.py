@@ -1,4 +1,4 @@
-"""Attention modules: self and cross, positions, and a cache that goes on where it stopped."""
+"""Attention modules: self and cross, positions, and a cache between calls."""
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +36,7 @@ def test_cross_attention_matches_flax_linen():
 @pytest.mark.parametrize("scheme", ["rotary", "alibi"])
 def test_positions_act_on_the_logits(scheme):
     """Oracle: the equation of attention, rotation or bias put in by hand. Catches values that are
-    turned, queries that are not, and a bias given to another head."""
+    rotated, queries that are not, and a bias given to another head."""
     inputs, module = inputs_of(8), modules.MultiHeadAttention(num_heads=2, positions=scheme)
     params = initialised(module, inputs)
     heads = (BATCH, LENGTH, 2, 4)
@@ -55,7 +55,7 @@ def test_positions_act_on_the_logits(scheme):
 
 
 def turned(array, steps):
-    """Heads of four features as two complex numbers, k and k + 2, turned by t and t / 100."""
+    """Heads of four features as two complex numbers, k and k + 2, rotated by t and t / 100."""
     pairs = array[..., :2] + 1j * array[..., 2:]
     pairs = pairs * np.exp(1j * steps[:, None] / np.array([1.0, 100.0]))[:, None]
     return np.concatenate([pairs.real, pairs.imag], axis=-1)
@@ -65,12 +65,12 @@ def turned(array, steps):
 @pytest.mark.parametrize("scheme", ["none", "rotary", "alibi"])
 @pytest.mark.parametrize("lengths", [(1, 1, 1, 1, 1, 1), (2, 3, 1), (6,)], ids=str)
 def test_parts_with_a_cache_are_the_whole(scheme, lengths):
-    """Oracle: the parallel form. Catches positions that start anew in every part, and a part that
-    sees the empty room behind it."""
+    """Oracle: the parallel form. Catches positions that restart at 0 in each segment, and a segment
+    that attends to unused entries of the cache."""
     inputs, module = inputs_of(8), modules.MultiHeadAttention(num_heads=2, positions=scheme)
     params = initialised(module, inputs)
     expected = module.apply({"params": params}, inputs, is_causal=True)
-    carry = module.empty_carry(BATCH, LENGTH + 2, 8)  # more room than steps
+    carry = module.empty_carry(BATCH, LENGTH + 2, 8)  # more entries than steps
     start, outputs = 0, []
     for length in lengths:
         carry, out = module.apply(
@@ -97,7 +97,7 @@ def test_parts_with_a_cache_are_the_whole(scheme, lengths):
     ],
 )  # fmt: skip
 def test_arguments_that_do_not_go_together_are_one_line(options, message):
-    """Catches an argument that is dropped in silence."""
+    """Catches an argument that is silently ignored."""
     module = modules.MultiHeadAttention(num_heads=2)
     values = {
         "initial_carry": ops.empty_cache(BATCH, LENGTH, 2, 4, jnp.float32),
@@ -118,7 +118,7 @@ def test_an_unknown_scheme_names_the_nearest():
 
 
 def test_without_biases_there_are_none():
-    """Catches a bias that use_bias=False leaves behind."""
+    """Catches a bias that is there in spite of use_bias=False."""
     module = modules.MultiHeadAttention(num_heads=2, use_bias=False)
     params = module.init(jax.random.key(0), inputs_of(8))["params"]
     assert {name: set(entry) for name, entry in params.items()} == {
@@ -145,8 +145,8 @@ def test_additive_attention_is_its_equation_with_its_named_parameters():
 
 
 def test_the_implementation_is_that_of_the_op():
-    """Oracle: the dense form, equal but for rounding. Catches an attribute that acts nowhere: the
-    chunked form scans, and a name that is not known is refused."""
+    """Oracle: the dense form, up to rounding. Catches an attribute without effect: the chunked form
+    scans, and an unknown name is refused."""
     inputs = jax.random.normal(jax.random.key(0), (2, 5, 4))
 
     def attend(implementation):

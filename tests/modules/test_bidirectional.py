@@ -1,4 +1,4 @@
-"""Both directions, against the equations on each document by itself and against flax.linen."""
+"""Both directions, against the equations on each document alone and against flax.linen."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ MODULE = modules.Bidirectional(modules.GRU(4), modules.GRU(5))
 
 def test_packed_documents_are_as_if_each_stood_alone():
     """Oracle: the equations on each document, forward and backward. Catches a backward direction
-    that starts anew at a document's first step instead of its last."""
+    that resets at a document's first step instead of its last."""
     params = MODULE.init(jax.random.key(1), INPUTS)["params"]
     resets = jnp.array([[True, False, True, False, False, True], [True] + [False] * 5])
     outputs = MODULE.apply({"params": params}, INPUTS, resets=resets)
@@ -64,7 +64,7 @@ def test_lengths_match_flax_linen_bidirectional():
 
 def test_a_mark_in_the_padding_resets_nothing():
     """Oracle: the same call without that mark. Catches a backward direction that forgets its
-    initial carry because padding begins a document of its own."""
+    initial carry because a document begins in the padding."""
     params = MODULE.init(jax.random.key(1), INPUTS)["params"]
     lengths = jnp.array([4, 6])
     carries = (jnp.ones((2, 4)), jnp.ones((2, 5)))

@@ -1,4 +1,4 @@
-"""Ours inside theirs: cells in flax.linen.RNN, modules in NNX; the LSTM's variants as modules."""
+"""Our cells in flax.linen.RNN, our modules in NNX, and the LSTM's variants as modules."""
 
 import jax
 import jax.numpy as jnp
@@ -121,7 +121,7 @@ def test_a_coupled_lstm_starts_with_its_forget_gate_open():
 
 
 def test_dropout_in_nnx_acts_with_a_key_given_to_the_call():
-    """Oracle: linen's rule. Catches dropout that an NNX user can't turn on, or not off."""
+    """Oracle: linen's rule. Catches dropout that an NNX user can't turn on or off."""
     inputs, module = inputs_of(), modules.Transformer(4, num_heads=2, num_layers=1, dropout=0.5)
     model = bridge.ToNNX(module, rngs=nnx.Rngs(0)).lazy_init(inputs)
     without = model(inputs)

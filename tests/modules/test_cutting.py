@@ -65,7 +65,7 @@ def test_without_attention_each_step_attends_to_itself():
 
 @pytest.mark.full
 def test_with_both_cut_always_no_step_knows_another():
-    """By gradient: the Jacobian is diagonal; with one path cut it is not. Catches a layer that the
+    """By gradient: the Jacobian is diagonal, but not with one path cut. Catches a layer that the
     cut misses."""
     influence = influence_of(*built("lstm_attention", "alternating"))
     cuts = cuts_of(BOTH_PATHS, TASK.length)
@@ -79,8 +79,8 @@ def test_with_both_cut_always_no_step_knows_another():
 @pytest.mark.parametrize("placement", ["over_states", "alternating"])
 @pytest.mark.full
 def test_with_both_cut_once_nothing_crosses_the_step(placement):
-    """By gradient: later outputs do not see earlier inputs, all else is as before; by one path
-    alone they do. Catches a line one step too early or late."""
+    """By gradient: later outputs do not see earlier inputs, all else is as before; through one open
+    path they do. Catches a cut one step early or late."""
     model, params, inputs = built("lstm_attention", placement)
     influence = influence_of(model, params, inputs)
     cuts = cuts_of(BOTH_PATHS, TASK.length, STEP)
@@ -99,8 +99,8 @@ def test_with_both_cut_once_nothing_crosses_the_step(placement):
 
 
 def test_a_hybrid_that_ignores_a_path_does_not_miss_it():
-    """Hand-made: a combine kernel of zeros for what attention gives; an LSTM that hands nothing
-    on. Catches the paths exchanged."""
+    """Hand-made: a combine kernel with zeros for attention's output; an LSTM that carries nothing.
+    Catches the paths swapped."""
     model, params, inputs = built("lstm_attention")
     features = params["body"]["combine"]["kernel"].shape[1]
     deaf = params["body"]["combine"]["kernel"].at[:features].set(0)
@@ -128,7 +128,7 @@ def test_a_hybrid_that_ignores_a_path_does_not_miss_it():
 
 
 def test_a_cut_adds_to_what_the_call_closes():
-    """Catches a mask of the call's own, or its resets, that the cut opens again."""
+    """Catches a cut that undoes the mask or the resets of the call."""
     inputs, attention, lstm = inputs_of(4), modules.MultiHeadAttention(2), modules.LSTM(4)
     mask = jnp.arange(LENGTH) != 1
     resets = jnp.zeros((2, LENGTH), bool).at[:, 2].set(True)
@@ -153,14 +153,14 @@ def test_a_cut_adds_to_what_the_call_closes():
     ],
 )
 def test_a_path_that_is_not_there_cannot_be_cut(name, part, message):
-    """Catches an accuracy that is said to survive a cut which cut nothing."""
+    """Catches an accuracy that seems to survive a cut which cut nothing."""
     model, params, inputs = built(name)
     with pytest.raises(ValueError, match=f"^cut: {message}, got one without"):
         jax.eval_shape(model.apply_cut, params, inputs, Cut(**{part: EVERYWHERE[part]}))
 
 
 def test_a_layer_in_reverse_is_refused():
-    """Catches a line drawn on the wrong side of a step."""
+    """Catches a cut on the wrong side of a step."""
     inputs, module = inputs_of(), modules.LSTM(4)
     params = {"params": initialised(module, inputs)}
     message = r"^cut: expected layers that run forward, got LSTM"

@@ -1,4 +1,4 @@
-"""d loss / d h_t against finite differences of the equations, and the ordinary path left alone."""
+"""d loss / d h_t against finite differences of the equations; `Model.apply` is unchanged."""
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +47,7 @@ def gru_before(params, x, h, c):
 
 
 def changed(step, params, inputs, change):
-    """h_1 ... h_T with change_t added to h_t before anybody sees it."""
+    """h_1 ... h_T with change_t added to h_t before h_t is used."""
     h = c = np.zeros((inputs.shape[0], change.shape[-1]))
     states = []
     for t in range(inputs.shape[1]):
@@ -104,7 +104,7 @@ def in_float64(monkeypatch, name, task, **options):
 @pytest.mark.parametrize("case", CASES)
 def test_the_derivative_by_a_change_of_h_is_total(case, float64, monkeypatch):
     """Oracle: central differences of the equations in numpy, h_t changed as the state, as the
-    output and as what attention sees. Catches a path that is left out, and a step shifted."""
+    output and as what attention sees. Catches a path left out, and a step shifted."""
     name, options, body = CASES[case]
     model, params = in_float64(monkeypatch, name, tasks.adding(LENGTH), **options)
     rng = np.random.default_rng(1)
@@ -169,7 +169,7 @@ def a_layer(kind, options, **attributes):
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("kind", [modules.LSTM, modules.GRU])
 def test_without_a_change_nothing_changes(kind, options):
-    """Oracle: the layer called as ever. Catches an option that is lost on the way of steps."""
+    """Oracle: the layer as usual. Catches an option that is lost when steps run one by one."""
     network, params, inputs = a_layer(kind, OPTIONS[options])
     zeros = jnp.zeros((BATCH, LENGTH, 3))
     expected = jax.jit(network.apply)({"params": params}, inputs)
@@ -186,7 +186,7 @@ def test_without_a_change_nothing_changes(kind, options):
 @pytest.mark.parametrize("implementation", ["scan", "fused"])
 @pytest.mark.parametrize("kind", [modules.LSTM, modules.GRU])
 def test_every_implementation_has_the_same_derivative(kind, implementation, segment):
-    """Oracle: the plain scan at once. Catches a form that does not pass its state's gradient on."""
+    """Oracle: the plain scan in one call. Catches a form that drops its state's gradient."""
     check_implementation(kind, implementation, segment)
 
 
@@ -230,7 +230,7 @@ def test_the_ordinary_path_is_untouched(name):
 
 
 def test_a_change_that_fits_nothing_is_one_line():
-    """Catches a name or a size that is silently without effect."""
+    """Catches a name or a size that silently has no effect."""
     task = tasks.adding(LENGTH)
     model = models.build("lstm", task, ModelConfig(features=4))
     params, inputs = jax.eval_shape(model.init, jax.random.key(0)), jnp.ones((BATCH, LENGTH, 2))
