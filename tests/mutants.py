@@ -1,19 +1,19 @@
 """Break the code in one place at a time and count how often the tests notice: `make mutants`.
 
 Each mutant of `tests/mutations.py` is made in a copy of the repository and run against the tests
-named with it, which pass on the code as it is. Killed is a mutant for which a test fails: one of
-`make test`, or else one of those marked `full`. What became of each goes to results/mutants.json,
-from where `make readme` takes the count.
+named with it, which pass on the code as it is. A mutant is killed if a test fails: one of `make
+test`, or else one marked `full`. The verdicts go to results/mutants.json, from which `make readme`
+takes the count.
 
     python -m tests.mutants --new
 
-tries only those that have no verdict there;
+tries only mutants that have no verdict there;
 
     python -m tests.mutants --random 40 --seed 0
 
 draws mutants from the syntax trees of the package instead (`tests/random_mutants.py`), runs the
-tests of the file's room, fast ones only, and notes the score and the survivors. Some of these are
-no bugs at all, such as a constant that any number may stand for.
+fast tests of the file's folder, and notes the score and the survivors. Some of these are no bugs at
+all, such as a changed constant whose value does not matter.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def copy_repository(folder: Path) -> Path:
             shutil.copytree(source, folder / part, ignore=ignored)
         else:
             shutil.copy(source, folder / part)
-    # A failure is enough; its smallest example is not looked for.
+    # One failure is enough; hypothesis need not shrink it.
     conftest = folder / "tests" / "conftest.py"
     short = "max_examples=20, phases=[hypothesis.Phase.generate]"
     conftest.write_text(conftest.read_text().replace("max_examples=20", short))
@@ -100,7 +100,7 @@ def try_mutation(folder: Path, mutation: Mutation) -> str:
             result = run_tests(folder, mutation.tests, marked)
             if result.returncode not in (PASSED, NO_TESTS):
                 failed = first_failed(result)
-                # Any other end, such as a file that can't be imported, proves nothing.
+                # Any other exit status, such as that of a failed import, proves nothing.
                 ended_in_failure = result.returncode == FAILED and failed
                 assert ended_in_failure, f"{mutation}\n{result.stdout}\n{result.stderr}"
                 return failed
@@ -110,7 +110,7 @@ def try_mutation(folder: Path, mutation: Mutation) -> str:
 
 
 def try_random_mutant(folder: Path, mutant: RandomMutant) -> bool:
-    """Whether it is killed. That it can't be imported, or never ends, is noticed too."""
+    """Whether it is killed; a mutant that can't be imported or never ends is killed too."""
     path = folder / mutant.file
     code = path.read_text()
     path.write_text(mutant.break_code(code))
@@ -130,7 +130,7 @@ def first_failed(result: subprocess.CompletedProcess) -> str:
 
 
 def known(mutation: Mutation, record: dict) -> bool:
-    """Whether the record is of this very mutation."""
+    """Whether the record is of exactly this mutation."""
     return all(record[field] == getattr(mutation, field) for field in Mutation._fields)
 
 
@@ -139,13 +139,13 @@ def read_score() -> dict:
 
 
 def recorded() -> list[dict]:
-    """What results/mutants.json holds of the mutations of the list as it is."""
+    """The records of results/mutants.json whose mutation is still in the list."""
     records = read_score()["mutants"]
     return [record for record in records if any(known(m, record) for m in MUTATIONS)]
 
 
 def tried(records: list[dict]) -> list[dict]:
-    """Those that have a verdict: `killed_by` is null until then."""
+    """The records with a verdict; without one, `killed_by` is null."""
     return [record for record in records if record["killed_by"] is not None]
 
 
@@ -168,7 +168,7 @@ class Workers:
             self._folders.put(copy_repository(place / str(worker)))
 
     def map(self, function: Callable[[Path, Any], Any], items: Iterable[Any]) -> list[Any]:
-        """function(folder, item) of each item, WORKERS of them at a time."""
+        """function(folder, item) for each item, WORKERS of them at a time."""
 
         def on_one(item: Any) -> Any:
             folder = self._folders.get()
@@ -214,7 +214,7 @@ def try_random(workers: Workers, count: int, seed: int) -> bool:
 
 
 def try_written(workers: Workers, *, only_new: bool) -> bool:
-    """Whether all were killed. Each is noted at once, so that `--new` goes on after an interruption."""
+    """Whether all were killed. Verdicts are saved one by one: `--new` goes on where it stopped."""
     records = tried(recorded()) if only_new else []
     waiting = [m for m in MUTATIONS if not any(known(m, record) for record in records)]
     print(f"the tests of {len(waiting)} mutants, on the code as it is ...", flush=True)

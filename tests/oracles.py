@@ -34,14 +34,14 @@ def rounding_bound(dtype, sum_length, *, magnitude=1.0, steps=1):
     return magnitude * errors / (1 - errors)
 
 
-# In float32, of numbers about 1 of which no sum has more than 32: one layer of two products, and a
-# model of eight, or a layer over eight steps of time that the errors of one step are handed on to.
+# In float32, for sums of at most 32 numbers of about 1. LAYER: two products. MODEL: eight, or a
+# layer over eight time steps, each of which passes its error to the next.
 LAYER = rounding_bound("float32", 32, steps=2)
 MODEL = rounding_bound("float32", 32, steps=8)
 
 
 def assert_close(computed, expected, terms, steps=1, *, dtype="float32", cancelled=1.0, name=""):
-    """Holds a computation to another one, within twice the error that arithmetic explains.
+    """Asserts that two computations agree within twice the error that arithmetic explains.
 
     Args:
       terms, steps, dtype: sum_length, steps and dtype of `rounding_bound`.
@@ -103,7 +103,7 @@ def gru(kernel, recurrent_kernel, bias, recurrent_bias, inputs, h):
 
 
 def attention(query, key, value, allowed=None, bias=None, scale=None):
-    """softmax(Q K^T / sqrt(d_k)) V for each batch entry, head and query; zeros where none allowed."""
+    """softmax(Q K^T / sqrt(d_k)) V for each batch entry, head and query; zeros without any key."""
     query, key, value = (np.asarray(a, np.float64) for a in (query, key, value))
     batch, queries, heads, features = query.shape
     keys = key.shape[1]

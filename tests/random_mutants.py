@@ -1,4 +1,4 @@
-"""Mutants made by chance: an operator, a number or a function of the syntax tree exchanged."""
+"""Random mutants: an operator, a number or a function in the syntax tree is exchanged."""
 
 import ast
 import random
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-# For each room, the tests that its files are run against after those of the file's own name.
+# For each folder, the tests that its files are run against, after the test file of the same name.
 ROOMS = {
     "lstm_attn/ops": "tests/ops tests/test_numerics.py",
     "lstm_attn/modules": "tests/modules tests/test_conformance.py",
@@ -34,7 +34,7 @@ FUNCTIONS = {
 
 
 class RandomMutant(NamedTuple):
-    """The code of `file` between two places becomes `new`; `old` is what it was, `line` where."""
+    """The code of `file` between two places becomes `new`; `old` is what it was, in line `line`."""
 
     file: str
     line: int
@@ -49,7 +49,7 @@ class RandomMutant(NamedTuple):
 
 
 def draw(root: Path, count: int, seed: int) -> list[RandomMutant]:
-    """So many of the mutants of all rooms, each as likely as another."""
+    """This many mutants of all folders, all equally likely."""
     candidates = [
         mutant
         for room, tests in ROOMS.items()
@@ -60,7 +60,7 @@ def draw(root: Path, count: int, seed: int) -> list[RandomMutant]:
 
 
 def mutants_of(root: Path, path: Path, tests: str) -> list[RandomMutant]:
-    """Every mutant of a file, in the order of their places."""
+    """Every mutant of a file, in order of place."""
     code = path.read_text()
     own = Path("tests") / path.parent.name / f"test_{path.stem}.py"
     if (root / own).exists():
@@ -70,7 +70,7 @@ def mutants_of(root: Path, path: Path, tests: str) -> list[RandomMutant]:
         lines.append(lines[-1] + len(line.decode()))
     found = []
     for node, changed in exchanged(ast.parse(code)):
-        # Columns are of bytes; none of these files has a letter of two before its code.
+        # Columns count bytes; none of these files has a character of several bytes before its code.
         start = lines[node.lineno - 1] + node.col_offset
         end = lines[node.end_lineno - 1] + node.end_col_offset
         # In brackets, so that it may go over lines and binds as the old one did.
@@ -105,7 +105,7 @@ def exchanged(tree: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
 
 
 def expressions(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those of annotations and of formatted texts, where nothing is computed."""
+    """All nodes but those of annotations and formatted strings, where nothing is computed."""
     yield tree
     for name, value in ast.iter_fields(tree):
         if name in ("annotation", "returns") or isinstance(tree, ast.JoinedStr):

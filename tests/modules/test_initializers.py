@@ -1,4 +1,4 @@
-"""Per-gate initialisers: each block is what its own initialiser says."""
+"""Per-gate initialisers: the block of each gate comes from its own initialiser."""
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +42,7 @@ def test_recurrent_blocks_are_orthogonal_and_differ(module, order):
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 3), (3, 5), (128, 128)])
 def test_orthogonal_is_orthonormal_in_every_shape(shape):
-    """Oracle: Q^T Q = 1 in float64. Catches a basis lost to rounding, and a wide matrix."""
+    """Oracle: Q^T Q = 1 in float64. Catches a basis lost to rounding, and a failing wide matrix."""
     q = np.asarray(orthogonal(jax.random.key(0), shape), np.float64)
     assert q.shape == shape
     gram = q.T @ q if shape[0] >= shape[1] else q @ q.T
@@ -50,8 +50,8 @@ def test_orthogonal_is_orthonormal_in_every_shape(shape):
 
 
 def test_orthogonal_is_uniform():
-    """Oracle: the moments of a Haar matrix: entries of mean 0, mean square 1/n, and reflections
-    as often as rotations; at five standard errors. Catches a sign that is fixed."""
+    """Oracle: the moments of a Haar matrix: entries of mean 0, mean square 1/n, and reflections as
+    often as rotations; at five standard errors. Catches a fixed sign."""
     drawn = jax.vmap(lambda key: orthogonal(key, (3, 3)))(jax.random.split(jax.random.key(1), 4000))
     q = np.asarray(drawn, np.float64)
     np.testing.assert_allclose(q.mean(axis=0), 0, atol=5 * np.sqrt(1 / 3 / 4000))
@@ -68,7 +68,7 @@ def test_glorot_takes_its_fan_out_from_one_gate():
 
 def test_chrono_spreads_the_memory_of_an_lstm_over_its_range():
     """Oracle: 1 + exp(b_f), in steps, is uniform over the range, and b_i is its mirror image.
-    Catches a range off by one, an input gate drawn by itself, a bias on another gate."""
+    Catches a range off by one, an input gate drawn independently, a bias on another gate."""
     bias = modules.chrono_lstm(5, 105)(jax.random.key(0), (16_000,))
     steps = 1 + np.exp(oracles.gate(bias, "ifgo", "f"))
     assert 5 <= steps.min() < 5.5

@@ -17,7 +17,7 @@ def inputs_of(features=FEATURES_IN, seed=0):
 
 
 def initialised(module, inputs):
-    """Parameters drawn away from the initial zeros of biases, so that a lost one shows."""
+    """Random parameters, biases too, so that a lost bias shows."""
     params = module.init(jax.random.key(1), inputs)["params"]
     leaves, tree = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(2), len(leaves))

@@ -1,4 +1,4 @@
-"""What layers show must be what they compute with: outputs made again from gates and weights."""
+"""What layers show is what they compute with: gates and weights reproduce the outputs."""
 
 import jax
 import jax.numpy as jnp
@@ -113,8 +113,8 @@ def test_every_layer_of_a_model_is_seen_by_its_name(name, changes, gates, weight
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "transformer", "lstm_attention"])
 def test_the_ordinary_path_computes_nothing_for_it(name, monkeypatch):
-    """Identity of programs with those of layers that cannot show. Catches gates that are computed
-    in training, and parameters that come with what was sown."""
+    """Identity of programs with those of layers that show nothing. Catches gates that are computed
+    in training, and sown values among the parameters."""
     task = tasks.adding(6)
     model = models.build(name, task, SMALL)
     params = jax.eval_shape(model.init, jax.random.key(0))
@@ -128,7 +128,7 @@ def test_the_ordinary_path_computes_nothing_for_it(name, monkeypatch):
 
 
 def test_a_model_of_init_and_apply_alone_says_so():
-    """Catches a None that is called."""
+    """Catches a call of None."""
     model = models.Model(init=lambda key: {}, apply=lambda params, inputs: inputs)
     for door in (model.observe, model.apply_cut):
         with pytest.raises(ValueError, match=r"^model: expected one that can be looked into"):

@@ -58,7 +58,7 @@ def test_a_gated_block_multiplies_by_its_gate():
 @pytest.mark.parametrize(("norm", "last"), [("pre", True), ("post", False)])
 @pytest.mark.full
 def test_a_last_norm_stands_after_pre_norm_blocks_alone(norm, last):
-    """Catches a second norm after a norm, and none after the residual stream."""
+    """Catches a second norm after post-norm blocks, and none after the residual stream."""
     module = modules.Transformer(8, num_heads=2, num_layers=1, norm=norm)
     assert ("norm" in module.init(jax.random.key(0), inputs_of())["params"]) is last
 
@@ -92,7 +92,7 @@ def test_learned_positions_end_where_they_were_initialised():
 
 @pytest.mark.parametrize("scheme", ["none", "sinusoidal", "learned", "rotary", "alibi"])
 def test_only_without_positions_the_order_of_the_past_does_not_matter(scheme):
-    """Oracle: attention is a sum over the keys. Catches a scheme that acts nowhere."""
+    """Oracle: attention is a sum over the keys. Catches a scheme without effect."""
     inputs, module = inputs_of(), transformer(positions=scheme)
     params = initialised(module, inputs)
     exchanged = inputs[:, jnp.array([3, 1, 2, 0, 4, 5])]
@@ -118,7 +118,7 @@ def test_dropout_acts_with_a_key_alone():
 @pytest.mark.full
 def test_dropout_keeps_the_mean_of_each_part():
     """Oracle: E[x + drop(part)] = x + part, over 4000 keys, where the parts don't feed each other.
-    Catches a rate and its complement exchanged, and what is kept not being scaled."""
+    Catches a rate and its complement exchanged, and kept values that are not scaled."""
     module = modules.TransformerBlock(num_heads=2, mlp_features=12, dropout=0.2)
     inputs = inputs_of(8)
     params = initialised(module, inputs)
@@ -162,8 +162,8 @@ def test_a_mask_reaches_the_attention_of_a_block():
 
 @pytest.mark.parametrize(("name", "norm"), [("norm_first", "pre"), ("norm_last", "post")])
 def test_a_block_is_torchs_encoder_layer(name, norm):
-    """Oracle: torch.nn.TransformerEncoderLayer, to .003, as its gelu is the exact one and its norm's
-    epsilon 1e-5. Catches pre- and post-norm exchanged, and a norm given to another part."""
+    """Oracle: torch.nn.TransformerEncoderLayer, to .003, as its gelu is the exact one and its
+    norm's epsilon 1e-5. Catches pre- and post-norm exchanged, and a norm of another sublayer."""
     case = golden.load("torch_transformer_layer")[name]
     theirs = case["params"]
     attention = {

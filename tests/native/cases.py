@@ -97,8 +97,8 @@ NAMES = ("hs", "h_last", "c_last", "kernel", "recurrent_kernel", "bias", "x", "h
 
 
 def assert_near(got, wanted):
-    """Within what float32 sums explain: over features of inputs and states, and, in gradients, over
-    batch and time. A state forgets, so that its errors do not grow from step to step."""
+    """Errors within those of float32 sums over features of inputs and states and, in gradients,
+    over batch and time. A state forgets, so that its errors do not grow from step to step."""
     length, batch, features = got[0].shape
     features_in = got[NAMES.index("x")].shape[-1]
     terms = features_in + features + length * batch

@@ -1,4 +1,4 @@
-"""The library compiled once a session, into a folder of the session's own if it is not there yet."""
+"""The library, compiled once a session, in a folder of the session if it does not exist yet."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Where the library lies, what is said without it, and sizes that cannot come."""
+"""Where the library is, the errors without it, and sizes that are refused."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ def test_without_the_library_nothing_is_compiled(tmp_path):
 
 
 def test_without_a_compiler_one_line_says_so(tmp_path):
-    """Oracle: the status and one line. Catches a traceback, and a folder left half made."""
+    """Oracle: the status and one line. Catches a traceback, and an unfinished folder."""
     result = run("-m", "lstm_attn.native", XDG_CACHE_HOME=str(tmp_path), CXX="no-such-compiler")
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1] == (

@@ -8,5 +8,5 @@ from tests.modules.test_hidden_states import check_implementation
 
 @pytest.mark.parametrize("segment", [None, 2])
 def test_the_kernel_has_the_derivative_of_the_scan(compiled, segment):
-    """Oracle: the plain scan. Catches a kernel whose state's gradient is lost at one step."""
+    """Oracle: the plain scan. Catches a kernel that loses the state's gradient at one step."""
     check_implementation(modules.LSTM, "native", segment)

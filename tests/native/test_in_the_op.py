@@ -22,8 +22,8 @@ def arrays():
 @pytest.mark.parametrize("segment", [None, 3])
 @pytest.mark.parametrize("options", OPTIONS)
 def test_values_and_derivatives_are_those_of_the_scan(compiled, options, segment):
-    """Oracle: the plain scan. Catches a gradient given to another leaf, a mark of a reset or an end
-    that the kernel reads otherwise, a forward mode that reverse mode does not agree with."""
+    """Oracle: the plain scan. Catches a gradient given to another leaf, a reset or an end that the
+    kernel puts at another step, a forward mode that disagrees with reverse mode."""
     results = []
     for choice in (SCAN, {**NATIVE, "segment": segment}):
         scalar = scalar_of(ops.lstm, **choice, **OPTIONS[options])
@@ -35,7 +35,7 @@ def test_values_and_derivatives_are_those_of_the_scan(compiled, options, segment
 
 @pytest.mark.full
 def test_one_gradient_alone_and_second_derivatives(compiled):
-    """Oracle: the plain scan. Catches a gradient that is computed only beside the others, and a
+    """Oracle: the plain scan. Catches a gradient that is computed only with all the others, and a
     rule that JAX can't differentiate again."""
     params, inputs, state = arrays()
     results = []

@@ -36,7 +36,7 @@ def test_values_and_gradients_match_a_scan_in_float64(sizes, flagged, reverse, a
 
 @pytest.mark.parametrize("sizes", [(0, 4, 3, 5), (3, 0, 4, 5)], ids=["no rows", "no steps"])
 def test_empty_axes(sizes):
-    """Oracle: the state is what it was, and so is its gradient; no parameter has any. Catches
+    """Oracle: the state and its gradient pass unchanged; gradients of parameters are zero. Catches
     memory that was never written."""
     case = cases.draw(*sizes)
     hs, h_last, c_last, *gradients = cases.both(case)

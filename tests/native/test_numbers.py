@@ -1,4 +1,4 @@
-"""Accuracy of the activations, special numbers, the same bits at every call."""
+"""Accuracy of the activations, special numbers, and the same bits at every call."""
 
 import ctypes
 

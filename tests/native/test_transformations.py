@@ -65,7 +65,7 @@ def test_a_batch_of_layers_is_a_loop_over_them(mapped):
 
 
 def test_vmap_over_flags_alone():
-    """Oracle: one call after another. Catches an operand that is not batched, taken as if it were."""
+    """Oracle: one call after another. Catches an unbatched operand that is read as batched."""
     case = cases.draw(*SIZES)
     flags = np.random.default_rng(0).choice(4, size=(3, SIZES[1], SIZES[0])).astype(np.uint8)
 
@@ -80,7 +80,7 @@ def test_vmap_over_flags_alone():
 @pytest.mark.parametrize("check", [True, False], ids=["check_vma", "no check_vma"])
 def test_the_batch_on_four_devices(check):
     """Oracle: one device; sums of parameters over devices by hand. Catches calls that disturb each
-    other, and operands that differ between devices where others don't."""
+    other, and split operands mixed up with replicated ones."""
     case = cases.draw(*SIZES)
     mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Auto,))
     params, state, rows = (P(),) * 3, P("batch"), P(None, "batch")

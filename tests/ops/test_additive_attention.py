@@ -42,7 +42,7 @@ def test_additive_attention_matches_its_equation(seed, masked):
 
 
 def test_additive_gradients_match_finite_differences(float64):
-    """Oracle: central differences in float64, a row with nothing to attend to among them."""
+    """Oracle: central differences in float64, with a row that has nothing to attend to."""
     mask = np.ones((3, 5), bool)
     mask[1] = False
 
@@ -67,8 +67,8 @@ def test_additive_attention_refuses_what_does_not_fit():
 
 @given(seed=st.integers(0, 2**16), length=st.integers(1, 9), spread=st.sampled_from([1.0, 1e4]))
 def test_pooling_is_the_softmax_over_the_past(seed, length, spread):
-    """Oracle: the softmax of each prefix by itself. Catches a step that sees the future, a sum
-    that overflows, and a largest logit that is not carried."""
+    """Oracle: the softmax of each prefix. Catches a step that sees the future, a sum that
+    overflows, and a largest logit that is not carried."""
     rng = np.random.default_rng(seed)
     logits, values = spread * rng.normal(size=(2, length)), rng.normal(size=(2, length, 3))
     with jax.enable_x64(True):
@@ -82,7 +82,7 @@ def test_pooling_is_the_softmax_over_the_past(seed, length, spread):
         weights = np.exp(logits[:, : t + 1] - logits[:, : t + 1].max(axis=1, keepdims=True))
         expected = np.einsum("bs,bsh->bh", weights, values[:, : t + 1]) / weights.sum(1)[:, None]
         np.testing.assert_allclose(outputs[:, t], expected, rtol=1e-10, atol=1e-12)
-    # In two parts, the state handed on.
+    # In two segments, the state carried over.
     np.testing.assert_allclose(
         jnp.concatenate([first, second], axis=1), outputs, rtol=1e-10, atol=1e-12
     )
@@ -103,7 +103,7 @@ def test_pooling_gradients_match_finite_differences(float64):
 
 
 def test_steps_that_are_not_to_be_seen_have_no_weight():
-    """Oracle: the sequence without them. Catches NaN before the first step that is seen."""
+    """Oracle: the sequence without them. Catches NaN before the first step that is not masked."""
     rng = np.random.default_rng(0)
     logits, values = (
         rng.normal(size=(1, 6)).astype(np.float32),

@@ -7,7 +7,7 @@ from tests.ops.test_lstm import random_case
 
 
 def test_the_three_forms_of_the_articles_are_equal(float64):
-    """Identity, read from top to bottom. Catches a reader's doubt, and h and x in the wrong order."""
+    """Identity, to be read from top to bottom. Catches h and x in the wrong order."""
     (kernel, recurrent_kernel, bias), inputs, state = random_case(0, 2, 1, 3, 4)
     x, h = inputs[:, 0], state.h
 
@@ -27,7 +27,7 @@ def test_the_three_forms_of_the_articles_are_equal(float64):
     np.testing.assert_allclose(joined, separate, rtol=1e-12)
     np.testing.assert_allclose(twice, separate, rtol=1e-12)
 
-    # And all of them step alike: the code's parameters, folded into ours.
+    # All three take the same step: the code's parameters, folded into ours.
     folded = ops.LSTMParams(combined_kernel[:3], combined_kernel[3:] + share, bias)
     ours = ops.LSTMParams(kernel, recurrent_kernel, bias)
     expected, _ = ops.lstm_step(ours, state, x)

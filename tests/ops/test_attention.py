@@ -181,8 +181,8 @@ def test_a_window_below_zero_is_one_line():
 
 
 def test_an_additive_mask_is_a_boolean_one(float64):
-    """Oracle: the boolean mask, a row of nothing among them. Catches NaN from a row of -inf, forward
-    and backward."""
+    """Oracle: the boolean mask, with a row that allows nothing. Catches NaN from a row of -inf,
+    forward and backward."""
     query, key, value = map(jnp.asarray, random_case(7))
     mask = np.random.default_rng(7).random((2, 3, 4, 5)) < 0.5
     mask[0, 1, 2] = False
@@ -208,6 +208,6 @@ def test_empty_axes_give_empty_arrays_or_zeros(shape):
 
 @pytest.mark.parametrize("window", [(1, 2, 3), 1.5, (1, 2.0)], ids=str)
 def test_a_window_that_is_none_is_one_line(window):
-    """Catches a TypeError from inside."""
+    """Catches a TypeError from inside attention."""
     with pytest.raises(ValueError, match="local_window_size expected one or two whole numbers"):
         ops.dot_product_attention(*random_case(0, dtype=np.float32), local_window_size=window)

@@ -12,7 +12,7 @@ from tests.ops.test_attention import random_case
 
 
 def weights_oracle(query, key, allowed, bias, scale):
-    """softmax over the allowed keys, query by query; zeros where none is."""
+    """softmax over the allowed keys, query by query; zeros where no key is allowed."""
     shape = (*query.shape[:1], query.shape[2], query.shape[1], key.shape[1])
     weights = np.zeros(shape)
     for b, n, t in np.ndindex(*shape[:3]):
@@ -24,11 +24,11 @@ def weights_oracle(query, key, allowed, bias, scale):
     return weights
 
 
-# Keys fewer and more than the features of a head, and no multiple of them.
+# Fewer and more keys than features of a head, and no multiple of them.
 @given(keys=st.integers(1, 9), features=st.integers(1, 4), seed=st.integers(0, 99))
 def test_weights_are_the_softmax_in_float64(keys, features, seed):
-    """Oracle: the equation. Catches keys in another order, heads for queries, a lost mask, bias
-    or scale, and a sum over keys that were added to fill a block."""
+    """Oracle: the equation. Catches keys in another order, heads and queries exchanged, a lost
+    mask, bias or scale, and a sum over keys that only pad a block."""
     query, key, _ = random_case(seed, 2, 4, keys, 3, features, np.float64)
     rng = np.random.default_rng(seed)
     mask, bias = rng.random((2, 3, 4, keys)) < 0.6, rng.normal(size=(2, 3, 4, keys))
@@ -42,7 +42,7 @@ def test_weights_are_the_softmax_in_float64(keys, features, seed):
 
 @pytest.mark.full
 def test_weights_times_values_are_attention(float64):
-    """Identity: with a window, lengths and grouped queries. Catches an argument not handed on."""
+    """Identity: with a window, lengths and grouped queries. Catches an argument not passed on."""
     query, key, value = map(jnp.asarray, random_case(3, queries=6, keys=6, heads=4))
     key, value = key[:, :, :2], value[:, :, :2]
     limits = {

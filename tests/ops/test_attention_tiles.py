@@ -1,4 +1,4 @@
-"""The tiles of attention: which are visited, how large they are, and that they are all there is."""
+"""The tiles of attention: which are visited, their size, and that no larger array is computed."""
 
 import functools
 
@@ -22,8 +22,8 @@ from tests.ops.test_chunked_attention import chunked, dense, slopes_of
     band=st.tuples(*[st.one_of(st.none(), st.integers(0, 30))] * 2),
 )
 def test_tiles_cover_what_is_visible_once_and_nothing_else_whole(sizes, chunk, band):
-    """Oracle: every pair of positions, one at a time. Catches a tile that is missing, one that is
-    visited twice, and one that holds nothing visible."""
+    """Oracle: every pair of positions, one at a time. Catches a tile that is missing, one visited
+    twice, and one in which nothing is visible."""
     queries, keys = sizes
     left, right = band
     distance = np.arange(keys)[None] - np.arange(queries)[:, None]
@@ -49,9 +49,8 @@ def test_tiles_cover_what_is_visible_once_and_nothing_else_whole(sizes, chunk, b
     ids=str,
 )
 def test_tiles_out_of_sight_are_not_visited(options, tiles):
-    """Oracle: counting. Of 8 by 8 tiles causality leaves 8 * 9 / 2, a window of one tile the diagonal
-    and what is below it, in the forward pass and in the backward pass. Catches work on tiles that
-    are masked whole."""
+    """Oracle: counts, forward and backward. Of 8 by 8 tiles causality leaves 8 * 9 / 2; a window of
+    one tile leaves 8 on the diagonal and 7 below. Catches work on tiles that are masked whole."""
     shape = jax.ShapeDtypeStruct((1, 4096, 1, 8), jnp.float32)
     jaxpr = jax.make_jaxpr(slopes_of(chunked, **options))(shape, shape, shape)
     lengths = {
@@ -61,7 +60,7 @@ def test_tiles_out_of_sight_are_not_visited(options, tiles):
 
 
 def equations(jaxpr):
-    """Those of a jaxpr and of all within it."""
+    """The equations of a jaxpr and of all jaxprs within it."""
     for eqn in jaxpr.eqns:
         yield eqn
         for inner in jaxprs_in_params(eqn.params):
@@ -69,15 +68,15 @@ def equations(jaxpr):
 
 
 def largest_array(function, *shapes):
-    """Elements of the largest array that a function makes on its way."""
+    """Elements of the largest array that a function computes."""
     jaxpr = jax.make_jaxpr(function)(*shapes).jaxpr
     return max(var.aval.size for eqn in equations(jaxpr) for var in eqn.outvars)
 
 
 @pytest.mark.parametrize("with_bias", [False, True])
 def test_no_array_is_queries_by_keys(with_bias):
-    """Oracle: the dense form, which makes one. Catches [T, S] in the forward pass, in either mode of
-    differentiation, in gradients of gradients, and the gradient of a bias that nobody asked for."""
+    """Oracle: the dense form, which computes one. Catches [T, S] in the forward pass, in either
+    mode of differentiation, in gradients of gradients, and in the gradient of a constant bias."""
     length = 2048
     shape = jax.ShapeDtypeStruct((1, length, 2, 8), jnp.float32)
     options = {"bias": jnp.zeros((1, 1, length, length), jnp.bfloat16)} if with_bias else {}
@@ -97,7 +96,7 @@ def test_no_array_is_queries_by_keys(with_bias):
 
 def test_a_length_of_16384_fits():
     """Oracle: XLA's own account of the temporary memory of forward and backward, 4 heads of 32.
-    Catches residuals of each tile, which are 4 GiB."""
+    Catches residuals kept for each tile, which take 4 GiB."""
     shape = jax.ShapeDtypeStruct((1, 16384, 4, 32), jnp.float32)
     compiled = jax.jit(slopes_of(chunked)).lower(shape, shape, shape).compile()
     assert compiled.memory_analysis().temp_size_in_bytes < 100 * 2**20

@@ -82,7 +82,7 @@ def allowed_of(options, batch, queries, keys):
 
 
 def given_arrays(arrays, options):
-    """The arrays to differentiate by, the bias last, and the other options."""
+    """The arrays to differentiate with respect to, the bias last, and the other options."""
     options = {
         name: jnp.asarray(option) if isinstance(option, np.ndarray) else option
         for name, option in options.items()
@@ -127,8 +127,8 @@ def test_values_and_gradients_are_those_of_the_equation(name, tiles_of_3, float6
 
 @pytest.mark.full
 def test_every_mode_of_differentiation(tiles_of_3, float64):
-    """Oracles: the dense form, and central differences. Catches a derivative for reverse mode alone,
-    a transpose that is not one, and a rule that is right to first order only."""
+    """Oracles: the dense form, and central differences. Catches a derivative for reverse mode
+    alone, a wrong transpose, and a rule that is right to first order only."""
     arrays = [*random_case(queries=4, keys=5, heads=2, groups=1, batch=1), jnp.ones((2, 4, 5))]
     tangents = [jnp.cos(3 * array) for array in arrays]
 
@@ -160,7 +160,7 @@ def test_every_mode_of_differentiation(tiles_of_3, float64):
 @pytest.mark.full
 @pytest.mark.parametrize("mapped", [(0, 0, 0), (0, None, None), (None, None, 1)], ids=str)
 def test_vmap_maps_values_and_gradients(mapped, tiles_of_3, float64):
-    """Oracle: the dense form under the same vmap. Catches a rule without a batched form."""
+    """Oracle: the dense form under the same vmap. Catches a rule that can't be batched."""
     stacked = [
         array if axis is None else jnp.stack([array, jnp.cos(array)], axis)
         for array, axis in zip(random_case(), mapped, strict=True)
@@ -176,8 +176,8 @@ def test_vmap_maps_values_and_gradients(mapped, tiles_of_3, float64):
 @pytest.mark.full
 @pytest.mark.parametrize("check_vma", [True, False])
 def test_shard_map_over_the_batch(check_vma, tiles_of_3):
-    """Oracle: no mesh. The batch lies on four devices and the bias on each of them; gradients inside
-    and outside of the mesh. Catches a scan whose carry starts out the same on every device."""
+    """Oracle: no mesh. The batch is split over four devices, the bias is whole on each; gradients
+    inside and outside of shard_map. Catches a scan whose first carry counts as replicated."""
     mesh = jax.make_mesh((4,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
     arrays = [array.astype(jnp.float32) for array in random_case(batch=4)]
     arrays.append(jnp.asarray(random_bias((4, 7, 8)), jnp.float32))
@@ -201,8 +201,8 @@ def test_shard_map_over_the_batch(check_vma, tiles_of_3):
 
 
 def test_a_row_of_the_lowest_finite_bias_is_a_mean(tiles_of_3):
-    """Oracle: the dense form: equal logits give equal weights, however low. Catches a total that
-    vanishes beside the largest logit, and -1e38 taken for nothing to attend to."""
+    """Oracle: the dense form: equal logits give equal weights, however low. Catches a total lost in
+    the rounding of the largest logit, and -1e38 taken for -inf."""
     arrays = [array.astype(jnp.float32) for array in random_case()]
     bias = np.zeros((7, 8), np.float32)
     bias[3] = np.finfo(np.float32).min

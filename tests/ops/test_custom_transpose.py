@@ -10,8 +10,8 @@ from lstm_attn.ops.custom_transpose import with_transpose
 
 
 def test_forward_mode_applies_and_reverse_mode_transposes_as_told():
-    """Oracle: matrix products; the given transpose is three times the true one, so that it shows which
-    was called, under jit, vmap and for two dtypes. Catches JAX's own transpose in its place."""
+    """Oracle: matrix products; the given transpose is three times the true one, which tells them
+    apart, under jit, vmap and for two dtypes. Catches JAX's own transpose in its place."""
     rng = np.random.default_rng(0)
     matrix = jnp.asarray(rng.normal(size=(2, 3)), jnp.float32)
     point = jnp.asarray(rng.normal(size=(4, 3)), jnp.float32)

@@ -1,4 +1,4 @@
-"""Gates against the papers' equations in float64, and against the states that they make."""
+"""Gates against the papers' equations in float64, and against the states they lead to."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -54,8 +54,8 @@ def lstm_oracle(params, x, h, c):
 
 @lstm_kinds
 def test_the_gates_of_an_lstm_are_its_equations_in_float64(kind, float64):
-    """Oracle: the equations, gate by gate. Catches gates in another order, a peephole that sees the
-    cell of the other side, the state after a step taken for that before it."""
+    """Oracle: the equations, gate by gate. Catches gates in another order, a peephole on the wrong
+    cell state, and the state after a step taken for that before it."""
     params, inputs, (h, c) = random_case(kind)
     gates = ops.lstm_gates(params, inputs, ops.LSTMState(h, c))
     for t in range(LENGTH):
@@ -84,7 +84,7 @@ def test_the_gates_make_the_states_of_the_op(kind, float64):
 @sides
 def test_the_gates_of_a_gru_are_its_equations_in_float64(reset_after, float64):
     """Oracle: the equations in either form; from h = (1 - z) n + z h the states as well. Catches z
-    taken for the share that is written, and the reset on the other side."""
+    taken for 1 - z, and the reset on the wrong side of the product."""
     params, inputs, h = random_case(ops.GRUParams)
     w, u, b, d = ({n: gate(p, "rzn", n) for n in "rzn"} for p in params)
     gates = ops.gru_gates(params, inputs, h, reset_after=reset_after)
@@ -120,7 +120,7 @@ def test_parameters_of_another_kind_are_one_line():
 
 
 def test_the_oracle_is_the_equations_of_the_other_tests(float64):
-    """Oracle of the oracle: tests.oracles, written from the papers by itself."""
+    """Oracle of the oracle: tests.oracles, written from the papers independently."""
     steps = {
         ops.PeepholeLSTMParams: oracles.peephole_lstm_step,
         ops.CoupledLSTMParams: oracles.coupled_lstm_step,

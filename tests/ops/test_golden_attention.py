@@ -12,8 +12,8 @@ KERAS = golden.load("keras_additive_attention")
 
 @pytest.mark.parametrize("name", TORCH)
 def test_dot_product_attention_is_that_of_torch(name):
-    """Oracle: torch.nn.functional.scaled_dot_product_attention. Catches a mask of the other sense, a
-    causal mask aligned at the last key, heads grouped in turn instead of in rows."""
+    """Oracle: torch.nn.functional.scaled_dot_product_attention. Catches an inverted mask, a causal
+    mask aligned at the last key, heads grouped in turn instead of in blocks."""
     case = dict(TORCH[name])
     expected = case.pop("outputs")
     scale = float(case.pop("scale")) if "scale" in case else None

@@ -1,4 +1,4 @@
-"""The GPU's kernels without a GPU: what they are called with, and what they refuse."""
+"""The GPU's kernels without a GPU: the arguments they get, and the errors."""
 
 import functools
 
@@ -27,7 +27,7 @@ def on_a_gpu(monkeypatch):
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.full
 def test_pallas_is_called_with_our_meaning(causal, on_a_gpu, monkeypatch):
-    """Oracle: the dense form; the kernel runs in Pallas' interpreter. Catches a scale or a causality
+    """Oracle: the dense form; the kernel runs in Pallas' interpreter. Catches a scale or causality
     that is not passed on."""
     interpreted = functools.partial(pallas_attention.mha, interpret=True)
     monkeypatch.setattr(pallas_attention, "mha", interpreted)
@@ -39,7 +39,7 @@ def test_pallas_is_called_with_our_meaning(causal, on_a_gpu, monkeypatch):
 
 @pytest.mark.parametrize("causal", [False, True])
 def test_cudnn_is_called_with_our_meaning(causal, on_a_gpu, monkeypatch):
-    """Oracle: the dense form; XLA computes in cuDNN's place. Catches a scale, a causality or an
+    """Oracle: the dense form; XLA computes in cuDNN's place. Catches a scale, causality or
     implementation that is not passed on."""
     theirs = jax.nn.dot_product_attention
 
@@ -58,7 +58,7 @@ def test_cudnn_is_called_with_our_meaning(causal, on_a_gpu, monkeypatch):
 
 @pytest.mark.parametrize("name", ["cudnn", "pallas"])
 def test_without_a_gpu_it_is_one_line(name):
-    """Catches a trace from inside a kernel, and another implementation taken in silence."""
+    """Catches a traceback from inside a kernel, and another implementation taken silently."""
     with pytest.raises(
         ValueError, match=f"'{name}' expected a GPU, but JAX computes on 'cpu' here"
     ):
@@ -66,7 +66,7 @@ def test_without_a_gpu_it_is_one_line(name):
 
 
 def test_an_unknown_implementation_is_one_line():
-    """Catches a typo that falls back to something in silence."""
+    """Catches a typo that silently falls back to another implementation."""
     with pytest.raises(ValueError, match="unknown implementation 'chunk': did you mean chunked"):
         ops.dot_product_attention(*random_case(), implementation="chunk")
 

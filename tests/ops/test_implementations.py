@@ -41,7 +41,7 @@ def case(cell, dtype=np.float64):
 
 
 def scalar_of(op, **options):
-    """A number that every output and state counts in, each with a weight of its own."""
+    """A sum of all outputs and states, each with its own weight."""
 
     def scalar(params, inputs, state):
         outputs, last = op(params, inputs, state, **options)
@@ -67,8 +67,8 @@ def assert_close(ours, theirs, **tolerance):
 def test_values_gradients_and_directional_derivatives_are_those_of_the_scan(
     cell, other, options, float64
 ):
-    """Oracle: the plain scan and its transpose by JAX, in float64. Catches a slope that is wrong,
-    a reset or an end that the derivative runs through, a segment that is lost or run twice."""
+    """Oracle: the plain scan and its transpose by JAX, in float64. Catches a wrong slope, a
+    derivative that crosses a reset or an end, a segment that is lost or run twice."""
     op, *arrays = case(cell)
     results = []
     for choice in (SCAN, OTHERS[other]):
@@ -84,7 +84,7 @@ def test_values_gradients_and_directional_derivatives_are_those_of_the_scan(
 @pytest.mark.parametrize("cell", CELLS)
 def test_second_derivatives_are_those_of_the_scan(cell, float64):
     """Oracle: JAX's derivative of the scan's gradient, forward and reverse. Catches a rule that
-    holds what it should differentiate."""
+    holds constant what it should differentiate."""
     op, params, inputs, state = case(cell)
 
     def curvature(outer, **choice):
@@ -118,8 +118,8 @@ def test_gradients_are_as_near_to_float64_as_the_scans(cell, dtype, float64):
 
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
 def test_gradients_of_the_weights_count_every_step(dtype):
-    """Oracle: counting ones to an odd number that the dtype does not have. Catches gradients of the
-    weights that are summed in the compute dtype, or rounded to it."""
+    """Oracle: ones counted up to an odd number that the dtype can't represent. Catches gradients of
+    the weights that are summed in the compute dtype, or rounded to it."""
     steps = 2 * round(2 / float(jnp.finfo(dtype).eps)) + 1
     ones = jnp.ones((steps, 1, 1), dtype)
 
@@ -166,8 +166,8 @@ def test_gradients_inside_shard_map_are_those_outside(cell, other, check_vma):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_fused_gradient_of_the_weights_is_no_sum_inside_a_loop(cell):
-    """Oracle: the traced program. Catches a product of weights' shape in the body of a scan, which
-    is what makes the plain scan's backward slow."""
+    """Oracle: the traced program. Catches a product of the weights' shape in the body of a scan,
+    which makes the plain scan's backward pass slow."""
     op, *arrays = case(cell, np.float32)
 
     def shapes_in_loops(choice):
@@ -187,7 +187,7 @@ def test_the_fused_gradient_of_the_weights_is_no_sum_inside_a_loop(cell):
 
 @pytest.mark.parametrize("implementation", ["scan", "fused"])
 def test_segments_keep_less_than_all_steps(implementation):
-    """Oracle: the compiled program's own account. Catches segments that are all kept at once."""
+    """Oracle: the compiled program's own account. Catches segments that are all stored at once."""
     params, inputs, _ = test_lstm.random_case(0, 2, 1024, 2, 8, np.float32)
 
     def temporary_bytes(segment):

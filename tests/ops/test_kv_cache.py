@@ -14,7 +14,7 @@ def parts(*lengths):
 
 
 def test_the_cache_holds_what_was_appended_in_order():
-    """Oracle: numpy's concatenate. Catches a part written over another, and a length that lags."""
+    """Oracle: numpy's concatenate. Catches entries that are overwritten, and a length that lags."""
     cache = ops.empty_cache(2, 6, 3, 4, jnp.float32)
     chunks = parts(1, 3, 2)
     for key, value in chunks:
@@ -27,7 +27,7 @@ def test_the_cache_holds_what_was_appended_in_order():
 
 
 def test_a_step_too_many_is_one_line():
-    """Catches the last entry overwritten in silence."""
+    """Catches a last entry that is silently overwritten."""
     cache = ops.append(ops.empty_cache(2, 4, 3, 4, jnp.float32), *parts(3)[0])
     message = (
         r"^key-value cache: expected at most 4 steps, got 3 \+ 2; make a state with room for more$"

@@ -65,7 +65,7 @@ def test_a_step_is_a_sequence_of_one(float64):
 
 @pytest.mark.parametrize("cell", [nn.LSTMCell, nn.OptimizedLSTMCell])
 def test_lstm_matches_flax_linen_with_the_same_parameters(cell):
-    """Oracle: flax.linen. Catches a gate order or an axis that both our code and oracle share."""
+    """Oracle: flax.linen. Catches a wrong gate order or axis that our code and our oracle share."""
     params, inputs, _ = random_case(2, 3, 7, 5, 4, np.float32)
 
     def blocks(fused):
@@ -94,7 +94,7 @@ def test_gradients_match_finite_differences(float64):
 
 
 def test_a_state_handed_on_continues_the_sequence(float64):
-    """Identity: T steps are t steps and T - t more. Catches a state that is not the last one."""
+    """Identity: T steps are t steps and then T - t. Catches a state that is not the last one."""
     params, inputs, state = random_case(4, 2, 9, 3, 4)
     whole, last = ops.lstm(params, inputs, state)
     first, middle = ops.lstm(params, inputs[:, :4], state)

@@ -1,4 +1,4 @@
-"""Positions against their formulas, one entry at a time, and against what they are for."""
+"""Positions against their formulas, one entry at a time, and against their purpose."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -34,7 +34,7 @@ def test_rotary_turns_each_pair_as_a_complex_number(features, float64):
 
 
 def test_rotary_logits_depend_on_the_distance_alone(float64):
-    """Identity: turned q_t . k_s is the same for t + 9 and s + 9; and is not for t + 9 alone."""
+    """Identity: rotated q_t . k_s is the same for t + 9 and s + 9, but not for t + 9 alone."""
     rng = np.random.default_rng(1)
     query, key = (
         jnp.asarray(np.repeat(rng.normal(size=(1, 1, 1, 6)), 4, axis=1)) for _ in range(2)

@@ -1,4 +1,4 @@
-"""What is drawn after penalty, temperature, top-k and top-p, against float64 numpy and counts."""
+"""Sampling with penalty, temperature, top-k and top-p, against float64 numpy and counts."""
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ def softmax(logits):
 
 @given(LOGITS, st.integers(1, V + 2))
 def test_top_k_keeps_the_k_largest(logits, k):
-    """Oracle: numpy's sort. Catches k - 1 or k + 1 of them, and the smallest in place of the largest."""
+    """Oracle: numpy's sort. Catches k - 1 or k + 1 of them, and the smallest for the largest."""
     kept = np.isfinite(sampling.among_top_k(jnp.asarray(logits), k))
     for row, keeps in zip(logits, kept, strict=True):
         np.testing.assert_array_equal(keeps, row >= np.sort(row)[::-1][min(k, V) - 1])
@@ -32,14 +32,14 @@ def test_top_k_keeps_the_k_largest(logits, k):
 
 @given(LOGITS, st.floats(0.05, 0.95))
 def test_top_p_keeps_the_smallest_set_that_reaches_p(logits, p):
-    """Oracle: sets counted one by one in float64. Catches a set that stops before p, or takes one
+    """Oracle: tokens added one by one in float64. Catches a set that stops before p, or takes one
     token too many, and probabilities put back in another order."""
     kept = np.isfinite(sampling.among_top_p(jnp.asarray(logits), p))
     for row, keeps in zip(logits, kept, strict=True):
         probabilities = softmax(row)
         order = np.argsort(-row, kind="stable")
         reached = np.cumsum(probabilities[order])
-        # A sum that is p to rounding may fall on either side.
+        # A sum that equals p up to rounding may fall on either side.
         if np.abs(reached - p).min() < 1e-5:
             continue
         needed = int(np.argmax(reached >= p)) + 1
@@ -48,8 +48,8 @@ def test_top_p_keeps_the_smallest_set_that_reaches_p(logits, p):
 
 @given(LOGITS, hnp.arrays(bool, (B, V)), st.floats(1, 3, width=16))
 def test_a_penalty_makes_what_was_there_less_likely(logits, seen, penalty):
-    """Oracle: the equation, and that no probability of what was there grows. Catches a negative logit
-    that is divided, and a penalty on what was not there."""
+    """Oracle: the equation; no token that was there becomes likelier. Catches a negative logit that
+    is divided, and a penalty on other tokens."""
     after = np.asarray(sampling.penalised(jnp.asarray(logits), jnp.asarray(seen), penalty))
     expected = np.where(logits > 0, logits / np.float32(penalty), logits * np.float32(penalty))
     np.testing.assert_allclose(after, np.where(seen, expected, logits), rtol=1e-6)
@@ -68,8 +68,8 @@ def test_a_penalty_makes_what_was_there_less_likely(logits, seen, penalty):
     ids=str,
 )
 def test_tokens_come_as_often_as_they_should(how):
-    """Oracle: the distribution in float64 by hand, its counts within four standard errors. Catches a
-    temperature that multiplies, parts in another order, and one draw for the whole batch."""
+    """Oracle: the distribution in float64 by hand, its counts within four standard errors. Catches
+    a temperature that multiplies, options in another order, and one draw for all."""
     logits = np.array([2.0, 1.0, 0.5, 0.0, -1.0, -2.0, 1.5], np.float32)
     seen = np.array([True, False, False, True, True, False, False])
     penalty = how.repetition_penalty

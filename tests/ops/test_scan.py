@@ -1,4 +1,4 @@
-"""Sequence lengths, resets and reversal against a plain loop over each sequence by itself."""
+"""Sequence lengths, resets and reversal against a plain loop over single sequences."""
 
 from functools import partial
 
@@ -56,7 +56,7 @@ CASES = {
 
 
 def loop(step, inputs, state, lengths, resets, reverse):
-    """Each sequence by itself, step by step, nothing run past its end."""
+    """Each sequence alone, step by step, up to its own end."""
     outputs = np.zeros((BATCH, LENGTH, state[0].shape[-1]))
     final = [np.array(leaf) for leaf in state]
     for b in range(BATCH):
@@ -100,7 +100,7 @@ def test_values_are_those_of_a_loop_over_each_sequence(cell, seed, extra, with_r
 
 @pytest.mark.parametrize("cell", CASES)
 def test_resets_and_reversal_without_lengths(cell, float64):
-    """Oracle: the same loop with every length T. Catches options that work only together."""
+    """Oracle: the same loop with every length T. Catches options that work only in combination."""
     run, params, inputs, state, step = CASES[cell](1)
     resets = np.random.default_rng(1).random((BATCH, LENGTH)) < 0.4
     whole = np.full(BATCH, LENGTH)
@@ -186,7 +186,7 @@ def test_the_final_state_is_not_picked_from_a_stack_of_all(cell):
     ],
 )  # fmt: skip
 def test_options_that_do_not_fit_are_one_line(options, message):
-    """Catches a mask that is broadcast in silence."""
+    """Catches a mask that is silently broadcast."""
     params, inputs, _ = test_lstm.random_case(0, BATCH, LENGTH, 3, 2, np.float32)
     with pytest.raises(ValueError, match=message):
         ops.lstm(params, inputs, **options)

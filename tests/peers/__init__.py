@@ -1,4 +1,4 @@
-"""Tests with PyTorch and Keras themselves, which `make test` does without."""
+"""Tests that run PyTorch and Keras themselves; `make test` leaves them out."""
 
 import os
 

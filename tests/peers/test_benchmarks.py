@@ -23,7 +23,7 @@ REASONS = (
 
 
 def took_part(lineup, comparison):
-    """Those of the line-up that ran; the others must have a known reason."""
+    """The contenders that ran; the others must have a known reason."""
     for skip in comparison.skipped:
         assert any(reason in skip["reason"] for reason in REASONS), skip
     skipped = {skip["name"] for skip in comparison.skipped}

@@ -1,4 +1,4 @@
-"""The golden files are what the installed libraries give."""
+"""The golden files hold what the installed libraries compute."""
 
 import pytest
 
@@ -8,8 +8,8 @@ from tests.golden import make
 
 @pytest.mark.parametrize("name", make.FILES)
 def test_the_libraries_reproduce_the_committed_file(name):
-    """Oracle: the libraries themselves. Catches a file edited by hand, made by other code than the
-    script's, or a change in a library that is more than another order of sums."""
+    """Oracle: the libraries themselves. Catches a file edited by hand or made by other code, and a
+    change in a library beyond another order of sums."""
     committed = golden.flatten(golden.load(name))
     made = make.make(name)
     assert sorted(made) == sorted(committed)

@@ -51,8 +51,8 @@ def read(layer, parts=1):
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("kind", ["lstm", "gru", "gru_reset_before"])
 def test_keras_runs_our_parameters_as_we_do(kind, bias, seed):
-    """Oracle: Keras, loaded with what we convert out, with and without a mask. Catches a conversion
-    that is only undone by its own mistake, and a final state of the padding."""
+    """Oracle: Keras, loaded with our exported parameters, with and without a mask. Catches a wrong
+    conversion that its inverse undoes, and a final state taken from the padding."""
     rng = np.random.default_rng(seed)
     batch, length, features_in, features = rng.integers(1, 6, size=4).tolist()
     options = {"use_bias": bias, "return_sequences": True, "return_state": True}
@@ -118,8 +118,8 @@ def test_both_directions_with_a_mask(kind):
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("value_features", [None, 5], ids=["heads_alike", "values_of_other_size"])
 def test_keras_attends_with_our_parameters_as_we_do(bias, value_features, seed):
-    """Oracle: Keras, loaded with what we convert out, plain, causal and with a mask of the values.
-    Catches heads and features exchanged, and sizes taken from another part."""
+    """Oracle: Keras, loaded with our exported parameters; plain, causal and with a mask of the
+    values. Catches heads and features exchanged, and sizes taken from another array."""
     rng = np.random.default_rng(seed)
     batch, queries, keys, heads, features, units = rng.integers(1, 5, size=6).tolist()
     keys += 1  # Keras warns of a softmax over one key

@@ -1,4 +1,4 @@
-"""The language models of torch are those that ours are timed against."""
+"""The language models in torch compute what ours compute."""
 
 import importlib
 
@@ -40,8 +40,8 @@ def test_both_lstms_take_the_same_steps():
 
 
 def test_torchs_transformer_is_ours_but_for_its_positions(peer):
-    """Oracle: our Transformer with learned positions and an embedding that is passed on, from
-    torch's parameters. Catches a mask, a norm, a block or positions that are missing."""
+    """Oracle: our Transformer on torch's parameters, with learned positions and the embedding as
+    its inputs. Catches a mask, a norm, a block or positions that are missing."""
     case = LanguageModel("transformer", 3, LENGTH, 8)
     task = language.task(case)
     characters, features = task.output_features, 12
@@ -102,7 +102,7 @@ def learned_transformer(task, features):
 
 
 def test_the_transformers_are_of_one_size(peer):
-    """Oracle: the issue's 5 %, at the sizes that are measured. Catches a peer that is smaller."""
+    """Oracle: 5 %, as the issue asks, at the sizes that are measured. Catches a smaller peer."""
     case = LanguageModel("transformer", 16, 128, 192)
     task, config = language.task(case), language.model_config(case)
     ours = models.count_parameters(models.build("transformer", task, config))

@@ -48,8 +48,8 @@ def final_states(kind, states):
 @each_stack
 @pytest.mark.parametrize("seed", [0, 1])
 def test_torch_runs_our_parameters_as_we_do(kind, layers, both, bias, seed):
-    """Oracle: torch, loaded with what we convert out. Catches a conversion that is only undone by
-    its own mistake, and entries that load_state_dict refuses."""
+    """Oracle: torch, loaded with our exported parameters. Catches a wrong conversion that its
+    inverse undoes, and entries that load_state_dict refuses."""
     _, module, from_torch, to_torch = KINDS[kind]
     rng = np.random.default_rng(seed)
     batch, length, features_in, features = rng.integers(1, 6, size=4).tolist()
@@ -71,8 +71,8 @@ def test_torch_runs_our_parameters_as_we_do(kind, layers, both, bias, seed):
 @each_kind
 @pytest.mark.parametrize("both", [False, True])
 def test_lengths_are_packed_sequences(kind, both):
-    """Oracle: torch's packed sequences. Catches a final state of the padding, and a backward
-    direction that starts in it."""
+    """Oracle: torch's packed sequences. Catches a final state taken from the padding, and a
+    backward direction that starts in it."""
     _, module, from_torch, _ = KINDS[kind]
     rng = np.random.default_rng(7)
     lengths = [3, 6, 1]
@@ -95,8 +95,8 @@ def test_lengths_are_packed_sequences(kind, both):
 @each_kind
 @each_stack
 def test_gradients_are_those_of_torch(kind, layers, both, bias):
-    """Oracle: torch's autograd, its gradients converted like parameters. Catches a stop in a
-    gradient, and a state that passes none back."""
+    """Oracle: torch's autograd, its gradients converted like parameters. Catches a gradient that is
+    stopped, and a state that passes none back."""
     _, module, from_torch, _ = KINDS[kind]
     rng = np.random.default_rng(11)
     source = torch_stack(kind, rng, 3, 4, layers, both, bias)
@@ -117,7 +117,7 @@ def test_gradients_are_those_of_torch(kind, layers, both, bias):
     ours, of_inputs = jax.grad(scalar, argnums=(0, 1))(params, jnp.asarray(inputs))
     np.testing.assert_allclose(of_inputs, x.grad, rtol=1e-4, atol=oracles.MODEL)
     if not bias:
-        # Zeros that torch does not have: ours have a gradient all the same.
+        # Biases that torch does not have are zero here, and yet have a gradient.
         ours, expected = (
             jax.tree_util.tree_map_with_path(
                 lambda path, leaf: jnp.zeros_like(leaf) if "bias" in str(path[-1]) else leaf, tree
@@ -136,7 +136,7 @@ def test_gradients_are_those_of_torch(kind, layers, both, bias):
 @pytest.mark.parametrize("cross", [False, True])
 @pytest.mark.parametrize("masked", ["none", "causal", "lengths"])
 def test_torch_attends_with_our_parameters_as_we_do(cross, bias, masked):
-    """Oracle: torch, loaded with what we convert out. Catches a mask of the other sense, too."""
+    """Oracle: torch, loaded with our exported parameters. Catches an inverted mask, too."""
     rng = np.random.default_rng(13)
     batch, queries, keys, heads = 3, 4, 5 if cross else 4, 2
     sizes = {"kdim": 3, "vdim": 7} if cross else {}
@@ -181,7 +181,7 @@ def test_dot_product_attention_is_that_of_torch(option, seed):
     query = drawn(rng, batch, queries, groups * share, features)
     key, value = (drawn(rng, batch, keys, groups, features) for _ in range(2))
     mask = rng.random((batch, groups * share, queries, keys)) < 0.5
-    mask[..., 0] = True  # torch leaves open what a query without any key gives
+    mask[..., 0] = True  # torch does not define the output of a query without any key
     bias = drawn(rng, *mask.shape)
     ours, theirs = {
         "mask": ({"mask": mask}, {"attn_mask": torch.from_numpy(mask)}),
@@ -199,7 +199,7 @@ def test_dot_product_attention_is_that_of_torch(option, seed):
 
 
 def test_a_projected_lstm_is_refused():
-    """Oracle: torch's own entries for proj_size. Catches its weights dropped in silence."""
+    """Oracle: torch's own entries for proj_size. Catches weights that are silently dropped."""
     module = torch.nn.LSTM(3, 4, proj_size=2)
     with pytest.raises(
         ValueError, match="^lstm_from_torch: expected the entries .*; unexpected weight_hr_l0$"

@@ -1,4 +1,4 @@
-"""A run folder made by hand: two models, both tasks, two lengths, known results."""
+"""A hand-made run folder: two models, both tasks, two lengths, known results."""
 
 import numpy as np
 import pytest

@@ -1,12 +1,12 @@
-"""A page as a browser takes it apart: what elements there are, and what stands in tables."""
+"""A page as a browser parses it: its elements, and the text of its tables."""
 
 from html.parser import HTMLParser
 from pathlib import Path
 
 
 class Page(HTMLParser):
-    """elements: (tag, names of attributes), in order. attributes: (name, value) of all.
-    tables: of each its rows, of these the text of each cell."""
+    """elements: (tag, names of attributes), in order. attributes: (name, value) of all. tables:
+    each a list of rows, each row the text of its cells."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The section of gradient reach draws and tells the numbers it is given."""
+"""The section of gradient reach shows the numbers it is given."""
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ def test_a_line_is_the_median_and_its_band_the_range():
 
 
 def test_starts_are_told_apart_and_drawn_whole_where_nothing_was_trained():
-    """Catches a start that is dashed although it stands alone, and two of one colour."""
+    """Catches a dashed line with no solid one to compare it with, and two starts of one colour."""
     axes = norms_by_lag(FOUND, 40, "starts", "inputs").axes[0]
     lines = {line.get_label(): line for line in axes.get_lines()}
     assert lines["chrono"].get_linestyle() == "-"
@@ -80,7 +80,7 @@ def test_starts_are_told_apart_and_drawn_whole_where_nothing_was_trained():
 
 
 def test_the_table_says_how_sure_it_is():
-    """By hand. Catches a null told as a number, and a row under another model's name."""
+    """By hand. Catches a null shown as a number, and a row under another model's name."""
     rows = {(row[0], row[2]): row for row in reach_table(FOUND).rows}
     assert rows["lstm", "after"] == [
         "lstm", "40", "after", "5/6", "6", "7 (6–8)", "30.5 (20–≥ 40)", "1 (1–3)", "≥ 40",

@@ -1,4 +1,4 @@
-"""The horizon's figures and tables say what a study found, made here by hand."""
+"""The horizon's figures and tables show a hand-made result of the study."""
 
 import io
 
@@ -54,8 +54,8 @@ def found():
 
 
 def test_the_figure_steps_at_the_budgets_it_is_given(found):
-    """Oracle: the curve put in. Catches a step drawn before its budget, a line that does not reach
-    the whole budget, a band to another length, an open end that looks closed, another colour."""
+    """Oracle: the curve put in. Catches a step before its budget, a line that does not reach the
+    whole budget, a band to another length, an open end that looks closed, another colour."""
     figure = horizon.sections(found)[0].figures[0].figure
     axes = figure.axes[0]
     lines = {line.get_label(): line for line in axes.get_lines()}
@@ -79,8 +79,8 @@ def test_the_figure_steps_at_the_budgets_it_is_given(found):
 
 
 def test_seconds_are_drawn_from_their_own_curve(found):
-    """Oracle: the curve put in; without a limit of seconds it ends with the dearest length. Catches
-    steps drawn as seconds, and a figure that fails where nothing was solved."""
+    """Oracle: the curve put in; without a limit in seconds it ends with the most expensive length.
+    Catches steps drawn as seconds, and a figure that fails where nothing was solved."""
     axes = horizon.sections(found)[0].figures[1].figure.axes[0]
     lines = {line.get_label(): line for line in axes.get_lines()}
     np.testing.assert_array_equal(lines["lstm"].get_xdata(), [4, 9, 9])
@@ -91,8 +91,8 @@ def test_seconds_are_drawn_from_their_own_curve(found):
 
 
 def test_the_tables_say_the_interval_and_what_it_rests_on(found):
-    """Oracle: by hand. Catches a point in place of an interval, an open end that is closed, trials
-    still open that are counted as unsolved, and rows that are not by length."""
+    """Oracle: by hand. Catches a point instead of an interval, an open end that looks closed, open
+    trials counted as unsolved, and rows that are not in order of length."""
     found["searches"][2]["complete"] = False
     (section,) = STUDIES["horizon"](found)
     intervals, probes = section.tables

@@ -1,6 +1,6 @@
-"""A run folder that somebody made to do harm: its strings are text, and nothing else is written.
+"""A hostile run folder: its strings are shown as text, and no file outside the folder is written.
 
-Oracle: the page of the folder as it was, element by element.
+Oracle: the page of the original folder, element by element.
 """
 
 import json
@@ -30,7 +30,7 @@ PAYLOADS = (
 
 
 def hostile(value, known):
-    """The value with every string, the same wherever it stands, between two of the payloads."""
+    """The value with each string, equal strings alike, put between two of the payloads."""
     if isinstance(value, str) and not re.fullmatch(r"[\d ]+", value):
         number = known.setdefault(value, len(known))
         return (
@@ -54,7 +54,7 @@ def copied(source, place, change):
 
 @pytest.fixture
 def without_figures(monkeypatch):
-    """Pictures are made and not drawn: letters in them are no letters of the page."""
+    """Figures are made but not rendered: text in an image is no text of the page."""
     monkeypatch.setattr(Figure, "savefig", lambda self, file, **_: file.write(b"a figure"))
 
 
@@ -66,7 +66,7 @@ def files_below(place):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_page_has_the_elements_of_its_template_alone(name, tmp_path, without_figures):
-    """Catches a string that is not escaped, in a cell, an attribute, a style or a file's name."""
+    """Catches an unescaped string, in a cell, an attribute, a style or a file's name."""
     known = {}
     benign = copied(RESULTS / name, tmp_path / "benign" / "run", lambda value: value)
     evil = copied(RESULTS / name, tmp_path / "a" / "b" / "run", lambda value: hostile(value, known))
@@ -89,7 +89,7 @@ def test_a_page_has_the_elements_of_its_template_alone(name, tmp_path, without_f
 
 
 def test_a_page_of_several_runs_has_the_elements_of_its_template_alone(tmp_path, without_figures):
-    """As above, of `write_several`, whose folders' names are shown too; none is written to."""
+    """As above, for `write_several`, which also shows folders' names and writes to none of them."""
     known = {}
     places = [
         copied(RESULTS / "ablation", tmp_path / "benign" / "run", lambda value: value),
@@ -105,7 +105,7 @@ def test_a_page_of_several_runs_has_the_elements_of_its_template_alone(tmp_path,
 
 
 def test_a_link_in_the_folder_is_not_followed_out_of_it(run_path, tmp_path, without_figures):
-    """Catches a report that overwrites what a link in a folder from elsewhere points to."""
+    """Catches a report that overwrites the file to which a link in a foreign folder points."""
     outside = tmp_path / "precious"
     outside.write_text("kept")
     run = tmp_path / "run"
@@ -119,7 +119,7 @@ def test_a_link_in_the_folder_is_not_followed_out_of_it(run_path, tmp_path, with
 
 @pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "../", "a/b", "x\0"])
 def test_a_cell_is_no_path(tmp_path, name):
-    """Catches a cell's name in results.json by which a file elsewhere is read or written."""
+    """Catches a cell's name in results.json that makes another file be read or written."""
     with pytest.raises(UsageError, match="expected the name of a cell"):
         RunFolder(tmp_path).checkpoint(name)
 
@@ -144,8 +144,8 @@ def test_a_number_that_cannot_be_drawn_is_one_line(run_path, tmp_path, key, valu
 
 
 def test_a_text_keeps_its_lines_and_nothing_else(tmp_path):
-    """Oracle: by hand. Catches a sample of a language model on one line of the page, and commands
-    to a terminal in it."""
+    """Oracle: by hand. Catches a language model's sample joined into one line, and terminal
+    commands in it."""
     text = "one\n\ttwo\r\n\x1b[31m"
     assert report.harmless({"text": text, "a": [text]}) == {
         "text": "one\n\\ttwo\\r\n\\x1b[31m",
@@ -164,8 +164,8 @@ def test_json_nested_without_end_is_one_line(run_path, tmp_path):
 
 
 def test_the_readme_shows_strings_as_they_are(tmp_path, without_figures):
-    """Oracle: the sections of the runs as they were, in which an escape of Markdown or HTML stands
-    for each letter that had a meaning. Catches HTML or a link in the README, and torn tables."""
+    """Oracle: the original sections, with each character escaped that has a meaning in Markdown or
+    HTML. Catches HTML or a link in the README, and torn tables."""
     known = {}
 
     def change(value):

@@ -1,4 +1,4 @@
-"""Pictures and tables of inside.json draw the numbers that it holds."""
+"""Figures and tables of inside.json show the numbers that it holds."""
 
 from pathlib import Path
 
@@ -50,7 +50,7 @@ EDGES = [1.0, 10.0, 100.0, 1000.0]
 
 
 def test_histograms_hold_the_shares_before_and_after():
-    """Oracle: the counts. Catches the two exchanged, and counts that depend on how many trials."""
+    """Oracle: the counts. Catches the two exchanged, and shares that depend on how many trials."""
     figure = figures.time_scales(GATES, EDGES, "lstm", "")
     axes = figure.axes[0]
     before, *after = axes.patches
@@ -61,7 +61,7 @@ def test_histograms_hold_the_shares_before_and_after():
 
 
 def test_gates_are_drawn_unit_by_time_one_block_below_the_other():
-    """Oracle: the percents. Catches a block transposed, and names beside another block."""
+    """Oracle: the percents. Catches a block transposed, and a name at another block."""
     blocks = {name: figures.from_percent(rows) for name, rows in GATES["sample"].items()}
     axes = figures.gates(blocks, "").axes[0]
     first, second = axes.get_images()
@@ -120,7 +120,7 @@ def test_recall_under_cuts_is_of_the_cuts_made_once():
 
 
 def test_a_section_has_every_figure_once_and_every_statistic_with_its_interval():
-    """Catches two figures of one file name, and a number without its trials."""
+    """Catches two figures with one file name, and a number without its interval."""
     (section,) = inside.sections({"cells": [LSTM, HYBRID], "edges": EDGES})
     names = [figure.name for figure in section.figures]
     assert len(names) == len(set(names)) == 9
@@ -143,13 +143,13 @@ def test_in_words_is_what_the_terminal_shows():
 
 @pytest.mark.parametrize(("layers", "expected"), [(["a"], "lstm"), (["a", "b"], "lstm a")])
 def test_a_layer_is_named_where_there_are_several(layers, expected):
-    """Catches titles that two figures share."""
+    """Catches two figures with one title."""
     cell = {"model": "lstm", "gates": [{"layer": name} for name in layers], "attention": []}
     assert figures.whose(cell, "a") == expected
 
 
 def test_the_words_say_how_many_trials_solve_and_which_is_shown():
-    """Oracle: by hand. Catches a figure of a trial that failed, shown as a solution."""
+    """Oracle: by hand. Catches the figure of a failed trial, shown as a solution."""
     failed = {**LSTM, "solved": 0, "shown": {"seed": 0, "solved": False}}
     (section,) = inside.sections({"edges": EDGES, "cells": [HYBRID, failed]})
     assert "1/3 of lstm_attention, 0/3 of lstm solve the task" in section.text
@@ -157,8 +157,8 @@ def test_the_words_say_how_many_trials_solve_and_which_is_shown():
 
 
 def test_a_row_of_many_steps_reaches_the_figure_whole():
-    """Oracle: the run that results/ holds, whose copy has sixty steps. Catches rows of a matrix that
-    are cut like names from a folder."""
+    """Oracle: the committed run, whose copy has sixty steps. Catches rows of a matrix that are cut
+    to the length of names."""
     found = RunFolder(RESULTS / "inside").study("inside")
     shown = harmless(found)
     assert shown == found

@@ -1,4 +1,4 @@
-"""The language models' section says what a study found, made here by hand."""
+"""The section of language models shows a hand-made result of the study."""
 
 import numpy as np
 import pytest
@@ -84,8 +84,8 @@ def test_the_curves_are_those_of_all_models(found):
 
 
 def test_one_wild_loss_leaves_the_others_to_be_seen(found):
-    """By hand: 2.75 to 3 within a segment of 8, 9 beyond it. Catches an axis up to 9, and a run that
-    diverged, whose losses are null."""
+    """By hand: 2.75 to 3 within a segment of 8, 9 beyond it. Catches an axis up to 9, and an error
+    for a diverged run, whose losses are null."""
     found["models"][1]["by_context"][1]["mean"] = 9.0
     top = language_model.sections(found)[0].figures[1].figure.axes[0].get_ylim()[1]
     assert 3 < top < 4
@@ -96,8 +96,8 @@ def test_one_wild_loss_leaves_the_others_to_be_seen(found):
 
 
 def test_what_was_written_keeps_its_lines_and_is_no_html(found, tmp_path):
-    """Oracle: the text itself. Catches tags that come alive, lines that run together, and a report
-    that a run folder of language models does not get."""
+    """Oracle: the text itself. Catches live HTML tags, lines that run together, and a run folder of
+    language models without a report."""
     folder = RunFolder.open(tmp_path / "run", {"models": ["lstm", "gru"]})
     folder.begin({})
     folder.write_study("language_model", found)
@@ -110,7 +110,7 @@ def test_what_was_written_keeps_its_lines_and_is_no_html(found, tmp_path):
 
 def test_the_readme_quotes_the_best_model_as_code(found):
     """Oracle: Markdown's rule that four spaces make code. Catches a sample of the worst model, and
-    one that ends its block."""
+    a sample that ends the code block."""
     text = language_model_section(found)
     assert "gru wrote the text after ▸:\n\n    a\n      b▸<i>c\n\n    d" in text
     assert "| gru | 3.000 | -0.500<br>-0.550 to -0.450 |" in text

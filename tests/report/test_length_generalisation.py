@@ -1,4 +1,4 @@
-"""The heat map draws the numbers it is given, where they belong."""
+"""The heat map draws each number in its place."""
 
 import numpy as np
 import pytest
@@ -36,8 +36,8 @@ ENTRIES = [
 
 
 def test_each_accuracy_stands_in_its_row_and_column():
-    """Oracle: the numbers put in. Catches columns by order of appearance, rows exchanged with their
-    labels, and a colour of another cell."""
+    """Oracle: the numbers put in. Catches columns in order of appearance, rows exchanged with their
+    labels, and the colour of another cell."""
     axes = accuracy_by_length(ENTRIES).axes[0]
     rows = dict(zip([t.get_text() for t in axes.get_yticklabels()], axes.get_yticks(), strict=True))
     columns = dict(
@@ -74,7 +74,7 @@ def test_the_trained_lengths_are_outlined():
 
 def test_how_far_a_model_holds():
     """Oracle: by hand. At least half of four trials, from the trained length on without a gap.
-    Catches > for >=, and a length that is reached past one that is not."""
+    Catches > for >=, and a length counted beyond a gap."""
     assert [reach(one) for one in ENTRIES] == ["10", "20+", "–"]
 
 
@@ -87,7 +87,7 @@ def test_what_is_not_quite_one_is_not_one(value, text):
 
 
 def test_a_section_a_task_with_its_counts():
-    """Catches tasks on one map, and a table whose columns are shifted."""
+    """Catches two tasks on one map, and a table with shifted columns."""
     other = [{**one, "task": "copy"} for one in ENTRIES]
     both = sections({"cells": ENTRIES + other})
     assert [section.title for section in both] == [

@@ -41,12 +41,12 @@ def page(run_path):
 
 
 def test_the_page_needs_no_network(page):
-    """Catches an image, style or script that is fetched, and text that is not escaped."""
+    """Catches an image, style or script that is fetched, and unescaped text."""
     text = page.read_text()
     assert not re.search(r"https?://|//cdn", text)
     assert all(source.startswith("data:") for source in re.findall(r'(?:src|href)="([^"]*)"', text))
     assert "<script" not in text
-    assert "&lt;script&gt;" in text  # the commit of the run made by hand
+    assert "&lt;script&gt;" in text  # the commit of the hand-made run
 
 
 def test_the_folder_has_the_same_figures_as_files(page):
@@ -58,12 +58,12 @@ def test_the_folder_has_the_same_figures_as_files(page):
 
 
 def test_a_diverged_trial_is_named(page):
-    """Catches a divergence that only a number hints at."""
+    """Catches a divergence that shows only as a number."""
     assert "copy-50-lstm, seed 3, learning rate 0.01: by step 200" in page.read_text()
 
 
 def probed_in_a_browser(page, tmp_path, width):
-    """What PROBE finds, and what the browser complains of."""
+    """The result of PROBE, and the browser's complaints."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine; .ci/run installs it")
     probed = tmp_path / "report.html"
@@ -105,8 +105,8 @@ HOSTILE = '<script>alert("$x$")</script>'
 
 @pytest.fixture(scope="module")
 def hostile_path(run_path, tmp_path_factory):
-    """The run made by hand, with a model, a task and a setting whose names are HTML, mathematics
-    and a path out of the folder."""
+    """The hand-made run, with a model, a task and a setting whose names are HTML, mathematics and a
+    path out of the folder."""
     folder = tmp_path_factory.mktemp(HOSTILE.replace("/", "")) / "made"
     folder.mkdir()
     for path in run_path.glob("*.json*"):
@@ -133,8 +133,8 @@ def page_of_two(run_path, hostile_path, tmp_path_factory):
 @pytest.mark.full
 @pytest.mark.parametrize("width", [1280, PHONE_WIDTH])
 def test_a_page_of_two_runs_in_a_real_browser(page_of_two, tmp_path, width):
-    """Oracle: Chromium. Catches a part that draws the other run's, names from a folder that are
-    not escaped, and a page wider than a phone."""
+    """Oracle: Chromium. Catches a section with the other run's figures, unescaped names from a
+    folder, and a page wider than a phone."""
     assert probed_in_a_browser(page_of_two, tmp_path, width) == {
         "tables": 2 * TABLES + 2,
         "empty": 0,
@@ -147,7 +147,7 @@ def test_a_page_of_two_runs_in_a_real_browser(page_of_two, tmp_path, width):
 
 
 def test_runs_of_one_name_are_told_apart_by_their_paths(page_of_two, run_path, hostile_path):
-    """Catches two parts under one heading."""
+    """Catches two runs under one heading."""
     text = page_of_two.read_text()
     assert f'<a href="#run-1">{run_path}</a>' in text
     assert f'<a href="#run-2">{html.escape(str(hostile_path), quote=False)}'.split('"$')[0] in text
@@ -156,7 +156,7 @@ def test_runs_of_one_name_are_told_apart_by_their_paths(page_of_two, run_path, h
 
 @pytest.mark.full
 def test_figures_stay_in_their_folder(hostile_path):
-    """Catches a name from a config that leads a figure out of the folder."""
+    """Catches a name in a config that puts a figure outside of the folder."""
     before = set(hostile_path.parent.iterdir())
     report.write(hostile_path)
     assert (hostile_path / "loss-..-copy-10.png").exists()
@@ -176,7 +176,7 @@ def test_a_run_without_copy_has_no_recall_section(run_path, tmp_path):
 
 def test_a_task_of_symbols_with_one_answer_has_no_recall_section(run_path, tmp_path):
     """Oracle: parity, whose chance is .5 and which measures accuracy alone. Catches a report that
-    takes the accuracy by position of every task whose answers are symbols."""
+    requires the accuracy by position from every task of symbols."""
     folder = tmp_path / "run"
     shutil.copytree(run_path, folder, ignore=shutil.ignore_patterns("*.png", "*.html"))
     for name in ("config.json", "results.json", "metrics.jsonl"):

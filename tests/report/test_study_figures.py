@@ -1,4 +1,4 @@
-"""Figures and words of the ablation, of learning rates and of two runs, on numbers by hand."""
+"""Figures and words of the ablation, of learning rates and of two runs, on hand-made numbers."""
 
 import numpy as np
 import pytest
@@ -58,8 +58,8 @@ def words(figure):
 
 
 def test_an_ablation_says_in_words_what_is_noise():
-    """Oracle: by hand. Catches a verdict that colour alone gives, rows out of order, and a figure
-    of rates held against the wrong line."""
+    """Oracle: by hand. Catches a verdict in colour alone, rows out of order, and a figure of rates
+    compared with the wrong line."""
     (section,) = ablation.sections(ABLATION)
     rates, steps = (figure.figure for figure in section.figures)
     assert points(rates) == [
@@ -73,7 +73,7 @@ def test_an_ablation_says_in_words_what_is_noise():
     assert {line.get_color() for line in steps.axes[0].get_lines()} >= {colors_of(["gru"])["gru"]}
     labels = [label.get_text() for label in rates.axes[0].get_yticklabels()]
     assert labels[2] == "model.b = $2$"
-    rates.savefig("/dev/null", format="png")  # dollar signs are no formula
+    rates.savefig("/dev/null", format="png")  # dollar signs make no formula
     body = section.tables[0].rows
     assert body[0][2] == body[0][4] == "–"
     assert [row[3] for row in body[:2]] == ["700\n600–800, 90%", "–"]
@@ -82,7 +82,7 @@ def test_an_ablation_says_in_words_what_is_noise():
 
 
 def test_differences_in_words():
-    """Oracle: by hand. Catches a sign on zero, and steps of trials that are not pairs."""
+    """Oracle: by hand. Catches a sign on zero, and steps of unpaired trials."""
     assert differences.rate(FEW) == "0.00 (−0.50, +0.50)\nwithin noise"
     assert differences.steps(FEW) == "+300 (too few pairs)\nwithin noise"
     assert differences.rate(None) == "–"
@@ -146,7 +146,7 @@ CELL = {"solved": 4, "trials": 8, "solve_rate_low": 0.2, "solve_rate_high": 0.8}
     ],
 )
 def test_a_comparison_counts_what_is_beyond_noise(found, summary):
-    """Oracle: by hand. Catches a difference of steps that the summary overlooks, and an empty
+    """Oracle: by hand. Catches a difference of steps missing in the summary, and an empty
     figure."""
     cells = [
         {"cell": name, "compared": {"first": CELL, "second": CELL, **verdicts}}

@@ -1,4 +1,4 @@
-"""What the tables say of records whose meaning is known."""
+"""Tables of records with known values."""
 
 import json
 
@@ -46,7 +46,7 @@ def test_one_trial_has_no_interval(run_path):
 
 
 def shuffled(run_path, tmp_path, more=()):
-    """The folder's records in the order of their parameters, and more of them."""
+    """The folder's records, shuffled, and some more."""
     for path in run_path.glob("*.json*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     records = sorted(RunFolder(run_path).results, key=lambda record: record["parameters"])
@@ -59,7 +59,7 @@ def places(records):
 
 
 def test_records_are_in_the_order_of_the_config(run_path, tmp_path):
-    """Catches the order of finishing, which differs after resuming."""
+    """Catches the order of finishing, which changes when a run is resumed."""
     folder = shuffled(run_path, tmp_path)
     assert places(folder.results)[:2] == [("adding", 10, "lstm"), ("adding", 50, "lstm")]
     assert places(report.in_grid_order(folder)) == [
@@ -72,7 +72,7 @@ def test_records_are_in_the_order_of_the_config(run_path, tmp_path):
 
 def test_a_folder_that_has_grown_is_shown_whole(run_path, tmp_path):
     """Oracle: by hand, three cells that the config does not name: a length, a task with a model,
-    and an LSTM of other settings. Catches a cell that is left out, refused, or drawn over another
+    and an LSTM with other settings. Catches a cell that is left out, refused, or drawn over another
     of the same task, length and model."""
     record = RunFolder(run_path).results[0]
     more = [

@@ -1,4 +1,4 @@
-"""The door of a study's command, in this process: flags, config and checks as `python -m` has them.
+"""The command line of a study in this process: flags, config and checks as with `python -m`.
 
 A process of its own takes seconds to import JAX; here five hundred commands take as long as two.
 """
@@ -19,7 +19,7 @@ from lstm_attn.studies.study import Study
 
 
 class Outcome(NamedTuple):
-    """settings: what the config became; None where the command was refused."""
+    """settings: the resulting config; None if the command was refused."""
 
     status: Any
     out: str
@@ -28,9 +28,9 @@ class Outcome(NamedTuple):
 
 
 def knock(study: Study, arguments: list[str]) -> Outcome:
-    """Gives the arguments to the command of that study, up to where JAX would begin.
+    """Runs the command of that study with the arguments, up to where JAX would start.
 
-    Only how devices are laid out, and what is trained on them, is left out.
+    Only the layout of devices and the training are left out.
     """
     built: list[Any] = []
     out, err, status = io.StringIO(), io.StringIO(), None

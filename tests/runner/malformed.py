@@ -1,4 +1,4 @@
-"""Commands that are surely wrong, each with the reason, for every study.
+"""Commands that are certainly wrong, each with the reason, for every study.
 
 A malformed config is its study's own, from configs/, with one thing changed so that no reading of
 it is right. What is wrong with a value follows from its type in that file, or from WRONG.
@@ -13,7 +13,7 @@ from tests.configs.test_configs import FOLDER
 
 
 class Code(str):
-    """What stands in a config's file as it is, where a value's repr would not do."""
+    """Python code of a value in a config's file, for values whose repr would not do."""
 
     __repr__ = str.__str__
 
@@ -27,14 +27,14 @@ STUDIES = {
                      "learning_rates")
     },
 }  # fmt: skip
-# Keys that a message may call otherwise.
+# Keys that a message may name differently.
 CALLED = {
     "task.names": "task", "task.name": "task",
     "task.trained_lengths": "length", "task.untrained_length": "length", "task.longest": "length",
     "task.shortest": "length", "test.factors": "length",
     "model_name": "model",
 }  # fmt: skip
-# By the type that a value has in the file: what is none of that type.
+# For each type of a value in the file, values of no such type.
 OF_ANOTHER_TYPE: dict[type, tuple[Any, ...]] = {
     int: ("many", "7", 1.5, nan, inf, None, True, (), (1,), {}, {"a": 1}, b"1"),
     float: ("x", "0.1", None, True, (), (1.0,), {}, {"a": 1.0}, 1j),
@@ -42,7 +42,7 @@ OF_ANOTHER_TYPE: dict[type, tuple[Any, ...]] = {
     str: (1, 0.5, None, True, (), ("cosine",), {}, b"lstm", "", " ", "\n", "\x1b[31m", "\0", "x" * 10**5),
     tuple: (3, 0.1, None, True, "lstm", {}, {"a": 1}, (None,), ({},), ((),), (1j,), {1, 2}),
 }  # fmt: skip
-# Whole numbers that follow from others unless they are given: None is a value of theirs.
+# Whole numbers that follow from others unless they are given: None is valid for them.
 OPTIONAL = ("training.warmup_steps", "training.evaluate_every")
 OF_ANOTHER_TYPE[type(None)] = tuple(v for v in OF_ANOTHER_TYPE[int] if v is not None)
 WRONG: dict[str, tuple[Any, ...]] = {
@@ -134,7 +134,7 @@ HEADER = """from math import inf, nan
 from ml_collections import ConfigDict, FieldReference, FrozenConfigDict
 from ml_collections.config_dict import placeholder, required_placeholder
 """
-# Config files that give no config, and what the line must say of each beside the file's name.
+# Config files that give no config, and what the message must say of each besides the file's name.
 NO_CONFIGS = (
     ("def get_config(:\n", "is not Python"),
     ("get_config = ConfigDict(\n", "is not Python"),
@@ -164,8 +164,8 @@ NO_CONFIGS = (
 
 
 class Malformed(NamedTuple):
-    """study: in STUDIES; config: the file's text, None for the study's own; overrides: the further
-    arguments; says: what one of must be in the message; why: it is wrong."""
+    """study: in STUDIES; config: the file's text, None for the study's own; overrides: further
+    arguments; says: texts, one of which must be in the message; why: the reason, in words."""
 
     study: str
     config: str | None
@@ -175,7 +175,7 @@ class Malformed(NamedTuple):
 
 
 def config_of(study: str) -> dict[str, Any]:
-    """The study's own, right one."""
+    """The study's own, valid config."""
     names: dict[str, Any] = {}
     exec((FOLDER / f"{STUDIES[study]}.py").read_text(), names)
     return names["get_config"]().to_dict()
@@ -209,7 +209,7 @@ def says(key: str) -> tuple[str, ...]:
 
 
 def not_of_type(kind: type) -> st.SearchStrategy[str]:
-    """Text that absl can't read as a value of the type."""
+    """Text that absl can't parse as a value of the type."""
 
     def reads(text: str) -> bool:
         try:
@@ -221,15 +221,15 @@ def not_of_type(kind: type) -> st.SearchStrategy[str]:
     fixed = st.sampled_from(NO_TEXT_OF[kind])
     if kind not in (int, float):
         return fixed
-    # An argument holds no null, and what isn't UTF-8 comes as surrogates.
+    # An argument holds no null character; what isn't UTF-8 arrives as surrogates.
     letters = st.characters(exclude_characters="\0", exclude_categories=())
     return fixed | st.text(letters, max_size=20).filter(lambda text: not reads(text))
 
 
 @st.composite
 def commands(draw: st.DrawFn) -> Malformed:
-    """One of: a value of another type, one out of range, a key too many, a branch that
-    is none, a config that isn't there yet, a file that gives no config, an override."""
+    """One of: a value of another type, one out of range, an unknown key, a value in place of a
+    branch, a key without a value, a file that gives no config, an override."""
     study = draw(st.sampled_from(sorted(STUDIES)))
     config = CONFIGS[study]
     keys = leaves(config)

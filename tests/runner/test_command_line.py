@@ -1,4 +1,4 @@
-"""What a user can get wrong: one clear line, status 2, no traceback. See `test_malformed` too."""
+"""A user's mistakes: one clear line, status 2, no traceback. See `test_malformed` too."""
 
 import runpy
 
@@ -11,7 +11,7 @@ from tests import PATIENCE
 from tests.configs.test_configs import FOLDER, load
 from tests.runner.door import knock
 
-# Of ml_collections, which loads a config so.
+# The warning is ml_collections' own: it loads config files in this way.
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 
 
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarni
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(tmp_path, override, message):
-    """Catches a message that does not say what was expected and what came."""
+    """Catches a message that does not say what was expected and what was given."""
     workdir = tmp_path / "run"
     outcome = knock(COMPARE, ["--config=configs/quick.py", f"--workdir={workdir}", override])
     assert (outcome.status, outcome.out, outcome.settings) == (2, "", None)
@@ -61,7 +61,7 @@ def test_a_mistake_is_one_line_and_status_2(tmp_path, override, message):
     ],
 )
 def test_a_mistake_in_a_process_of_its_own(compare, tmp_path, config, override, message):
-    """Catches what the door leaves out: the status of the process, and lines of the libraries."""
+    """Catches what `door` leaves out: the status of the process, and lines of the libraries."""
     process = compare(tmp_path / "run", override, config=(f"--config={config}",))
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2, err
@@ -73,7 +73,7 @@ def test_a_mistake_in_a_process_of_its_own(compare, tmp_path, config, override, 
 
 @pytest.mark.parametrize(("key", "table"), [("models", "models.MODELS"), ("names", "tasks.TASKS")])
 def test_an_object_in_the_place_of_a_name_is_a_short_line(key, table):
-    """Catches pages of arrays, and a line that does not say where one's own task or model goes."""
+    """Catches pages of arrays, and a line that does not say how to pass one's own task or model."""
 
     class Own:
         def __repr__(self):
@@ -110,7 +110,7 @@ def test_a_config_file_of_ones_own_is_checked_as_overrides_are(training, message
 
 
 def test_a_list_will_do_for_a_tuple_and_a_whole_number_for_a_float():
-    """Catches a config refused for how Python spells it."""
+    """Catches a config refused because of a list or a whole number."""
     config = config_with(learning_rates=[1e-2], clip_norm=1)
     assert command_line.checked(CompareConfig, config) == load(FOLDER / "quick.py")
 

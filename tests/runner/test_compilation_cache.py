@@ -1,4 +1,4 @@
-"""Where compiled programs are kept, and that a kept program gives the bits of a fresh one."""
+"""Where compiled programs are cached; a cached program gives the bits of a fresh one."""
 
 import jax
 import numpy as np
@@ -15,7 +15,7 @@ ONE_CELL = ("--config.models=('gru',)", *TINY[1:], "--config.training.steps=100"
 
 @pytest.fixture(autouse=True)
 def settings():
-    """JAX's settings as they were before the test."""
+    """JAX's settings before the test, restored after it."""
     before = {name: getattr(jax.config, name) for name in SETTINGS}
     yield before
     for name, value in before.items():
@@ -23,7 +23,7 @@ def settings():
 
 
 def test_what_the_flag_says_goes_before_what_jax_was_told(tmp_path, monkeypatch):
-    """Catches a folder of the user's that is overruled, and a cache that can't be turned off."""
+    """Catches a user's own folder that is ignored, and a cache that can't be turned off."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     jax.config.update("jax_compilation_cache_dir", str(tmp_path / "theirs"))
     for flag, expected in (
@@ -37,7 +37,7 @@ def test_what_the_flag_says_goes_before_what_jax_was_told(tmp_path, monkeypatch)
 
 
 def test_a_folder_that_cant_be_written_is_a_note(tmp_path):
-    """Catches a run that ends, or a warning at each compilation, for want of a cache."""
+    """Catches a run that ends, or a warning at each compilation, because the cache is missing."""
     (tmp_path / "file").touch()
     note = machine.use_compilation_cache(str(tmp_path / "file" / "cache"))
     assert "no compilation cache" in note
@@ -48,9 +48,9 @@ def test_a_folder_that_cant_be_written_is_a_note(tmp_path):
 
 @pytest.mark.full
 def test_kept_programs_give_the_bits_of_fresh_ones(compare, tmp_path):
-    """Identity of three runs: without a cache, with one that fills, and with the full one, an entry
-    of which is torn. Catches code that is stored other than it ran, and a run that a torn entry
-    ends or that shows a warning of it."""
+    """Identity of three runs: without a cache, with one that fills, and with the full one, one
+    entry of which is torn. Catches stored code that differs from what ran, and a torn entry that
+    ends a run or makes it show a warning."""
     folders = [tmp_path / name for name in ("none", "filling", "full")]
     cache = tmp_path / "cache"
     for folder, flags in zip(folders, (("--compilation_cache=",), (), ()), strict=True):

@@ -1,4 +1,4 @@
-"""Several processes over loopback: the run of one, in one folder, resumed on another number."""
+"""Several processes over loopback: the results of one, in one folder, resumed by another number."""
 
 import json
 import os
@@ -33,8 +33,8 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def start(compare, tmp_path_factory):
-    """start(count, workdir) starts so many processes of one device each; they share a folder for
-    temporary files. By SLURM's variables, or with the address by hand."""
+    """start(count, workdir) starts this many processes of one device each; they share a folder for
+    temporary files. With SLURM's variables, or with an explicit address."""
     temporary = tmp_path_factory.mktemp("temporary")
     running = []
 
@@ -78,7 +78,7 @@ def start(compare, tmp_path_factory):
             process.kill()
 
 
-SLURM_PORTS = 2**16 - 2**12  # where JAX's port for a SLURM job lies, by the job's number
+SLURM_PORTS = 2**16 - 2**12  # JAX's first port for SLURM jobs; it adds the job's number
 
 
 def free(port):
@@ -121,7 +121,7 @@ def states_of(workdir):
 
 @pytest.fixture(scope="module")
 def whole(start, tmp_path_factory):
-    """The run of one process, which nothing stopped."""
+    """An uninterrupted run of one process."""
     workdir = tmp_path_factory.mktemp("whole") / "run"
     [(status, _, err)] = ends(start(1, workdir))
     assert status == 0, err
@@ -130,8 +130,8 @@ def whole(start, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stopped(start, tmp_path_factory):
-    """A run of two processes that SLURM started, the second of which was killed: what they left,
-    and how the first ended."""
+    """A run of two processes started by SLURM, of which the second was killed: its folder, and how
+    the first process ended."""
     workdir = tmp_path_factory.mktemp("stopped") / "run"
     leader, other = start(2, workdir, slurm=True)
     deadline = time.monotonic() + PATIENCE
@@ -142,15 +142,15 @@ def stopped(start, tmp_path_factory):
         time.sleep(0.005)
     other.kill()
     [end, _] = ends([leader, other])
-    shutil.rmtree(start.temporary)  # what the killed one could not take away
+    shutil.rmtree(start.temporary)  # the killed process could not remove it
     start.temporary.mkdir()
     return workdir, end
 
 
 @pytest.mark.full
 def test_a_lost_process_ends_the_others(stopped):
-    """A process killed with signal 9. Catches a leader that waits for ever for its part, or that
-    ends in a traceback."""
+    """A process killed with signal 9. Catches a leader that waits for it for ever, or that ends in
+    a traceback."""
     workdir, (status, out, err) = stopped
     assert status == command.LOST_STATUS, err
     assert "2 trials on 2 cpu devices of 2 processes (trial axis 2, batch axis 1)" in out
@@ -162,7 +162,7 @@ def test_a_lost_process_ends_the_others(stopped):
 @pytest.mark.full
 def test_one_process_goes_on_from_two_to_the_same_bits(start, whole, stopped, tmp_path):
     """Identity with the run of one process, bit for bit: only trials were split. Catches a trial
-    that two processes share, states gathered in another order, and a line of each process."""
+    that two processes share, states gathered in another order, and a line from each process."""
     workdir = shutil.copytree(stopped[0], tmp_path / "run")
     before = without_seconds(metrics_lines(workdir))
     [(status, out, err)] = ends(start(1, workdir))
@@ -179,9 +179,9 @@ def test_one_process_goes_on_from_two_to_the_same_bits(start, whole, stopped, tm
 
 @pytest.mark.full
 def test_four_processes_go_on_from_two_and_write_one_folder(start, whole, stopped, tmp_path):
-    """The run of one process, to 1e-3 relative: each batch is split in two, so that gradients are
-    added in another order. Catches a gradient that is not reduced over processes, data drawn by
-    process, a folder written by all, and a copy of the folder that stays behind."""
+    """The run of one process, to 1e-3 relative: each batch is split in two, so gradients are added
+    in another order. Catches a gradient that is not reduced over processes, data drawn by process,
+    a folder written by all, and a copy of the folder that stays behind."""
     workdir = shutil.copytree(stopped[0], tmp_path / "run")
     (_, out, _), *others = found = ends(start(4, workdir))
     assert [status for status, _, _ in found] == [0] * 4, [err for _, _, err in found]
@@ -200,7 +200,7 @@ def test_four_processes_go_on_from_two_and_write_one_folder(start, whole, stoppe
 
 @pytest.mark.full
 def test_processes_of_different_configs_are_refused_together(start, tmp_path):
-    """Catches processes that wait for each other for ever, and an error said by each of them."""
+    """Catches processes that wait for each other for ever, and an error printed by each of them."""
     rate = {0: "(0.01,)", 1: "(0.02,)"}
     found = ends(
         start(
@@ -217,7 +217,7 @@ def test_processes_of_different_configs_are_refused_together(start, tmp_path):
 
 @pytest.mark.full
 def test_where_nothing_is_found_there_is_one_line(compare, tmp_path):
-    """Outside SLURM and its like. Catches a traceback, and a run in one process after all."""
+    """Outside SLURM and other clusters. Catches a traceback, and a run in one process instead."""
     outside = {name: "" for name in os.environ if name.startswith(("SLURM", "OMPI", "KUBERNETES"))}
     process = compare(tmp_path / "run", "--distributed", variables=outside)
     _, err = process.communicate(timeout=PATIENCE)
@@ -250,7 +250,7 @@ def test_where_nothing_is_found_there_is_one_line(compare, tmp_path):
     ],
 )
 def test_flags_that_do_not_fit_are_one_line(given, message):
-    """Catches a flag that is ignored, and an address that JAX would end the process for."""
+    """Catches an ignored flag, and an address for which JAX would end the process."""
     with flagsaver.flagsaver(**given), pytest.raises(UsageError) as error:
         command.start()
     assert message in str(error.value)

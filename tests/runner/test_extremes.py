@@ -29,7 +29,8 @@ def test_one_of_everything_trains_and_is_reported(tmp_path, monkeypatch):
     adding, of two steps, by each model, and a copy's delay of 1. Copy has eight symbols always.
 
     Oracle: a loss of the size of the baseline, and a row of the report for each cell. Catches an
-    axis of one that is dropped, and a median, an interval or a picture of a single trial."""
+    axis of one that is dropped, and a median, an interval or a figure of a single trial.
+    """
     monkeypatch.setattr(Figure, "savefig", lambda self, file, **_: file.write(b"a picture"))
     sizes = [(tasks.adding(2), name) for name in MODELS] + [(tasks.copy(1), "lstm")]
     cells = [

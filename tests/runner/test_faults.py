@@ -1,4 +1,4 @@
-"""A run killed and started again, a disk without room, and a folder in which nothing is executed."""
+"""A run killed and started again, a full disk, and a folder in which nothing is executed."""
 
 import json
 import shutil
@@ -25,8 +25,8 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bits(
     undisturbed, compilation_cache, tmp_path
 ):
     """Identity with the undisturbed run; `python -m tests.kill` is the long form. Killed at a line
-    of the first cell, and while a checkpoint of the second is written. Catches state that is lost,
-    a line that is doubled, half a checkpoint taken for whole."""
+    of the first cell, and while a checkpoint of the second is written. Catches a lost state, a
+    repeated line, half a checkpoint taken for a whole one."""
     workdir = tmp_path / "run"
     moments = iter([(kill.AT_A_LINE, 40), (kill.IN_A_CHECKPOINT, 300)])
     kills = kill.disturb(
@@ -40,7 +40,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bits(
 @pytest.mark.full
 def test_a_full_disk_ends_in_one_line_and_the_same_command_goes_on(compare, undisturbed, tmp_path):
     """Oracle: the system's own error, of /dev/full, at the record of the second cell; then the bits
-    of the undisturbed run. Catches a traceback, another status, a cell that is lost or doubled."""
+    of the undisturbed run. Catches a traceback, another status, a cell lost or repeated."""
     workdir = tmp_path / "run"
     shutil.copytree(undisturbed, workdir)
     (workdir / "results.json").write_text(json.dumps(kill.RunFolder(undisturbed).results[:1]))
@@ -63,7 +63,7 @@ def hook(event, arguments):
 
 @contextmanager
 def audited():
-    """What the interpreter reports of itself meanwhile: files opened, code compiled and run."""
+    """The interpreter's audit events meanwhile: files opened, code compiled and run."""
     global events
     sys.addaudithook(hook)
     events = seen = []
@@ -74,7 +74,7 @@ def audited():
 
 
 def in_words(argument):
-    """Of code, which an event gives compiled: its file, and the words and numbers in it."""
+    """The file, names and constants of a code object, which is how an event gives code."""
     if isinstance(argument, types.CodeType):
         return f"{argument.co_filename} {in_words(argument.co_consts)}"
     if isinstance(argument, tuple):

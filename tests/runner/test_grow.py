@@ -1,4 +1,4 @@
-"""A run folder that grows: what is there stays, what lacks is trained, and the result is one run."""
+"""A run folder that grows: its trials stay, missing ones are trained, and the result is one run."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ from lstm_attn.training import TrainingConfig, checkpoints
 from tests.studies.test_compare import without_seconds
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
-# Four devices, one trial each: a trial is then computed alike among however many others.
+# Four devices, one trial each: then a trial's bits do not depend on the number of trials.
 SMALL = TrainingConfig(
     steps=120, evaluate_every=10, warmup_steps=1, seeds=4, learning_rates=(0.05,), batch_size=8,
     evaluation_sequences=20, trials_on_device="map",
@@ -27,7 +27,7 @@ SMALL = TrainingConfig(
 
 @pytest.fixture(autouse=True, scope="module")
 def an_easy_criterion():
-    """So that trials solve after a few steps, each at its own."""
+    """So that each trial solves after a few steps of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tasks.Adding, "is_solved", lambda self, metrics: bool(metrics["loss"] < 0.1))
         yield
@@ -39,7 +39,7 @@ def cell_of(**changes):
 
 
 def train(path, *cells):
-    """The cells as the folder has them, and what was said."""
+    """The records of the folder's cells, and the printed lines."""
     console = Console(record=True, width=200)
     folder = RunFolder.open(path, {})
     return train_missing(cells, folder, console), console.export_text()
@@ -64,13 +64,13 @@ def check_alike(path, other):
         np.testing.assert_array_equal(arrays[name], theirs[name], err_msg=name)
 
 
-# Evenly spread over the four devices each, or batches would be cut where few trials are trained.
+# A multiple of four trials each, or batches would be split over devices when few are trained.
 WHOLE = {"seeds": 8, "learning_rates": (0.05, 0.001), "stop_when_solved": True}
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """All trials at once; one learning rate solves early, the other never."""
+    """All trials at once; all of one learning rate solve early, none of the other."""
     path = tmp_path_factory.mktemp("whole") / "run"
     train(path, cell_of(**WHOLE))
     (record,) = RunFolder(path).results
@@ -83,9 +83,9 @@ def whole(tmp_path_factory):
     [({"seeds": 4, "learning_rates": (0.001,)}, {}), ({"learning_rates": (0.001,)}, {"seeds": 4})],
 )
 def test_a_cell_that_grows_by_seeds_and_rates_is_that_of_all_at_once(has, asked, whole, tmp_path):
-    """Identity, bit for bit, of record, metrics and checkpoint, asked for all trials or for some
-    that are there and some that are not. Catches trials that are exchanged, values that are not
-    held after a part has ended, trials trained again, and parts left over."""
+    """Identity, bit for bit, of record, metrics and checkpoint, whether all trials are asked for or
+    some old and some new ones. Catches trials that are exchanged, values not held after some trials
+    have ended, trials trained again, and files left over."""
     path = tmp_path / "run"
     train(path, cell_of(**WHOLE | has))
     cells, said = train(path, cell_of(**WHOLE | asked))
@@ -95,7 +95,7 @@ def test_a_cell_that_grows_by_seeds_and_rates_is_that_of_all_at_once(has, asked,
     check_alike(path, whole)
     assert [file.name for file in (path / "checkpoints").iterdir()] == ["adding-2-gru.safetensors"]
     assert list(RunFolder(path).cells) == ["adding-2-gru"]
-    # And it is a cell as any other: loaded, and not trained again.
+    # And it is a cell like any other: loaded, and not trained again.
     assert len(trained.load(path, "adding-2-gru").seeds) == 16
     assert "0 of 1 cells to train" in train(path, cell_of(**WHOLE))[1]
 
@@ -103,7 +103,7 @@ def test_a_cell_that_grows_by_seeds_and_rates_is_that_of_all_at_once(has, asked,
 @pytest.mark.full
 @pytest.mark.parametrize("stopped_at", ["replace_evaluations", "add_result", "note_cells"])
 def test_growing_can_be_stopped_between_its_steps(stopped_at, whole, tmp_path, monkeypatch):
-    """Identity with what nothing stopped. Catches a merge of what has been merged already."""
+    """Identity with an uninterrupted run. Catches a merge of what is already merged."""
     path = tmp_path / "run"
     train(path, cell_of(**WHOLE | {"seeds": 4}))
     usual, merging = getattr(RunFolder, stopped_at), []
@@ -124,7 +124,7 @@ def test_growing_can_be_stopped_between_its_steps(stopped_at, whole, tmp_path, m
 
 
 def test_fewer_trials_leave_the_cell_as_it_is(whole):
-    """Catches a cell that shrinks, or that is trained once more beside the larger one."""
+    """Catches a cell that shrinks, or a smaller one that is trained next to it."""
     before = contents(whole)
     cells, said = train(whole, cell_of(**WHOLE | {"seeds": 2}))
     assert cells == [cell_of(**WHOLE)]
@@ -134,7 +134,7 @@ def test_fewer_trials_leave_the_cell_as_it_is(whole):
 
 @pytest.mark.full
 def test_an_unfinished_cell_is_finished_before_it_grows(tmp_path, monkeypatch):
-    """Identity with all at once. Catches a checkpoint of fewer trials that is refused or lost."""
+    """Identity with all trials at once. Catches a checkpoint of fewer trials refused or lost."""
     path, other = tmp_path / "run", tmp_path / "whole"
     save, calls = checkpoints.save, []
 
@@ -155,8 +155,8 @@ def test_an_unfinished_cell_is_finished_before_it_grows(tmp_path, monkeypatch):
 
 @pytest.mark.full
 def test_other_settings_are_another_cell(tmp_path):
-    """Oracle: by hand. Catches a folder that is refused whole, a cell that replaces another, and a
-    name that changes when the same command is given again."""
+    """Oracle: by hand. Catches a folder that refuses them, a cell that replaces another, and a name
+    that changes when the same command is given again."""
     asked = [cell_of(), cell_of(steps=20), cell_of(seeds=4, first_seed=4)]
     names = ["adding-2-gru", "adding-2-gru+steps=20", "adding-2-gru+first_seed=4"]
     for cell, name in zip(asked, names, strict=True):
@@ -172,7 +172,7 @@ def test_other_settings_are_another_cell(tmp_path):
 
 
 def placed_after(path, has, asked):
-    """Where the second cell goes, in a folder that has finished the first."""
+    """The placement of the second cell in a folder that has finished the first, and its message."""
     folder = RunFolder.open(path, {})
     folder.add_result({"cell": has.name, **has.purpose})
     (placed,) = grow.place([asked], folder)
@@ -202,8 +202,8 @@ def test_overlapping_trials_grow_the_cell_to_the_grid_of_both(has, asked, whole,
 
 
 def test_a_grid_that_costs_more_than_a_new_cell_is_not_trained(tmp_path):
-    """Oracle: by hand, 8 more trials against 2. Catches trials by the dozen that nobody asked for,
-    and one that is trained again without a word."""
+    """Oracle: by hand, 8 more trials against 2. Catches many trials that nobody asked for, and one
+    that is silently trained again."""
     has, asked = (cell_of(seeds=n, learning_rates=r) for n, r in ((8, 0.01), (1, (0.01, 0.03))))
     placed, said = placed_after(tmp_path, has, asked)
     assert placed.cell.training == asked.training
@@ -221,18 +221,18 @@ def test_a_grid_that_costs_more_than_a_new_cell_is_not_trained(tmp_path):
     ],
 )  # fmt: skip
 def test_a_name_says_what_was_asked_for(has, asked, name, tmp_path):
-    """Oracle: by hand. Catches a list that reads as a negative number, and a name that says what
-    follows from the steps, or a digest in its place."""
+    """Oracle: by hand. Catches a list that reads as a negative number, a name with settings that
+    follow from the steps, and a digest instead of a name."""
     placed, _ = placed_after(tmp_path, cell_of(**has), cell_of(**asked))
     assert placed.cell.name == f"adding-2-gru+{name}"
 
 
 def test_a_name_is_free_as_long_as_nothing_is_lost(tmp_path):
-    """Catches a first try, stopped before its first checkpoint, that keeps the plain name."""
+    """Catches a plain name kept by a first try that stopped before its first checkpoint."""
     folder = RunFolder.open(tmp_path, {})
     grow.place([cell_of(steps=20)], folder)
     (placed,) = grow.place([cell_of()], folder)
     assert placed.cell.name == "adding-2-gru"
-    # But two cells of one command never share one.
+    # But two cells of one command never share a name.
     names = [one.cell.name for one in grow.place([cell_of(), cell_of(steps=20)], folder)]
     assert names == ["adding-2-gru", "adding-2-gru+steps=20"]

@@ -18,7 +18,7 @@ from tests.runner.door import knock
 from tests.runner.malformed import FOLDER, STUDIES
 from tests.study_fixtures import study_of
 
-# Of ml_collections, which loads a config so.
+# The warning is ml_collections' own: it loads config files in this way.
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 NUMBERS = itertools.count()
 QUICK = "--config=configs/quick.py"
@@ -30,7 +30,7 @@ def place(tmp_path_factory):
 
 
 def written(command, place):
-    """The command's arguments, its config written in the place, and a run folder of its own."""
+    """The command's arguments, its config written to the folder, and a run folder of its own."""
     config, run = FOLDER / f"{STUDIES[command.study]}.py", place / f"run{next(NUMBERS)}"
     if command.config is not None:
         config = place / "config.py"
@@ -54,9 +54,9 @@ def check_refused(outcome, says, why):
 @hypothesis.settings(max_examples=500, database=None)
 @hypothesis.given(malformed.commands())
 def test_a_malformed_command_is_one_line_and_status_2(place, command):
-    """Catches a value that a study takes or fails on later, a traceback, a message that does not
-    name the key, a message of several lines or with a command to the terminal, and a run folder
-    that is made before the config is checked."""
+    """Catches a wrong value that a study accepts or fails on later, a traceback, a message that
+    does not name the key or has several lines or terminal commands, and a run folder that is made
+    before the config is checked."""
     arguments, run = written(command, place)
     check_refused(knock(study_of(command.study), arguments), command.says, command.why)
     assert not run.exists()
@@ -73,7 +73,7 @@ ODD = st.sampled_from(
     st.sampled_from(sorted(STUDIES)), st.randoms(use_true_random=False), ODD | st.text(LETTERS)
 )
 def test_any_text_for_any_key_is_taken_or_refused(place, study, choice, text):
-    """Catches a traceback, of values that are not known to be wrong."""
+    """Catches a traceback, for values that may be right or wrong."""
     key = choice.choice(sorted(malformed.leaves(malformed.CONFIGS[study])))
     command = malformed.Malformed(study, None, (f"--config.{key}={text}",), malformed.says(key), "")
     arguments, run = written(command, place)
@@ -150,7 +150,7 @@ def test_a_malformed_flag_is_one_line_and_status_2(tmp_path, arguments, says):
 
 
 def test_flags_in_a_file_are_checked_as_those_of_the_command(tmp_path):
-    """Catches a wrong key there that gives a traceback."""
+    """Catches a traceback for a wrong key in such a file."""
     flagfile = tmp_path / "flags"
     flagfile.write_text(
         f"--config=configs/quick.py\n--workdir={tmp_path / 'run'}\n--config.modle=3"
@@ -159,8 +159,8 @@ def test_flags_in_a_file_are_checked_as_those_of_the_command(tmp_path):
 
 
 def test_a_config_may_leave_a_value_to_the_command(tmp_path):
-    """Oracle: the file with the value in it. Catches a placeholder that is refused though it is
-    given, and one that is taken though it is not."""
+    """Oracle: the file with the value in it. Catches a placeholder that is refused although the
+    value is given, and one accepted although it is not."""
     tree = malformed.changed(
         malformed.CONFIGS["compare"], "model.features", malformed.Code("placeholder(int)")
     )
@@ -174,8 +174,8 @@ def test_a_config_may_leave_a_value_to_the_command(tmp_path):
 
 @pytest.mark.full
 def test_no_command_is_refused_after_jax_has_begun(tmp_path):
-    """Oracle: JAX on a platform that there is not, in a process of its own, where beginning is an
-    error. Catches a check that computes, after which devices can't be laid out."""
+    """Oracle: JAX on a platform that does not exist, in a process of its own, so that initialising
+    it is an error. Catches a check that computes, after which devices can't be set up."""
     code = """
 import hypothesis, jax, pathlib, sys
 from tests.runner import malformed, test_malformed

@@ -1,4 +1,4 @@
-"""What no memory can hold is said before anything is compiled for it."""
+"""A cell that no memory can hold is refused before anything is compiled for it."""
 
 import math
 
@@ -20,8 +20,8 @@ def make_cell(name="lstm", features=32, length=4, **training):
 
 @pytest.mark.parametrize("name", ["lstm", "transformer"])
 def test_the_bound_is_near_what_the_states_take_and_never_far_above(name):
-    """Oracle: the sizes of the parameters, three times over, by JAX. Catches a cell that is refused
-    though it fits: a gate, a moment or a trial counted twice."""
+    """Oracle: the sizes of the parameters, three times over, by JAX. Catches a cell refused
+    although it fits: a gate, a moment or a trial counted twice."""
     cell = make_cell(name, features=64, seeds=3)
     params = jax.eval_shape(cell.build().init, jax.random.key(0))
     bytes_of_params = sum(4 * math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
@@ -48,7 +48,7 @@ def test_a_size_beyond_any_machine_is_one_line(settings, message):
 
 
 def test_cells_of_a_usual_size_fit(monkeypatch):
-    """On a machine of 1 GiB. Catches a unit that is wrong."""
+    """On a machine of 1 GiB. Catches a wrong unit."""
     monkeypatch.setattr(memory_check, "machine_bytes", lambda: 2**30)
     memory_check.check_fits(
         [make_cell(name, features=256, length=1000, seeds=8) for name in MODELS]
@@ -58,7 +58,7 @@ def test_cells_of_a_usual_size_fit(monkeypatch):
 
 
 def test_memory_that_is_not_known_refuses_nothing(monkeypatch):
-    """Catches a platform that does not say, on which nothing would run."""
+    """Catches a platform that reports no memory, on which nothing would run."""
     monkeypatch.setattr(memory_check, "machine_bytes", lambda: None)
     memory_check.check_fits([make_cell(features=10**6)])
 

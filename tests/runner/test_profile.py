@@ -30,8 +30,8 @@ def test_seconds_covered_by_spans_count_once():
 
 
 def test_the_clock_tells_waits_compilation_and_host_apart(monkeypatch):
-    """Oracle: by hand, on a clock that the test moves: a compilation of .1 s inside a wait of .3 s,
-    a trace of .2 s outside. Catches a second that is in two parts, or in none."""
+    """Oracle: by hand, on a clock that the test moves: a compilation of .1 s within a wait of .3 s,
+    a trace of .2 s outside. Catches a second counted twice, or not at all."""
     now = [5.0]
     monkeypatch.setattr(profile, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
@@ -64,8 +64,8 @@ def test_the_clock_hears_jax_compile():
 
 
 def test_resting_trials_make_a_chunk_shorter():
-    """Oracle: by hand, four trials on two devices: trials 0 and 1 on one of them. Catches time that
-    goes by all active trials where the devices work side by side."""
+    """Oracle: by hand, four trials on two devices: trials 0 and 1 on one of them. Catches a time
+    that counts all active trials, although the devices work at the same time."""
     layout = training.choose_layout(TrainingConfig(seeds=4))
     halves = type("Halves", (), {"trial_shards": 2, "placed": "map"})
     ended = [[0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
@@ -80,7 +80,7 @@ def test_resting_trials_make_a_chunk_shorter():
 @pytest.mark.full
 def test_profiling_shows_the_parts_and_changes_no_result(compare, tmp_path):
     """Identity with the run that is not profiled. Catches a breakdown that does not add up, a trace
-    that is not written, and a profile that trains."""
+    that is not written, and a profile that changes what is trained."""
     for name, flags in (("plain", ()), ("profiled", ("--profile",))):
         process = compare(tmp_path / name, *ONE_CELL, *flags)
         out, err = process.communicate(timeout=PATIENCE)

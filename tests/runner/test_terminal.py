@@ -1,4 +1,4 @@
-"""What programs print is words, whatever a run folder says."""
+"""Printed text cannot command the terminal, whatever a run folder holds."""
 
 import pytest
 from rich.live import Live
@@ -7,7 +7,7 @@ from rich.table import Table
 
 from lstm_attn.runner.terminal import Terminal
 
-TITLE = "\x1b]0;title\x07"  # a terminal that obeys calls its window so
+TITLE = "\x1b]0;title\x07"  # a terminal that obeys renames its window
 
 
 def print_text(console):
@@ -30,7 +30,7 @@ def show_progress(console):
 @pytest.mark.parametrize("terminal", [False, True])
 @pytest.mark.parametrize("show", [print_text, print_table, show_progress])
 def test_no_text_commands_the_terminal(show, terminal, capsys, monkeypatch):
-    """Oracle: the escape as Python writes it. Catches a way to the terminal past the escapes."""
+    """Oracle: the escape as Python writes it. Catches output that bypasses the escapes."""
     if terminal:
         monkeypatch.setenv("FORCE_COLOR", "1")
     show(Terminal())
@@ -41,6 +41,6 @@ def test_no_text_commands_the_terminal(show, terminal, capsys, monkeypatch):
 
 
 def test_lines_stay_lines(capsys):
-    """Oracle: the text itself. Catches a traceback of a worker on one line."""
+    """Oracle: the text itself. Catches a worker's traceback joined into one line."""
     Terminal().print("one\n  two [red]x[/red] :smile:", soft_wrap=True)
     assert capsys.readouterr().out == "one\n  two [red]x[/red] :smile:\n"

@@ -1,4 +1,4 @@
-"""What is made ahead: in order, one ahead and no more, its errors told where it is asked for."""
+"""Items made in advance: in order, one ahead at most, errors raised where an item is asked for."""
 
 import threading
 

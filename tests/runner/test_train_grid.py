@@ -12,7 +12,7 @@ from tests.study_fixtures import record_of
 
 
 def test_what_is_finished_is_not_trained_again(tmp_path):
-    """Oracle: by hand. Catches a finished cell trained once more, and a waiting one left out."""
+    """Oracle: by hand. Catches a finished cell trained again, and a waiting one left out."""
     training = TrainingConfig(steps=100, warmup_steps=1, seeds=2, evaluation_sequences=20)
     grid = [
         Cell(name, "lstm", tasks.adding(4), ModelConfig(features=4), training) for name in "abc"

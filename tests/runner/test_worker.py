@@ -1,4 +1,4 @@
-"""What a worker answers to the launcher that started it."""
+"""The answer of a worker to the launcher that started it."""
 
 import re
 
@@ -32,7 +32,7 @@ def test_what_went_wrong_is_the_answer(error, answer, monkeypatch):
 
 
 def test_a_stopped_worker_gives_no_answer(monkeypatch):
-    """Catches an interrupted job that is told as a failure of its cell."""
+    """Catches an interrupted job that is reported as a failure of its cell."""
 
     def train(*_):
         raise KeyboardInterrupt

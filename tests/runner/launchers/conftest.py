@@ -1,4 +1,4 @@
-"""Cells that nobody has to train, and what workers leave of them."""
+"""Cells that need no training, and the files that workers leave of them."""
 
 import functools
 
@@ -14,7 +14,7 @@ from lstm_attn.runs import RunFolder
 from lstm_attn.training import TrainingConfig
 from tests.study_fixtures import record_of
 
-# One name begins as another does: what is of one must not be taken for the other's.
+# One name is a prefix of another: the files of one must not be taken for the other's.
 MODELS = ("lstm", "lstm_attention", "gru")
 TRAINING = TrainingConfig(
     steps=40, evaluate_every=10, warmup_steps=1, seeds=2, evaluation_sequences=20
@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 
 def leave(cell, path, *steps, scale=1.0):
-    """Writes what training to these steps leaves: metrics that say so, and a checkpoint."""
+    """Writes what training to these steps leaves: metrics and a checkpoint."""
     folder = RunFolder(path)
     for step in steps:
         loss = np.array([scale / 3 / step, np.nan], np.float32)
@@ -50,7 +50,7 @@ def leave(cell, path, *steps, scale=1.0):
 
 
 def finish(cell, path):
-    """Writes the rest of it, and the record."""
+    """Writes the remaining steps, and the record."""
     last = [evaluation.step for evaluation in RunFolder(path).evaluations(cell.name)]
     leave(cell, path, *range(max(last, default=0) + 10, 50, 10))
     RunFolder(path).add_result(record(cell))

@@ -1,4 +1,4 @@
-"""Cells in folders of their own: there and back, stopped anywhere."""
+"""Cells handed out to folders of their own and taken back, interrupted at any point."""
 
 import dataclasses
 import itertools
@@ -19,7 +19,7 @@ from tests.runner.launchers.conftest import finish, leave
 
 
 def contents(folder):
-    """Every file of the run folder by its path; metrics by cell, since cells may come in any order."""
+    """Every file of the run folder by its path; metrics by cell, since cells come in any order."""
     files = {
         str(path.relative_to(folder.path)): path.read_bytes()
         for path in folder.path.rglob("*")
@@ -39,15 +39,15 @@ def contents(folder):
     ],
 )  # fmt: skip
 def test_a_cell_comes_back_from_its_config(task, model, training, tmp_path):
-    """Identity, through JSON. Catches a field that is lost, a tuple that becomes a list, a range of
-    lengths that becomes one length."""
+    """Identity, through JSON. Catches a lost field, a tuple that becomes a list, a range of lengths
+    that becomes one length."""
     cell = Cell("name", "gru", task, ModelConfig(**model), TrainingConfig(**training))
     RunFolder.open(tmp_path / "cell", cell_folder.config_of(cell))
     assert cell_folder.cell_of(tmp_path / "cell") == cell
 
 
 def test_a_folder_of_another_cell_is_refused(cells, folder):
-    """Catches a worker that trains what an earlier run has asked for."""
+    """Catches a worker that trains the cell of an earlier run."""
     cell_folder.hand_out(cells[0], folder)
     longer = dataclasses.replace(cells[0], task=tasks.adding(5))
     with pytest.raises(UsageError, match="cells/adding-4-lstm is of another config than the run's"):
@@ -55,8 +55,8 @@ def test_a_folder_of_another_cell_is_refused(cells, folder):
 
 
 def test_what_a_cell_has_goes_out_and_comes_back(cells, folder):
-    """Identity: the run folder with all three cells, handed out and taken in. Catches a cell mixed up
-    with one whose name begins alike, lines that are doubled, a checkpoint that is left behind."""
+    """Identity: the run folder with all three cells, handed out and taken in. Catches files of a
+    cell whose name has the same beginning, repeated lines, a checkpoint left behind."""
     for cell in cells:
         leave(cell, folder.path, 10, 20)
     before = contents(folder)
@@ -73,7 +73,7 @@ def test_what_a_cell_has_goes_out_and_comes_back(cells, folder):
 
 
 def test_what_a_worker_has_done_takes_the_place_of_what_was_there(cells, folder):
-    """Oracle: by hand. Catches the older state kept, a record that is lost or not looked for."""
+    """Oracle: by hand. Catches an older state that is kept, and a record lost or ignored."""
     leave(cells[0], folder.path, 10)
     own = cell_folder.hand_out(cells[0], folder)
     assert not cell_folder.finished(own)
@@ -88,7 +88,7 @@ def test_what_a_worker_has_done_takes_the_place_of_what_was_there(cells, folder)
 
 
 def stopping_at(number, patch):
-    """Every change of the file system by a folder's parts, of which the number-th is not done."""
+    """Interrupts before the number-th change of a file by the code; lists all changes."""
     calls = []
 
     def counted(function):
@@ -112,8 +112,8 @@ def stopping_at(number, patch):
 
 
 def stopped_folders(begun, act, monkeypatch):
-    """(n, folder), n = 1, 2, ...: a fresh one each, in which `act` was stopped before the n-th change
-    of a file; as many as there are changes."""
+    """(n, folder), n = 1, 2, ...: each a fresh folder in which `act` was interrupted before the
+    n-th change of a file; one for each change."""
     for number in itertools.count(1):
         folder = begun(f"stopped-{number}")
         with monkeypatch.context() as patch:
@@ -128,8 +128,8 @@ def stopped_folders(begun, act, monkeypatch):
 
 @pytest.mark.parametrize("there_is_a_record", [True, False])
 def test_taking_in_can_be_stopped_anywhere(there_is_a_record, cells, tmp_path, monkeypatch):
-    """Identity with what nothing stopped: stopped before each change of a file, then done again as
-    the next run does it. Catches a line or a record that is lost or doubled, a folder left over."""
+    """Identity with an uninterrupted run: interrupted before each change of a file, then done
+    again, as the next run does. Catches a line or a record lost or repeated, a folder left over."""
 
     def begun(name):
         folder = RunFolder.open(tmp_path / name, {})
@@ -157,8 +157,8 @@ def test_taking_in_can_be_stopped_anywhere(there_is_a_record, cells, tmp_path, m
 
 
 def test_handing_out_can_be_stopped_anywhere(cells, tmp_path, monkeypatch):
-    """Identity with what nothing stopped. Catches half a folder taken for a whole one, with which a
-    cell would begin anew."""
+    """Identity with an uninterrupted run. Catches half a folder taken for a whole one, so that a
+    cell would start again."""
 
     def begun(name):
         folder = RunFolder.open(tmp_path / name, {})

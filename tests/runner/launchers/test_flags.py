@@ -1,4 +1,4 @@
-"""What the options of a launcher ask for, or why they don't fit."""
+"""The settings that a launcher's options give, and the errors of options that don't fit."""
 
 import subprocess
 import sys
@@ -49,7 +49,7 @@ def test_a_missing_library_is_one_line(launcher, library, monkeypatch):
 
 
 def test_slurm_without_slurm_is_one_line(monkeypatch):
-    """Catches submitit's own choice, which is to run the jobs here without a word."""
+    """Catches submitit's own choice, which is silently to run the jobs on this machine."""
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UsageError, match="found no sbatch and srun here"):
         launchers.chosen(Options("slurm"), Path("run"))
@@ -61,14 +61,14 @@ def test_the_usual_launcher_is_this_process():
 
 
 def test_a_search_has_no_launcher():
-    """Catches --launcher taken and not heeded: a search trains one length after the other."""
+    """Catches a --launcher that is ignored: a search trains one length after the other."""
     with pytest.raises(UsageError, match="expected local, got ray: the length"):
         study_of("horizon").work(None, Session(None, None, Options("ray")))
 
 
 def test_a_launcher_needs_no_flags():
-    """Oracle: absl's table of flags in a process of its own. Catches a flag of the package that a
-    notebook's or another program's flag of the same name collides with."""
+    """Oracle: absl's table of flags in a process of its own. Catches a flag of the package that
+    collides with a flag of a notebook or of another program."""
     code = (
         "import lstm_attn.runner.launchers, lstm_attn.runner.train_grid; from absl import flags;"
         "assert not {'launcher', 'workdir', 'slurm'} & set(flags.FLAGS)"

@@ -1,4 +1,4 @@
-"""The driver of a grid, with workers whose ends are known beforehand."""
+"""The driver of a grid, with workers whose fates are scripted."""
 
 import json
 import re
@@ -14,10 +14,10 @@ from tests.runner.launchers.conftest import finish, leave
 
 
 class Scripted:
-    """A launcher whose workers end as the script says, each some looks after the one before.
+    """A launcher whose workers end as scripted, each some polls after the one before.
 
-    script: name of a model -> what becomes of its workers, one after the other: a step to which one
-    comes before it is lost, a text with which one fails, "finishes", or what is called before one does.
+    script: name of a model -> the fates of its workers, in turn: the step at which one is lost, the
+    text with which one fails, "finishes", or a function to call before one finishes.
     """
 
     def __init__(self, cells, script, at_once=None):
@@ -73,7 +73,7 @@ class Work:
 
 @pytest.fixture
 def gathered(cells, folder, monkeypatch, capsys):
-    """Trains the three cells by the script: gathered(script) -> (launcher, what was printed)."""
+    """Trains the three cells by the script: gathered(script) -> (launcher, printed text)."""
     monkeypatch.setattr(gather, "POLL_SECONDS", 0.001)
     monkeypatch.setattr(gather, "LOOK_SECONDS", 0.0)
 
@@ -93,8 +93,8 @@ ALL_FINISH = {name: ["finishes"] for name in ("lstm", "lstm_attention", "gru")}
 
 
 def test_the_folder_is_in_the_order_of_the_grid(cells, folder, gathered):
-    """Oracle: by hand; the workers end last to first. Catches a folder in the order of chance, a
-    cell's end or the count of cells that is not shown."""
+    """Oracle: by hand; the workers finish last to first. Catches a folder in the order of
+    finishing, and a finished cell or a count of cells that is not shown."""
     launcher = gathered(ALL_FINISH)
     names = [cell.name for cell in cells]
     assert [record["cell"] for record in folder.results] == names
@@ -109,15 +109,15 @@ def test_the_folder_is_in_the_order_of_the_grid(cells, folder, gathered):
 
 
 def test_no_more_workers_than_there_is_room_for(gathered):
-    """Oracle: by hand. Catches a launcher of this machine that is given the whole grid at once."""
+    """Oracle: by hand. Catches a launcher of this machine that gets the whole grid at once."""
     launcher = gathered(ALL_FINISH, at_once=2)
     assert launcher.most == 2
     assert list(map(len, launcher.launched)) == [2, 1]
 
 
 def test_a_lost_worker_is_replaced_as_long_as_that_helps(folder, cells, gathered):
-    """Oracle: by hand. Losses that came a step further each count anew; the third at one step ends
-    it. Catches a cell given up too early, one tried for ever, one that starts from nothing."""
+    """Oracle: by hand. After progress, losses count from one again; the third loss at one step is
+    final. Catches a cell given up too early, one retried for ever, one that starts from nothing."""
     script = {**ALL_FINISH, "lstm": [10, 10, 20, 20, 30, "finishes"], "gru": [10, 10, 10]}
     with pytest.raises(CellsFailed, match="1 of 3 cells failed: adding-4-gru; the others are kept"):
         gathered(script)
@@ -126,12 +126,12 @@ def test_a_lost_worker_is_replaced_as_long_as_that_helps(folder, cells, gathered
         "adding-4-lstm_attention",
     ]
     assert [e.step for e in folder.evaluations("adding-4-lstm")] == [10, 20, 30, 40]
-    # What it has done is there for the next run.
+    # What it has done remains for the next run.
     assert cell_folder.latest(cells[2], cell_folder.place(cells[2], folder)).step == 10
 
 
 def test_losses_are_told(gathered):
-    """Oracle: by hand. Catches a loss that goes unsaid."""
+    """Oracle: by hand. Catches a lost worker that is not reported."""
     launcher = gathered({**ALL_FINISH, "gru": [20, "finishes"]})
     assert "adding-4-gru: its worker was lost (killed); another goes on from step 20" in (
         launcher.printed
@@ -139,8 +139,8 @@ def test_losses_are_told(gathered):
 
 
 def test_a_cell_that_fails_leaves_the_others_alone(cells, folder, gathered):
-    """Oracle: by hand. Catches a grid that ends with its first failure, a failure whose traceback only
-    the worker's log knows, a failed cell that holds up those after it, one that is not tried again."""
+    """Oracle: by hand. Catches a grid that ends with its first failure, a traceback that is only in
+    the worker's log, a failed cell that holds up those after it, one that is not tried again."""
     text = "Traceback (most recent call last):\n  ...\nValueError: why"
     with pytest.raises(CellsFailed, match="adding-4-lstm;"):
         gathered({**ALL_FINISH, "lstm": [text]})
@@ -162,8 +162,8 @@ def test_an_interrupted_driver_stops_its_workers(gathered, folder):
 
 
 def test_a_cell_in_the_hands_of_another_is_waited_for(cells, folder, gathered):
-    """Oracle: a process that holds two folders for a while, one of a cell not yet finished, as jobs do
-    whose driver is no more. Catches a second worker at one cell, a folder taken from under a worker,
+    """Oracle: a process that holds two folders for a while, one of an unfinished cell, like jobs
+    whose driver is gone. Catches a second worker at one cell, a folder taken from under a worker,
     and a driver that gives up."""
     finished, unfinished = (cell_folder.hand_out(cell, folder) for cell in (cells[0], cells[2]))
     finish(cells[0], finished)

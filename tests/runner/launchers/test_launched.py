@@ -26,7 +26,7 @@ CELLS = ("adding-4-gru", "adding-4-lstm")
 
 
 def wait_for_lines(folder, count, process):
-    """Waits until a cell's folder has so many evaluations."""
+    """Waits until the metrics in a cell's folder have this many evaluations."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -43,7 +43,7 @@ def worker_of(folder):
 
 
 def assert_same_run(workdir, reference):
-    """Bit for bit, apart from seconds: in the same order, and with the same files."""
+    """Bit for bit, except seconds: in the same order, and with the same files."""
     results = [json.loads((path / "results.json").read_text()) for path in (workdir, reference)]
     assert without_seconds(results[0]) == without_seconds(results[1])
     assert without_seconds(metrics_lines(workdir)) == without_seconds(metrics_lines(reference))
@@ -60,8 +60,8 @@ def assert_same_run(workdir, reference):
 
 @pytest.mark.full
 def test_a_killed_worker_of_ray_loses_nothing(compare, whole, tmp_path):
-    """Identity with the run of one process. Catches a cell that is lost with its worker, begins anew
-    or is counted twice, one that depends on the number of devices, and a grid in another order."""
+    """Identity with the run of one process. Catches a cell that is lost with its worker, starts
+    again or is counted twice, depends on the number of devices, and a grid in another order."""
     workdir = tmp_path / "run"
     process = compare(workdir, *TINY, "--launcher=ray")
     own = workdir / "cells" / CELLS[1]
@@ -80,8 +80,8 @@ def test_a_killed_worker_of_ray_loses_nothing(compare, whole, tmp_path):
 @pytest.mark.full
 def test_a_killed_driver_loses_nothing(compare, whole, tmp_path):
     """Identity with the run of one process. The jobs of submitit outlive their driver. One of them
-    is killed too; then the same command goes on. Catches a job's work that is not found again,
-    a second worker at a cell, and a cell that nobody finishes."""
+    is killed too; then the same command is run again. Catches a job whose work is ignored, a second
+    worker at a cell, and a cell that nobody finishes."""
     workdir = tmp_path / "run"
     command = (*TINY, "--launcher=slurm", "--slurm=cluster=local")
     process = compare(workdir, *command)
@@ -95,8 +95,8 @@ def test_a_killed_driver_loses_nothing(compare, whole, tmp_path):
     again = compare(workdir, *command)
     out, err = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, err
-    assert "adding-4-gru step " in out  # it did not begin anew
-    for pipe in (process.stdout, process.stderr):  # its jobs had them too
+    assert "adding-4-gru step " in out  # it did not start again
+    for pipe in (process.stdout, process.stderr):  # its jobs had inherited them
         pipe.close()
     assert_same_run(workdir, whole[0])
 
@@ -104,8 +104,8 @@ def test_a_killed_driver_loses_nothing(compare, whole, tmp_path):
 @pytest.mark.full
 def test_a_worker_is_a_command(whole, compilation_cache, tmp_path):
     """Identity with the run of one process: a cell trained by hand, on one core, is taken up by the
-    next run with any launcher. Catches a worker that needs a launcher around it, or cannot tell from
-    the folder what to train; and what it has done left lying there."""
+    next run with any launcher. Catches a worker that needs a launcher around it, or cannot tell
+    from the folder what to train; and files that stay in its folder."""
     reference = RunFolder(whole[0])
     grid = grid_cells(command_line.checked(CompareConfig, reference.config))
     folder = RunFolder.open(tmp_path / "run", reference.config)

@@ -1,4 +1,4 @@
-"""What SLURM is asked for, read from what `sbatch` is given."""
+"""What SLURM is asked for, read from the arguments of `sbatch`."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from lstm_attn.runner.launchers.slurm_jobs import SlurmJobs, parse
 
 @pytest.fixture
 def sbatch(tmp_path, monkeypatch):
-    """A SLURM that keeps what is submitted, and answers as `sbatch` does; its file of jobs."""
+    """A fake SLURM that keeps what is submitted and answers as `sbatch` does; its file of jobs."""
     tools = tmp_path / "bin"
     tools.mkdir()
     kept = tmp_path / "submitted"
@@ -35,8 +35,8 @@ def options(tmp_path, *slurm, cores=1, gpus=0):
 
 
 def test_jobs_ask_for_what_the_flags_say(sbatch, tmp_path):
-    """Oracle: sbatch's manual, by hand. Catches a setting that is lost or named wrongly, a job for
-    each cell where an array will do, and the five minutes that submitit gives a job."""
+    """Oracle: sbatch's manual, by hand. Catches a setting that is lost or has another name, a job
+    for each cell instead of an array, and the five minutes that submitit gives a job."""
     slurm = ("partition=gpu", "exclude=n1", "n2", "array_parallelism=2")
     with SlurmJobs(options(tmp_path, *slurm, cores=3, gpus=1), tmp_path) as jobs:
         launched = jobs.launch([Path("a"), Path("b"), Path("c")])
@@ -53,7 +53,7 @@ def test_jobs_ask_for_what_the_flags_say(sbatch, tmp_path):
 
 
 def test_a_refusal_of_sbatch_is_one_line(sbatch, tmp_path):
-    """Catches a traceback for a partition that is not there."""
+    """Catches a traceback for a partition that does not exist."""
     (tmp_path / "bin" / "sbatch").write_text(
         "#!/bin/sh\necho sbatch: error: invalid partition specified: gpu >&2\nexit 1\n"
     )
@@ -64,6 +64,6 @@ def test_a_refusal_of_sbatch_is_one_line(sbatch, tmp_path):
 
 
 def test_settings_of_slurm():
-    """Oracle: by hand. Catches a list cut at its comma, and minutes that stay text."""
+    """Oracle: by hand. Catches a list split at its comma, and minutes that stay text."""
     pieces = ["partition=a", "b", "time=90", "comment=x=y"]
     assert parse(pieces) == {"partition": "a,b", "time": 90, "comment": "x=y"}
