@@ -42,8 +42,8 @@ TINY = (
 
 @pytest.fixture(autouse=True, scope="module")
 def flags_are_parsed():
-    """As `app.run` leaves them, for a study that a test calls: it reads --launcher, whose default
-    is no other process."""
+    """Flags as `app.run` leaves them, for a study that a test calls: it reads --launcher, which is
+    this process by default."""
     flags.FLAGS.mark_as_parsed()
 
 
@@ -57,9 +57,9 @@ def compilation_cache(request):
 def compare(compilation_cache):
     """Starts `python -m experiments.compare` on the quick config with overrides.
 
-    variables: of the environment, beside those of the tests.
+    variables: of the environment, in addition to those of the tests.
     """
-    # Nor the cluster on which the tests may run.
+    # Without the cluster on which the tests may run.
     others = ("JAX_COMPIL", "RAY_", "SLURM_", "SUBMITIT_")
     usual = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     environment = {
@@ -69,7 +69,7 @@ def compare(compilation_cache):
     }
 
     def start(workdir, *overrides, config=("--config=configs/quick.py",), variables=None):
-        # Tests that a shell runs in its background ignore SIGINT, and a child would inherit that.
+        # Tests in the background of a shell ignore SIGINT, and a child would inherit that.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             return subprocess.Popen(
@@ -86,7 +86,7 @@ def compare(compilation_cache):
 
 @pytest.fixture(scope="session")
 def whole(compare, tmp_path_factory):
-    """A run that nothing interrupted, and what it printed."""
+    """An uninterrupted run, and what it printed."""
     workdir = tmp_path_factory.mktemp("whole") / "run"
     process = compare(workdir, *TINY)
     out, err = process.communicate(timeout=PATIENCE)
@@ -96,7 +96,7 @@ def whole(compare, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def text_study():
-    """text_study(path of the text, folder) does the tiny study of text there in this process, and
+    """text_study(path of the text, folder) runs the tiny study of text there in this process, and
     returns what it printed; its programs are compiled the first time."""
     programs = {}
 
@@ -109,14 +109,14 @@ def text_study():
 
 @pytest.fixture(scope="session")
 def text_run(text_study, tmp_path_factory):
-    """A run of it that nothing stopped, and what it printed."""
+    """An uninterrupted run of it, and what it printed."""
     place = tmp_path_factory.mktemp("text_run")
     return place / "run", text_study(tiny_text.text_in(place), place / "run")
 
 
 @pytest.fixture
 def make_records(monkeypatch):
-    """Exchanges the training of a study for records of known ends.
+    """Replaces the training of a study by known records.
 
     make_records(ends): cell name -> for each trial the step at which it solves, or None.
     """
@@ -134,12 +134,12 @@ def make_records(monkeypatch):
 
 
 def study_of(name):
-    """The study of that name: the package has its function under the name of its module."""
+    """The study of that name: in the package, the function hides its module of the same name."""
     return importlib.import_module(f"lstm_attn.studies.{name}").STUDY
 
 
 def do_study(study, config, path):
-    """Does a study in a folder, which may be there, as its command does.
+    """Runs a study in a folder, which may exist, as its command does.
 
     Returns:
       The folder, and all that was printed.

@@ -1,5 +1,5 @@
-"""What every model owes on every task. A model added to MODELS is tested here without another line,
-and so is a task added to TASKS, and a choice added to a config's key."""
+"""What every model must satisfy on every task. A model added to MODELS, a task added to TASKS and a
+choice added to a config's key are tested here without another line."""
 
 import dataclasses
 import functools
@@ -26,7 +26,7 @@ CONFIG = ModelConfig(features=8, num_heads=2, num_layers=2)
 TRAINING = TrainingConfig(
     steps=2, evaluate_every=1, warmup_steps=0, batch_size=4, seeds=2, evaluation_sequences=4
 )
-# Whatever is no name: a value other than the default for each key.
+# For each key whose values are not names, a value other than the default.
 OTHER_VALUES = {
     "num_heads": 4,
     "num_layers": 1,
@@ -61,7 +61,7 @@ ACTS_IN = {
 }
 # These change what a result costs and nothing else.
 COSTS = ("segment",)
-# These set numbers at the start alone: what a model owes does not depend on them.
+# These only set initial numbers, on which no test here depends.
 INITIAL = ("kernel_init", "recurrent_kernel_init", "forget_bias", "update_bias", "chrono_steps")
 CASES = [(model, task) for task in TASKS for model in MODELS]
 # In `make test`: each of the two tasks, a carry, a cache, and both in one model.
@@ -76,7 +76,7 @@ pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 
 class Case:
-    """A model on a task with parameters away from their first zeros, a batch, and its outputs."""
+    """A model on a task with parameters drawn away from initial zeros, a batch, and its outputs."""
 
     def __init__(self, name, task_name, config):
         self.task = tasks.build(task_name, 4)
@@ -139,7 +139,7 @@ def test_no_output_sees_a_later_input_and_each_sees_all_earlier_ones(name, task_
 
 @each_case
 def test_the_order_of_the_batch_does_not_matter(name, task_name):
-    """Oracle: each sequence by itself. Catches statistics over the batch, and axes exchanged."""
+    """Oracle: each sequence alone. Catches statistics over the batch, and axes exchanged."""
     case = case_of(name, task_name)
     order = np.array([2, 0, 1])
     exchanged = jax.jit(case.model.apply)(case.params, case.batch.inputs[order])
@@ -202,7 +202,7 @@ def test_one_step_at_a_time_equals_all_at_once_with_one_compilation(name, task_n
 
 @each_case
 def test_segments_of_any_length_equal_all_at_once(name, task_name):
-    """Oracle: the parallel form. Catches a state that serves steps of one alone."""
+    """Oracle: the parallel form. Catches a state that only works for single steps."""
     case = case_of(name, task_name)
     middle = case.steps // 3
     state, outputs = case.model.initial_state(BATCH, case.steps + 5), []
@@ -215,7 +215,7 @@ def test_segments_of_any_length_equal_all_at_once(name, task_name):
 @each_case
 def test_past_its_room_a_state_is_an_error_or_has_no_end(name, task_name):
     """Oracle: apply on the longer sequence, for a model whose state has no end. Catches a cache
-    that overwrites its last entry: one line where the length is known, NaN under jit."""
+    that overwrites its last entry: it must give one line if the length is known, NaN under jit."""
     case = case_of(name, task_name)
     longer = jnp.concatenate([case.batch.inputs, case.batch.inputs[:, :1]], axis=1)
     state = case.model.initial_state(BATCH, case.steps)
@@ -233,7 +233,7 @@ def test_past_its_room_a_state_is_an_error_or_has_no_end(name, task_name):
 
 
 def has_room_for_one_more(state):
-    """Whether there is no cache in the state, which here would be full."""
+    """Whether the state is without a cache, which would be full here."""
     return not any(
         isinstance(part, ops.KeyValueCache)
         for part in jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, ops.KeyValueCache))
@@ -258,7 +258,7 @@ def test_a_cell_is_compiled_once_and_its_checkpoint_gives_the_same_bits(
     name, task_name, tmp_path, caplog
 ):
     """Oracle: JAX's own log of compilations; the states that were saved. Catches a second compile
-    for the second chunk, a leaf that the file lacks, and names that two leaves share."""
+    for the second chunk, a leaf missing in the file, and two leaves of one name."""
     case = case_of(name, task_name)
     program = training.make_program(case.model, case.task, TRAINING)
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
@@ -295,7 +295,7 @@ def test_a_config_through_json_gives_the_same_parameters(name, task_name):
 
 
 def test_every_key_of_a_config_has_another_value_here():
-    """Catches a key that nobody tries. Of these, features is tried in tests/test_models.py."""
+    """Catches a key that no test changes. Of these, features is tested in tests/test_models.py."""
     keys = {field.name for field in dataclasses.fields(ModelConfig)}
     assert {key for key, _ in OPTIONS} | {"features", "dropout"} == keys
 
@@ -328,8 +328,8 @@ def test_dropout_acts_where_there_is_a_block_to_act_in(name, placement):
     [(name, key, value) for key, value in OPTIONS for name in ACTS_IN.get(key, MODELS)],
 )
 def test_each_choice_acts_and_keeps_what_a_model_owes(name, key, value):
-    """Oracle: the default for acting; gradient and parallel form for the rest. Catches a dead key, a
-    choice that leaks the future, and one that its step form forgets."""
+    """Oracle: the default's output for an effect; gradient and parallel form for the rest. Catches
+    a key without effect, a choice that leaks the future, and one that its step form ignores."""
     usual, case = (
         case_of(name, "copy", config)
         for config in (CONFIG, dataclasses.replace(CONFIG, **{key: value}))

@@ -32,7 +32,7 @@ def test_a_line_on_a_full_disk_is_one_line(tmp_path):
 
 
 def test_a_place_that_is_missing_is_named(tmp_path):
-    """Catches a message that names the file beside the place, of which nobody has heard."""
+    """Catches a message that names the temporary file, which the user does not know."""
     with pytest.raises(UsageError) as caught:
         write_whole(tmp_path / "none" / "page.html", b"")
     assert (
@@ -53,7 +53,7 @@ def test_what_is_no_file_is_written_to(tmp_path):
 
 
 def test_a_link_stays_a_link(tmp_path):
-    """Catches a run folder whose file, kept elsewhere, is cut off from there."""
+    """Catches a link that is replaced by a file, in a run folder with a file kept elsewhere."""
     place, link = tmp_path / "elsewhere", tmp_path / "link"
     link.symlink_to(place)
     write_whole(link, b"content")
@@ -65,7 +65,7 @@ def test_a_link_stays_a_link(tmp_path):
     ("content", "left"), [(b"", b""), (b"a\n", b"a\n"), (b"a\nb", b"a\n"), (b"a", b"")]
 )
 def test_a_torn_line_is_cut(tmp_path, content, left):
-    """Oracle: by hand. Catches a whole line that goes too."""
+    """Oracle: by hand. Catches a complete line that is cut too."""
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(content)
     cut_torn_line(path)
@@ -110,7 +110,7 @@ def test_a_second_process_is_refused_until_the_first_is_killed(other, tmp_path):
 
 
 def test_a_process_may_hold_a_folder_twice(tmp_path):
-    """Catches a run refused by itself, and a lock that is never let go."""
+    """Catches a run that refuses itself, and a lock that is never released."""
     first, second = RunFolder.open(tmp_path, {}), RunFolder.open(tmp_path, {})
     del first
     refused = [sys.executable, "-c", CHILD, tmp_path]

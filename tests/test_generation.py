@@ -1,4 +1,4 @@
-"""What is written is what drawing token by token from the whole text would write."""
+"""Generated text is what drawing token by token from the whole text gives."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ SAMPLING = Sampling(top_k=6, repetition_penalty=1.5)
 
 
 class Tokens:
-    """Of a task, what building a model asks for."""
+    """The part of a task that building a model reads."""
 
     input_features = None
     output_features = SIZE
@@ -59,7 +59,7 @@ def written(model, params, sampling, chunk, length=13, **options):
 
 
 def drawn_from_the_whole(model, params, sampling, length, looked_at=lambda text: text):
-    """Oracle: `apply` on all of the text, anew for each token; what stands after it counts nothing."""
+    """Oracle: `apply` on the whole text for each token; the padding after it has no effect."""
     text = np.tile(PROMPT, (B, 1))
 
     @jax.jit
@@ -78,8 +78,8 @@ def drawn_from_the_whole(model, params, sampling, length, looked_at=lambda text:
 
 
 def test_tokens_are_those_drawn_from_the_whole_text():
-    """Of a model with a carry and a cache. Catches a state of one step too few, a key used twice, a penalty that forgets the prompt, and
-    samples that are all the same."""
+    """For a model with a carry and a cache. Catches a state of one step too few, a key used twice,
+    a penalty that forgets the prompt, and samples that are all the same."""
     model = built("lstm_attention")
     # Far from uniform, so that a wrong state shows.
     params = jax.tree.map(lambda leaf: 2 * leaf, jax.jit(model.init)(jax.random.key(1)))
@@ -90,8 +90,8 @@ def test_tokens_are_those_drawn_from_the_whole_text():
 
 @pytest.mark.full
 def test_the_chunk_changes_nothing():
-    """Oracle: drawing from the whole text. Catches a key that is made for each chunk, and a last
-    chunk that writes too much or is lost."""
+    """Oracle: drawing from the whole text. Catches a key for each chunk instead of each token, and
+    a last chunk that writes too much or is lost."""
     expected = drawn_from_the_whole(*of_sums(), Sampling(), 13)
     for chunk in (1, 5, 64):
         np.testing.assert_array_equal(written(*of_sums(), Sampling(), chunk), expected)
@@ -100,8 +100,8 @@ def test_the_chunk_changes_nothing():
 @pytest.mark.parametrize("length", [4, 13])
 @pytest.mark.full
 def test_a_full_context_is_read_anew_from_its_later_half(length):
-    """Oracle: `apply` on what the model may still see. Catches a cache that writes past its room, and
-    positions that go on where the model was never trained."""
+    """Oracle: `apply` on what the model may still see. Catches a cache that overflows, and
+    positions beyond those of training."""
     chunk, context = 2, 8
 
     def looked_at(text):
@@ -120,8 +120,8 @@ def test_a_full_context_is_read_anew_from_its_later_half(length):
 
 @pytest.mark.parametrize("context", [None, 8])
 def test_each_program_is_compiled_once_and_before_the_first_piece(context):
-    """Oracle: JAX's count of traces. Catches a program for each piece, and one that is compiled while
-    a text is being shown."""
+    """Oracle: JAX's count of traces. Catches a program for each piece, and one that is compiled
+    while the text is being shown."""
     traced = []
     model, params = of_sums()
 
@@ -138,7 +138,7 @@ def test_each_program_is_compiled_once_and_before_the_first_piece(context):
     generator = make_generator(model, Sampling(), 2)
     pieces = generate(generator, params, PROMPT, samples=B, length=100, seed=SEED, context=context)
     next(pieces)
-    # What it begins with, and where a context can be full, the later half of it.
+    # The prompt and, where a context can be full, the later half of it.
     assert sorted(traced) == ["read"] * (2 if context else 1) + ["write"]
     assert len(list(pieces)) == 49
     assert len(traced) == (3 if context else 2)
@@ -157,7 +157,7 @@ def test_a_recurrent_model_remembers_no_more_for_a_longer_text():
 
 
 def test_wrong_calls_are_one_line():
-    """Catches an empty prompt's index error."""
+    """Catches an index error for an empty prompt."""
     model, params = of_sums()
     generator = make_generator(model, Sampling(), 4)
     for wrong, message in (

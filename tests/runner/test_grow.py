@@ -70,7 +70,7 @@ WHOLE = {"seeds": 8, "learning_rates": (0.05, 0.001), "stop_when_solved": True}
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """All trials at once; all of one learning rate solve early, none of the other."""
+    """All trials at once; those of one learning rate solve early, those of the other never."""
     path = tmp_path_factory.mktemp("whole") / "run"
     train(path, cell_of(**WHOLE))
     (record,) = RunFolder(path).results

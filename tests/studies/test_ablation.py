@@ -1,4 +1,4 @@
-"""The columns of an ablation, and the study as a whole on trials whose ends are known."""
+"""The columns of an ablation, and the whole study on trials with known results."""
 
 import dataclasses
 import re
@@ -106,8 +106,8 @@ def test_a_change_that_does_not_fit_is_one_line(changes, message):
     ],
 )
 def test_a_change_acts_on_the_model(model_name, acts, does_not):
-    """Oracle: what ModelConfig says of each key. Catches a column that trains the reference once
-    more, and whose difference is "within noise"."""
+    """Oracle: what ModelConfig says of each key. Catches a column that only repeats the reference,
+    so that their difference is "within noise"."""
     with_changes(acts, model_name=model_name)
     with pytest.raises(ValueError, match=f"^changes: {does_not[0]} does not act on {model_name}$"):
         with_changes(does_not, model_name=model_name)
@@ -123,9 +123,9 @@ def test_the_reference_has_one_learning_rate():
 
 
 def test_the_study_holds_each_column_against_the_reference(tmp_path, make_records):
-    """Oracle: by hand. Without forget bias three seeds less solve, and 200 steps later; the lower
-    rate solves as the reference does. Catches columns exchanged, a reference compared with itself,
-    and first minus second."""
+    """Oracle: by hand. Without forget bias three seeds fewer solve, 200 steps later; the lower rate
+    solves as the reference does. Catches columns exchanged, a reference compared with itself, and
+    first minus second."""
     make_records(
         {
             "adding-4-lstm": [1, 1, 1, 1, 1, None],
@@ -161,8 +161,8 @@ def test_the_study_holds_each_column_against_the_reference(tmp_path, make_record
 
 
 def test_a_longer_column_is_measured_within_the_budget_of_the_reference():
-    """Oracle: by hand; a column of 8 steps beside a reference of 4. Catches steps to solve of
-    trials that the same row does not count as solved."""
+    """Oracle: by hand; a column of 8 steps, a reference of 4. Catches steps to solve of trials that
+    the same row does not count as solved."""
     config = with_changes(("training.steps", 8))
     reference, longer = (column.cell for column in columns(config))
     ends = {reference: [4] * 6, longer: [2, 4, 6, 8, 8, None]}
@@ -172,8 +172,8 @@ def test_a_longer_column_is_measured_within_the_budget_of_the_reference():
 
 
 def test_a_folder_takes_other_steps(tmp_path, make_records):
-    """Oracle: by hand. Catches records looked up by the names of the config, where the folder has
-    the new cells under names of their own."""
+    """Oracle: by hand. Catches records looked up by the names of the config, although the new cells
+    have other names in the folder."""
     names = [column.cell.name for column in columns(CONFIG)]
     make_records(dict.fromkeys(names, [None] * 6))
     do_study(STUDY, CONFIG, tmp_path / "run")

@@ -38,7 +38,7 @@ def metrics_lines(workdir):
 
 @pytest.mark.full
 def test_a_run_leaves_everything_it_should(whole):
-    """Catches a file or a field that is missing, and a record without its cell."""
+    """Catches a missing file or field, and a record without its cell."""
     workdir, _ = whole
     for name in ("config.json", "environment.json", "metrics.jsonl", "results.json", "report.html"):
         assert (workdir / name).stat().st_size > 0, name
@@ -68,7 +68,7 @@ def test_a_run_shows_what_it_does(whole):
 @pytest.mark.full
 def test_an_interrupted_run_resumes_to_the_same_bits(compare, whole, tmp_path):
     """Identity with the run that nothing interrupted. Interrupted in the second cell, so that a
-    finished cell is skipped and an unfinished one goes on. Catches state that starts anew, an
+    finished cell is skipped and an unfinished one goes on. Catches a state that restarts, an
     evaluation counted twice, a cell trained again."""
     workdir = tmp_path / "run"
     process = compare(workdir, *TINY)

@@ -62,8 +62,8 @@ def write_records(path, records):
 
 
 def test_two_runs_of_the_same_trials_are_within_noise(quick, tmp_path):
-    """Oracle: identity; a run beside a copy of itself. Catches a cell matched with another, and a
-    folder that is written to."""
+    """Oracle: identity; a run compared with its copy. Catches a cell matched with another one, and
+    a folder that is written to."""
     other = cut(tmp_path / "other", clip_norm=2.0)
     before = {path: path.stat().st_mtime_ns for path in (*quick.iterdir(), *other.iterdir())}
     done = command(quick, other, cwd=tmp_path)
@@ -81,7 +81,7 @@ def test_two_runs_of_the_same_trials_are_within_noise(quick, tmp_path):
 
 
 def test_one_run_is_drawn_into_its_folder(quick, tmp_path):
-    """Catches a page where nobody looks, and one that is drawn elsewhere but leaves figures."""
+    """Catches a page in the wrong place, and figures left in the folder by a page elsewhere."""
     elsewhere = tmp_path / "page.html"
     assert compare_runs(quick, page=str(elsewhere)) == elsewhere
     assert elsewhere.exists()
@@ -180,8 +180,8 @@ def test_a_mistake_ends_with_status_2(arguments, tmp_path):
 
 
 def test_cells_are_matched_by_what_they_are(quick, tmp_path):
-    """Oracle: by hand; the other run has its cells in another order, one of another variant, and
-    one more. Catches cells matched by place, or by name alone."""
+    """Oracle: by hand. The other run has its cells in another order, one of another variant, and
+    one more. Catches cells matched by position, or by name alone."""
     other = cut(tmp_path / "other", steps=1000)
     records = records_of(other)[::-1]
     records[0] = {**records[0], "variant": "martens2011"}
@@ -218,7 +218,7 @@ def test_a_cell_that_ended_with_trials_open_is_compared_by_the_steps_it_ran(quic
 
 
 def test_a_budget_that_no_config_gives_is_one_line(quick):
-    """Of a run of before records had a config each. Catches a comparison of unknown budgets."""
+    """For a run older than the configs of records. Catches a comparison of unknown budgets."""
     write_records(quick, [{**record, "training_config": None} for record in records_of(quick)])
     config = json.loads((quick / "config.json").read_text())
     del config["training"]["steps"]

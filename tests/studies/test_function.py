@@ -31,7 +31,7 @@ SMALL = {
 
 @pytest.fixture(autouse=True)
 def no_compilation_cache(monkeypatch):
-    """The tests' own stays in use."""
+    """The cache of the tests stays in use."""
     monkeypatch.setattr(machine, "use_compilation_cache", lambda folder: None)
 
 
@@ -70,8 +70,8 @@ def test_what_a_user_types_is_a_config():
     ],
 )  # fmt: skip
 def test_arguments_of_a_study_reach_their_keys(name, arguments, keys, monkeypatch):
-    """Oracle: the keys, by hand. Catches an argument that is dropped or exchanged with another, and a
-    setting that does not get through."""
+    """Oracle: the keys, by hand. Catches an argument that is dropped or exchanged with another, and
+    a setting that is lost."""
     called = lambda self, _, fields, settings: self.configure(fields, settings)  # noqa: E731
     monkeypatch.setattr(Study, "call", called)
     config = getattr(studies, name)(*arguments, features=8, seeds=3)
@@ -106,7 +106,7 @@ def test_arguments_of_a_study_reach_their_keys(name, arguments, keys, monkeypatc
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_and_leaves_nothing(arguments, message, tmp_path):
-    """Catches a typo that is swallowed, and a folder begun for a config that is refused."""
+    """Catches a typo that is silently ignored, and a folder begun for a config that is refused."""
     with pytest.raises(UsageError) as caught:
         studies.compare(**arguments, workdir=tmp_path / "run")
     assert message in str(caught.value)
@@ -124,12 +124,12 @@ def test_a_workdir_that_is_no_path_is_one_line(workdir):
 
 
 def test_a_path_may_be_a_path():
-    """Catches a refusal that asks for text."""
+    """Catches a pathlib.Path that is refused."""
     config = study_of("language_model").configure({"data.path": pathlib.Path("a.txt")}, {})
     assert config.data.path == "a.txt"
 
 
-# Of each study, by name: arguments that make it small.
+# For each study, arguments that make it small.
 SMALLEST = {
     "compare": {"models": "gru", "tasks": "adding", "lengths": 4},
     "ablation": {"model_name": "gru", "task": "adding", "length": 4, "changes": {"model.features": 8}},
@@ -151,7 +151,7 @@ SMALLEST = {
 @pytest.mark.parametrize("name", SMALLEST)
 @pytest.mark.parametrize("steps", [37, 50, 130])
 def test_steps_are_enough_to_be_said(name, steps):
-    """Catches a default that is no divisor of them, in an error that names what nobody has set."""
+    """Catches a default that does not divide them, and an error about a key that nobody has set."""
     assert study_of(name).configure({}, {"steps": steps}).training.steps == steps
 
 
@@ -159,8 +159,8 @@ def test_steps_are_enough_to_be_said(name, steps):
 @pytest.mark.usefixtures("compiled_quickly")
 @pytest.mark.parametrize("name", SMALLEST)
 def test_every_study_goes_on_in_its_folder_with_other_steps(name, tmp_path):
-    """Catches results looked up by the names of the config's cells, where the folder has the new
-    cells under names of their own."""
+    """Catches results looked up by the names of the config's cells, although the new cells have
+    other names in the folder."""
     given = {**SMALL, **SMALLEST[name], "workdir": tmp_path / "run"}
     if name == "language_model":
         given["path"] = tiny_text.text_in(tmp_path)
@@ -186,7 +186,7 @@ def test_every_setting_has_one_owner():
 
 @pytest.mark.usefixtures("compiled_quickly")
 def test_without_a_folder_nothing_is_left(tmp_path, monkeypatch, capsys):
-    """Catches a temporary folder that stays, or that goes before the result does."""
+    """Catches a temporary folder that stays, or that is deleted before the result is."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     result = studies.compare("gru", "adding", 4, **SMALL)
     assert [record["cell"] for record in result.records] == ["adding-4-gru"]
@@ -203,8 +203,8 @@ def test_without_a_folder_nothing_is_left(tmp_path, monkeypatch, capsys):
 @pytest.mark.full
 @pytest.mark.usefixtures("compiled_quickly")
 def test_a_folder_is_taken_up_and_its_page_is_named(tmp_path, capsys):
-    """Catches a cell that is trained again, a result that lacks what was there before, and a lock
-    that the first result keeps."""
+    """Catches a cell that is trained again, a result without what was there before, and a lock that
+    the first result keeps."""
     first = studies.compare("gru", "adding", 4, workdir=tmp_path / "run", **SMALL)
     second = studies.compare("gru", ("adding", "copy"), (4, 5), workdir=tmp_path / "run", **SMALL)
     assert "3 of 4 cells to train" in capsys.readouterr().out
@@ -216,7 +216,7 @@ def test_a_folder_is_taken_up_and_its_page_is_named(tmp_path, capsys):
 
 
 def test_a_table_of_pandas_has_a_row_for_each_trial(monkeypatch):
-    """Oracle: by hand. Catches a loss of the cell in the place of the trial's, and a traceback where
+    """Oracle: by hand. Catches the loss of the cell in place of the trial's, and a traceback where
     pandas is not installed."""
     result = object.__new__(studies.Result)
     cell = {
@@ -234,8 +234,8 @@ def test_a_table_of_pandas_has_a_row_for_each_trial(monkeypatch):
 
 
 def test_studies_define_no_flags():
-    """Oracle: absl's table in a process of its own. Catches a flag that a notebook's own program
-    would collide with."""
+    """Oracle: absl's table in a process of its own. Catches a flag that collides with one of a
+    notebook's own program."""
     code = (
         "from absl import flags; from lstm_attn import studies; assert callable(studies.compare); "
         "assert not [m for m in flags.FLAGS.flags_by_module_dict() if not m.startswith('absl')]"
@@ -249,7 +249,7 @@ def test_a_wheel_outside_the_clone_has_it_all(tmp_path):
     wheel lacks, an import of the clone, a cache that is off, and a folder that stays."""
     for name in ("source", "wheels", "site", "work", "tmp"):
         (tmp_path / name).mkdir()
-    # Built elsewhere, since setuptools takes up what an earlier build has left.
+    # Built elsewhere, since setuptools reuses what an earlier build has left.
     shutil.copytree(ROOT / "lstm_attn", tmp_path / "source" / "lstm_attn")
     for name in ("pyproject.toml", "README.md", "LICENSE", "setup.py"):
         if (ROOT / name).exists():
@@ -295,8 +295,8 @@ def test_a_wheel_outside_the_clone_has_it_all(tmp_path):
 
 @pytest.mark.usefixtures("compiled_quickly")
 def test_a_notebook_has_one_live_line_a_table_and_figures(tmp_path, monkeypatch):
-    """Oracle: what is handed to IPython. Catches a line for each evaluation, progress that stays
-    when all is done, and figures that are in no run folder of the user's."""
+    """Oracle: what IPython is given. Catches a line for each evaluation, progress that stays after
+    the end, and figures that are missing without a run folder."""
     display = pytest.importorskip("IPython.display")
     shown, live = [], []
 

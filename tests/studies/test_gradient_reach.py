@@ -45,8 +45,8 @@ def done(tmp_path_factory):
 
 @pytest.mark.full
 def test_what_is_found_is_that_of_the_parameters(done):
-    """Identity with the analysis of what `trained.load` gives, and of what seed 0 and 1 start from.
-    Catches before and after exchanged, and a start measured that was not trained."""
+    """Identity with the analysis of parameters from `trained.load`, and of the first ones of seeds
+    0 and 1. Catches before and after exchanged, and a measured start that was not trained."""
     folder, _ = done
     found = folder.study("gradient_reach")
     assert [(entry["cell"], entry["phase"]) for entry in found["measured"]] == [
@@ -93,7 +93,7 @@ def test_the_report_and_the_terminal_show_it(done):
 @pytest.mark.parametrize("left", [(), ({"settings": {}},)])
 def test_a_rerun_does_what_is_left(done, monkeypatch, left):
     """Identity with the first run, whose last measurement is lost or is of fewer trials. Catches
-    cells trained or measured again, and a measurement that lacks the trials added since."""
+    cells trained or measured again, and a measurement without the trials added since."""
     folder, _ = done
     found = folder.study("gradient_reach")
     *others, last = found["measured"]
@@ -106,7 +106,7 @@ def test_a_rerun_does_what_is_left(done, monkeypatch, left):
 
 
 def test_the_start_of_the_models_is_one_cell():
-    """Catches a cell trained twice under two names, and chrono over the other length."""
+    """Catches a cell trained twice under two names, and chrono with the other length's range."""
     both = dataclasses.replace(CONFIG, forget_biases=(0.0, 1.0))
     names = [line.cell.name for line in lines(both, 6)]
     assert names == [
@@ -132,7 +132,7 @@ def test_the_start_of_the_models_is_one_cell():
     ],
 )  # fmt: skip
 def test_a_wrong_config_is_one_line(changes, message):
-    """Catches a mistake that shows after an hour of training."""
+    """Catches a mistake that shows only after an hour of training."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         dataclasses.replace(CONFIG, **changes)
     assert message in str(caught.value)
@@ -151,8 +151,8 @@ class Averages(nn.Module):
 
 
 def test_a_model_without_hidden_states_is_refused_before_training(tmp_path, monkeypatch):
-    """Catches an hour of training before the refusal, and a refusal that names what the study does
-    not take."""
+    """Catches a refusal after an hour of training, and one that names an argument which the study
+    does not have."""
     monkeypatch.setitem(models.MODELS, "averages", lambda features, config: Averages(features))
     monkeypatch.setattr(Session, "train", None)
     config = dataclasses.replace(CONFIG, models=("averages",))
@@ -162,8 +162,8 @@ def test_a_model_without_hidden_states_is_refused_before_training(tmp_path, monk
 
 
 def test_a_start_with_other_settings_is_measured_again(tmp_path, monkeypatch):
-    """Oracle: which cells are measured, by hand. Catches a measurement of other features, seeds or
-    sequences shown for a cell of the same name that is not trained."""
+    """Oracle: which cells are measured, by hand. Catches an old measurement, with other features,
+    seeds or sequences, shown for a cell of the same name that is not trained."""
     measured = []
 
     def note(config, cell, phase, folder):

@@ -1,4 +1,4 @@
-"""The horizon study on trainers whose horizon is known, interrupted and not."""
+"""The horizon study on trainers with known horizons, interrupted and not."""
 
 import dataclasses
 import itertools
@@ -18,7 +18,7 @@ from lstm_attn.studies.horizon import STUDY, HorizonConfig, probe_cell
 from tests.study_fixtures import do_study
 
 EVERY, STEPS = 10, 60
-# Steps that each of three trials needs for each step to remember.
+# Training steps per step of memory that each of three trials needs.
 DIFFICULTY = {"gru": (1.0, 2.0, 9.0), "lstm": (0.1, 0.2, 0.1)}
 
 
@@ -51,9 +51,9 @@ def settings(**changes):
 
 @pytest.fixture
 def trainer(monkeypatch):
-    """In the place of training: trials that solve at DIFFICULTY x T steps, 2 steps a second.
+    """Replaces training: trials solve at DIFFICULTY x T steps, at 2 steps a second.
 
-    Gives the chunks done, as (model, T, step).
+    Gives the chunks that were run, as (model, T, step).
     """
     chunks = []
     programs = {}  # by model; parameters of adding are the same for every T
@@ -90,7 +90,7 @@ def searched(config, path):
 
 
 def true_interval(lengths, model, steps):
-    """Neighbours on the scale, of which two of three trials solve the first within the steps."""
+    """Neighbours on the scale: within the steps, two of three trials solve the first one only."""
     second = sorted(DIFFICULTY[model])[1]
     good = [T for T in lengths if math.ceil(T * second / EVERY) * EVERY <= steps]
     bad = [T for T in lengths if T not in good]
@@ -100,8 +100,8 @@ def true_interval(lengths, model, steps):
 @pytest.mark.full
 def test_the_study_finds_the_horizons_put_in(trainer, tmp_path, capsys):
     """Oracle: the trainer's law. gru ends between two lengths, lstm at the longest. Catches a probe
-    that trains on after its verdict, a model's probes counted for another, half of the trials taken
-    for all, and a report or a terminal that does not say the result."""
+    that trains on after its verdict, probes counted for another model, half of the trials taken for
+    all, and a report or a terminal that does not show the result."""
     config = settings()
     found = searched(config, tmp_path / "run")
     lengths = [4, 6, 8, 11, 16, 23, 32, 45, 64]
@@ -113,7 +113,7 @@ def test_the_study_finds_the_horizons_put_in(trainer, tmp_path, capsys):
     assert lstm["complete"]
     assert [probe["length"] for probe in gru["probes"]] == [4, 8, 16, 32, 23]
     assert [probe["length"] for probe in lstm["probes"]] == [4, 8, 16, 32, 64]
-    # Each ends with the chunk that settles it: at 2 T for gru, at the budget where that is beyond.
+    # Each probe ends with the chunk that settles it: at 2 T for gru, or earlier at the budget.
     assert [probe["steps_run"] for probe in gru["probes"]] == [10, 20, 40, 60, 50]
     assert [probe["steps"] for probe in gru["probes"]] == [10, 20, 40, None, 50]
     assert len(trainer) == sum(p["steps_run"] // EVERY for p in gru["probes"] + lstm["probes"])
@@ -129,7 +129,7 @@ def test_the_study_finds_the_horizons_put_in(trainer, tmp_path, capsys):
 
 def test_a_budget_of_seconds_ends_a_probe(trainer, tmp_path):
     """Oracle: the trainer's law at 2 steps a second: 15 seconds are 30 steps. Catches a budget that
-    is only noted, and one that is counted after the fact."""
+    ends no probe, and one that is applied only afterwards."""
     config = settings(models=["gru"], budget_seconds=15)
     found = searched(config, tmp_path)
     (gru,) = found["searches"]
@@ -145,8 +145,8 @@ def test_a_budget_of_seconds_ends_a_probe(trainer, tmp_path):
 def test_a_search_that_was_stopped_goes_on_to_the_same_result(
     stopped_at, trainer, tmp_path, monkeypatch
 ):
-    """Identity with the search that nothing stopped, in the middle of a probe, before its record,
-    and between two probes. Catches a probe trained anew, and a search that begins anew."""
+    """Identity with an uninterrupted search; interrupted in the middle of a probe, before its
+    record, and between two probes. Catches a probe or a search that starts again."""
     config = settings(models=["gru"])
     whole = searched(config, tmp_path / "whole")
     chunks = list(trainer)

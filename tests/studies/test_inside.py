@@ -1,4 +1,4 @@
-"""The study from a config to its findings, in this process."""
+"""The study of the inside of models, from a config to its results, in this process."""
 
 import dataclasses
 import importlib
@@ -40,7 +40,7 @@ def looked_at(tmp_path_factory):
 @pytest.mark.full
 def test_the_study_finds_what_the_functions_give(looked_at):
     """Oracle: `look_at_trials` on the run's own parameters. Catches before and after exchanged,
-    trials mixed, a head without its trials."""
+    trials mixed up, a head without its trials."""
     folder, out = looked_at
     gru, hybrid = folder.study("inside")["cells"]
     assert [cut["cut"] for cut in gru["cuts"]] == [
@@ -64,8 +64,8 @@ def test_the_study_finds_what_the_functions_give(looked_at):
 
 @pytest.mark.full
 def test_what_was_looked_at_is_not_looked_at_again(looked_at, monkeypatch):
-    """Catches a rerun that trains or looks again, and a cell that is not looked at again though it
-    has more trials since."""
+    """Catches a rerun that trains or looks again, and a cell with new trials that is not looked at
+    again."""
     folder, _ = looked_at
     found = folder.study("inside")
     before = json.dumps(found)
@@ -100,8 +100,8 @@ class Elman(modules.Recurrent):
 
 
 def test_a_recurrent_model_without_gates_is_cut(tmp_path, monkeypatch):
-    """Oracle: the protocol, by which every `Recurrent` can be cut. Catches a study that refuses it
-    for want of gates, and a page that needs them."""
+    """Oracle: the protocol, by which every `Recurrent` can be cut. Catches a study or a page that
+    requires gates."""
     monkeypatch.setitem(models.MODELS, "elman", lambda features, config: Elman(features))
     config = dataclasses.replace(CONFIG, models=("elman",))
     folder, out = do_study(STUDY, config, tmp_path / "run")

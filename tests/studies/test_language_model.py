@@ -1,4 +1,4 @@
-"""The study of text from its command on: what is refused, what is kept, and what goes on."""
+"""The study of language models from its command on: errors, its run folder, and resuming."""
 
 import os
 import re
@@ -30,8 +30,8 @@ pytestmark = [
 
 
 def test_a_run_holds_all_that_its_page_shows(text_run):
-    """Identity: the page drawn anew from JSON and metrics alone is the page of the run. Catches a
-    number that is in the page and not in the folder, and progress that counts solved trials."""
+    """Identity: the page drawn again from JSON and metrics alone is the page of the run. Catches a
+    number that is on the page and not in the folder, and progress that counts solved trials."""
     run, out = text_run
     assert re.search(r"text-8-lstm  step 12  \d\.\d+ bits a token  left ", out)
     assert re.search(r"text-8-lstm  \d\.\d+ bits a token, \d+ s\n", out)
@@ -52,8 +52,8 @@ def test_a_run_holds_all_that_its_page_shows(text_run):
 def test_a_run_goes_on_without_its_text_to_the_same_bits(
     text_study, text_run, tmp_path, monkeypatch
 ):
-    """Identity with the run that nothing stopped. Catches what is carried that is not in the
-    checkpoint, data that begin anew, and ids that are read from a text that has changed since."""
+    """Identity with an uninterrupted run. Catches a carry that is not in the checkpoint, data that
+    restart, and ids read from a text that has changed since."""
     sample = {"prompt": {"text": ""}, "text": ""}
     monkeypatch.setattr(language_model, "look_at", lambda *_: {"samples": [sample]})
     monkeypatch.setattr(language_model, "bits_table", lambda _: "")
@@ -83,7 +83,7 @@ def test_a_run_goes_on_without_its_text_to_the_same_bits(
 
 
 def test_a_damaged_text_stops_a_run_before_it_goes_on(text_study, text_run, tmp_path):
-    """Catches a run that goes on with other ids than it began with."""
+    """Catches a run that resumes with other ids than it began with."""
     folder = shutil.copytree(text_run[0], tmp_path / "run")
     ids = bytearray((folder / "text" / "train.tokens").read_bytes())
     ids[5] ^= 1
@@ -93,8 +93,8 @@ def test_a_damaged_text_stops_a_run_before_it_goes_on(text_study, text_run, tmp_
 
 
 def test_a_worker_finds_the_text_of_its_run(text_run, tmp_path):
-    """Identity of the ids that the worker's cell and the driver's read. Catches a cell that only the
-    driver can build, and a folder that is refused when the same command goes on."""
+    """Identity of the ids that the worker's cell and the driver's read. Catches a cell that only
+    the driver can build, and a folder that is refused when the same command is given again."""
     folder = RunFolder(shutil.copytree(text_run[0], tmp_path / "run"))
     config = config_of(tmp_path / "text.txt")
     task = language_model.prepared(config, folder)
@@ -136,8 +136,8 @@ GIVEN = (
     ],
 )  # fmt: skip
 def test_a_text_that_does_not_serve_is_one_line(tmp_path, data, flags, message):
-    """Oracle: by hand. Catches a traceback, and a run folder that is begun: it would refuse the same
-    command with another path."""
+    """Oracle: by hand. Catches a traceback, and a run folder that is begun: it would refuse the
+    same command with another path."""
     path = tmp_path / "text.txt"
     if isinstance(data, bytes):
         path.write_bytes(data)
@@ -159,7 +159,7 @@ def test_a_text_that_does_not_serve_is_one_line(tmp_path, data, flags, message):
 @pytest.mark.full
 def test_two_processes_read_what_one_reads(tmp_path):
     """Identity with training in this process, bit for bit, one trial a device in both. Catches data
-    that a process reads for its own trial alone, and texts that differ between hosts."""
+    that a process reads for its own trial alone, and texts that differ between processes."""
     with socket.create_server(("", 0)) as server:
         address = f"localhost:{server.getsockname()[1]}"
     environment = {**os.environ, "JAX_NUM_CPU_DEVICES": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}

@@ -1,4 +1,4 @@
-"""The study of learning rates: its checks, and the whole on trials whose ends are known."""
+"""The study of learning rates: its checks, and the whole study on trials with known results."""
 
 import dataclasses
 import re
@@ -36,15 +36,15 @@ CONFIG = LearningRatesConfig(
     ],
 )
 def test_a_config_that_does_not_fit_is_one_line(changes, message):
-    """Catches a study begun that has nothing to show."""
+    """Catches a study that trains although it has nothing to show."""
     with pytest.raises(ValueError, match=message) as caught:
         dataclasses.replace(CONFIG, **changes)
     assert "\n" not in str(caught.value)
 
 
 def test_every_rate_of_a_model_is_its_own(tmp_path, make_records):
-    """Oracle: by hand; trials are all seeds of the first rate, .1, and then of .001. Catches a
-    model's findings under another's name, and rates exchanged."""
+    """Oracle: by hand; trials are all seeds of the first rate, .1, and then of .001. Catches
+    results under another model's name, and rates exchanged."""
     make_records({"adding-4-gru": [2, 4, None, None], "adding-4-lstm": [None, None, 3, None]})
     folder, out = do_study(STUDY, CONFIG, tmp_path / "run")
     found = folder.study("learning_rates")
@@ -60,8 +60,8 @@ def test_every_rate_of_a_model_is_its_own(tmp_path, make_records):
 
 @pytest.mark.parametrize("changes", [{"learning_rates": (0.01, 0.2)}, {"steps": 8}])
 def test_a_folder_takes_other_rates_and_steps(tmp_path, make_records, changes):
-    """Oracle: by hand. Catches records looked up by the names of the config, where the folder has
-    the new cells under names of their own."""
+    """Oracle: by hand. Catches records looked up by the names of the config, although the new cells
+    have other names in the folder."""
     make_records({"adding-4-gru": [None] * 4, "adding-4-lstm": [None] * 4})
     do_study(STUDY, CONFIG, tmp_path / "run")
     make_records({"adding-4-gru": [1, 1, None, None], "adding-4-lstm": [None, None, 1, None]})

@@ -30,12 +30,12 @@ CONFIG = LengthConfig(
 
 
 def run(path):
-    """What the study prints; its folder is opened anew, as the command does."""
+    """What the study prints; its folder is opened again, as the command does."""
     return do_study(experiment.STUDY, CONFIG, path)[1]
 
 
 def found(path):
-    """Without the seconds."""
+    """The result without its seconds."""
     text = (path / "length_generalisation.json").read_text()
     return [{**entry, "seconds": 0} for entry in json.loads(text)["cells"]]
 
@@ -47,7 +47,7 @@ def whole(tmp_path_factory):
 
 
 def test_a_cell_for_each_task_range_and_scheme():
-    """Oracle: by hand. Catches a scheme that is lost, and a range that is trained as one length."""
+    """Oracle: by hand. Catches a lost scheme, and a range that is trained as one length."""
     config = dataclasses.replace(
         CONFIG,
         models=("transformer", "gru"),
@@ -62,14 +62,14 @@ def test_a_cell_for_each_task_range_and_scheme():
     assert [cell.model.positions for cell in cells[:3]] == ["none", "rotary", "sinusoidal"]
     assert cells[4].task == tasks.over_range(tasks.copy(10), 5)
     assert cells[-1].task == tasks.over_range(tasks.copy(20), 10)
-    # Every model of a task meets the multiples of every trained length.
+    # Every model of a task is tested at the multiples of every trained length.
     lengths = [experiment.tested_lengths(config, cell.task) for cell in (cells[0], cells[-1])]
     assert lengths == [[5, 10, 20, 40]] * 2
 
 
 def test_the_study_leaves_what_it_should(whole):
     """Catches a cell that is not tested, learned positions that end at the trained length, and a
-    count of programs that is a length each."""
+    program for each length."""
     path, out = whole
     entries = found(path)
     names = [entry["cell"] for entry in entries]
@@ -88,8 +88,8 @@ def test_the_study_leaves_what_it_should(whole):
 
 
 def test_an_interrupted_test_goes_on(whole, tmp_path, monkeypatch):
-    """Identity with the run that nothing interrupted: stopped in the second test. Catches a cell
-    that is tested twice, and one that is left out."""
+    """Identity with an uninterrupted run; interrupted in the second test. Catches a cell that is
+    tested twice, and one that is left out."""
     path = tmp_path / "run"
     shutil.copytree(whole[0], path)
     (path / "length_generalisation.json").unlink()
@@ -141,7 +141,7 @@ def test_an_interrupted_test_goes_on(whole, tmp_path, monkeypatch):
     ],
 )
 def test_a_wrong_config_is_one_line_that_names_the_key(part, changes, message):
-    """Catches a mistake that is found only after an hour of training."""
+    """Catches a mistake that shows only after an hour of training."""
     changed = CONFIG if part is None else getattr(CONFIG, part)
 
     def replaced():

@@ -1,4 +1,4 @@
-"""What is asked of a language model's memory, of one whose answers are known."""
+"""Measures of a language model's memory, on models with known answers."""
 
 import json
 
@@ -22,8 +22,8 @@ def asked(**changed):
 
 
 def test_context_helps_a_model_that_looks_eight_tokens_back():
-    """Closed form: from eight on it is sure to .9. Catches a fall with its sign turned, one beside
-    the longest context, and trials of which one alone is asked."""
+    """Closed form: from eight tokens on, the next one has probability .9. Catches a fall with the
+    wrong sign, one relative to the longest context, and a measure of one trial alone."""
     points = text_measures.by_context(delayed(8), [None, None], PERIODIC, asked())
     assert [point["context"] for point in points] == [4, 8, 32]
     np.testing.assert_allclose(
@@ -74,7 +74,7 @@ def test_models_are_compared_block_by_block():
 
 
 def test_a_model_that_diverged_is_null_in_json():
-    """Oracle: JSON, which has no NaN. Catches a run that ends in a traceback once all is trained."""
+    """Oracle: JSON, which has no NaN. Catches a run that ends in a traceback after all training."""
     lost = Model(
         lambda key: None, lambda params, ids: np.full((*ids.shape, SIZE), np.nan, np.float32)
     )

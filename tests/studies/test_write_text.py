@@ -1,4 +1,4 @@
-"""Generation as a user runs it: what comes, when it comes, and what is refused."""
+"""Generation as a user runs it: its text, its timing, and its errors."""
 
 import contextlib
 import importlib
@@ -40,7 +40,7 @@ def command(run, *flags):
 
 
 def written(run, **given):
-    """stdout and stderr of the command in this process; a UsageError is raised."""
+    """stdout and stderr of the command, run in this process; a UsageError is raised."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         writing.write_text(run, **given)
@@ -49,8 +49,8 @@ def written(run, **given):
 
 @pytest.mark.full
 def test_a_text_comes_in_pieces_until_its_reader_goes(text_run):
-    """A pipe that is read from and closed, of a text too long to wait for. Catches a text that comes at
-    its end, and a traceback of the broken pipe."""
+    """Reads from a pipe and closes it, of a text too long to wait for. Catches a text that comes
+    only at its end, and a traceback of the broken pipe."""
     process = command(text_run[0], "--prompt=she ", "--tokens=100000000")
     assert process.stdout.read(50).startswith(b"she ")
     process.stdout.close()
@@ -86,7 +86,7 @@ def test_an_interrupt_ends_it_on_a_line_of_its_own(text_run):
 
 
 def test_the_seed_gives_the_text_and_samples_are_several(text_run):
-    """Identity. Catches a draw that hangs on the clock, and samples shown in another's place."""
+    """Identity. Catches a draw that depends on the clock, and samples that are exchanged."""
     out, err = written(text_run[0], prompt="she ", tokens=40, samples=3)
     assert re.fullmatch(r"\n[\d,]+ tokens a second\n", err)
     texts = re.split(r"\n?\n?\[\d\]\n", out)[1:]
@@ -115,7 +115,7 @@ def test_the_seed_gives_the_text_and_samples_are_several(text_run):
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_one_line(text_run, given, message):
-    """Oracle: by hand. Catches a traceback, and a flag that is not heeded."""
+    """Oracle: by hand. Catches a traceback, and a flag that is ignored."""
     with pytest.raises(UsageError) as caught:
         written(given.pop("run", text_run[0]), **given)
     line = command_line.one_line(caught.value)
@@ -123,7 +123,7 @@ def test_what_does_not_fit_is_one_line(text_run, given, message):
 
 
 def test_runs_without_what_is_needed_are_one_line(text_run, tmp_path):
-    """Catches a KeyError in a run of compare, and numpy's error of a text that is gone."""
+    """Catches a KeyError for a run of compare, and numpy's error about a text that is gone."""
     (tmp_path / "compare").mkdir()
     (tmp_path / "compare" / "results.json").write_text("[]")
     with pytest.raises(UsageError, match="run: expected a run folder of language_model"):
@@ -145,7 +145,7 @@ def test_runs_without_what_is_needed_are_one_line(text_run, tmp_path):
     "vocabulary", [Bytes(), Characters("aé€😀\n"), BytePairs.learn(["aé€😀"], 258)], ids=type
 )
 def test_a_sign_comes_whole(vocabulary):
-    """Oracle: Python's decoder of the whole. Catches a sign whose bytes come in two pieces."""
+    """Oracle: Python's decoder of the whole. Catches a character whose bytes come in two pieces."""
     text = "aé€😀\n" * 2
     ids = vocabulary.encode(text)
     for size in (1, 2, 3, 5):
@@ -158,8 +158,8 @@ def test_a_sign_comes_whole(vocabulary):
 
 
 def test_no_command_reaches_the_terminal():
-    """Oracle: by hand; what a text may hold that a terminal would obey. Catches a model of a hostile
-    text that clears the screen, and signs of other writing systems that are taken for commands."""
+    """Oracle: by hand; characters that a terminal would obey. Catches a model of a hostile text
+    that clears the screen, and other scripts taken for commands."""
     assert readable("a\tb\nc\r\n") == "a\tb\nc\n"
     assert readable("\x1b[2J\x07\x9b\x7f\u202e") == r"\x1b[2J\x07\x9b\x7f\u202e"
     assert readable("é\xa0\u3000\u200d😀") == "é\xa0\u3000\u200d😀"
@@ -168,8 +168,8 @@ def test_no_command_reaches_the_terminal():
 
 
 def test_compiling_is_not_clocked(text_run):
-    """Oracle: a clock that jumps an hour while the first piece is made. Catches a speed that is that of
-    the compiler."""
+    """Oracle: a clock that jumps an hour while the first piece is made. Catches a speed that
+    includes the compiler."""
     now = [0.0]
 
     def slow(*_, **__):

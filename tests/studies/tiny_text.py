@@ -1,4 +1,4 @@
-"""A language model of a second, on a text of two thousand characters; also in two processes.
+"""A language model that trains in a second, on two thousand characters; also in two processes.
 
 python -m tests.studies.tiny_text ADDRESS PROCESS FOLDER
 """
@@ -67,7 +67,7 @@ def config_of(path):
 
 
 def study(path, folder):
-    """Does it in this process, and returns what it printed."""
+    """Runs it in this process, and returns what it printed."""
     config = config_of(path)
     opened = RunFolder.open(folder, dataclasses.asdict(config))
     opened.begin({"versions": {}, "device": {}, "layout": ""})
@@ -78,8 +78,8 @@ def study(path, folder):
 
 @contextlib.contextmanager
 def compiled_once(programs):
-    """Takes the jitted functions of a cell from what is there; its data are read anew, or else they
-    would be the text of another run."""
+    """Reuses a cell's jitted functions; its data are read again, or else they would be the text of
+    another run."""
     make = Cell.make_program
 
     def compiled(cell):
@@ -97,7 +97,7 @@ def compiled_once(programs):
 
 
 def trained_on(path, folder):
-    """What becomes of both trials, and their losses on the way."""
+    """The result of training both trials."""
     config = config_of(path)
     task = language_model.prepared(
         config, RunFolder.open(folder, {"config": dataclasses.asdict(config)})

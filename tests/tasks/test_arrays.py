@@ -1,4 +1,4 @@
-"""A data set of one's own: every size its own number, training and test set told apart."""
+"""A user's own data set, with different sizes of all axes, and different training and test sets."""
 
 import dataclasses
 
@@ -39,9 +39,9 @@ def constant(outputs):
 
 
 def test_evaluation_is_on_the_test_set_alone():
-    """Oracle: by hand. The training targets are 1, those of the test set -1, so what has learnt the
-    first has an error of 4 on the second, on all of its 7 sequences. Catches an evaluation on
-    training data, and sequences that fill up a batch and are counted."""
+    """Oracle: by hand. The training targets are 1, those of the test set -1, so a model that has
+    learnt the first has an error of 4 on all 7 sequences of the second. Catches an evaluation on
+    training data, and padding sequences that count."""
     task = tasks.from_arrays(
         np.zeros((TRAIN, T, D)), np.ones(TRAIN), np.zeros((TEST, T, D)), -np.ones(TEST)
     )
@@ -55,7 +55,7 @@ def test_evaluation_is_on_the_test_set_alone():
 @pytest.mark.parametrize("count", [3, 7, 203])
 def test_each_test_sequence_counts_once(count, devices):
     """Oracle: numpy over the whole test set, for a model that does not learn. Catches weights that
-    do not make up for a filled batch, whole batches only, and means over a device's share."""
+    do not correct for a padded batch, whole batches only, and means over one device's share."""
     targets = np.random.default_rng(count).normal(size=(count, T, OUT))
     task = tasks.from_arrays(
         NUMBERS["train_inputs"], NUMBERS["train_targets"], np.zeros((count, T, D)), targets
@@ -69,8 +69,8 @@ def test_each_test_sequence_counts_once(count, devices):
 
 
 def test_an_epoch_has_each_training_sequence_once_in_an_order_of_the_seed():
-    """Identity: sorted, an epoch is the training set. Catches sequences drawn with replacement,
-    trials in one order, an order that stays, and data that hang on where a run was resumed."""
+    """Identity: sorted, an epoch is the training set. Catches sequences drawn with replacement, one
+    order for all trials or epochs, and data that depend on where a run was resumed."""
     targets = np.arange(TRAIN, dtype=float)
     task = tasks.from_arrays(
         NUMBERS["train_inputs"], targets, NUMBERS["test_inputs"], np.zeros(TEST)
@@ -89,7 +89,7 @@ def test_an_epoch_has_each_training_sequence_once_in_an_order_of_the_seed():
 
 @pytest.mark.parametrize("due", [1, T])
 def test_losses_are_those_of_the_steps_at_which_something_is_due(due):
-    """Oracle: numpy. Catches targets due at the first step, and a mean over steps without any."""
+    """Oracle: numpy. Catches targets due at the first step, and steps without targets in a mean."""
     arrays = NUMBERS | {
         "train_targets": NUMBERS["train_targets"][:, -due:],
         "test_targets": NUMBERS["test_targets"][:, -due:],
@@ -112,8 +112,8 @@ def test_losses_are_those_of_the_steps_at_which_something_is_due(due):
 
 
 def test_the_baseline_is_the_best_constant_of_the_training_set():
-    """Oracle: numpy. Catches a mean or frequencies of the test set, which know what they are
-    measured on; and a class that only the test set has, with a probability of zero."""
+    """Oracle: numpy. Catches a mean or frequencies that are taken from the test set, and a
+    probability of zero for a class that only the test set has."""
     task = tasks.from_arrays(**NUMBERS)
     means = NUMBERS["train_targets"].mean(axis=(0, 1))
     expected = np.mean((NUMBERS["test_targets"] - means) ** 2)
@@ -164,8 +164,8 @@ def test_a_task_of_arrays_is_shown_by_its_sizes():
 
 
 def test_a_task_has_the_name_of_its_key(monkeypatch):
-    """Oracle: by hand. Catches a name in a run folder that builds no task, and a cell that is named
-    after a length that its arrays don't have."""
+    """Oracle: by hand. Catches a name in a run folder that builds no task, and a cell named after a
+    length that its arrays don't have."""
     task = tasks.from_arrays(**NUMBERS)
     monkeypatch.setitem(tasks.TASKS, "mine", lambda length: task)
     monkeypatch.setitem(tasks.TASKS, "sums", tasks.adding)

@@ -1,4 +1,4 @@
-"""Sequences of their own lengths in one room, and ranges of lengths."""
+"""Sequences of several lengths padded to one room, and ranges of lengths."""
 
 import math
 
@@ -14,7 +14,7 @@ from lstm_attn.tasks.base import Batch
 
 ROOM = 12
 TASKS = {"adding": tasks.adding(ROOM), "copy": tasks.copy(ROOM)}
-# Lengths are traced, as a caller that does not want a program a length has them.
+# Lengths are traced, as for a caller who wants one program for all lengths.
 SAMPLE_WITHIN = {name: jax.jit(task.sample_within) for name, task in TASKS.items()}
 EXTRA_STEPS = {"adding": 0, "copy": 20}
 SHORTEST = {"adding": 2, "copy": 1}
@@ -83,7 +83,7 @@ def test_a_full_room_is_the_sample_itself(name):
 @pytest.mark.full_but("adding")
 def test_padding_counts_nothing(name):
     """Oracle: the same sequences cropped to their length, through the loss and metrics of the short
-    task. Catches a mean over the room, and the room's last ten steps taken for the symbols'."""
+    task. Catches a mean over the room, and the last ten steps of the room taken for the symbols."""
     lengths = [4, 4, 4, ROOM, ROOM]
     batch = sampled(name, lengths)
     task = TASKS[name]
@@ -114,7 +114,7 @@ def test_padding_counts_nothing(name):
 @pytest.mark.full_but("adding")
 def test_a_range_weighs_sequences_alike(name):
     """Oracle: the mean of the losses and accuracies of each sequence cropped. Catches long
-    sequences of copy that weigh more, which a batch cut over devices would not keep."""
+    sequences of copy that weigh more, which would change when devices split a batch."""
     task = tasks.over_range(TASKS[name], 10)
     batch = task.sample(jax.random.key(2), 12)
     outputs = random_outputs(batch, task.output_features)
@@ -164,14 +164,14 @@ def test_accuracy_without_memory():
 
 
 def test_build_makes_a_range_where_it_is_asked():
-    """Catches a range that results.json can't give back."""
+    """Catches a range that can't be rebuilt from results.json."""
     assert tasks.build("copy", 9, "arjovsky2016", 4) == tasks.over_range(tasks.copy(9), 4)
     assert tasks.build("copy", 9, "arjovsky2016", 9) == tasks.copy(9)
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_lengths_that_do_not_fit_are_one_line(name):
-    """Catches a delimiter beyond the room, which would vanish without a word."""
+    """Catches a delimiter beyond the room, which would silently vanish."""
     shortest = SHORTEST[name]
     with pytest.raises(ValueError, match=f"^{name}: lengths: expected {shortest} to 12, got 5 to"):
         TASKS[name].sample_within(jax.random.key(0), jnp.array([5, 13]))

@@ -1,4 +1,4 @@
-"""What is read of a text for training and evaluation."""
+"""How a text is read for training and evaluation."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ N, T, B = 1000, 7, 4
 
 
 def counting(length=T, train=N, validation=200):
-    """A text whose tokens are their own places."""
+    """A text whose tokens are their own positions."""
     splits = {
         name: Split(np.arange(size), size, 0)
         for name, size in (("train", train), ("validation", validation), ("test", 50))
@@ -21,7 +21,7 @@ def counting(length=T, train=N, validation=200):
 
 
 def test_its_data_are_read_not_drawn():
-    """By hand. Catches a trainer that would ask it to sample, and sizes that are not those of ids."""
+    """By hand. Catches a trainer that asks it to sample, and sizes that are not those of ids."""
     task = counting()
     assert isinstance(task, StoredTask)
     assert (task.input_features, task.sequence_length, task.chance) == (None, T, 1 / N)
@@ -30,26 +30,26 @@ def test_its_data_are_read_not_drawn():
 
 
 def test_each_place_goes_on_through_the_text():
-    """Oracle: tokens that are their own places. Catches a segment that begins one token late, so that
-    a target is never seen as an input, batches that begin anew, and an end that is not passed."""
+    """Oracle: tokens that are their own positions. Catches a segment that begins one token late, so
+    that a target is never an input, batches that restart, and a stop at the end of the text."""
     read = counting().read(np.array([0, 1]), 3, 200, B)
     assert read.shape == (2, 200, B, T + 1)
-    # Past the end of the split, place 999, comes place 0.
+    # After the end of the split, position 999, comes position 0.
     assert (np.diff(read, axis=-1) % N == 1).all()
     assert read.max() == N - 1
     np.testing.assert_array_equal(read[:, 1:, :, 0], read[:, :-1, :, -1])
 
 
 def test_all_of_the_part_is_read_by_each_trial():
-    """Identity: an epoch's inputs are the split, each token once. Catches places that overlap, and a
-    remainder that is never seen."""
+    """Identity: an epoch's inputs are the split, each token once. Catches streams that overlap, and
+    a remainder that is never read."""
     task = counting(length=5, train=1000)
     read = task.read(np.array([7]), 0, 50, B)[0, :, :, :-1]
     np.testing.assert_array_equal(np.sort(read.ravel()), np.arange(1000))
 
 
 def test_what_is_read_depends_on_the_step_and_seed_alone():
-    """Identity. Catches data that hang on where a run was resumed, and trials that read alike."""
+    """Identity. Catches data that depend on where a run was resumed, and trials that read alike."""
     task = counting()
     seeds = np.array([3, 4])
     whole = task.read(seeds, 0, 20, B)
@@ -59,7 +59,7 @@ def test_what_is_read_depends_on_the_step_and_seed_alone():
 
 
 def test_held_out_streams_go_on_and_are_of_the_validation_part():
-    """Oracle: places. Catches windows that overlap, and a leak from the training split."""
+    """Oracle: positions. Catches windows that overlap, and a leak from the training split."""
     task = counting(validation=4 * 3 * T + 1)
     held_out = task.held_out(12, 4)
     assert held_out.shape == (3, 4, T + 1)
@@ -70,8 +70,8 @@ def test_held_out_streams_go_on_and_are_of_the_validation_part():
 
 
 def test_the_baseline_is_that_of_frequencies():
-    """By hand: three tokens seen 1, 2 and 5 times of 8, one more of each of 256. Catches the entropy
-    of the held-out split, which knows what it measures."""
+    """By hand: three tokens seen 1, 2 and 5 times of 8, one more of each of 256. Catches
+    frequencies of the held-out split, on which losses are measured."""
     splits = {
         "train": Split(np.array([0, 1, 1, 2, 2, 2, 2, 2]), 8, 0),
         "validation": Split(np.array([0, 2, 2, 9]), 4, 0),
