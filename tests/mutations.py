@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Mutation(NamedTuple):
-    """what: in words. file: where `old`, which stands there once, becomes `new`. tests: for pytest."""
+    """what: in words. file: in which `old`, which occurs once, becomes `new`. tests: for pytest."""
 
     what: str
     file: str

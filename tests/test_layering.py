@@ -57,7 +57,7 @@ def module_name(path):
 
 
 def part_of(module):
-    """The line's name that a module belongs to; None outside the house and for the bare package."""
+    """The name in LEVELS that a module belongs to; None for other modules and the bare package."""
     return next((name for name in LEVELS if f"{module}.".startswith(f"{name}.")), None)
 
 
@@ -67,7 +67,7 @@ def imports(path):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            # `from lstm_attn import ops` imports the part, not a name of the package.
+            # `from lstm_attn import ops` imports the module, not a name of the package.
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"
                 yield full if part_of(full) else node.module

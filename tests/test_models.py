@@ -76,7 +76,7 @@ def test_parameters_stay_float32_where_64_bit_is_enabled(name, float64):
 
 
 def test_a_name_that_comes_to_mean_another_model_is_sized_anew(monkeypatch):
-    """Catches a width remembered by name."""
+    """Catches a width cached by name."""
     task = tasks.adding(6)
     monkeypatch.setitem(MODELS, "mine", MODELS["gru"])
     first = models.matched_features("mine", task, SIZES[0])

@@ -25,7 +25,8 @@ def test_no_mutation_is_listed_twice():
 
 @pytest.mark.full
 def test_a_harmless_change_survives_and_a_harmful_one_is_killed(tmp_path):
-    """Oracle: two changes whose fate is known. Catches a script for which every mutant is killed."""
+    """Oracle: two changes with known verdicts. Catches a script for which all mutants are
+    killed."""
     folder = mutants.copy_repository(tmp_path)
     changed = ("lstm_attn/errors.py", "if value < lowest:")
     tests = "tests/training/test_config.py"
@@ -36,8 +37,8 @@ def test_a_harmless_change_survives_and_a_harmful_one_is_killed(tmp_path):
 
 
 def test_random_mutants_are_those_of_the_tree(tmp_path):
-    """Oracle: by hand. Catches a mutant that is none, one of an annotation or a text, and a place
-    that is not that of its code."""
+    """Oracle: by hand. Catches a mutant that changes nothing, one of an annotation or a string, and
+    one in the wrong place."""
     room = tmp_path / "lstm_attn" / "tasks"
     room.mkdir(parents=True)
     code = "def f(x: int = 3, y: list[4] = ()) -> 5:\n    return not (x < 1 and max(x) + y.sum(axis=1)), f'{x + 1}'\n"
@@ -61,7 +62,7 @@ def test_random_mutants_are_those_of_the_tree(tmp_path):
 
 def test_random_mutants_can_be_compiled_and_drawn_again():
     """Oracle: Python's parser, on all of the package. Catches a place that is one letter off, and a
-    draw that its seed does not tell."""
+    draw that its seed does not determine."""
     drawn = random_mutants.draw(mutants.ROOT, 200, seed=1)
     assert drawn == random_mutants.draw(mutants.ROOT, 200, seed=1)
     for mutant in drawn:
@@ -71,6 +72,6 @@ def test_random_mutants_can_be_compiled_and_drawn_again():
 
 
 def test_the_committed_score_is_that_of_this_list():
-    """Catches a score from before a mutation was added or changed."""
+    """Catches a score older than the last change of a mutation."""
     assert len(mutants.recorded()) == len(MUTATIONS)
     assert len(json.loads(mutants.SCORE.read_text())["mutants"]) == len(MUTATIONS)

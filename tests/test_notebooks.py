@@ -21,10 +21,10 @@ def cells(notebook):
 @pytest.mark.full
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_runs_without_a_warning(name, monkeypatch):
-    """Oracle: its own assertions, of identities and of what any training shows: where a trial ends
-    differs from processor to processor. Catches a name that was changed, a claim that became false,
-    a warning, and a figure that is not shown."""
-    # Of the kernel, which is another process.
+    """Oracle: its own assertions, of identities and of results that hold on every processor, on
+    which the end of a trial depends. Catches a name that was changed, a claim that became false, a
+    warning, and a figure that is not shown."""
+    # For the kernel, which is another process.
     monkeypatch.setenv("PYTHONWARNINGS", "error")
     monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
     found = NotebookRun(FOLDER / f"{name}.ipynb", PATIENCE).execute()
@@ -36,8 +36,8 @@ def test_a_notebook_runs_without_a_warning(name, monkeypatch):
 
 
 def test_each_notebook_is_its_source_without_outputs():
-    """Oracle: jupytext's reading of the source. Catches a cell changed on one side alone, and what
-    a run leaves behind."""
+    """Oracle: jupytext's reading of the source. Catches a cell changed on one side alone, and
+    outputs left by a run."""
     assert sorted(path.stem for path in FOLDER.glob("*.py")) == NAMES
     for name in NAMES:
         notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)

@@ -20,7 +20,7 @@ BATCH, LENGTH, FEATURES_IN, FEATURES, KEYS = 2, 200, 16, 64, 8192
 
 
 def recurrent_case(kind):
-    """Parameters float32, remembering over some twenty steps, and inputs."""
+    """Float32 parameters with a memory of some twenty steps, and inputs."""
     rng = np.random.default_rng(0)
     gates = {"lstm": 4, "gru": 3, "coupled": 3, "peephole": 4, "layer_norm": 4}[kind]
     kernels = [
@@ -131,7 +131,7 @@ def errors(name, dtype):
     return error, max(jax.tree.leaves(differences))
 
 
-# How far the errors of low precision may go, in units of the compute dtype: (outputs, gradients).
+# Bounds of the errors of low precision, in units of the compute dtype: (outputs, gradients).
 # Only products are in that dtype: their operands and the outputs are rounded once each, and the
 # roundings are independent, so that they add like a random walk and not with the length of a sum.
 #
@@ -144,7 +144,7 @@ def errors(name, dtype):
 # with the weight i or 1 - f, and keeps f = sigmoid(3) of what it has: the errors' spread is
 # 1.5 w / sqrt(1 - f^2), which is 1.5 * 3.3 w. The largest of 25,600 outputs is 4 spreads away, and
 # is rounded itself: 1 + 20 w. A gradient's norm averages over its entries: 2 spreads, 1 + 10 w.
-# w is .5 where the input gate is one of its own (f + i is not 1), else 1 - f = .05.
+# w is .5 if the input gate is independent (f + i is not 1), else 1 - f = .05.
 #
 # With sums, carries and softmax statistics in the compute dtype (`ops.checks.accumulator` made the
 # identity), rounding errors grow with the length, and each row has an entry above its bounds: the
@@ -228,7 +228,7 @@ def test_every_op_is_in_the_table():
 @pytest.mark.parametrize("size", [1e4, 1e-30])
 @pytest.mark.parametrize("name", CASES)
 def test_no_finite_number_up_to_ten_thousand_gives_nan(name, size, dtype, monkeypatch):
-    """Every input and parameter as large, of random sign, or so small that a variance vanishes.
+    """Inputs and parameters all that large, of random sign, or so small that a variance vanishes.
     Catches exp without its maximum, and a norm divided by zero."""
     monkeypatch.setattr("tests.test_numerics.LENGTH", 7)
     monkeypatch.setattr("tests.test_numerics.KEYS", 7)
@@ -266,8 +266,8 @@ def test_no_model_gives_nan_for_inputs_up_to_ten_thousand(name):
 @pytest.mark.full_but("lstm")
 @pytest.mark.parametrize("name", MODELS)
 def test_bfloat16_models_keep_float32_parameters_carries_and_outputs(name):
-    """Oracle: the float32 model with the same parameters. Catches a dtype that acts nowhere, and
-    one that reaches what is stored."""
+    """Oracle: the float32 model with the same parameters. Catches a dtype without effect, and one
+    that changes what is stored."""
     task = tasks.copy(2)
     batch = task.sample(jax.random.key(0), 2)
     exact, rounded = (
@@ -281,7 +281,7 @@ def test_bfloat16_models_keep_float32_parameters_carries_and_outputs(name):
     difference = np.abs(outputs - expected).max()
     assert 0 < difference < 0.1
     carry = {leaf.dtype.name for leaf in jax.tree.leaves(rounded.initial_state(2, 22))}
-    # A cache holds operands of products; what is carried and added to is float32.
+    # A cache holds operands of products; carries and sums are float32.
     assert carry <= {"float32"} | (
         {"bfloat16", "int32"} if "attention" in name or name == "transformer" else set()
     )
@@ -302,8 +302,8 @@ def test_bfloat16_models_keep_float32_parameters_carries_and_outputs(name):
     ids=lambda make: make.func.__name__,
 )
 def test_float64_works_when_enabled(make, float64):
-    """Oracle: float32, to its own error and not below it. Catches a part that is rounded to float32
-    on the way, and a carry of another dtype."""
+    """Oracle: float32, to its own error and not below it. Catches a value rounded to float32 on the
+    way, and a carry of another dtype."""
     inputs = jax.random.normal(jax.random.key(0), (2, 6, 3), jnp.float64)
     exact = make(dtype=jnp.float64, param_dtype=jnp.float64)
     params = exact.init(jax.random.key(1), inputs)["params"]
@@ -327,7 +327,7 @@ def test_float64_works_when_enabled(make, float64):
 
 
 class Normed(nn.Module):
-    """The norm of the Transformer by itself."""
+    """The Transformer's norm alone."""
 
     dtype: None = None
     param_dtype: type = jnp.float32
@@ -344,7 +344,7 @@ def test_a_norm_keeps_its_digits_where_the_mean_is_large(mean):
     inputs = mean + jax.random.normal(jax.random.key(0), (2, 3, 64))
     params = {"params": {"norm": {"scale": jnp.ones(64), "bias": jnp.zeros(64)}}}
     expected = oracles.normalise(np.asarray(inputs, np.float64))
-    # The sum that the mean is of; what is left after it has a spread of 1.
+    # The error of the sum in the mean; what is left after it has a spread of 1.
     bound = oracles.rounding_bound("float32", 64, magnitude=max(mean, 1))
     np.testing.assert_allclose(Normed().apply(params, inputs), expected, atol=bound)
 

@@ -10,7 +10,7 @@ from tools.pages import readme
 
 TEXT = readme.README.read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-# What each example must leave behind, as an expression over its names.
+# What must hold after each example, as an expression over its names.
 PROMISES = (
     # It has learnt most of the answer: the baseline is 1/6.
     "len(losses) == 2 and max(losses) < 0.25 * result.records[0]['baseline']",
@@ -39,7 +39,7 @@ def test_an_example_runs_as_it_stands(number, promise, tmp_path, compiled_quickl
 
 
 def test_every_example_is_run():
-    """Catches an example without a promise."""
+    """Catches an example without a condition."""
     assert len(EXAMPLES) == len(PROMISES)
 
 
@@ -49,7 +49,7 @@ def test_the_first_example_is_under_ten_lines():
 
 
 def test_the_figures_are_those_of_the_committed_runs():
-    """Oracle: the files in results/. Catches a figure typed by hand or left behind."""
+    """Oracle: the files in results/. Catches a figure typed by hand or out of date."""
     for name, section in readme.sections().items():
         assert section in TEXT, name
     for source in re.findall(r'src="([^"]+)"', TEXT):

@@ -1,4 +1,4 @@
-"""The run folder: what goes in comes out, whatever was torn."""
+"""The run folder: what is written is read back, whatever was torn."""
 
 import json
 
@@ -29,7 +29,7 @@ def folder(tmp_path):
 
 
 def test_evaluations_come_back_bit_for_bit(folder):
-    """Identity. Catches a float32 that JSON rounds, NaN that is lost, cells that are mixed."""
+    """Identity. Catches a float32 that JSON rounds, NaN that is lost, cells that are mixed up."""
     folder.add_evaluation("a", evaluation(5, seed=1))
     folder.add_evaluation("b", evaluation(5, seed=2))
     folder.add_evaluation("a", evaluation(10, seed=3))
@@ -44,7 +44,7 @@ def test_evaluations_come_back_bit_for_bit(folder):
 
 
 def test_long_and_strange_text_comes_back_as_it_is(tmp_path):
-    """Identity. Catches strings that are cut or escaped in reading: a run whose config has a long
+    """Identity. Catches strings that are cut or escaped when read: a run whose config has a long
     path could not be resumed, and the next record would change the earlier ones."""
     text = "line\n\x1b[31m" + "\u2028é" * 1000
     RunFolder.open(tmp_path, {"data": {"path": text}})
@@ -78,7 +78,7 @@ def test_a_torn_last_line_is_dropped(folder):
 
 
 def test_a_torn_line_does_not_spoil_the_next(folder):
-    """Catches a line added to half of one, so that neither can be read."""
+    """Catches a line appended to half a line, so that neither can be read."""
     folder.add_evaluation("a", evaluation(5))
     with open(folder.path / "metrics.jsonl", "a") as file:
         file.write('{"cell": "a", "st')
@@ -103,7 +103,7 @@ def test_the_same_config_is_taken_up_again(folder):
 
 
 def test_the_config_is_that_of_the_latest_command(folder):
-    """Catches a folder that can't grow, and a page that shows settings of a run long ago."""
+    """Catches a folder that can't grow, and a page that shows the settings of an older run."""
     other = {"models": ("gru",), "training": {"steps": 11, "learning_rates": (0.1, 0.2)}}
     again = RunFolder.open(folder.path, other)
     assert again.config == json.loads(json.dumps(other))
@@ -117,7 +117,7 @@ def test_the_config_is_that_of_the_latest_command(folder):
     ],
 )  # fmt: skip
 def test_another_study_is_refused_with_a_key_that_differs(folder, other, key):
-    """Catches a folder in which one study takes up what another has left."""
+    """Catches a folder in which one study continues another study's run."""
     with pytest.raises(ValueError, match=f"holds a run of another study: .* as {key}") as caught:
         RunFolder.open(folder.path, other)
     assert "\n" not in str(caught.value)
@@ -133,7 +133,7 @@ def test_a_record_takes_the_place_of_others(folder):
 
 
 def test_evaluations_take_the_place_of_others(folder):
-    """Oracle: by hand. Catches lines of a part that stay, and those of another cell that go."""
+    """Oracle: by hand. Catches replaced lines that stay, and lines of another cell that go."""
     for name in ("a", "a+part", "b"):
         folder.add_evaluation(name, evaluation(5, seed=1))
     folder.replace_evaluations("a", [evaluation(5, seed=2)], also=["a+part"])
@@ -144,7 +144,7 @@ def test_evaluations_take_the_place_of_others(folder):
 
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
-    """Catches a traceback of mkdir. A file stands where a folder should be: root can't write it."""
+    """Catches a traceback of mkdir. A file in a folder's place stops even root."""
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"workdir .*file/run can't be written: Not a directory"):
         RunFolder.open(tmp_path / "file" / "run", CONFIG)
@@ -152,7 +152,7 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
 
 @pytest.mark.parametrize("note", [None, "", "[]", "{}", '{"format": "2"}', '{"format": 999}'])
 def test_another_format_is_one_line_to_reader_and_writer(folder, note):
-    """Catches a folder half understood, and the traceback of a reader. Nothing in it is touched."""
+    """Catches a folder half understood, and the traceback of a reader. Nothing in it is changed."""
     if note is None:
         (folder.path / "format.json").unlink()
     else:
@@ -167,8 +167,8 @@ def test_another_format_is_one_line_to_reader_and_writer(folder, note):
 
 
 def test_a_folder_begun_but_stopped_is_taken_up(folder):
-    """Oracle: by hand, stopped before the first and before the second file. Catches a folder that is
-    refused since it has no config yet."""
+    """Oracle: by hand, stopped before the first and before the second file. Catches a folder that
+    is refused because it has no config yet."""
     for name in ("config.json", "format.json"):
         (folder.path / name).unlink()
         RunFolder(folder.path)
@@ -199,7 +199,7 @@ def test_a_full_disk_is_one_line_at_every_write(folder, place, write):
 
 
 def test_a_record_follows_what_it_speaks_of(folder, monkeypatch):
-    """Catches a cell that counts as finished while no disk has its checkpoint."""
+    """Catches a cell that counts as finished before its checkpoint is on disk."""
     forced = []
     monkeypatch.setattr(runs, "force", lambda *paths: forced.extend(paths))
     folder.checkpoint("a").touch()
@@ -231,7 +231,7 @@ def test_damaged_files_are_one_line(folder):
 
 
 def test_a_folder_of_other_files_is_refused_and_left_as_it_is(tmp_path):
-    """Catches a clone of a repository, named by mistake, that is taken for a run folder."""
+    """Catches another folder, such as a clone of a repository, taken for a run folder."""
     (tmp_path / "README.md").write_text("a project")
     with pytest.raises(UsageError, match=r"is not a run folder: .*found README.md") as caught:
         RunFolder.open(tmp_path, CONFIG)

@@ -1,4 +1,4 @@
-"""What a run folder gives back of a cell that it trained."""
+"""Trained cells, loaded from a run folder."""
 
 import json
 
@@ -19,9 +19,9 @@ SMALL = training.TrainingConfig(
 
 
 def test_a_cell_comes_back_as_it_was_trained(tmp_path):
-    """Identity with the states that training would go on from. Catches parameters of another cell,
-    a task that forgets its range, a name of the file that is no parameter, a damaged checkpoint and
-    one of another config."""
+    """Identity with the states from which training would continue. Catches parameters of another
+    cell, a task that forgets its range, an array of the file that is no parameter, a damaged
+    checkpoint and one of another config."""
     task = tasks.over_range(tasks.adding(4), 2)
     cell = Cell("one", "gru", task, models.ModelConfig(features=4), SMALL)
     folder = RunFolder.open(tmp_path, {})

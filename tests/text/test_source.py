@@ -1,4 +1,4 @@
-"""Text is read block by block as it stands in its files."""
+"""Text is read block by block, unchanged, from its files."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def test_bytes_between_are_a_slice_of_all_files(tmp_path, start):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(data)
     text = Source(str(tmp_path))
-    # Files of a folder before those of the folders in it.
+    # Files of a folder before those of its subfolders.
     whole = b"abghi\ncdef"
     assert text.size == len(whole)
     for end in range(start, len(whole) + 1):
@@ -38,7 +38,7 @@ def test_bytes_between_are_a_slice_of_all_files(tmp_path, start):
 
 @pytest.mark.usefixtures("blocks")
 def test_a_sign_that_lies_in_two_blocks_comes_whole(tmp_path):
-    """Oracle: Python's own decoder of the whole. Catches a decoder that begins anew at a block."""
+    """Oracle: Python's own decoder of the whole. Catches a decoder that restarts at each block."""
     (tmp_path / "text").write_text(SIGNS * 3)
     text = Source(str(tmp_path / "text"))
     assert "".join(text.text_between(0, text.size)) == SIGNS * 3
@@ -55,8 +55,8 @@ def test_a_sign_that_lies_in_two_blocks_comes_whole(tmp_path):
     ],
 )
 def test_what_is_no_text_is_one_line_with_its_place(tmp_path, data, message):
-    """Oracle: the offset at which the byte was put. Catches a traceback of the decoder, and a place
-    counted from the block."""
+    """Oracle: the offset at which the byte was put. Catches a traceback of the decoder, and an
+    offset counted from the block."""
     (tmp_path / "text").write_bytes(data)
     text = Source(str(tmp_path / "text"))
     with pytest.raises(UsageError, match=message) as caught:
@@ -88,7 +88,7 @@ def test_nothing_there_and_nothing_in_it_are_one_line(tmp_path):
     [("ab\ncd\n", 0, 3), ("ab\ncd\n", 3, 6), ("x" * 9000, 10, 10), ("é" * 9000, 11, 12)],
 )
 def test_a_cut_is_at_a_line_or_else_at_a_sign(tmp_path, text, position, cut):
-    """Oracle: counted by hand. Catches a split that begins in the middle of a sign."""
+    """Oracle: counted by hand. Catches a split that begins in the middle of a character."""
     (tmp_path / "text").write_text(text)
     assert Source(str(tmp_path / "text")).cut_near(position) == cut
 

@@ -54,8 +54,8 @@ def test_the_parts_are_the_text(path, level):
 
 @pytest.mark.parametrize("level", ["character", "bpe"])
 def test_the_vocabulary_knows_nothing_of_the_held_out_parts(path, level):
-    """Identity: other text from the first byte behind training, the same vocabulary. Catches a leak
-    of what is held out, be it one line."""
+    """Identity: other text from the first byte after training, the same vocabulary. Catches a leak
+    of held-out text, even of one line."""
     before = prepared(path, level)
     data = path.read_bytes()
     kept = before.splits["train"].bytes
@@ -67,7 +67,7 @@ def test_the_vocabulary_knows_nothing_of_the_held_out_parts(path, level):
 
 
 def test_of_a_large_text_little_is_held_out(path, monkeypatch):
-    """Oracle: the lengths. Catches a share of gigabytes, which would take hours to go through."""
+    """Oracle: the lengths. Catches a share of gigabytes, which would take hours to evaluate."""
     monkeypatch.setattr(splits, "MOST_HELD_OUT", 300)
     text = prepared(path, "byte")
     longest = max(map(len, (line.encode() for line in LINES)))
@@ -76,7 +76,8 @@ def test_of_a_large_text_little_is_held_out(path, monkeypatch):
 
 
 def test_what_training_never_had_is_unknown_and_counted(tmp_path):
-    """Oracle: counted by hand, 80 % lie before line 93. Catches an index error, and bits per byte that leave bytes out."""
+    """Oracle: counted by hand, 80 % lie before line 93. Catches an index error, and bits per byte
+    that leave bytes out."""
     (tmp_path / "text").write_text("abc\n" * 93 + "a€c\n" * 6 + "abc\n" * 14)
     text = prepare(
         tmp_path / "splits",
@@ -145,7 +146,7 @@ def test_what_is_checked_is_what_is_prepared(path):
 
 
 def damage(folder):
-    """How the files of a text may be damaged, and what is then said."""
+    """Ways to damage the files of a text, and the message for each."""
     description, ids = folder / "text.json", folder / "train.tokens"
     whole = json.loads(description.read_text())
     splits = whole["splits"]
@@ -169,8 +170,8 @@ def damage(folder):
 
 
 def test_a_damaged_text_is_one_line(path):
-    """Oracle: by hand, each damage by itself. Catches a traceback, ids that are of another type than
-    they were, and a disk that was full."""
+    """Oracle: by hand, one damage at a time. Catches a traceback, ids read with another type than
+    they were written with, and a file cut short by a full disk."""
     prepared(path, "byte")
     folder = path.parent / "byte"
     for file, content, message in list(damage(folder)):
@@ -188,7 +189,7 @@ def test_a_damaged_text_is_one_line(path):
 
 
 def test_a_disk_without_room_is_one_line(path, monkeypatch):
-    """A disk that refuses. Catches a traceback where the text is larger than what is left of it."""
+    """A simulated full disk. Catches a traceback if the text needs more space than is left."""
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -200,7 +201,7 @@ def test_a_disk_without_room_is_one_line(path, monkeypatch):
 
 
 def test_byte_pairs_give_every_byte_back():
-    """Identity on all 256 bytes. Catches a sign of the byte alphabet that stands for another."""
+    """Identity on all 256 bytes. Catches a byte that is encoded as another one."""
     pairs = BytePairs.learn(["aaa aaab"], 258)
     data = bytes(range(1, 128)).decode() + "".join(chr(c) for c in range(128, 0x800, 7)) + "€😀"
     assert pairs.decode(pairs.encode(data)) == data.encode()
@@ -232,7 +233,7 @@ def test_an_unknown_level_is_named(tmp_path, path):
 
 @pytest.mark.parametrize("block", [1, 7, 100, 1000])
 def test_counts_do_not_depend_on_the_block(block):
-    """Oracle: Python's Counter. Catches a last block that is lost, and ids that are never there."""
+    """Oracle: Python's Counter. Catches a last block that is lost, and ids that never occur."""
     tokens = np.random.default_rng(0).integers(0, 5, 100).astype(np.uint8)
     counted = Counter(tokens.tolist())
     expected = [counted[number] for number in range(7)]

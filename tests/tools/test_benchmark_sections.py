@@ -63,7 +63,7 @@ def training_rows():
 
 
 def test_speed_is_over_the_fastest_peer_of_each_case():
-    """Oracle: 40 / 20 and 60 / 80, by hand. Catches one peer for all cases, and the ratio turned."""
+    """Oracle: 40 / 20 and 60 / 80, by hand. Catches one peer for all cases, an inverted ratio."""
     assert speed_over_peers(training_rows()) == {
         "ours, scan, one device": pytest.approx([1.0, 0.375]),
         "ours, auto, 2 devices": pytest.approx([2.0, 0.75]),
@@ -71,8 +71,8 @@ def test_speed_is_over_the_fastest_peer_of_each_case():
 
 
 def test_training_stands_beside_its_targets():
-    """Oracle: the issue's targets and figures by hand. Catches the target of another width, ours
-    that is not the fastest, and an arithmetic mean of ratios."""
+    """Oracle: the issue's targets and figures by hand. Catches the target of another width, an
+    implementation of ours that is not the fastest, and an arithmetic mean of ratios."""
     skip = {"case": "lstm, T=1000", "name": "cuDNN", "reason": "cuDNN needs a GPU"}
     section = SECTIONS["training"](record("training", training_rows(), [skip]))
     first, second = (line for line in section.splitlines() if line.startswith("| lstm"))
@@ -133,7 +133,7 @@ def test_memory_is_held_to_a_gibibyte_and_to_half_as_much_time_again():
 
 
 def test_decoding_counts_tokens_of_all_sequences():
-    """Oracle: 16 sequences in 2 ms. Catches steps a second, and a room under another's column."""
+    """Oracle: 16 sequences in 2 ms. Catches steps a second, and a length in another's column."""
     rows = [
         row("", "lstm_attention", seconds, {"batch": 16, "room": room})
         for room, seconds in ((1024, 0.002), (256, 0.001))

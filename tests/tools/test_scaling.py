@@ -58,7 +58,7 @@ def products(jaxpr):
 
 @pytest.fixture
 def as_on_accelerators(monkeypatch):
-    """`auto` takes what it takes where nothing was measured; or the given implementation."""
+    """`auto` chooses as where nothing was measured; or the given implementation."""
     monkeypatch.setattr(dispatch, "CHUNKED_FROM", {})
 
     def take(implementation):
@@ -112,7 +112,7 @@ def test_what_waits_for_the_backward_pass_is_what_xla_sets_aside(
     as_on_accelerators, compiled_quickly
 ):
     """Oracle: XLA's account of temporary memory, its growth from one length to another. Catches
-    gates that are not kept, and bytes for numbers."""
+    gates that are left out, and numbers counted as bytes."""
     as_on_accelerators("scan")
     loads = [workload("lstm", models.ModelConfig(16), batch=16, length=at) for at in (20, 40)]
     temporary, kept = [], []
@@ -185,8 +185,8 @@ def test_trials_do_not_meet_and_parts_of_a_batch_reduce_once():
 
 
 def test_accumulation_keeps_less_and_computes_the_same():
-    """Oracle: equal flops, a quarter of what is kept, four times the launches. Catches parts whose
-    work is that of one part."""
+    """Oracle: equal flops, a quarter of what is kept, four times the launches. Catches the work of
+    one microbatch counted as that of all."""
     whole = workload("transformer", models.ModelConfig(8), batch=8)
     parts = dataclasses.replace(whole, accumulation_steps=4)
     both = [load.operations() for load in (whole, parts)]
@@ -201,7 +201,7 @@ def test_accumulation_keeps_less_and_computes_the_same():
 
 def test_the_best_mesh_splits_trials_first_and_cuts_a_batch_that_does_not_fit():
     """Oracle: trials need no network, so with as many devices they win; with memory for half of
-    what is kept, two parts. Catches the first mesh that comes, and a step that cannot run."""
+    what is kept, two microbatches. Catches the first mesh tried, and a step that cannot run."""
     load = workload("lstm", models.ModelConfig(8), batch=8, trials=4)
     chosen = scaling.best(load, MACHINE, 4)
     assert chosen.mesh == Mesh(4, 1)
@@ -230,7 +230,7 @@ def test_the_best_mesh_splits_trials_first_and_cuts_a_batch_that_does_not_fit():
     ],
 )
 def test_what_does_not_fit_is_one_line(change, mesh, message):
-    """Catches a count for what the model does not describe."""
+    """Catches a prediction for what the cost model does not describe."""
     given = {"model": "lstm", "features": 4, "batch": 8, "length": 5, "inputs": 2, "outputs": 1}
     with pytest.raises(UsageError) as error:
         scaling.step(Workload(**{**given, **change}), MACHINE, mesh)

@@ -1,4 +1,4 @@
-"""The benchmark that checks the cost model: what it makes of measurements, and a step measured."""
+"""The benchmark that checks the cost model: a machine from measurements, and a measured step."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def test_the_machine_gives_back_what_it_was_measured_by():
 
 def test_a_row_compares_the_mesh_that_ran():
     """Oracle: the model called by hand for 1 x 2 devices. Catches a prediction for another mesh or
-    width, and measured over predicted."""
+    width, and an inverted ratio."""
     machine = benchmark.this_machine(FIGURES, LINK)
     row = benchmark.make_row(Case("lstm", 32, 100, 64), 1, ANSWER, machine)
     load = scaling.Workload("lstm", 64, 32, 100, 2, 1)
@@ -48,7 +48,7 @@ def test_a_row_compares_the_mesh_that_ran():
 @pytest.mark.full
 def test_a_step_is_measured_at_the_sizes_of_the_model(monkeypatch):
     """Oracle: the sizes of models and tasks, four devices. Catches a width that is not the model's,
-    and a mesh that is not told."""
+    and a mesh that is not reported."""
     monkeypatch.setattr(worker, "LEAST_SECONDS", 0)
     monkeypatch.setattr(worker, "CHUNK_STEPS", 1)
     answer = worker.step_seconds("attention_pooling", 2, 4, features=8, trials=4)

@@ -13,7 +13,7 @@ TEXT = page.PAGE.read_text()
 
 
 def test_the_page_holds_what_the_model_says():
-    """Oracle: the sections made anew. Catches a figure typed by hand or left behind."""
+    """Oracle: the sections written again. Catches a figure typed by hand or out of date."""
     for section in page.sections().values():
         assert section in TEXT
     for source in re.findall(r'src="([^"]+)"', TEXT):
@@ -29,7 +29,7 @@ def test_the_example_runs_as_it_stands():
 
 
 def test_an_assumption_stands_beside_its_own_source():
-    """Oracle: the data sheets' figures times what is reached of them. Catches a row or a column
+    """Oracle: the data sheets' figures times the share that is reached. Catches a row or a column
     under another's name."""
     section = page.assumptions_section()
     assert "| bfloat16 products, Tflop/s | 742 | [1] | 148 | [3] |" in section
@@ -38,7 +38,7 @@ def test_an_assumption_stands_beside_its_own_source():
 
 
 def test_the_check_says_how_far_off_each_model_is():
-    """Oracle: figures by hand. Catches measured under predicted, and an average for the worst."""
+    """Oracle: figures by hand. Catches an inverted ratio, and an average instead of the worst."""
     row = {"model": "lstm", "batch": 32, "length": 100, "features": 64, "trials": 1, "mesh": [1, 2],
            "measured_seconds": 0.004, "predicted_seconds": 0.003, "ratio": 0.75, "limit": "memory"}  # fmt: skip
     figures = dict.fromkeys(
@@ -65,7 +65,7 @@ def test_the_check_says_how_far_off_each_model_is():
 
 
 def test_what_fits_nowhere_is_said():
-    """Oracle: no choice; and 63 GB in 16 take parts. Catches a time for a step that can't run."""
+    """Oracle: no mesh; and 63 GB in devices of 16. Catches a time for a step that can't run."""
     workload = page.WORKLOADS["wide LSTM"]
     assert page.prediction_cells(workload, scaling.H100, None)[0] == "none fits"
     chosen = scaling.best(workload, scaling.TPU_V5E, 1)
@@ -75,6 +75,6 @@ def test_what_fits_nowhere_is_said():
 
 
 def test_a_page_without_markers_is_one_line():
-    """Catches a section that is lost in silence."""
+    """Catches a section that is silently lost."""
     with pytest.raises(UsageError, match=r"^x\.md has no markers for the section 'check'$"):
         replaced("text", "check", "section", "x.md")

@@ -1,6 +1,6 @@
 """A cell on a mesh of a given shape; as a program, on eight devices, which the tests do not have.
 
-    python -m tests.training.meshes CASE ...
+python -m tests.training.meshes CASE ...
 
 prints what `measured` gives for each case, one line of JSON.
 """
@@ -26,7 +26,7 @@ CONFIG = TrainingConfig(
     seeds=TRIALS // 2,
     learning_rates=(1e-3, 1e-2),
     warmup_steps=2,
-    # The norm of some gradients is larger, of others smaller.
+    # Some gradients have a larger norm, others a smaller one.
     clip_norm=0.5,
     weight_decay=0.1,
     evaluate_every=STEPS,
@@ -53,7 +53,7 @@ class Sums(Task):
 
 
 def lstm():
-    """An LSTM of four features: sizes that two and four devices can split, and some that can't."""
+    """An LSTM of four features: some sizes can be split by two and four devices, some can't."""
 
     def init(key):
         kernel, recurrent_kernel = (

@@ -1,4 +1,4 @@
-"""Truncated back-propagation: what is carried from segment to segment, and what is not."""
+"""Truncated back-propagation: the state that is carried from segment to segment."""
 
 import dataclasses
 
@@ -48,7 +48,7 @@ def reference(task):
 
 
 def by_hand(task, steps):
-    """Oracle: one segment after the other, its state handed on by `Model.segment`."""
+    """Oracle: one segment after the other, with the state of `Model.segment`."""
     model = built(task)
     params = make_program(model, task, CONFIG).start().params
     params = jax.tree.map(lambda leaf: leaf[0], params)
@@ -73,8 +73,8 @@ def by_hand(task, steps):
 
 
 def test_segments_are_trained_on_with_the_state_of_those_before(task, reference):
-    """Catches a state that begins anew at each segment, a step that carries the one before last, and
-    segments in another order."""
+    """Catches a state that restarts at each segment, a step that carries the state of two segments
+    before, and segments in another order."""
     _, states = reference
     params, state = by_hand(task, CONFIG.steps)
     for ours, theirs in zip(jax.tree.leaves(states.params), jax.tree.leaves(params), strict=True):
@@ -109,8 +109,7 @@ def test_attention_carries_nothing(task):
     ids=str,
 )
 def test_where_and_how_a_batch_is_computed_changes_little(task, reference, change):
-    """Identity with one device and one batch. Catches carries that go to other sequences than those
-    they are from."""
+    """Identity with one device and one batch. Catches carries that go to other sequences."""
     _, expected = reference
     _, states = trained(task, dataclasses.replace(CONFIG, **change))
     for ours, theirs in zip(
@@ -122,7 +121,7 @@ def test_where_and_how_a_batch_is_computed_changes_little(task, reference, chang
 
 
 def test_resuming_equals_not_stopping_bit_for_bit(task, tmp_path):
-    """Identity. Catches a carry that a checkpoint leaves out, and data that begin anew."""
+    """Identity. Catches a carry that a checkpoint leaves out, and data that restart."""
     path = tmp_path / "cell.safetensors"
     program = make_program(built(task), task, CONFIG)
     chunks = run(program, task, CONFIG)

@@ -1,4 +1,4 @@
-"""What a checkpoint survives: cut off, a bit flipped, of another config, of a later format, no room."""
+"""What a checkpoint survives: a cut, a flipped bit, another config, a later format, a full disk."""
 
 import os
 import pickle
@@ -60,7 +60,7 @@ def write_small(path):
 
 
 def test_every_flipped_bit_is_found(path):
-    """Oracle: by hand, any bit of the file, header and numbers alike. Catches a part that the
+    """Oracle: by hand, any bit of the file, header and numbers alike. Catches bytes that the
     checksum leaves out, and a flip in the format number taken for a newer format."""
     content = write_small(path)
     checkpoints.read(path)
@@ -74,7 +74,7 @@ def test_every_flipped_bit_is_found(path):
 
 
 def test_a_file_cut_anywhere_is_found(path):
-    """Oracle: by hand. Catches an end that is missing, and one that is not the file's own."""
+    """Oracle: by hand. Catches a missing end, and bytes after the end."""
     content = write_small(path)
     for end in (*range(0, len(content), 29), len(content) - 1):
         path.write_bytes(content[:end])
@@ -86,7 +86,7 @@ def test_a_file_cut_anywhere_is_found(path):
 
 
 def test_equal_states_make_equal_files(path, tmp_path, states):
-    """Identity. Catches a clock or an order of a hash table in the file."""
+    """Identity. Catches a time, or the order of a hash table, in the file."""
     other = tmp_path / "other.safetensors"
     checkpoints.save(path, states(5), CONFIG)
     checkpoints.save(other, states(5), CONFIG)
@@ -94,8 +94,8 @@ def test_equal_states_make_equal_files(path, tmp_path, states):
 
 
 def test_the_newest_intact_checkpoint_is_taken_up(path, program, states, always_kept):
-    """Identity with what was saved at step 10. Catches a damaged file that is read, that stays
-    where the next save writes over the intact one, or of which nothing is said."""
+    """Identity with what was saved at step 10. Catches a damaged file that is read, that is not
+    reported, or that stays where the next save writes over the intact one."""
     for step in (5, 10, 15):
         checkpoints.save(path, states(step), CONFIG)
     broken = path.read_bytes()[:-1]
@@ -120,7 +120,7 @@ def test_the_newest_intact_checkpoint_is_taken_up(path, program, states, always_
 
 
 def test_a_stop_between_two_renames_leaves_the_one_before(path, program, states, always_kept):
-    """Catches a run that starts anew where only the previous checkpoint is there."""
+    """Catches a run that starts again although the previous checkpoint is there."""
     for step in (5, 10):
         checkpoints.save(path, states(step), CONFIG)
     path.unlink()
@@ -135,7 +135,7 @@ def test_nothing_there_is_a_start(path, program):
 
 
 def test_no_intact_checkpoint_is_one_line_and_moves_nothing(path, program, states, always_kept):
-    """Catches a run that quietly starts anew over what could still be repaired."""
+    """Catches a run that silently starts again over a file that could still be repaired."""
     for step in (5, 10):
         checkpoints.save(path, states(step), CONFIG)
     for place in (path, checkpoints.previous(path)):
@@ -191,7 +191,7 @@ def test_a_checkpoint_of_the_first_format_is_taken_up(path, program, states):
 
 def test_a_checkpoint_is_kept_once_in_a_while_and_only_on_disk(path, states, monkeypatch):
     """Oracle: by hand, with a clock of ours. Catches a previous checkpoint that is replaced at each
-    save, one that no disk has, and one that is ahead of the metrics on disk."""
+    save, one that is not forced to disk, and one that is ahead of the metrics on disk."""
     forced, now = [], [1000.0]
     monkeypatch.setattr(checkpoints.time, "time", lambda: now[0])
     monkeypatch.setattr(checkpoints, "force", lambda *paths: forced.extend(paths))
@@ -210,7 +210,7 @@ def test_a_checkpoint_is_kept_once_in_a_while_and_only_on_disk(path, states, mon
     for step in (5, 10, 15, 20, 25, 30):  # saved at 0, 4, 8, 12, 16, 20 seconds
         save(step)
         steps.append(kept())
-    # Those of seconds 0, 8 and 16: each once the one before it is ten seconds old.
+    # Those of seconds 0, 8 and 16: kept as soon as the one kept before is ten seconds old.
     assert steps == [None, 5, 5, 15, 15, 25]
     assert forced == 3 * [log, path, path.parent]
 

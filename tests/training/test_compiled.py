@@ -1,4 +1,4 @@
-"""A program compiled in advance, in another thread, is the program."""
+"""A program compiled in advance, in another thread, gives what the program gives."""
 
 from concurrent.futures import ThreadPoolExecutor
 

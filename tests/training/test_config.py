@@ -1,4 +1,4 @@
-"""Values that cannot be are refused where they are given, each naming its key."""
+"""Impossible values are refused where they are given, with their key."""
 
 import dataclasses
 
@@ -65,8 +65,8 @@ def test_trials_are_seeds_times_rates():
      (1, 0, 1), (7, 3, 7), (750, 100, 125), (997, 100, 997)],
 )  # fmt: skip
 def test_warmup_and_evaluations_follow_the_steps(steps, warmup, chunk):
-    """By hand. Catches a default that short runs can't have, one evaluation a step, and a value that
-    a config holds on to when its steps are changed."""
+    """By hand. Catches a default that short runs can't have, one evaluation a step, and a derived
+    value that stays when the steps are changed."""
     config = TrainingConfig(steps=steps)
     assert (config.warmup, config.chunk_steps) == (warmup, chunk)
     again = TrainingConfig(**dataclasses.asdict(config) | {"steps": 60})
@@ -82,5 +82,5 @@ def test_an_evaluation_is_cut_into_equal_batches(sequences, batch):
 
 
 def test_one_learning_rate_is_a_tuple_of_it():
-    """Catches a number that is kept, which has no length."""
+    """Catches a number that stays a number, without a length."""
     assert TrainingConfig(learning_rates=0.01).learning_rates == (0.01,)

@@ -1,4 +1,4 @@
-"""`deterministic`: what is asked of the compiler, as no GPU is at hand."""
+"""`deterministic`: the options given to the compiler, as there is no GPU here."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ def test_a_gpu_is_asked_for_deterministic_operations(
     model, task, config, monkeypatch, backend, deterministic, asked
 ):
     """Oracle: the flag by name. Catches a key that reaches one of the two programs or none, and a
-    flag of GPUs that is asked for on a CPU, where it would change the compilation cache's key."""
+    GPU's flag on a CPU, where it would change the key of the compilation cache."""
     given = []
     jit = jax.jit
 

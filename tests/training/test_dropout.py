@@ -1,4 +1,4 @@
-"""Dropout in training: on there, off in evaluation, new at every step and on every device."""
+"""Dropout is on in training and off in evaluation, with a new mask at every step and device."""
 
 import dataclasses
 
@@ -77,7 +77,7 @@ def first_moment(states):
 
 def test_a_model_that_drops_trains_otherwise_and_evaluates_as_if_it_did_not(task):
     """Oracle: the model without dropout, with the same first parameters. Catches dropout that is
-    never on, and one that is on in evaluation."""
+    never on, or on in evaluation."""
     config = dataclasses.replace(CONFIG, steps=2)
     usual, dropping = (
         train(

@@ -23,9 +23,9 @@ ACCUMULATED = {"accumulation_steps": 2}
 BATCHED = {"trials_on_device": "vmap"}
 ON_EIGHT = [(8, 1, {}), (2, 4, {}), (2, 4, SHARDED | ACCUMULATED)]
 ROOT = Path(__file__).parent.parent.parent
-# Of batch losses of about 15 that are added in another order, in float32, over 12 steps.
+# Rounding of batch losses of about 15 that are added in another order, in float32, over 12 steps.
 ROUNDING = 2e-6
-# Leaves of the cell that so many devices can split: three of 16 columns, and one of 4 numbers.
+# Leaves of the cell that this many devices can split: three of 16 columns, and one of 4 numbers.
 SPLIT = {1: 0, 2: 4, 4: 4, 8: 3}
 
 
@@ -46,7 +46,7 @@ def on_eight():
 
 
 def within(trial_shards, settings):
-    """The loops in which a chunk's collectives may stand: those of a trial, those of its step."""
+    """The loops that may hold a chunk's collectives: those of a trial, those of its step."""
     one_by_one = settings.get("trials_on_device") != "vmap" and trial_shards < TRIALS
     of_trial = (TRIALS // trial_shards,) if one_by_one else ()
     return of_trial, (*of_trial, STEPS)
@@ -85,9 +85,9 @@ def check_collectives(case, trial_shards, batch_shards, settings):
     ],
 )
 def test_a_mesh_gives_the_losses_of_one_device(alone, trial_shards, batch_shards, settings):
-    """Oracle: one device, to rounding; and counts by hand of what stands in which loop of the
-    compiled program. Catches a reduction a leaf, one inside the scan over time or over
-    microbatches, a norm of parts alone, and microbatches that are summed."""
+    """Oracle: one device, to rounding; and counts by hand of the collectives in each loop of the
+    compiled program. Catches a reduction for each leaf, one inside the scan over time or over
+    microbatches, a norm of one shard alone, and microbatches that are summed."""
     case = measured(trial_shards, batch_shards, **settings)
     check_losses(case, alone)
     check_collectives(case, trial_shards, batch_shards, settings)
@@ -103,15 +103,15 @@ def test_eight_devices_give_the_losses_of_one(alone, on_eight, index):
 
 def test_another_process_gives_the_same_bits(alone, on_eight):
     """Identity, on eight devices that have a trial each there and on one that has all here. Catches
-    a draw that depends on the process, such as one by hash, and trials that see their mesh."""
+    a draw that depends on the process, such as one by hash, and trials that depend on the mesh."""
     assert on_eight[0]["losses"] == alone["losses"]
     assert alone["collectives"] == []
 
 
 def test_sharded_states_are_parts_and_go_on_anywhere(alone, tmp_path):
-    """Oracles: bytes by hand, and the cell that was not stopped. Saved by four devices that share
-    each batch, restored on one and on two, gone on with on two. Catches moments that stay whole, a checkpoint of one
-    device's part, and one whose names or shapes are those of the mesh."""
+    """Oracles: bytes by hand, and the uninterrupted cell. Saved by four devices that share each
+    batch, restored on one and on two, resumed on two. Catches moments that stay whole, a checkpoint
+    of one device's shard, and one whose names or shapes are those of the mesh."""
     four, config = program_on(1, 4, **SHARDED)
     evaluation, states = next(run(four, Sums(), config))
     for part in (states.params, *moments(states)):
@@ -142,7 +142,7 @@ def moments(states):
 
 
 def test_microbatches_take_less_memory():
-    """Oracle: XLA's own count of a program's temporary bytes. Catches parts of a batch whose
+    """Oracle: XLA's own count of a program's temporary bytes. Catches microbatches whose
     activations are all kept."""
 
     def temporary_bytes(count):

@@ -17,7 +17,7 @@ from lstm_attn.training.multihost import LARGEST_BLOCK, SMALLEST_BLOCK
 
 
 def devices_of(*counts):
-    """So many devices of each process."""
+    """This many devices of each process."""
     return [
         SimpleNamespace(process_index=process, number=number)
         for process, count in enumerate(counts)
@@ -47,8 +47,8 @@ def meshes(monkeypatch):
     ],
 )
 def test_every_process_has_as_many_devices_in_the_mesh(trials, counts, shape, meshes, monkeypatch):
-    """Oracle: by hand, for a batch of 32. Catches a process left without work, which would not
-    take part in what the others wait for, and parts of a batch dealt out over processes."""
+    """Oracle: by hand, for a batch of 32. Catches a process without a device in the mesh, for which
+    the others would wait, and a batch split over processes."""
     monkeypatch.setattr(jax, "devices", lambda: devices_of(*counts)[::-1])
     choose_layout(TrainingConfig(seeds=trials))
     [(found, keywords)] = meshes
@@ -78,8 +78,8 @@ def test_the_layout_is_the_first_of_all_that_divide_evenly(counts, meshes):
 
 
 def test_a_layout_of_very_many_trials_takes_no_time(meshes):
-    """Catches divisors that are looked for up to the number of trials or to the batch: the line
-    that says how little memory there is for them comes after the layout."""
+    """Catches a search for divisors up to the number of trials or to the batch: the message that
+    memory is too small for them comes only after the layout."""
     began = time.process_time()
     lay_out(2 * 10**6, 2 * 10**6, devices=devices_of(4))
     assert time.process_time() < began + 0.5
@@ -104,8 +104,8 @@ def test_what_the_leader_sends_arrives_whole(size):
 
 
 def test_the_clock_is_the_leaders(monkeypatch):
-    """Oracle: a leader whose clock says what no clock says. Catches evaluations with a time of
-    one's own, by which a budget would end a cell in one process and not in the other."""
+    """Oracle: a leader with an impossible time. Catches evaluations timed by each process, so that
+    a budget would end a cell in one process and not in the other."""
     monkeypatch.setattr(multihost, "agreed", lambda decide: 1234.5)
     state = SimpleNamespace(step=jax.numpy.zeros(1, int), finite=jax.numpy.ones(1, bool))
     metrics = {"loss": jax.numpy.ones(1), "accuracy": jax.numpy.ones(1)}

@@ -1,4 +1,4 @@
-"""All trials as one program: compiled once, each trial as if alone, whatever the mesh."""
+"""All trials as one program: compiled once, each trial as if alone, on any mesh."""
 
 import dataclasses
 import functools
@@ -83,8 +83,8 @@ def test_the_mesh_does_not_change_the_result(
     model, task, config, seeds, batch_size, placed, shards
 ):
     """Oracle: a plain loop over steps for each trial, to 1e-3 relative after 20 steps. Two trials a
-    device, or two devices a batch. Catches one trial trained for all of a device, a gradient that
-    is summed instead of averaged over the batch axis, and data drawn by shard."""
+    device, or two devices a batch. Catches one trial trained in place of all on a device, a
+    gradient that is summed instead of averaged over the batch axis, and data drawn by shard."""
     config = dataclasses.replace(
         config, seeds=seeds, batch_size=batch_size, trials_on_device=placed
     )
@@ -162,8 +162,8 @@ def reference_trial(model, task, config, seed, rate):
 
 
 def test_evaluation_is_on_fresh_data(task, config):
-    """Catches evaluation on the same data every time, or on other data for another learning rate:
-    a model that always gives one, and does not learn, shows it in its losses."""
+    """Catches evaluation on the same data every time, or on other data for another learning rate: a
+    model that does not learn and always gives one shows it in its losses."""
     constant = Model(
         init=lambda key: {"w": jnp.zeros(())},
         apply=lambda params, inputs: jnp.ones((*inputs.shape[:2], 1)) + 0 * params["w"],
@@ -172,5 +172,5 @@ def test_evaluation_is_on_fresh_data(task, config):
     losses = history.metrics["loss"]
     assert len(np.unique(losses[:, :2])) == losses[:, :2].size
     np.testing.assert_allclose(losses.mean(), task.baseline, rtol=0.2)
-    # The same seed at another learning rate sees the same data: the rates are compared fairly.
+    # The same seed at another learning rate sees the same data, so that rates are compared fairly.
     np.testing.assert_array_equal(losses[:, :2], losses[:, 2:])

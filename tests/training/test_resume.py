@@ -17,7 +17,7 @@ def steps_of(model, task, config, **resume):
 
 
 def test_resuming_equals_not_stopping_bit_for_bit(model, task, config, tmp_path):
-    """Identity. Catches a part of the state, a key or a schedule that starts anew."""
+    """Identity. Catches a state, a key or a schedule that restarts."""
     path = tmp_path / "cell.safetensors"
     program = make_program(model, task, config)
     whole = []
@@ -38,7 +38,7 @@ def test_resuming_equals_not_stopping_bit_for_bit(model, task, config, tmp_path)
 
 
 def test_states_know_their_own_step(model, task, config):
-    """Catches a step counted from the evaluations given, which would train past the end."""
+    """Catches a step counted from the evaluations passed in, which would train past the end."""
     program = make_program(model, task, config)
     _, states = next(run(program, task, config))
     assert [e.step for e, _ in run(program, task, config, states=states)] == [10, 15, 20]
@@ -55,7 +55,7 @@ def test_a_resumed_cell_remembers_what_was_solved(model, task, config):
 
 
 def test_a_checkpoint_of_another_model_is_refused(model, task, config, tmp_path):
-    """Catches parameters of another shape being taken up in silence."""
+    """Catches parameters of another shape that are silently loaded."""
     path = tmp_path / "cell.safetensors"
     program = make_program(model, task, config)
     checkpoints.save(path, program.start())

@@ -1,4 +1,4 @@
-"""Parts of parameters against the whole, in numpy, on the four devices of the tests."""
+"""Sharded parameters against whole ones, in numpy, on the four devices of the tests."""
 
 import jax
 import numpy as np
@@ -50,8 +50,8 @@ def test_the_largest_axis_that_can_be_is_split(shape, shards, axis):
 
 
 def test_the_norm_and_finiteness_are_those_of_the_whole():
-    """Oracle: numpy on the whole tree. Catches a norm of one device's part, one that counts what is
-    whole on each device four times, and devices that do not agree about a NaN on one of them."""
+    """Oracle: numpy on the whole tree. Catches a norm of one shard, one that counts unsharded
+    leaves four times, and devices that do not agree about a NaN on one of them."""
     broken = TREE | {"bias": np.where(np.arange(12) == 11, np.nan, TREE["bias"])}
     measure = on_devices(
         lambda tree: (SHARDING.global_norm(tree)[None], SHARDING.all_finite(tree)[None]),
@@ -67,7 +67,7 @@ def test_the_norm_and_finiteness_are_those_of_the_whole():
 
 def test_parts_gathered_are_the_whole_and_gradients_reduced_their_mean():
     """Oracle: numpy. Device d has d times the tree as its gradient, and d as its loss; their mean
-    is 1.5 times it. Catches a sum for a mean, parts in another order, and another device's part."""
+    is 1.5 times it. Catches a sum for a mean, shards in another order, another device's shard."""
 
     def reduced(tree):
         device = jax.lax.axis_index("batch").astype(np.float32)

@@ -15,13 +15,13 @@ SECONDS = 0.02
 
 
 class Clock:
-    """A clock that only what is computed moves, so that a busy machine changes nothing."""
+    """A clock that only the computation moves, so that a busy machine changes nothing."""
 
     def __init__(self):
         self.now = 0.0
 
     def takes(self, value, *, forward, backward):
-        """The value, which takes so long to compute, and so long to differentiate."""
+        """The value, after `forward` seconds; differentiating it takes `backward` seconds."""
 
         def moves(seconds):
             def call(x):

@@ -121,8 +121,8 @@ def constant():
 
 
 def test_settings_are_a_config_a_dict_or_arguments():
-    """Identity. Catches a setting that is dropped, and one of the config that wins over an argument.
-    What is trained is shown on a line: catches arrays in a notebook."""
+    """Identity. Catches a setting that is dropped, and one of the config that overrides an
+    argument. The result is shown on one line: catches arrays in a notebook."""
     settings = {"steps": 6, "batch_size": 4, "seeds": 2, "evaluation_sequences": 8}
     ways = [
         (TrainingConfig(**settings), {}),
@@ -149,8 +149,8 @@ class Terminal(io.StringIO):
     [(Terminal, {}, 3), (io.StringIO, {}, 0), (Terminal, {"on_evaluation": [].append}, 0)],
 )
 def test_progress_is_shown_where_somebody_watches(stdout, options, lines, monkeypatch):
-    """Catches lines in a log or a pipe that nobody asked for, lines beside one's own, and a terminal
-    that says nothing while a program is compiled."""
+    """Catches unwanted lines in a log or a pipe, lines in addition to one's own, and a terminal
+    that is silent while a program is compiled."""
     config = TrainingConfig(steps=6, batch_size=4, seeds=1, evaluation_sequences=8)
     with monkeypatch.context() as patch:
         patch.setattr("sys.stdout", stdout())

@@ -44,8 +44,8 @@ def test_one_segment_is_no_truncation(float64):
 
 
 def test_segments_are_steps_of_their_own_with_the_state_handed_on(float64):
-    """Oracle: the loop written out, with numbers instead of traced states between segments.
-    Catches a state that starts anew, a gradient that passes a border, and an update that waits."""
+    """Oracle: the loop written out, with numbers instead of traced states between segments. Catches
+    a state that restarts, a gradient that crosses segments, and an update that comes late."""
     params, state, (inputs, targets) = case()
     after, _, last, losses = train(params, state, (inputs, targets), 4)
     for k in range(3):
@@ -70,7 +70,7 @@ def test_where_nothing_is_learned_the_state_is_that_of_the_whole_sequence(float6
 
 
 def test_a_segment_that_does_not_divide_is_one_line():
-    """Catches a rest of the sequence that is dropped in silence."""
+    """Catches the rest of a sequence that is silently dropped."""
     params, state, data = case()
     with pytest.raises(
         ValueError, match=r"expected one T, a multiple of segment_length=5, got shapes \(2, 12, 3\)"
@@ -109,7 +109,7 @@ def test_every_models_segment_serves(name):
 
 
 def test_a_cache_without_room_is_one_line():
-    """Catches parameters that become NaN in silence, as the lengths are not known in the scan."""
+    """Catches parameters that silently become NaN, as the lengths are not known in the scan."""
     task = tasks.copy(4)
     model = models.build("transformer", task, ModelConfig(features=8))
     batch, params = task.sample(jax.random.key(0), 3), model.init(jax.random.key(1))
