@@ -15,7 +15,7 @@ Compared = Mapping[str, Any]  # of `analysis.compare_records`
 Difference = Mapping[str, Any]  # its solve_rate or its steps
 NOISE_RULE = (
     "Within noise: the 95 % interval of the difference contains zero. Of twenty comparisons of "
-    "equals about one falls outside by chance."
+    "equal cells about one is beyond noise by chance."
 )
 STEPS_RULE = (
     "Steps are compared by the median of their paired differences, with the interval of the sign "

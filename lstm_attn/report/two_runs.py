@@ -40,7 +40,7 @@ def section(result: Mapping[str, Any]) -> Section:
     if unpaired:
         parts.append(f"Not paired, since their trials differ: {', '.join(unpaired)}.")
     if result["left_out"]:
-        parts.append(f"In one of the two alone: {_some(result['left_out'])}.")
+        parts.append(f"Only in one of the two: {_some(result['left_out'])}.")
     shown = [_cells_table(first, second, cells)]
     if result["settings"]:
         settings = [[one["key"], one["first"], one["second"]] for one in result["settings"]]

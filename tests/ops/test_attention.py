@@ -173,7 +173,7 @@ def test_options_mean_what_they_mean_in_jax_nn(options):
 
 
 def test_a_window_below_zero_is_one_line():
-    """Catches a window that hides everything in silence."""
+    """Catches a window that silently hides everything."""
     with pytest.raises(
         ValueError, match=r"local_window_size expected .* at least 0, got \(-1, 2\)"
     ):

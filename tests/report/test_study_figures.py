@@ -165,7 +165,7 @@ def test_a_comparison_counts_what_is_beyond_noise(found, summary):
     )
     assert section.text.startswith(summary)
     assert (len(section.figures), len(section.tables)) == ((1, 2) if cells else (0, 0))
-    listed = "In one of the two alone: c (old), d0 (new), d1 (new), d2 (new), d3 (new) and 5 more."
+    listed = "Only in one of the two: c (old), d0 (new), d1 (new), d2 (new), d3 (new) and 5 more."
     assert (listed in section.text) == bool(cells)
     if cells:
         assert [row[0] for row in section.tables[0].rows] == [name for name, _ in found]
