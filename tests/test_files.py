@@ -31,7 +31,7 @@ def test_a_line_on_a_full_disk_is_one_line(tmp_path):
         append_line(tmp_path / "metrics.jsonl", "{}")
 
 
-def test_a_place_that_is_missing_is_named(tmp_path):
+def test_a_missing_folder_is_named(tmp_path):
     """Catches a message that names the temporary file, which the user does not know."""
     with pytest.raises(UsageError) as caught:
         write_whole(tmp_path / "none" / "page.html", b"")
@@ -41,7 +41,7 @@ def test_a_place_that_is_missing_is_named(tmp_path):
     )
 
 
-def test_what_is_no_file_is_written_to(tmp_path):
+def test_a_pipe_is_written_to(tmp_path):
     """Oracle: the other end of a pipe. Catches a rename over /dev/stdout."""
     path = tmp_path / "pipe"
     os.mkfifo(path)

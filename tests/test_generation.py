@@ -99,7 +99,7 @@ def test_the_chunk_changes_nothing():
 
 @pytest.mark.parametrize("length", [4, 13])
 @pytest.mark.full
-def test_a_full_context_is_read_anew_from_its_later_half(length):
+def test_a_full_context_is_read_again_from_its_later_half(length):
     """Oracle: `apply` on what the model may still see. Catches a cache that overflows, and
     positions beyond those of training."""
     chunk, context = 2, 8

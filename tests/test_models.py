@@ -75,7 +75,7 @@ def test_parameters_stay_float32_where_64_bit_is_enabled(name, float64):
     assert model.apply(params, task.sample(jax.random.key(1), 2).inputs).dtype == np.float32
 
 
-def test_a_name_that_comes_to_mean_another_model_is_sized_anew(monkeypatch):
+def test_a_name_given_to_another_model_is_sized_again(monkeypatch):
     """Catches a width cached by name."""
     task = tasks.adding(6)
     monkeypatch.setitem(MODELS, "mine", MODELS["gru"])

@@ -28,7 +28,7 @@ PROMISES = (
 
 @pytest.mark.full
 @pytest.mark.parametrize(("number", "promise"), list(enumerate(PROMISES)))
-def test_an_example_runs_as_it_stands(number, promise, tmp_path, compiled_quickly):
+def test_an_example_runs_as_it_is(number, promise, tmp_path, compiled_quickly):
     """Catches a name, an argument or a shape that is no longer true."""
     code = f"{EXAMPLES[number]}\nassert {promise}\n"
     result = subprocess.run(

@@ -143,7 +143,7 @@ def test_evaluations_take_the_place_of_others(folder):
     )
 
 
-def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     """Catches a traceback of mkdir. A file in a folder's place stops even root."""
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"workdir .*file/run can't be written: Not a directory"):

@@ -206,7 +206,7 @@ def test_a_trial_without_solution_has_spent_the_budget():
     assert compared["second"]["solve_rate_high"] == high
 
 
-def test_another_learning_rate_is_a_pair_only_where_it_is_the_one_rate():
+def test_trials_at_another_rate_pair_only_if_each_record_has_one_rate():
     """Oracle: by hand. If each record has one rate, trials pair by seed; else by seed and rate."""
     slow, fast = record([100] * 6, rates=[0.001] * 6), record([100] * 6)
     assert compare_records(slow, fast, 500)["paired"]

@@ -158,7 +158,7 @@ def test_the_search_finds_the_horizon_of_a_trainer_that_has_one(
 
 @settings(max_examples=MANY)
 @given(good=st.lists(st.booleans(), min_size=1, max_size=12), stride=st.integers(1, 4))
-def test_the_search_ends_at_a_border_even_where_a_longer_length_is_easier(good, stride):
+def test_the_search_ends_next_to_an_unsolved_length_even_if_a_longer_one_is_easier(good, stride):
     """Oracle: the definition, a solved length whose next one is unsolved, on arbitrary verdicts.
     Catches a search that never ends, and a horizon whose next length was not unsolved."""
     lengths = range(10, 10 + len(good))
@@ -205,7 +205,7 @@ def test_lengths_are_a_geometric_scale_with_both_ends():
         st.integers(1, 50), st.one_of(st.none(), st.integers(1, 30)), min_size=1, max_size=8
     )
 )
-def test_the_curve_is_the_search_for_each_budget_by_itself(costs):
+def test_the_curve_is_the_interval_at_each_budget(costs):
     """Oracle: the interval at each budget, over all lengths, cheap longer ones included. Catches <
     for <=, a bound at the wrong length, a change of the curve left out."""
     curve = against_budget(costs)

@@ -123,7 +123,7 @@ def start(*flags):
 
 
 @pytest.mark.full
-def test_a_whole_job_leaves_its_record_and_picture(tmp_path):
+def test_a_whole_job_leaves_its_record_and_figure(tmp_path):
     """Two trials of T = 2 for 200 steps. Catches a lost trial, a missing figure, and a record that
     the README can't show."""
     output = tmp_path / "deep" / "job.json"

@@ -26,7 +26,7 @@ def test_a_layer_by_hand(cell, gates):
     assert step.bytes == 4 * (3 * 2 + 6 * (parameters + 6))
 
 
-def test_the_issues_floor():
+def test_the_flops_of_training_an_lstm():
     """Oracle: 3 x 2BT(D+H)4H, as training has three products. Catches a forgotten factor."""
     case = Training("lstm", 32, 1000, 10, 128)
     assert case.flops == 3 * 2 * 32 * 1000 * (10 + 128) * 4 * 128

@@ -94,7 +94,7 @@ def test_a_pinned_gate_has_the_time_scale_of_its_bias(value):
     np.testing.assert_allclose(inside.time_scales["body"], 1 + np.exp(value), rtol=1e-5)
 
 
-def test_a_cut_leaves_what_follows_as_a_sequence_by_itself():
+def test_steps_after_a_cut_are_a_sequence_of_their_own():
     """Oracle: apply on the steps after the cut, and on each step alone. Catches a state that
     survives a reset, and a reset one step late."""
     case = case_of("mgu", "adding")
@@ -109,7 +109,7 @@ def test_a_cut_leaves_what_follows_as_a_sequence_by_itself():
         np.testing.assert_allclose(always[:, t : t + 1], alone, atol=oracles.LAYER)
 
 
-def test_it_owes_what_every_model_owes():
+def test_it_meets_what_every_model_must():
     """Oracles of tests/test_conformance.py: the gradient's zeros, and the parallel form for steps."""
     case = case_of("mgu", "adding")
     check_causal(case)

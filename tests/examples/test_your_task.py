@@ -46,7 +46,7 @@ def test_a_batch_is_as_defined(task):
     np.testing.assert_array_equal(batch.mask, np.tile(np.arange(5) == 4, (4000, 1)))
 
 
-def test_what_it_did_not_write_has_defaults(task):
+def test_methods_that_it_leaves_out_have_defaults(task):
     """By hand. Catches a default other than that of a choice between two answers."""
     assert (task.name, task.variant, task.shortest, task.sequence_length) == (
         "parity", "standard", 5, 5,
@@ -68,7 +68,7 @@ def test_what_it_did_not_write_has_defaults(task):
     assert float(task.train_loss(outputs, batch)) == float(metrics["loss"])
 
 
-def test_what_it_can_not_have_is_one_line(task, example):
+def test_an_impossible_length_or_variant_is_one_line(task, example):
     """Catches a NotImplementedError from within a trace, and the variant of another task."""
     with pytest.raises(UsageError, match=r"^parity: a range of lengths needs Parity.sample_within"):
         tasks.over_range(task, 3).sample(jax.random.key(0), 2)
@@ -80,7 +80,7 @@ def test_what_it_can_not_have_is_one_line(task, example):
 
 @pytest.mark.full
 @pytest.mark.parametrize("owed", OWED)
-def test_models_owe_on_it_what_they_owe_on_every_task(owed, request):
+def test_models_meet_on_it_what_they_must_on_every_task(owed, request):
     """Oracles of tests/test_conformance.py."""
     test = getattr(test_conformance, owed)
     given = {"name": "lstm", "task_name": "parity"}
@@ -104,7 +104,7 @@ def test_a_grid_and_its_page_have_it(tmp_path):
     assert "recalled position" not in page
 
 
-def test_what_is_trained_on_may_differ_from_what_is_reported(task):
+def test_the_training_loss_may_differ_from_the_reported_loss(task):
     """Closed form: twice the loss has twice the gradient, which Adam ignores, so only the reported
     training loss changes. Catches a train_loss that is ignored, or reported as the loss."""
 

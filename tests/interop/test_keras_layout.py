@@ -85,7 +85,7 @@ def test_attention_is_that_of_keras_and_goes_back(case):
     assert_same_entries(back, case["params"])
 
 
-def test_attention_without_biases_of_its_own_goes_out_too():
+def test_attention_without_biases_is_exported_too():
     """Oracle: Keras' entries. Catches a refusal of modules.MultiHeadAttention(use_bias=False)."""
     ours = interop.multi_head_attention_from_keras(THEIRS)
     kernels = {part: {"kernel": arrays["kernel"]} for part, arrays in ours.items()}

@@ -71,7 +71,7 @@ def test_attention_parameters_go_back_to_the_same_entries(case):
         np.testing.assert_array_equal(back[name], array, strict=True)
 
 
-def test_attention_without_biases_of_its_own_goes_out_too():
+def test_attention_without_biases_is_exported_too():
     """Oracle: torch's entries. Catches a refusal of modules.MultiHeadAttention(use_bias=False)."""
     entries = ATTENTION["self_no_bias"]["params"]
     ours = interop.multi_head_attention_from_torch(entries)

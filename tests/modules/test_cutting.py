@@ -43,7 +43,7 @@ def influence_of(model, params, inputs):
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru"])
-def test_without_recurrence_each_step_is_a_sequence_by_itself(name):
+def test_without_recurrence_each_step_is_a_sequence_of_its_own(name):
     """Oracle: apply on one step at a time. Catches a state that survives the first reset."""
     model, params, inputs = built(name)
     outputs = jax.jit(model.apply_cut)(params, inputs, Cut(resets=EVERYWHERE["resets"]))

@@ -210,7 +210,7 @@ def check_implementation(kind, implementation, segment):
 
 
 @pytest.mark.parametrize("name", models.MODELS)
-def test_the_ordinary_path_is_untouched(name):
+def test_apply_is_unchanged(name):
     """Identity with `Model.apply`, bit for bit. Catches an interception that outlives its call."""
     task = tasks.adding(LENGTH)
     model = models.build(name, task, ModelConfig(features=8))

@@ -112,7 +112,7 @@ def test_every_layer_of_a_model_is_seen_by_its_name(name, changes, gates, weight
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "transformer", "lstm_attention"])
-def test_the_ordinary_path_computes_nothing_for_it(name, monkeypatch):
+def test_without_observation_nothing_is_computed_for_it(name, monkeypatch):
     """Identity of programs with those of layers that show nothing. Catches gates that are computed
     in training, and sown values among the parameters."""
     task = tasks.adding(6)

@@ -57,7 +57,7 @@ def test_a_gated_block_multiplies_by_its_gate():
 
 @pytest.mark.parametrize(("norm", "last"), [("pre", True), ("post", False)])
 @pytest.mark.full
-def test_a_last_norm_stands_after_pre_norm_blocks_alone(norm, last):
+def test_only_pre_norm_blocks_end_with_a_last_norm(norm, last):
     """Catches a second norm after post-norm blocks, and none after the residual stream."""
     module = modules.Transformer(8, num_heads=2, num_layers=1, norm=norm)
     assert ("norm" in module.init(jax.random.key(0), inputs_of())["params"]) is last

@@ -64,7 +64,7 @@ def test_without_saving_and_without_the_gradient_of_x():
             np.testing.assert_array_equal(ours, theirs, err_msg=name)
 
 
-def test_what_stands_in_the_padding_reaches_nothing():
+def test_numbers_in_the_padding_reach_nothing():
     """Oracle: zeros there instead, bit for bit. Catches NaN times zero in a sum."""
     case = cases.draw(6, 11, 3, 20, flagged=True)
     padding = (case.flags & cases.PADDING > 0)[..., None]

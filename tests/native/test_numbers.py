@@ -68,7 +68,7 @@ def test_saturated_gates_count_steps():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_number_that_is_none_stays_in_its_row(value):
+def test_nan_stays_in_its_row(value):
     """Oracle: the other rows' bits without it, and NaN in its own row from that step on. Catches
     rows that share a tile's sums, and a NaN that the activations swallow."""
     case = cases.draw(7, 5, 3, 20)

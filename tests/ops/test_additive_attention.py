@@ -102,7 +102,7 @@ def test_pooling_gradients_match_finite_differences(float64):
     check_grads(scalar, case, order=1, modes=["rev"], eps=1e-6)
 
 
-def test_steps_that_are_not_to_be_seen_have_no_weight():
+def test_masked_steps_have_no_weight():
     """Oracle: the sequence without them. Catches NaN before the first step that is not masked."""
     rng = np.random.default_rng(0)
     logits, values = (

@@ -207,7 +207,7 @@ def test_empty_axes_give_empty_arrays_or_zeros(shape):
 
 
 @pytest.mark.parametrize("window", [(1, 2, 3), 1.5, (1, 2.0)], ids=str)
-def test_a_window_that_is_none_is_one_line(window):
+def test_an_invalid_window_is_one_line(window):
     """Catches a TypeError from inside attention."""
     with pytest.raises(ValueError, match="local_window_size expected one or two whole numbers"):
         ops.dot_product_attention(*random_case(0, dtype=np.float32), local_window_size=window)

@@ -26,7 +26,7 @@ def on_a_gpu(monkeypatch):
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.full
-def test_pallas_is_called_with_our_meaning(causal, on_a_gpu, monkeypatch):
+def test_pallas_gets_our_options(causal, on_a_gpu, monkeypatch):
     """Oracle: the dense form; the kernel runs in Pallas' interpreter. Catches a scale or causality
     that is not passed on."""
     interpreted = functools.partial(pallas_attention.mha, interpret=True)
@@ -38,7 +38,7 @@ def test_pallas_is_called_with_our_meaning(causal, on_a_gpu, monkeypatch):
 
 
 @pytest.mark.parametrize("causal", [False, True])
-def test_cudnn_is_called_with_our_meaning(causal, on_a_gpu, monkeypatch):
+def test_cudnn_gets_our_options(causal, on_a_gpu, monkeypatch):
     """Oracle: the dense form; XLA computes in cuDNN's place. Catches a scale, causality or
     implementation that is not passed on."""
     theirs = jax.nn.dot_product_attention

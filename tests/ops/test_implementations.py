@@ -208,7 +208,7 @@ def test_segments_keep_less_than_all_steps(implementation):
         ({"segment": 2.0}, "lstm: segment: expected a whole number, got 2.0"),
     ],
 )
-def test_choices_that_are_none_are_one_line(options, message):
+def test_unknown_choices_are_one_line(options, message):
     """Catches a name that falls through to another implementation."""
     params, inputs, _ = test_lstm.random_case(0, 2, 3, 2, 2, np.float32)
     with pytest.raises(ValueError, match=message):
@@ -216,7 +216,7 @@ def test_choices_that_are_none_are_one_line(options, message):
 
 
 @pytest.mark.full
-def test_a_form_that_is_not_fused_is_said_to_be_none():
+def test_a_form_without_a_fused_implementation_is_refused():
     """Catches the reset before the product computed as the reset after it."""
     params, inputs, _ = test_gru.random_case(0, 2, 3, 2, 2, np.float32)
     with pytest.raises(ValueError, match="gru: implementation='fused' has no form for reset_after"):

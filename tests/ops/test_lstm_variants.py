@@ -45,7 +45,7 @@ def test_a_variant_matches_its_equations_in_float64(kind, float64):
 
 
 @kinds
-def test_one_step_by_itself(kind, float64):
+def test_one_step_matches_its_equations(kind, float64):
     """Oracle: as above. Catches a step function that `ops.lstm` does not use."""
     params, inputs, state = random_case(kind)
     step, oracle = STEPS[kind]

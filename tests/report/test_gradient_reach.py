@@ -70,7 +70,7 @@ def test_a_line_is_the_median_and_its_band_the_range():
     )
 
 
-def test_starts_are_told_apart_and_drawn_whole_where_nothing_was_trained():
+def test_starts_have_their_own_colours_and_solid_lines_without_training():
     """Catches a dashed line with no solid one to compare it with, and two starts of one colour."""
     axes = norms_by_lag(FOUND, 40, "starts", "inputs").axes[0]
     lines = {line.get_label(): line for line in axes.get_lines()}
@@ -79,7 +79,7 @@ def test_starts_are_told_apart_and_drawn_whole_where_nothing_was_trained():
     assert tuple(lines["chrono"].get_color()) != tuple(lines["forget bias 1"].get_color())
 
 
-def test_the_table_says_how_sure_it_is():
+def test_the_table_has_intervals():
     """By hand. Catches a null shown as a number, and a row under another model's name."""
     rows = {(row[0], row[2]): row for row in reach_table(FOUND).rows}
     assert rows["lstm", "after"] == [

@@ -90,7 +90,7 @@ def test_seconds_are_drawn_from_their_own_curve(found):
         figure.figure.savefig(io.BytesIO())
 
 
-def test_the_tables_say_the_interval_and_what_it_rests_on(found):
+def test_the_tables_show_the_interval_and_the_lengths_tried(found):
     """Oracle: by hand. Catches a point instead of an interval, an open end that looks closed, open
     trials counted as unsolved, and rows that are not in order of length."""
     found["searches"][2]["complete"] = False

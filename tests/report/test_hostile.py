@@ -118,7 +118,7 @@ def test_a_link_in_the_folder_is_not_followed_out_of_it(run_path, tmp_path, with
 
 
 @pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "../", "a/b", "x\0"])
-def test_a_cell_is_no_path(tmp_path, name):
+def test_a_cells_name_is_not_a_path(tmp_path, name):
     """Catches a cell's name in results.json that makes another file be read or written."""
     with pytest.raises(UsageError, match="expected the name of a cell"):
         RunFolder(tmp_path).checkpoint(name)

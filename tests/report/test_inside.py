@@ -98,7 +98,7 @@ def test_distances_have_their_intervals_and_baselines():
     assert labels == ["lstm_attention\nhead 1", "lstm_attention\nhead 2"]
 
 
-def test_bars_of_cuts_stand_over_their_names():
+def test_bars_of_cuts_are_over_their_names():
     """Oracle: the statistics. Catches bars of one model over another cut's name."""
     axes = figures.cuts([LSTM, HYBRID], "").axes[0]
     names = [label.get_text() for label in axes.get_xticklabels()]

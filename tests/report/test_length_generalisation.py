@@ -35,7 +35,7 @@ ENTRIES = [
 ]
 
 
-def test_each_accuracy_stands_in_its_row_and_column():
+def test_each_accuracy_is_in_its_row_and_column():
     """Oracle: the numbers put in. Catches columns in order of appearance, rows exchanged with their
     labels, and the colour of another cell."""
     axes = accuracy_by_length(ENTRIES).axes[0]
@@ -86,7 +86,7 @@ def test_what_is_not_quite_one_is_not_one(value, text):
     assert share(value) == text
 
 
-def test_a_section_a_task_with_its_counts():
+def test_each_task_has_a_section_with_its_counts():
     """Catches two tasks on one map, and a table with shifted columns."""
     other = [{**one, "task": "copy"} for one in ENTRIES]
     both = sections({"cells": ENTRIES + other})

@@ -72,7 +72,7 @@ def test_a_mistake_in_a_process_of_its_own(compare, tmp_path, config, override, 
 
 
 @pytest.mark.parametrize(("key", "table"), [("models", "models.MODELS"), ("names", "tasks.TASKS")])
-def test_an_object_in_the_place_of_a_name_is_a_short_line(key, table):
+def test_an_object_instead_of_a_name_is_a_short_line(key, table):
     """Catches pages of arrays, and a line that does not say how to pass one's own task or model."""
 
     class Own:
@@ -109,7 +109,7 @@ def test_a_config_file_of_ones_own_is_checked_as_overrides_are(training, message
     assert "\n" not in str(caught.value)
 
 
-def test_a_list_will_do_for_a_tuple_and_a_whole_number_for_a_float():
+def test_a_list_serves_for_a_tuple_and_a_whole_number_for_a_float():
     """Catches a config refused because of a list or a whole number."""
     config = config_with(learning_rates=[1e-2], clip_norm=1)
     assert command_line.checked(CompareConfig, config) == load(FOLDER / "quick.py")

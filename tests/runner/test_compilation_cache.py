@@ -22,7 +22,7 @@ def settings():
         jax.config.update(name, value)
 
 
-def test_what_the_flag_says_goes_before_what_jax_was_told(tmp_path, monkeypatch):
+def test_the_flag_overrides_jaxs_settings(tmp_path, monkeypatch):
     """Catches a user's own folder that is ignored, and a cache that can't be turned off."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     jax.config.update("jax_compilation_cache_dir", str(tmp_path / "theirs"))

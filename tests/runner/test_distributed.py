@@ -216,7 +216,7 @@ def test_processes_of_different_configs_are_refused_together(start, tmp_path):
 
 
 @pytest.mark.full
-def test_where_nothing_is_found_there_is_one_line(compare, tmp_path):
+def test_without_a_cluster_there_is_one_line(compare, tmp_path):
     """Outside SLURM and other clusters. Catches a traceback, and a run in one process instead."""
     outside = {name: "" for name in os.environ if name.startswith(("SLURM", "OMPI", "KUBERNETES"))}
     process = compare(tmp_path / "run", "--distributed", variables=outside)

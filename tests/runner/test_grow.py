@@ -227,7 +227,7 @@ def test_a_name_says_what_was_asked_for(has, asked, name, tmp_path):
     assert placed.cell.name == f"adding-2-gru+{name}"
 
 
-def test_a_name_is_free_as_long_as_nothing_is_lost(tmp_path):
+def test_a_name_is_free_until_there_is_a_checkpoint(tmp_path):
     """Catches a plain name kept by a first try that stopped before its first checkpoint."""
     folder = RunFolder.open(tmp_path, {})
     grow.place([cell_of(steps=20)], folder)

@@ -173,7 +173,7 @@ def test_a_config_may_leave_a_value_to_the_command(tmp_path):
 
 
 @pytest.mark.full
-def test_no_command_is_refused_after_jax_has_begun(tmp_path):
+def test_no_command_is_refused_after_jax_has_started(tmp_path):
     """Oracle: JAX on a platform that does not exist, in a process of its own, so that initialising
     it is an error. Catches a check that computes, after which devices can't be set up."""
     code = """

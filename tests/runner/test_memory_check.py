@@ -63,7 +63,7 @@ def test_memory_that_is_not_known_refuses_nothing(monkeypatch):
     memory_check.check_fits([make_cell(features=10**6)])
 
 
-def test_what_means_out_of_memory():
+def test_errors_that_mean_out_of_memory():
     """Oracle: JAX's own error, of an array that no machine holds. Catches another error taken for
     it, whose traceback would be lost."""
     with pytest.raises(jax.errors.JaxRuntimeError) as caught:

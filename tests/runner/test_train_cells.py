@@ -47,6 +47,6 @@ def test_an_interruption_does_not_wait():
     go_on.set()
 
 
-def test_of_nothing_there_is_nothing():
+def test_no_items_give_nothing():
     """Catches a grid whose cells are all finished."""
     assert list(in_advance(str, [])) == []

@@ -122,7 +122,7 @@ def test_the_reference_has_one_learning_rate():
         with_changes(*CONFIG.changes, model_name="lsmt")
 
 
-def test_the_study_holds_each_column_against_the_reference(tmp_path, make_records):
+def test_the_study_compares_each_column_with_the_reference(tmp_path, make_records):
     """Oracle: by hand. Without forget bias three seeds fewer solve, 200 steps later; the lower rate
     solves as the reference does. Catches columns exchanged, a reference compared with itself, and
     first minus second."""

@@ -123,7 +123,7 @@ def test_a_workdir_that_is_no_path_is_one_line(workdir):
         studies.compare("gru", "adding", 4, workdir=workdir, **SMALL)
 
 
-def test_a_path_may_be_a_path():
+def test_a_path_may_be_a_pathlib_path():
     """Catches a pathlib.Path that is refused."""
     config = study_of("language_model").configure({"data.path": pathlib.Path("a.txt")}, {})
     assert config.data.path == "a.txt"
@@ -150,7 +150,7 @@ SMALLEST = {
 
 @pytest.mark.parametrize("name", SMALLEST)
 @pytest.mark.parametrize("steps", [37, 50, 130])
-def test_steps_are_enough_to_be_said(name, steps):
+def test_steps_alone_are_enough(name, steps):
     """Catches a default that does not divide them, and an error about a key that nobody has set."""
     assert study_of(name).configure({}, {"steps": steps}).training.steps == steps
 

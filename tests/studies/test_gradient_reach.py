@@ -44,7 +44,7 @@ def done(tmp_path_factory):
 
 
 @pytest.mark.full
-def test_what_is_found_is_that_of_the_parameters(done):
+def test_measurements_are_those_of_the_trained_parameters(done):
     """Identity with the analysis of parameters from `trained.load`, and of the first ones of seeds
     0 and 1. Catches before and after exchanged, and a measured start that was not trained."""
     folder, _ = done

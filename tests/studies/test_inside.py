@@ -114,7 +114,7 @@ def test_a_recurrent_model_without_gates_is_cut(tmp_path, monkeypatch):
     assert "recurrence, once" in (folder.path / "report.html").read_text()
 
 
-def test_a_picture_in_percent_comes_back():
+def test_a_matrix_in_percent_comes_back():
     """Oracle: rounding. Catches rows and columns exchanged on the way to the report."""
     shares = np.random.default_rng(0).random((3, 4))
     np.testing.assert_allclose(from_percent(in_percent(shares)), shares, atol=0.00501)

@@ -135,7 +135,7 @@ GIVEN = (
         (b"abc\n" * 99999, ("--config.model.positions=learned", "--config.length=1039"), None),
     ],
 )  # fmt: skip
-def test_a_text_that_does_not_serve_is_one_line(tmp_path, data, flags, message):
+def test_an_unusable_text_is_one_line(tmp_path, data, flags, message):
     """Oracle: by hand. Catches a traceback, and a run folder that is begun: it would refuse the
     same command with another path."""
     path = tmp_path / "text.txt"

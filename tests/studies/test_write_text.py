@@ -144,7 +144,7 @@ def test_runs_without_what_is_needed_are_one_line(text_run, tmp_path):
 @pytest.mark.parametrize(
     "vocabulary", [Bytes(), Characters("aé€😀\n"), BytePairs.learn(["aé€😀"], 258)], ids=type
 )
-def test_a_sign_comes_whole(vocabulary):
+def test_a_character_comes_whole(vocabulary):
     """Oracle: Python's decoder of the whole. Catches a character whose bytes come in two pieces."""
     text = "aé€😀\n" * 2
     ids = vocabulary.encode(text)
@@ -167,7 +167,7 @@ def test_no_command_reaches_the_terminal():
     assert write(np.frombuffer(b"ok\x1b[31m", np.uint8)) == r"ok\x1b[31m"
 
 
-def test_compiling_is_not_clocked(text_run):
+def test_the_speed_excludes_compilation(text_run):
     """Oracle: a clock that jumps an hour while the first piece is made. Catches a speed that
     includes the compiler."""
     now = [0.0]

@@ -40,7 +40,7 @@ def test_each_place_goes_on_through_the_text():
     np.testing.assert_array_equal(read[:, 1:, :, 0], read[:, :-1, :, -1])
 
 
-def test_all_of_the_part_is_read_by_each_trial():
+def test_each_trial_reads_the_whole_split():
     """Identity: an epoch's inputs are the split, each token once. Catches streams that overlap, and
     a remainder that is never read."""
     task = counting(length=5, train=1000)
@@ -58,7 +58,7 @@ def test_what_is_read_depends_on_the_step_and_seed_alone():
     assert not np.array_equal(whole[0], whole[1])
 
 
-def test_held_out_streams_go_on_and_are_of_the_validation_part():
+def test_held_out_streams_go_on_and_are_of_the_validation_split():
     """Oracle: positions. Catches windows that overlap, and a leak from the training split."""
     task = counting(validation=4 * 3 * T + 1)
     held_out = task.held_out(12, 4)
@@ -84,7 +84,7 @@ def test_the_baseline_is_that_of_frequencies():
     assert task.accuracy_without_memory == 0.5
 
 
-def test_a_part_shorter_than_a_segment_is_one_line():
+def test_a_split_shorter_than_a_segment_is_one_line():
     """Catches an index error in the middle of a run."""
     with pytest.raises(
         UsageError,

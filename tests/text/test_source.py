@@ -73,7 +73,7 @@ def test_a_file_that_goes_while_it_is_read_is_one_line(tmp_path):
         list(text.bytes_between(0, 3))
 
 
-def test_nothing_there_and_nothing_in_it_are_one_line(tmp_path):
+def test_a_missing_and_an_empty_text_are_one_line(tmp_path):
     """Catches a run on an empty text."""
     with pytest.raises(UsageError, match=r"nowhere: expected a file or a folder, got none"):
         Source(str(tmp_path / "nowhere"))
@@ -87,7 +87,7 @@ def test_nothing_there_and_nothing_in_it_are_one_line(tmp_path):
     ("text", "position", "cut"),
     [("ab\ncd\n", 0, 3), ("ab\ncd\n", 3, 6), ("x" * 9000, 10, 10), ("é" * 9000, 11, 12)],
 )
-def test_a_cut_is_at_a_line_or_else_at_a_sign(tmp_path, text, position, cut):
+def test_a_cut_is_at_a_line_or_else_at_a_character(tmp_path, text, position, cut):
     """Oracle: counted by hand. Catches a split that begins in the middle of a character."""
     (tmp_path / "text").write_text(text)
     assert Source(str(tmp_path / "text")).cut_near(position) == cut

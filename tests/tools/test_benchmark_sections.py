@@ -70,7 +70,7 @@ def test_speed_is_over_the_fastest_peer_of_each_case():
     }
 
 
-def test_training_stands_beside_its_targets():
+def test_training_is_compared_with_its_targets():
     """Oracle: the issue's targets and figures by hand. Catches the target of another width, an
     implementation of ours that is not the fastest, and an arithmetic mean of ratios."""
     skip = {"case": "lstm, T=1000", "name": "cuDNN", "reason": "cuDNN needs a GPU"}

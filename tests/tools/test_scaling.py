@@ -108,9 +108,7 @@ def test_flops_are_about_those_that_xla_counts(name, length, counted, as_on_acce
     assert 0.8 < ours / by_xla < 1
 
 
-def test_what_waits_for_the_backward_pass_is_what_xla_sets_aside(
-    as_on_accelerators, compiled_quickly
-):
+def test_memory_for_the_backward_pass_is_what_xla_allocates(as_on_accelerators, compiled_quickly):
     """Oracle: XLA's account of temporary memory, its growth from one length to another. Catches
     gates that are left out, and numbers counted as bytes."""
     as_on_accelerators("scan")

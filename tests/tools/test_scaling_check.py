@@ -20,7 +20,7 @@ LINK = {"small": 1e-5, "large": 1e-2, "bytes": 2**24}
 ANSWER = {"seconds": 5e-3, "width": 64, "inputs": 2, "outputs": 1, "mesh": [1, 2]}
 
 
-def test_the_machine_gives_back_what_it_was_measured_by():
+def test_the_fitted_machine_predicts_its_own_measurements():
     """Oracle: the measurements themselves: a tiny reduction and a large one over two devices, and a
     training step of almost nothing but launches. Catches a rate of one of the two passes, a hop
     for two, launches of one direction."""

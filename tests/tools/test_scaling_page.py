@@ -20,7 +20,7 @@ def test_the_page_holds_what_the_model_says():
         assert (page.PAGE.parent / source).exists(), source
 
 
-def test_the_example_runs_as_it_stands():
+def test_the_example_runs_as_it_is():
     """Catches a name or an argument that is no longer true."""
     (example,) = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
     names = {}
@@ -28,7 +28,7 @@ def test_the_example_runs_as_it_stands():
     assert names["taken"].seconds.limit == "latency"
 
 
-def test_an_assumption_stands_beside_its_own_source():
+def test_an_assumption_is_shown_with_its_own_source():
     """Oracle: the data sheets' figures times the share that is reached. Catches a row or a column
     under another's name."""
     section = page.assumptions_section()
@@ -64,7 +64,7 @@ def test_the_check_says_how_far_off_each_model_is():
     assert "a launch 0.20 us" in section
 
 
-def test_what_fits_nowhere_is_said():
+def test_a_step_that_fits_no_mesh_is_reported():
     """Oracle: no mesh; and 63 GB in devices of 16. Catches a time for a step that can't run."""
     workload = page.WORKLOADS["wide LSTM"]
     assert page.prediction_cells(workload, scaling.H100, None)[0] == "none fits"

@@ -129,7 +129,7 @@ def test_a_stop_between_two_renames_leaves_the_one_before(path, program, states,
     assert notes == []
 
 
-def test_nothing_there_is_a_start(path, program):
+def test_no_checkpoint_is_a_start(path, program):
     """Catches an error for a cell that has not begun."""
     assert checkpoints.resume(path, program, CONFIG) == (None, [])
 

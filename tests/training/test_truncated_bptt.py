@@ -80,7 +80,7 @@ def test_a_segment_that_does_not_divide_is_one_line():
 
 @pytest.mark.full_but("lstm_attention")
 @pytest.mark.parametrize("name", ["gru", "lstm_attention"])
-def test_every_models_segment_serves(name):
+def test_every_model_can_be_trained_in_segments(name):
     """Oracle: with one segment, apply's loss. Catches a model whose state cannot be scanned over."""
     task = tasks.copy(4)
     model = models.build(name, task, ModelConfig(features=8))

@@ -130,7 +130,7 @@ def test_a_lost_worker_is_replaced_as_long_as_that_helps(folder, cells, gathered
     assert cell_folder.latest(cells[2], cell_folder.place(cells[2], folder)).step == 10
 
 
-def test_losses_are_told(gathered):
+def test_lost_workers_are_reported(gathered):
     """Oracle: by hand. Catches a lost worker that is not reported."""
     launcher = gathered({**ALL_FINISH, "gru": [20, "finishes"]})
     assert "adding-4-gru: its worker was lost (killed); another goes on from step 20" in (
@@ -161,7 +161,7 @@ def test_an_interrupted_driver_stops_its_workers(gathered, folder):
     assert folder.results == []
 
 
-def test_a_cell_in_the_hands_of_another_is_waited_for(cells, folder, gathered):
+def test_a_cell_that_another_process_holds_is_waited_for(cells, folder, gathered):
     """Oracle: a process that holds two folders for a while, one of an unfinished cell, like jobs
     whose driver is gone. Catches a second worker at one cell, a folder taken from under a worker,
     and a driver that gives up."""
