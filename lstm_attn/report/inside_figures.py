@@ -144,8 +144,7 @@ def distances(cells: Sequence[Cell], title: str) -> Figure:
 
 
 def cuts(cells: Sequence[Cell], title: str) -> Figure:
-    """Accuracy under each cut, a bar for each model: the median, its interval, a dot for each
-    trial."""
+    """Accuracy under each cut, a bar for each model: median and interval, a dot for each trial."""
     colors = colors_of(cell["model"] for cell in cells)
     made = {entry["cut"] for cell in cells for entry in cell["cuts"]}
     names = [name for name in CUTS if name in made]
