@@ -1,4 +1,4 @@
-"""Contenders for tests of the measuring itself; worker processes import this file."""
+"""Contenders for tests of the benchmark harness; worker processes import this file."""
 
 import dataclasses
 import os

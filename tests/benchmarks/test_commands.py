@@ -97,7 +97,7 @@ def test_an_output_that_cannot_be_written_is_one_line(value, message):
 
 
 def test_no_module_defines_a_flag_when_it_is_imported():
-    """Catches two benchmarks with the same flag, which could not be imported in one process."""
+    """Catches two benchmarks that define one flag, so that one process can't import both."""
     for path in (ROOT / "benchmarks").glob("*.py"):
         importlib.import_module(f"benchmarks.{path.stem}")
     by_module = flags.FLAGS.flags_by_module_dict()

@@ -1,4 +1,4 @@
-"""Processes, answers, rows and turns, with contenders whose work is known."""
+"""Processes, answers, rows and turns, with contenders of known work."""
 
 import dataclasses
 import io

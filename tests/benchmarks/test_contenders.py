@@ -1,4 +1,4 @@
-"""A contender that computes something else is named."""
+"""A contender that computes something else is reported by name."""
 
 import numpy as np
 import pytest

@@ -56,7 +56,7 @@ def record():
 
 
 def test_tokens_a_second_by_hand(record):
-    """Oracle: 10 x 20 tokens over the seconds. Catches quartiles exchanged, a ratio upside down, a
+    """Oracle: 10 x 20 tokens over the seconds. Catches quartiles exchanged, an inverted ratio, a
     language model among the layers."""
     assert [r["name"] for r in of_layers(record["rows"])] == ["ours, scan"]
     (table,) = tables.tokens_tables(of_text(record["rows"]))

@@ -1,4 +1,4 @@
-"""Our own contenders compute the same at a tiny size, one device or several."""
+"""Our own contenders give equal results at a tiny size, on one device or several."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The hour-long run, for some seconds."""
+"""The hour-long run, shortened to some seconds."""
 
 import json
 import os

@@ -104,7 +104,7 @@ def test_the_forget_gate_starts_where_ours_does(monkeypatch):
 
 
 def test_speeds_are_the_peers_time_over_ours():
-    """Oracle: by hand. Catches a ratio upside down, and compilation left in."""
+    """Oracle: by hand. Catches an inverted ratio, and compilation left in."""
     rows = {
         "ours": {"seconds": 12.0, "compile_seconds": 2.0, "steps_per_second": 40.0},
         "flax": {"seconds": 60.0, "compile_seconds": 1.0, "steps_per_second": 10.0},

@@ -101,7 +101,7 @@ def test_a_module_works_in_nnx(module):
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_a_variant_is_its_equations_with_its_named_parameters(module, oracle, names):
-    """Oracle: float64 equations. Catches parameters handed over in the wrong places."""
+    """Oracle: float64 equations. Catches parameters exchanged on their way to the op."""
     inputs = inputs_of()
     params = initialised(module, inputs)
     assert set(params) == set(names)

@@ -20,7 +20,7 @@ BOTH_PATHS = Observations({}, {"attention": None}, {"lstm": None})
 
 
 def built(name, placement="over_states"):
-    """A model, parameters away from their initial zeros, and inputs."""
+    """A model, parameters drawn away from their initial zeros, and inputs."""
     config = ModelConfig(features=8, num_heads=2, num_layers=2, attention_placement=placement)
     model = models.build(name, TASK, config)
     params = jax.jit(model.init)(jax.random.key(0))

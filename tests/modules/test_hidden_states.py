@@ -91,7 +91,7 @@ CASES = {
 
 
 def in_float64(monkeypatch, name, task, **options):
-    """A model that computes in float64, and parameters away from the zeros of biases."""
+    """A model that computes in float64, and parameters drawn away from biases of zero."""
     monkeypatch.setitem(model_config.CHOICES, "dtype", ("float64",))
     config = ModelConfig(features=4, num_heads=2, dtype="float64", **options)
     model = models.build(name, task, config)

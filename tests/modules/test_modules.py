@@ -29,7 +29,7 @@ def initialised(module, inputs):
 
 
 def test_lstm_module_is_the_equations_with_its_named_parameters():
-    """Oracle: float64 equations. Catches parameters handed over in the wrong places."""
+    """Oracle: float64 equations. Catches parameters exchanged on their way to the op."""
     inputs, module = inputs_of(), modules.LSTM(4)
     params = initialised(module, inputs)
     assert {name: p.shape for name, p in params.items()} == {
@@ -49,7 +49,7 @@ def test_lstm_module_is_the_equations_with_its_named_parameters():
 
 
 def test_gru_module_is_the_equations_with_its_named_parameters():
-    """Oracle: float64 equations. Catches parameters handed over in the wrong places."""
+    """Oracle: float64 equations. Catches parameters exchanged on their way to the op."""
     inputs, module = inputs_of(), modules.GRU(4)
     params = initialised(module, inputs)
     names = ("kernel", "recurrent_kernel", "bias", "recurrent_bias")

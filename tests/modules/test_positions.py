@@ -11,7 +11,7 @@ from tests import oracles
 
 def test_learned_positions_are_continued_as_they_began():
     """Oracle: the trained rows themselves, and the N(0, .02) of a fresh table. Catches rows that
-    are overwritten, repeated for each trial, or zero, and another parameter that is touched."""
+    are overwritten, repeated for each trial, or zero, and another parameter that is changed."""
     table, kernel = np.random.default_rng(0).normal(3, 1, (2, 3, 6, 8)).astype(np.float32)
     params = {"body": {"positions": jnp.asarray(table), "kernel": jnp.asarray(kernel)}}
     longer = modules.continue_positions(params, 500, jax.random.key(1))["body"]

@@ -56,7 +56,7 @@ def test_recall_is_drawn_by_position(history):
 
 
 def test_solve_rates_have_their_wilson_intervals(run_path):
-    """Oracle: the records. Catches low and high exchanged, and a sorted order that is lost."""
+    """Oracle: the records. Catches low and high exchanged, and lengths out of order."""
     records = [r for r in RunFolder(run_path).results if r["task"] == "adding"]
     figure = report.solve_rates(records[::-1])
     containers = {c.get_label(): c for c in figure.axes[0].containers}

@@ -132,7 +132,7 @@ def test_a_cells_name_is_not_a_path(tmp_path, name):
     ],
 )  # fmt: skip
 def test_a_number_that_cannot_be_drawn_is_one_line(run_path, tmp_path, key, value):
-    """Catches a traceback out of arithmetic."""
+    """Catches a traceback from arithmetic."""
     run = tmp_path / "run"
     shutil.copytree(run_path, run, ignore=shutil.ignore_patterns("*.png", "*.html"))
     records = json.loads((run / "results.json").read_text())
@@ -155,7 +155,7 @@ def test_a_text_keeps_its_lines_and_nothing_else(tmp_path):
 
 
 def test_json_nested_without_end_is_one_line(run_path, tmp_path):
-    """Catches a RecursionError out of the parser."""
+    """Catches a RecursionError from the parser."""
     run = tmp_path / "run"
     shutil.copytree(run_path, run, ignore=shutil.ignore_patterns("*.png", "*.html"))
     (run / "environment.json").write_text('{"a":' + "[" * 10**6)

@@ -45,14 +45,14 @@ def found():
 
 
 def test_bits_are_compared_with_those_of_the_first_model(found):
-    """By hand. Catches the first model compared with itself, and a sign turned."""
+    """By hand. Catches the first model compared with itself, and a wrong sign."""
     first, second = language_model.bits_table(found["models"]).rows
     assert first == ["lstm", "1,000", "3.000\n2.900 to 3.100", "2.50, 3.25", "–", "12"]
     assert second[4] == "-0.200\n-0.450 to +0.050"
 
 
 def test_falls_of_the_loss_have_their_intervals(found):
-    """By hand. Catches a sign turned, and the shortest context compared with itself."""
+    """By hand. Catches a wrong sign, and the shortest context compared with itself."""
     table = language_model.context_table(found["models"])
     assert list(table.headings) == ["model", "loss at context 4", "fall at context 16"]
     assert table.rows[0] == ["lstm", "3.000", "+0.250\n+0.200 to +0.300"]

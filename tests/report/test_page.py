@@ -50,7 +50,7 @@ def test_the_page_needs_no_network(page):
 
 
 def test_the_folder_has_the_same_figures_as_files(page):
-    """Catches a figure that is on the page only."""
+    """Catches a figure that is only on the page."""
     files = sorted(path.name for path in page.parent.glob("*.png"))
     assert len(files) == FIGURES
     assert "loss-adding-10.png" in files

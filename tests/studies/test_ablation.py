@@ -197,7 +197,7 @@ def test_a_folder_takes_other_steps(tmp_path, make_records):
     ],
 )
 def test_changes_are_what_one_types(typed, monkeypatch):
-    """Oracle: the pair, by hand. Catches a dict or a single pair spread letter by letter."""
+    """Oracle: the pair, by hand. Catches a dict or a single pair split into letters."""
     monkeypatch.setattr(
         Study, "call", lambda self, _, fields, settings: self.configure(fields, settings)
     )
@@ -206,7 +206,7 @@ def test_changes_are_what_one_types(typed, monkeypatch):
 
 @pytest.mark.parametrize("typed", [["model.forget_bias"], "model.forget_bias", 3])
 def test_changes_that_are_no_pairs_are_one_line(typed):
-    """Catches a traceback, and a name spread letter by letter."""
+    """Catches a traceback, and a name split into letters."""
     message = r"changes: expected \(key, value\) pairs or a dict, .* got (3|'model.forget_bias')$"
     with pytest.raises(UsageError, match=message):
         studies.ablation("lstm", "adding", 4, typed)

@@ -109,8 +109,8 @@ def test_an_interrupted_run_resumes_to_the_same_bits(compare, whole, tmp_path):
 @pytest.mark.full
 @pytest.mark.parametrize("stopped_in", ["save", "add_result"])
 def test_a_stop_at_the_worst_moment_loses_and_doubles_nothing(stopped_in, tmp_path, monkeypatch):
-    """Identity with a cell that nothing stopped: stopped between a line and its checkpoint, and
-    between the last evaluation and its record. Catches a line kept and then written again."""
+    """Identity with an uninterrupted cell: stopped between a line and its checkpoint, and between
+    the last evaluation and its record. Catches a line kept and then written again."""
     config = load(FOLDER / "quick.py")
     small = dataclasses.replace(
         config.training, steps=8, evaluate_every=2, warmup_steps=1, seeds=2, evaluation_sequences=20

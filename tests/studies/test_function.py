@@ -36,7 +36,7 @@ def no_compilation_cache(monkeypatch):
 
 
 def test_what_a_user_types_is_a_config():
-    """Oracle: by hand. Catches a single value that is refused, or spread letter by letter."""
+    """Oracle: by hand. Catches a single value that is refused, or split into letters."""
     config = COMPARE.configure(
         {"models": "lstm", "task.names": ["adding"], "task.lengths": 50},
         {"steps": 500, "learning_rates": 0.01, "features": 16, "training": {"seeds": 2}},
