@@ -105,7 +105,7 @@ def case_of(name, task_name, config=CONFIG):
 @each_case
 @pytest.mark.full_but("lstm-adding", "transformer-copy")
 def test_outputs_have_the_tasks_shape_and_are_finite(name, task_name):
-    """Oracle: the task's own sizes, and a loss that it can take of them."""
+    """Oracle: the task's sizes, and its loss. Catches outputs of the wrong width, and NaN."""
     case = case_of(name, task_name)
     assert case.outputs.shape == (BATCH, case.steps, case.task.output_features)
     assert case.outputs.dtype == np.float32

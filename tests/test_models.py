@@ -12,7 +12,7 @@ SIZES = [ModelConfig(features=32, num_heads=2, num_layers=1), ModelConfig(featur
 
 
 def test_the_lstm_has_as_many_parameters_as_its_equations_say():
-    """Oracle: 4H(D + H + 1) and a readout of (H + 1) O, by hand."""
+    """Oracle: 4H(D + H + 1) and a readout of (H + 1) O, by hand. Catches a second bias."""
     task = tasks.copy(10)
     model = models.build("lstm", task, ModelConfig(features=32))
     assert models.count_parameters(model) == 4 * 32 * (10 + 32 + 1) + (32 + 1) * 9

@@ -43,7 +43,7 @@ def test_accuracy_is_measured_under_each_cut():
 
 
 def test_with_nothing_cut_the_metrics_are_those_of_apply():
-    """Identity: the task's metrics of apply on the same sequences."""
+    """Identity: the metrics of apply on the same sequences. Catches an empty cut that acts."""
     model = models.build("lstm_attention", TASK, models.ModelConfig(features=8))
     params = jax.jit(model.init)(jax.random.key(0))
     cuts = {"nothing": cuts_of(BOTH, LENGTH)["nothing"]}

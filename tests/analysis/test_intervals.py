@@ -25,7 +25,7 @@ def test_students_interval_covers_the_mean_of_normal_values(count):
 
 
 def test_students_interval_is_scipys():
-    """Oracle: scipy.stats.ttest_1samp."""
+    """Oracle: scipy.stats.ttest_1samp. Catches another level or number of degrees of freedom."""
     values = np.array([0.3, 0.9, 0.1, 0.45])
     theirs = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert mean_interval(values) == pytest.approx((values.mean(), theirs.low, theirs.high))
@@ -50,8 +50,8 @@ def test_score_interval_of_ones_and_zeros_is_scipys(trials):
 
 @pytest.mark.parametrize("spread", [0.0, 0.05])
 def test_share_interval_covers_the_share(spread):
-    """Oracle: simulation of six trials of 200 draws, whose own shares vary by `spread` about .5.
-    93 to 97 % of intervals cover it where trials vary; where they do not, no fewer."""
+    """Oracle: simulation of six trials of 200 draws, whose own shares vary by `spread` about .5. 93
+    to 97 % of intervals cover it if trials vary, no fewer if not. Catches a normal quantile."""
     rng = np.random.default_rng(1)
     rates = rng.normal(0.5, spread, (DRAWS, 6))
     intervals = [share_interval(row, 200) for row in rng.binomial(200, rates) / 200]

@@ -105,7 +105,7 @@ def test_parameters_may_lie_on_other_devices_than_the_test_takes():
 
 
 def test_the_interval_of_one_trial_is_over_its_sequences():
-    """Oracle: Wilson's, of the sequences that are right: a model that always says 1."""
+    """Oracle: Wilson's, for a model that always says 1. Catches an interval over one trial."""
     model = Model(
         init=lambda key: {}, apply=lambda params, inputs: jnp.ones((*inputs.shape[:2], 1))
     )

@@ -110,7 +110,8 @@ def test_steps_after_a_cut_are_a_sequence_of_their_own():
 
 
 def test_it_meets_what_every_model_must():
-    """Oracles of tests/test_conformance.py: the gradient's zeros, and the parallel form for steps."""
+    """Oracles of tests/test_conformance.py: the gradient's zeros, and the parallel form for steps.
+    Catches an example that can't be added to MODELS."""
     case = case_of("mgu", "adding")
     check_causal(case)
     outputs, traces = run_steps(case)

@@ -81,7 +81,7 @@ def test_an_impossible_length_or_variant_is_one_line(task, example):
 @pytest.mark.full
 @pytest.mark.parametrize("owed", OWED)
 def test_models_meet_on_it_what_they_must_on_every_task(owed, request):
-    """Oracles of tests/test_conformance.py."""
+    """Oracles of tests/test_conformance.py. Catches an example that can't be added to TASKS."""
     test = getattr(test_conformance, owed)
     given = {"name": "lstm", "task_name": "parity"}
     fixtures = inspect.signature(test).parameters.keys() - given

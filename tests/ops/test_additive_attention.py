@@ -42,7 +42,8 @@ def test_additive_attention_matches_its_equation(seed, masked):
 
 
 def test_additive_gradients_match_finite_differences(float64):
-    """Oracle: central differences in float64, with a row that has nothing to attend to."""
+    """Oracle: central differences in float64, with a row that has nothing to attend to. Catches NaN
+    from that row."""
     mask = np.ones((3, 5), bool)
     mask[1] = False
 

@@ -78,7 +78,7 @@ def test_a_query_with_nothing_to_attend_to_gives_zeros_and_finite_gradients():
 
 
 def test_gradients_match_finite_differences(float64):
-    """Oracle: central differences in float64, through mask and causality."""
+    """Oracle: central differences in float64. Catches a gradient through later keys."""
     case = tuple(map(jnp.asarray, random_case(3, queries=3, keys=3, heads=1, features=2)))
 
     def scalar(query, key, value):
@@ -88,7 +88,7 @@ def test_gradients_match_finite_differences(float64):
 
 
 def test_bfloat16_keeps_its_softmax_in_float32():
-    """Oracle: float64 on the same bfloat16 numbers. A bfloat16 softmax over 512 keys errs by more."""
+    """Oracle: float64 on the same numbers. Catches a bfloat16 softmax, which errs by more."""
     arrays = [jnp.asarray(a, jnp.bfloat16) for a in random_case(4, 1, 2, 512, 1, 16)]
     out = ops.dot_product_attention(*arrays)
     assert out.dtype == jnp.bfloat16

@@ -120,7 +120,7 @@ def test_parameters_of_another_kind_are_one_line():
 
 
 def test_the_oracle_is_the_equations_of_the_other_tests(float64):
-    """Oracle of the oracle: tests.oracles, written from the papers independently."""
+    """Oracle of the oracle: tests.oracles, written independently. Catches a wrong oracle here."""
     steps = {
         ops.PeepholeLSTMParams: oracles.peephole_lstm_step,
         ops.CoupledLSTMParams: oracles.coupled_lstm_step,

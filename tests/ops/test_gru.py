@@ -62,7 +62,7 @@ def test_gru_matches_flax_linen_with_the_same_parameters():
 
 
 def test_gradients_match_finite_differences(float64):
-    """Oracle: central differences in float64, for parameters, inputs and state."""
+    """Oracle: central differences in float64. Catches a wrong gradient of parameters or state."""
     case = random_case(2, 2, 4, 3, 2)
 
     def scalar(params, inputs, state):

@@ -83,7 +83,7 @@ def test_lstm_matches_flax_linen_with_the_same_parameters(cell):
 
 
 def test_gradients_match_finite_differences(float64):
-    """Oracle: central differences in float64, for parameters, inputs and both states."""
+    """Oracle: central differences in float64. Catches a wrong gradient of parameters or a state."""
     case = random_case(3, 2, 4, 3, 2)
 
     def scalar(params, inputs, state):

@@ -77,7 +77,7 @@ def map_arrays(case):
 
 
 def test_without_peepholes_it_is_the_standard_lstm(float64):
-    """Identity: peephole weights of zero."""
+    """Identity: peephole weights of zero. Catches any other difference between the two."""
     params, inputs, state = test_lstm.random_case(0, 2, 5, 3, 4)
     expected, _ = ops.lstm(params, inputs, state)
     outputs, _ = ops.lstm(ops.PeepholeLSTMParams(*params, jnp.zeros(12)), inputs, state)

@@ -9,7 +9,8 @@ from tests import oracles
 
 
 def test_sinusoidal_positions_are_the_published_formula():
-    """Oracle: sin and cos of t / 10000^(2k/F), one entry at a time, from any first position."""
+    """Oracle: sin and cos of t / 10000^(2k/F), one entry at a time, from any first position.
+    Catches half the exponent, and sines and cosines in another order."""
     positions = np.asarray(ops.sinusoidal_positions(jnp.arange(3, 10), 6, jnp.float32))
     for t, k in np.ndindex(7, 3):
         angle = (t + 3) / 10_000 ** (2 * k / 6)
@@ -34,7 +35,8 @@ def test_rotary_turns_each_pair_as_a_complex_number(features, float64):
 
 
 def test_rotary_logits_depend_on_the_distance_alone(float64):
-    """Identity: rotated q_t . k_s is the same for t + 9 and s + 9, but not for t + 9 alone."""
+    """Identity: rotated q_t . k_s is the same for t + 9 and s + 9, but not for t + 9 alone. Catches
+    a rotation of queries or keys alone."""
     rng = np.random.default_rng(1)
     query, key = (
         jnp.asarray(np.repeat(rng.normal(size=(1, 1, 1, 6)), 4, axis=1)) for _ in range(2)

@@ -177,7 +177,7 @@ def test_keras_attends_with_our_parameters_as_we_do(bias, value_features, seed):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_additive_attention_is_that_of_keras(seed):
-    """Oracle: keras.layers.AdditiveAttention with a mask, on random sizes."""
+    """Oracle: keras.layers.AdditiveAttention on random sizes. Catches an inverted mask."""
     rng = np.random.default_rng(seed)
     batch, queries, keys, features = rng.integers(1, 6, size=4).tolist()
     keys += 1  # Keras warns of a softmax over one key

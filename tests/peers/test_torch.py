@@ -175,7 +175,8 @@ def test_torch_attends_with_our_parameters_as_we_do(cross, bias, masked):
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("option", ["mask", "bias", "is_causal", "scale"])
 def test_dot_product_attention_is_that_of_torch(option, seed):
-    """Oracle: torch.nn.functional.scaled_dot_product_attention on random sizes and head groups."""
+    """Oracle: torch.nn.functional.scaled_dot_product_attention on random sizes and head groups.
+    Catches heads grouped in another way."""
     rng = np.random.default_rng(seed)
     batch, queries, keys, groups, share, features = rng.integers(1, 5, size=6).tolist()
     query = drawn(rng, batch, queries, groups * share, features)

@@ -15,7 +15,7 @@ def test_horizon_is_the_longest_length_that_half_of_the_trials_solve(run_path):
 
 
 def test_verdict_names_who_remembers_how_far(run_path):
-    """Oracle: by hand, longest first."""
+    """Oracle: by hand, longest first. Catches models in another order."""
     records = RunFolder(run_path).results
     assert report.verdict(records, "adding") == (
         "Of the lengths tried (10, 50), at least half of the trials solve adding: "
@@ -25,7 +25,7 @@ def test_verdict_names_who_remembers_how_far(run_path):
 
 
 def test_markdown_table_has_a_row_for_each_task_and_model(run_path):
-    """Oracle: by hand; Wilson of 2 in 4 is .15 to .85."""
+    """Oracle: by hand; Wilson of 2 in 4 is .15 to .85. Catches a cell in another's column."""
     lines = report.markdown_table(RunFolder(run_path).results).splitlines()
     assert lines[0] == "| task | model | parameters | T = 10 | T = 50 | horizon |"
     assert lines[2] == "| adding | lstm | 4,004 | 4/4 (0.51–1.00) | 2/4 (0.15–0.85) | 50 |"

@@ -47,7 +47,7 @@ def test_predicting_one_reaches_the_baseline():
 
 
 def test_metrics_on_a_worked_example():
-    """Oracle: by hand. Errors .03, .05 and -.5: one right of three, loss .2534 / 3."""
+    """By hand: errors .03, .05, -.5, so one right, loss .2534 / 3. Catches a tolerance of .05."""
     task = tasks.adding(2)
     targets = jnp.array([[0, 0.9], [0, 1.2], [0, 1.5]])
     outputs = jnp.array([[9, 0.93], [9, 1.25], [9, 1.0]])[..., None]

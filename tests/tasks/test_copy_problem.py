@@ -40,7 +40,8 @@ def test_symbols_are_uniform():
     [(100, 0.17329), (200, 0.09452), (500, 0.03999), (1000, 0.02039), (2000, 0.01029)],
 )
 def test_a_predictor_without_memory_reaches_the_baseline(length, published):
-    """Oracle: 10 ln 8 / (T + 20), as published. Blanks known, symbols guessed uniformly."""
+    """Oracle: 10 ln 8 / (T + 20), as published. Blanks known, symbols guessed uniformly. Catches a
+    mean over the ten symbols alone."""
     task = tasks.copy(length)
     batch = task.sample(jax.random.key(0), 4)
     steps = length + 20
@@ -53,7 +54,7 @@ def test_a_predictor_without_memory_reaches_the_baseline(length, published):
 
 
 def test_metrics_count_the_recalled_symbols_only():
-    """Oracle: by hand. All blanks right, nine symbols right, the third wrong: .9, not .99."""
+    """Oracle: by hand. The third of ten symbols is wrong: .9, not .99. Catches counted blanks."""
     task = tasks.copy(80)
     batch = task.sample(jax.random.key(1), 5)
     wrong = batch.targets.at[:, -8].set(batch.targets[:, -8] % 8 + 1)

@@ -63,7 +63,8 @@ def test_copy_within_a_room_is_as_defined(seed):
 
 
 def test_markers_are_uniform_in_the_halves_of_each_sequence():
-    """Oracle: the uniform law at T = 5 in a room of 12, at five standard errors."""
+    """Oracle: the uniform law at T = 5 in a room of 12, at five standard errors. Catches halves of
+    the room."""
     markers = np.asarray(sampled("adding", [5] * 20_000).inputs[..., 1])
     expected = np.array([1 / 2] * 2 + [1 / 3] * 3 + [0] * 7)
     slack = 5 * np.sqrt(expected * (1 - expected) / 20_000)
@@ -73,7 +74,7 @@ def test_markers_are_uniform_in_the_halves_of_each_sequence():
 @pytest.mark.parametrize("name", TASKS)
 @pytest.mark.full_but("adding")
 def test_a_full_room_is_the_sample_itself(name):
-    """Identity: `sample` and `sample_within` at the task's own length."""
+    """Identity: `sample` and `sample_within` at the task's own length. Catches other draws."""
     plain = TASKS[name].sample(jax.random.key(5), 8)
     for ours, theirs in zip(sampled(name, [ROOM] * 8, seed=5), plain, strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -148,14 +149,15 @@ def test_the_lengths_of_a_range_are_uniform(name):
 
 
 def test_the_baseline_of_a_range():
-    """Oracle: by hand, the mean of 10 ln 8 / (T + 20) over T = 1, 2, 3; 1/6 at every length."""
+    """Oracle: by hand, the mean of 10 ln 8 / (T + 20) over T = 1, 2, 3; 1/6 at every length.
+    Catches the baseline of the mean length."""
     expected = 10 * math.log(8) * (1 / 21 + 1 / 22 + 1 / 23) / 3
     assert tasks.over_range(tasks.copy(3), 1).baseline == pytest.approx(expected)
     assert tasks.over_range(tasks.adding(9), 2).baseline == pytest.approx(1 / 6)
 
 
 def test_accuracy_without_memory():
-    """Oracle: always 1 on a million sequences, and a uniform guess at eight symbols."""
+    """Oracle: always 1 on a million sequences; a guess at eight symbols. Catches 1 / 9."""
     task = tasks.adding(3)
     batch = task.sample(jax.random.key(0), 1_000_000)
     accuracy = task.metrics(jnp.ones((1_000_000, 3, 1)), batch)["accuracy"]

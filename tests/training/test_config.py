@@ -55,7 +55,7 @@ def test_a_bad_value_is_one_line(values, message):
 
 
 def test_trials_are_seeds_times_rates():
-    """Oracle: multiplication."""
+    """Oracle: multiplication. Catches a count of seeds alone."""
     assert TrainingConfig(seeds=3, learning_rates=(1e-3, 1e-2)).trials == 6
 
 

@@ -41,7 +41,8 @@ def test_a_diverged_trial_is_frozen_and_the_others_go_on(model, task, config):
 
 
 def test_frozen_parameters_are_the_last_finite_ones(model, task, config):
-    """Oracle: one step by hand at the fatal rate. The first step is finite, the second is not."""
+    """Oracle: one step by hand at the fatal rate. The first step is finite, the second is not.
+    Catches parameters frozen one step early or late."""
     fatal = dataclasses.replace(config, learning_rates=(FATAL_RATE,), warmup_steps=0)
     short = dataclasses.replace(fatal, steps=5)
     frozen, early = (train(exploding(model), task, c).params for c in (fatal, short))

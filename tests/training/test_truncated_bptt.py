@@ -33,7 +33,7 @@ def train(params, state, data, segment_length, rate=RATE):
 
 
 def test_one_segment_is_no_truncation(float64):
-    """Oracle: one step of gradient descent on the whole sequence."""
+    """Oracle: one step of gradient descent on the whole sequence. Catches a second update."""
     params, state, data = case()
     after, _, last, losses = train(params, state, data, 12)
     (value, expected_last), gradient = jax.value_and_grad(loss, has_aux=True)(params, state, data)
@@ -62,7 +62,7 @@ def test_segments_are_steps_of_their_own_with_the_state_handed_on(float64):
 
 
 def test_where_nothing_is_learned_the_state_is_that_of_the_whole_sequence(float64):
-    """Oracle: `ops.lstm` over all steps."""
+    """Oracle: `ops.lstm` over all steps. Catches a state that restarts with a segment."""
     params, state, data = case()
     *_, last, _ = train(params, state, data, 3, rate=0.0)
     _, expected = ops.lstm(params, data[0], state)
