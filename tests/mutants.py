@@ -1,9 +1,9 @@
 """Break the code in one place at a time and count how often the tests notice: `make mutants`.
 
 Each mutant of `tests/mutations.py` is made in a copy of the repository and run against the tests
-named with it, which pass on the code as it is. A mutant is killed if a test fails: one of `make
-test`, or else one marked `full`. The verdicts go to results/mutants.json, from which `make readme`
-takes the count.
+named with it, which pass on the code as it is. A mutant is killed if a test fails, one of
+`make test` or else one marked `full`. The verdicts go to results/mutants.json, from which
+`make readme` takes the count.
 
     python -m tests.mutants --new
 
