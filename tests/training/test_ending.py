@@ -49,8 +49,7 @@ def easy(task, whole):
 @pytest.mark.parametrize("placed", ["map", "vmap"])
 def test_a_trial_that_rests_keeps_all_but_its_step(model, task, config, placed):
     """Identity: the resting trials with themselves before, the others with a chunk without rest.
-    Two trials a device, one of each kind. Catches a mask of the wrong trials, and an ignored
-    one."""
+    Two trials a device, one of each kind. Catches a mask of the wrong trials, or none."""
     config = dataclasses.replace(config, seeds=4, trials_on_device=placed)
     program = make_program(model, task, config)
     before = on_host(program.start())
