@@ -42,8 +42,8 @@ QUICK_FLAGS = "--xla_cpu_use_fusion_emitters=false"
 def pytest_configure(config):
     """One folder of compiled programs for all workers of a run.
 
-    `make test` has fewer examples, and compiles quickly; its child processes do too. The others
-    compile as users do.
+    `make test` runs fewer examples and compiles with fewer optimisations, in child processes too;
+    the `full` tests compile as users do.
     """
     if config.option.markexpr == "not full":
         hypothesis.settings.load_profile("few")
