@@ -43,7 +43,7 @@ def pytest_configure(config):
     """One folder of compiled programs for all workers of a run.
 
     `make test` runs fewer examples and compiles with fewer optimisations, in child processes too;
-    the `full` tests compile as users do.
+    other runs compile as users do.
     """
     if config.option.markexpr == "not full":
         hypothesis.settings.load_profile("few")
