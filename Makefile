@@ -63,30 +63,25 @@ native: $(VENV)/installed ## Compile the LSTM's kernel for this machine (a C++ c
 	$(RUN) -m lstm_attn.native
 
 bench: $(VENV)/peers-installed ## Measure layers, training steps, attention, memory and decoding: the short sets
-	for name in recurrent training attention memory decoding; do \
-	  $(RUN) -m benchmarks.$$name --peers --output=results/benchmarks/$$name.json || exit 1; \
-	done
+	$(RUN) -m benchmarks recurrent training attention memory decoding --peers --output=results/benchmarks
 
 bench-all: $(VENV)/peers-installed ## The same, whole sets: half an hour
-	for name in recurrent training attention memory decoding; do \
-	  $(RUN) -m benchmarks.$$name --all --peers --output=results/benchmarks/$$name.json || exit 1; \
-	done
+	$(RUN) -m benchmarks recurrent training attention memory decoding --cases=all --peers --output=results/benchmarks
 
 whole-job: $(VENV)/installed ## Eight trials of adding to solved, ours and an idiomatic Flax loop
-	$(RUN) -m benchmarks.whole_job --output=results/benchmarks/whole_job.json
+	$(RUN) -m benchmarks whole_job --output=results/benchmarks
 
 layouts: $(VENV)/installed ## Measure how trials are best laid out on this machine's devices
-	$(RUN) -m benchmarks.trial_layouts --output=results/trial_layouts.json
+	$(RUN) -m benchmarks trial_layouts --output=results
 
 kill: $(VENV)/test-installed ## Kill a run at 30 random moments and compare what it leaves: some minutes
 	$(RUN) -m tests.kill --kills=30
 
 resident-size: $(VENV)/installed ## Train for an hour under a memory limit and watch the size
-	$(RUN) -m benchmarks.resident_size --minutes=60 --output=results/benchmarks/resident_size.json
+	$(RUN) -m benchmarks resident_size --minutes=60 --output=results/benchmarks
 
 scaling: $(VENV)/installed ## Check the cost model on this machine and write docs/scaling.md: 2 minutes
-	$(RUN) -m tools.scaling.check --output=results/benchmarks/scaling.json
-	$(RUN) -m tools.scaling.page
+	$(RUN) -m tools.scaling
 
 readme: $(VENV)/installed ## Put the table and pictures of runs/quick into the README
 	$(RUN) -m tools.pages.readme --quick=runs/quick

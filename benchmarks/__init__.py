@@ -1,7 +1,7 @@
-"""Benchmarks: one file a question, each run as `python -m benchmarks.NAME`.
+"""Benchmarks, run as `python -m benchmarks NAME ... --peers --output=FOLDER`.
 
     recurrent       the LSTM and GRU layers, forward and with their gradients
-    training        a training step of a layer, and of a language model
+    training        a training step of an LSTM, and of a language model
     attention       dot-product attention
     memory          memory and time of long sequences
     decoding        tokens a second, one step at a time
@@ -9,8 +9,8 @@
     trial_layouts   trials one after another or batched, on one device or on all
     resident_size   the size of a process that trains for an hour
 
-What is timed: workloads, data. Who is timed: contenders, lineup, ours, language, jitted, peers.
-How: comparison, processes. What is shown: record, tables, figures, progress, command.
+The table: command. What is timed: workloads, data. Who is timed: contenders, ours, language,
+jitted, peers. How: comparison, processes. What is shown: sections, markdown, figures, progress.
 
 Every contender has a process of its own and must compute the same values as ours; then all take
 turns, so that the machine's noise hits them alike.

@@ -1,8 +1,4 @@
-"""The command line of benchmarks, and what they leave behind: tables, NAME.json and NAME.png.
-
-Flags are defined where a command runs, never when a module is imported: any two can be imported in
-one process.
-"""
+"""The command line of the benchmarks, their table, and what they leave: NAME.json and NAME.png."""
 
 import dataclasses
 import datetime
@@ -10,115 +6,162 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple
 
 from absl import flags
 from matplotlib.figure import Figure
-from rich.table import Table
+from rich.markdown import Markdown
 
+from benchmarks import (
+    contenders,
+    figures,
+    resident_size,
+    sections,
+    trial_layouts,
+    whole_job,
+    workloads,
+)
 from benchmarks.comparison import compare
 from benchmarks.contenders import Contender
 from benchmarks.progress import Progress, make_console
-from lstm_attn.errors import UsageError
+from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.runner import command_line, machine
 
 DPI = 160
 # Whose versions matter, of those that are installed.
-PEERS = ("dm-haiku", "equinox", "keras", "torch")
+PEERS = ("dm-haiku", "equinox", "torch")
+Record = dict[str, Any]
 
 
-def run(
-    title: str,
-    cases: Callable[[bool], Sequence[Any]],
-    contenders: Callable[[Any, bool], Sequence[Contender]],
-    tables: Callable[[dict[str, Any]], Sequence[Table]],
-    figure: Callable[[dict[str, Any]], Figure],
-) -> NoReturn:
-    """Measures, prints the tables, and writes JSON and PNG where --output says.
+class Settings(NamedTuple):
+    """What the flags say: which set of cases, whether peers take part, how many timed runs (None
+    for as many as there is time for), and how long a run of `resident_size` is."""
+
+    cases: str = "short"
+    peers: bool = False
+    rounds: int | None = None
+    minutes: float = 60.0
+
+
+class Benchmark(NamedTuple):
+    """measure(settings): the record; section(record): Markdown of it; figure(record), if any."""
+
+    measure: Callable[[Settings], Record]
+    section: Callable[[Record], str]
+    figure: Callable[[Record], Figure] | None = None
+
+
+def comparison(
+    cases: Callable[[str], Sequence[Any]],
+    lineup: Callable[[Any, bool], Sequence[Contender]],
+    section: Callable[[Record], str],
+    figure: Callable[[Record], Figure],
+) -> Benchmark:
+    """A benchmark in which all contenders of each case take turns.
 
     Args:
-      title: of the benchmark, one word: its record has it as `benchmark`.
-      cases(whole): what is measured; all cases or a short set.
-      contenders(case, with_peers): who takes part in a case.
-      tables(record): what is printed.
-      figure(record): what is drawn.
+      cases(set): what is measured.
+      lineup(case, with_peers): who takes part in a case.
+      section, figure: as of Benchmark.
     """
-    whole = flags.DEFINE_bool("all", False, "Every case; without it a short set.")
-    with_peers = flags.DEFINE_bool("peers", False, "Other libraries too, those that are installed.")
+
+    def measure(given: Settings) -> Record:
+        chosen = cases(given.cases)
+        compared = compare(
+            chosen, lambda case: lineup(case, given.peers), Progress(len(chosen)), given.rounds
+        )
+        return dataclasses.asdict(compared)
+
+    return Benchmark(measure, section, figure)
+
+
+BENCHMARKS = {
+    "recurrent": comparison(
+        workloads.recurrent, contenders.layers, sections.recurrent_section, figures.distance_by_case
+    ),
+    "training": comparison(
+        workloads.training, contenders.training, sections.training_section, figures.time_by_case
+    ),
+    "attention": comparison(
+        workloads.attention,
+        contenders.attention,
+        sections.attention_section,
+        figures.attention_by_length,
+    ),
+    "memory": comparison(
+        workloads.memory, contenders.memory, sections.memory_section, figures.memory_and_time
+    ),
+    "decoding": comparison(
+        workloads.decoding, contenders.decoding, sections.decoding_section, figures.tokens_by_room
+    ),
+    "whole_job": Benchmark(
+        lambda given: whole_job.measure(given.cases), whole_job.section, whole_job.figure
+    ),
+    "trial_layouts": Benchmark(lambda given: trial_layouts.measure(), trial_layouts.section),
+    "resident_size": Benchmark(
+        lambda given: resident_size.measure(given.cases, given.minutes),
+        resident_size.section,
+        resident_size.figure,
+    ),
+}
+
+
+def main() -> None:
+    """Runs the benchmarks that are named, one after another."""
+    cases = flags.DEFINE_enum("cases", "short", workloads.SETS, "How much of each benchmark.")
+    peers = flags.DEFINE_bool("peers", False, "Other libraries too, those that are installed.")
     rounds = flags.DEFINE_integer(
         "rounds", None, "Timed runs of each; by default as many as there is time for.",
         lower_bound=1,
     )  # fmt: skip
+    minutes = flags.DEFINE_float("minutes", 60.0, "How long resident_size runs.", lower_bound=0.01)
+    output = flags.DEFINE_string("output", None, "The folder for NAME.json and NAME.png.")
 
-    def measure() -> dict[str, Any]:
-        chosen = cases(whole.value)
-        with Progress(len(chosen)) as progress:
-            comparison = compare(
-                chosen, lambda case: contenders(case, with_peers.value), progress, rounds.value
-            )
-        return dataclasses.asdict(comparison)
+    def run(names: Sequence[str]) -> None:
+        if not names:
+            raise UsageError(f"name a benchmark, of {', '.join(BENCHMARKS)}")
+        for name in names:
+            if name not in BENCHMARKS:
+                raise unknown_name("benchmark", name, BENCHMARKS)
+        folder = writable_folder(output.value)
+        given = Settings(cases.value, peers.value, rounds.value, minutes.value)
+        for name in names:
+            run_benchmark(name, BENCHMARKS[name], given, folder)
 
-    run_measurement(title, measure, tables, figure)
-
-
-def run_measurement(
-    title: str,
-    measure: Callable[[], dict[str, Any]],
-    tables: Callable[[dict[str, Any]], Sequence[Table | str]],
-    figure: Callable[[dict[str, Any]], Figure] | None = None,
-) -> NoReturn:
-    """Defines --output and runs one function: its result is the record, with the benchmark's name,
-    the time, the machine and the versions. Else as `run`."""
-    output = flags.DEFINE_string(
-        "output", None, "Where the figures go, NAME.json; the chart goes to NAME.png."
-    )
-
-    def main() -> int:
-        path = checked_output(output.value)
-        measured = measure()
-        finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        stamp = {"benchmark": title, "finished": finished, **machine.describe(PEERS)}
-        record = {**stamp, **measured}
-        console = make_console()
-        for table in tables(record):
-            console.print(table, "")
-        if path:
-            path.write_text(json.dumps(record, indent=1) + "\n")
-            written = [path]
-            if figure:
-                written.append(path.with_suffix(".png"))
-                figure(record).savefig(written[-1], dpi=DPI)
-            console.print(f"written: {' and '.join(map(str, written))}", soft_wrap=True)
-        return 0
-
-    command_line.run(main)
+    command_line.run_on_arguments(run)
 
 
-def checked_output(value: str | None) -> Path | None:
-    """The path of --output, checked before anything is measured; None for no output."""
+def run_benchmark(name: str, benchmark: Benchmark, given: Settings, folder: Path | None) -> None:
+    """Measures, prints the tables, and writes record and figure into the folder.
+
+    The record is what was measured, with the benchmark's name, the time, the machine and the
+    versions.
+    """
+    measured = benchmark.measure(given)
+    finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    record = {"benchmark": name, "finished": finished, **machine.describe(PEERS), **measured}
+    console = make_console()
+    if "skipped" in record:
+        console.print(Markdown(sections.every_contender(record)))
+    console.print(Markdown(benchmark.section(record)))
+    if folder:
+        written = [folder / f"{name}.json"]
+        written[0].write_text(json.dumps(record, indent=1) + "\n")
+        if benchmark.figure:
+            written.append(folder / f"{name}.png")
+            benchmark.figure(record).savefig(written[-1], dpi=DPI)
+        console.print(f"written: {' and '.join(map(str, written))}", soft_wrap=True)
+
+
+def writable_folder(value: str | None) -> Path | None:
+    """The folder of --output, made before anything is measured; None for no output."""
     if value is None:
         return None
-    path = Path(value)
-    if path.suffix != ".json":
-        raise UsageError(f"--output: expected NAME.json, got {value!r}")
+    folder = Path(value)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"--output {path} can't be written: {error.strerror}") from error
-    if not os.access(path.parent, os.W_OK):
-        raise UsageError(f"--output {path} can't be written: no permission in {path.parent}")
-    return path
-
-
-def sizes(flag: str, texts: Sequence[str] | None, letters: str) -> list[tuple[int, ...]]:
-    """The values of a flag such as --shape=32,1000,10,128, one size for each axis letter."""
-    chosen = []
-    for text in texts or ():
-        parts = text.split(",")
-        if len(parts) != len(letters) or not all(part.strip().isdecimal() for part in parts):
-            expected = ",".join(letters)
-            raise UsageError(f"--{flag}: expected {expected} as whole numbers, got {text!r}")
-        chosen.append(tuple(map(int, parts)))
-        if min(chosen[-1]) < 1:
-            raise UsageError(f"--{flag}: expected sizes of at least 1, got {text!r}")
-    return chosen
+        raise UsageError(f"--output {folder} can't be written: {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"--output {folder} can't be written: no permission")
+    return folder

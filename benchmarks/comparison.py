@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -10,13 +9,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from benchmarks.contenders import Contender, Ready, Unavailable, check_same
-from benchmarks.processes import Process
+from benchmarks.processes import Process, prepare, run
 from benchmarks.progress import Progress
-from benchmarks.record import Row
 
-Facts = dict[str, Any]  # of benchmarks.processes.Worker.prepare
+Row = dict[str, Any]
+Facts = dict[str, Any]  # of benchmarks.processes.prepare
 FEWEST_ROUNDS, MOST_ROUNDS = 5, 25
 BUDGET_SECONDS = 20  # of all rounds of a case
 # Threads of a library that has just run may wait in a loop before they sleep.
@@ -32,15 +32,16 @@ STREAMED_BYTES = 2**28
 class Comparison:
     """What was measured, as JSON values.
 
+    device: on which the first contender ran.
     rows: one a case and contender; times are seconds a step. `floor_seconds` is the longer of the
       case's flops at the measured matmul rate and its bytes at the measured bandwidth; `distance`
-      is the median over it.
+      is the median over it; null for a case without flops.
     skipped: case and contender, and why it did not run.
     """
 
+    device: str = ""
     rows: list[Row] = dataclasses.field(default_factory=list)
     skipped: list[dict[str, str]] = dataclasses.field(default_factory=list)
-    device: str = ""
 
 
 def compare(
@@ -72,7 +73,7 @@ def compare(
             progress.start(case.title)
             facts = _prepare(case, lineup, processes, comparison, progress)
             samples = take_turns(
-                {name: partial(processes[name].ask, "run") for name in facts},
+                {name: partial(processes[name].ask, run) for name in facts},
                 rounds,
                 on_turn=lambda name: progress.show(f"{name} runs"),
             )
@@ -95,7 +96,7 @@ def _prepare(
         name = contender.name
         progress.show(f"{name} gets ready")
         try:
-            facts = processes[name].ask("prepare", case, contender)
+            facts = processes[name].ask(prepare, case, contender)
         except Unavailable as reason:
             comparison.skipped.append({"case": case.title, "name": name, "reason": str(reason)})
             progress.say(f"{name} is left out: {reason}")
@@ -118,9 +119,8 @@ def _rows(case: Any, prepared: dict[str, Facts], samples: dict[str, list[float]]
         if name in (MATMUL.name, BANDWIDTH.name):
             continue
         seconds = [sample / facts["steps"] for sample in samples[name]]
-        flops, traffic = facts["work"] or (case.flops, case.bytes)
         times = spread(seconds)
-        floor = max(flops / flops_rate, traffic / bytes_rate)
+        floor = case.flops and max(case.flops / flops_rate, case.bytes / bytes_rate)
         copied = ("is_ours", "steps", "compile_seconds", "temporary_bytes", "peak_bytes",
                   "parameters", "difference")  # fmt: skip
         rows.append(
@@ -131,12 +131,10 @@ def _rows(case: Any, prepared: dict[str, Facts], samples: dict[str, list[float]]
                 **{key: facts[key] for key in copied},
                 **{f"{kind}_seconds": value for kind, value in times._asdict().items()},
                 "samples": seconds,
-                "flops": flops,
-                "bytes": traffic,
                 "flops_per_second": flops_rate,
                 "bytes_per_second": bytes_rate,
                 "floor_seconds": floor,
-                "distance": times.median / floor,
+                "distance": floor and times.median / floor,
             }
         )
     return rows
@@ -161,9 +159,9 @@ def take_turns(
     samples: dict[str, list[float]] = {name: [] for name in runs}
     done = 0
     while rounds is None or done < rounds:
-        for name, run in runs.items():
+        for name, timed_run in runs.items():
             on_turn(name)
-            samples[name].append(run())
+            samples[name].append(timed_run())
             rest(REST_SECONDS)
         done += 1
         if rounds is None:
@@ -182,11 +180,7 @@ class Spread(NamedTuple):
 
 
 def spread(samples: Sequence[float]) -> Spread:
-    """Of at least one sample; of a single one, itself three times."""
-    if len(samples) == 1:
-        return Spread(samples[0], samples[0], samples[0])
-    lower, median, upper = statistics.quantiles(samples, n=4, method="inclusive")
-    return Spread(median, lower, upper)
+    return Spread(*np.quantile(samples, (0.5, 0.25, 0.75)).tolist())
 
 
 def matmul(case: object) -> Ready:

@@ -70,12 +70,3 @@ def batches(case: Training, steps: int) -> list[tuple[np.ndarray, np.ndarray]]:
     draw = jax.jit(lambda step: sample(case, step, 0, case.batch))
     drawn = [draw(jnp.int32(step)) for step in range(steps)]
     return [(np.array(inputs), np.array(targets)) for inputs, targets in drawn]
-
-
-def comparable(case: Training, losses: np.ndarray) -> dict[str, np.ndarray]:
-    """The losses that must be equal in every library, by the name under which they are compared.
-
-    Of the GRU only the first loss, before any step: libraries differ in how many biases a gate has,
-    and Adam moves each of them.
-    """
-    return {"losses": losses if case.cell == "lstm" else losses[:1]}

@@ -14,8 +14,9 @@ from flax import linen as nn
 from flax.training.train_state import TrainState
 from jax import Array
 
-from benchmarks.job import Evaluated, Job
+from benchmarks.whole_job import Evaluated, Job
 from lstm_attn.tasks.adding_problem import TOLERANCE
+from lstm_attn.training import TrainingConfig
 
 
 class Regressor(nn.Module):
@@ -60,28 +61,31 @@ def sample(
     return np.stack([values, markers], axis=-1), (values * markers).sum(axis=1)
 
 
-def make_optimizer(job: Job) -> optax.GradientTransformation:
+def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
     """Adam on the clipped gradient."""
+    (peak,) = config.learning_rates
+    assert config.warmup_steps, "it is not left to follow from the steps"
     schedule = optax.warmup_cosine_decay_schedule(
-        job.learning_rate / job.warmup_steps, job.learning_rate, job.warmup_steps, job.steps
+        peak / config.warmup_steps, peak, config.warmup_steps, config.steps
     )
-    return optax.chain(optax.clip_by_global_norm(job.clip_norm), optax.adam(schedule))
+    return optax.chain(optax.clip_by_global_norm(config.clip_norm), optax.adam(schedule))
 
 
 def run(job: Job) -> Iterator[Evaluated]:
     """One trial after another."""
-    network = Regressor(job.features)
-    optimizer = make_optimizer(job)
-    for trial in range(job.trials):
+    network, config = Regressor(job.features), job.training
+    optimizer = make_optimizer(config)
+    assert config.evaluate_every, "it is not left to follow from the steps"
+    for trial in range(config.seeds):
         generator = np.random.default_rng(trial)
         params = network.init(jax.random.key(trial), jnp.zeros((1, job.length, 2)))["params"]
         (cell,) = (name for name in params if "LSTM" in name)
         params[cell]["hf"]["bias"] += job.forget_bias
         state = TrainState.create(apply_fn=network.apply, params=params, tx=optimizer)
-        for step in range(1, job.steps + 1):
-            state, _ = train_step(state, *sample(generator, job.batch_size, job.length))
-            if step % job.evaluate_every == 0:
-                fresh = sample(generator, job.evaluation_sequences, job.length)
+        for step in range(1, config.steps + 1):
+            state, _ = train_step(state, *sample(generator, config.batch_size, job.length))
+            if step % config.evaluate_every == 0:
+                fresh = sample(generator, config.evaluation_sequences, job.length)
                 accuracy = float(correct(state, *fresh))
                 solved = job.task().is_solved({"accuracy": accuracy})
                 yield Evaluated(trial, step, accuracy, solved)

@@ -35,29 +35,6 @@ class Network(NamedTuple):
     to_ours: Callable[[Any], Arrays]
 
 
-Builder = Callable[..., Ready]
-
-
-def builders(network: Callable[..., Network]) -> tuple[Builder, Builder, Builder]:
-    """The builders of a library whose layer is `network(case, **choices)`.
-
-    Returns:
-      layer(case, devices=1), training step by step (case, steps), and training in one program
-      (case, steps, devices=1); each also takes the choices.
-    """
-
-    def of_layer(case: Recurrent, devices: int = 1, **choices: Any) -> Ready:
-        return layer(case, network(case, **choices), devices)
-
-    def step_by_step(case: Training, steps: int, **choices: Any) -> Ready:
-        return training_step_by_step(case, network(case, **choices), steps)
-
-    def in_one_program(case: Training, steps: int, devices: int = 1, **choices: Any) -> Ready:
-        return training_in_one_program(case, network(case, **choices), steps, devices)
-
-    return of_layer, step_by_step, in_one_program
-
-
 def layer(case: Recurrent, network: Network, devices: int = 1) -> Ready:
     """The layer's outputs, or the gradients of the mean square of its last output.
 
@@ -120,9 +97,7 @@ def _ready(
     def run() -> Any:
         return jax.block_until_ready(compiled(*arguments))
 
-    return Ready(
-        run, values(run()), compile_seconds=seconds, temporary_bytes=temporary_bytes(compiled)
-    )
+    return Ready(run, values(run()), 1, seconds, temporary_bytes(compiled))
 
 
 def training_in_one_program(
@@ -158,9 +133,8 @@ def training_in_one_program(
     def run() -> None:
         held[:] = jax.block_until_ready(compiled(held[0]))
 
-    return Ready(
-        run, data.comparable(case, np.asarray(held[1])), steps, seconds, temporary_bytes(compiled)
-    )
+    values = {"losses": np.asarray(held[1])}
+    return Ready(run, values, steps, seconds, temporary_bytes(compiled))
 
 
 def training_step_by_step(case: Training, network: Network, steps: int) -> Ready:
@@ -183,9 +157,7 @@ def training_step_by_step(case: Training, network: Network, steps: int) -> Ready
             losses.append(loss)
         return jax.block_until_ready((losses, state))[0]
 
-    return Ready(
-        run, data.comparable(case, np.array(run())), steps, seconds, temporary_bytes(compiled)
-    )
+    return Ready(run, {"losses": np.array(run())}, steps, seconds, temporary_bytes(compiled))
 
 
 def _start(case: Training, network: Network) -> tuple[Any, Any]:

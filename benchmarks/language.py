@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks import jitted
 from benchmarks.contenders import Ready
-from benchmarks.workloads import BYTES, Attention, LanguageModel
+from benchmarks.workloads import LanguageModel
 from configs import language_model
 from lstm_attn import models, text, training
 from lstm_attn.models import ModelConfig
@@ -72,27 +72,6 @@ def width(case: LanguageModel, of_text: TextPrediction) -> int:
     return models.matched_features(case.model, of_text, model_config(case))
 
 
-def work(case: LanguageModel, of_text: TextPrediction) -> tuple[int, int]:
-    """Flops and bytes of a step of our model: products and their gradients; the data once,
-    parameters and Adam's two moments read and written."""
-    config = model_config(case)
-    shapes = jax.eval_shape(models.build(case.model, of_text, config).init, jax.random.key(0))
-    embedding = of_text.output_features * width(case, of_text)
-    # Each entry of a kernel is multiplied once a token.
-    weights = sum(leaf.size for leaf in jax.tree.leaves(shapes) if leaf.ndim == 2) - embedding
-    tokens = case.batch * case.length
-    flops = 6 * tokens * weights
-    if case.model == "transformer":
-        heads = config.num_heads
-        per_head = width(case, of_text) // heads
-        attention = Attention(
-            case.batch, case.length, heads, per_head, True, "forward and backward"
-        )
-        flops += config.num_layers * attention.flops
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(shapes))
-    return flops, BYTES * (tokens + case.batch + 6 * parameters)
-
-
 def training_program(case: LanguageModel, steps: int) -> Ready:
     """Ours, as the studies train: one trial on all devices; a run is one chunk of the loop, the
     host's reading included."""
@@ -113,6 +92,5 @@ def training_program(case: LanguageModel, steps: int) -> Ready:
         steps,
         seconds,
         jitted.temporary_bytes(trained.advance),
-        work=work(case, of_text),
         parameters=sum(leaf.size for leaf in jax.tree.leaves(trained.shapes.params)),
     )

@@ -1,9 +1,8 @@
-"""Progress of a benchmark: a live line in a terminal, else one plain line a case."""
+"""Progress of a benchmark: a live line in a terminal, and one line that stays a case."""
 
 import time
 
 from rich.console import Console
-from rich.status import Status
 
 from lstm_attn.runner.terminal import Terminal
 
@@ -24,36 +23,24 @@ class Progress:
     def __init__(self, cases: int, console: Console | None = None) -> None:
         self.console = console or make_console()
         self._cases, self._number, self._title = cases, 0, ""
-        self._began = self._case_began = time.monotonic()
-        self._status = Status("", console=self.console)
-
-    def __enter__(self) -> "Progress":
-        if self.console.is_terminal:
-            self._status.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._status.stop()
+        self._status = self.console.status("")
 
     def start(self, title: str) -> None:
         self._number += 1
-        self._title, self._case_began = f"[{self._number}/{self._cases}] {title}", time.monotonic()
-        if not self.console.is_terminal:
-            self.console.print(self._title, soft_wrap=True)
+        self._title, self._began = f"[{self._number}/{self._cases}] {title}", time.monotonic()
+        if self.console.is_terminal:
+            self._status.start()
+        else:
+            self.say(self._title)
 
     def show(self, what: str) -> None:
         """What happens now; in a terminal only."""
-        left = ""
-        if self._number > 1:
-            per_case = (self._case_began - self._began) / (self._number - 1)
-            seconds = int(per_case * (self._cases - self._number + 1))
-            left = f"  left about {seconds // 60}:{seconds % 60:02d}"
-        self._status.update(f"{self._title}: {what}{left}")
+        self._status.update(f"{self._title}: {what}")
 
     def say(self, line: str) -> None:
         """A line that stays."""
-        self.console.print(f"  {line}", soft_wrap=True)
+        self.console.print(line, soft_wrap=True)
 
     def finish(self) -> None:
-        seconds = time.monotonic() - self._case_began
-        self.console.print(f"{self._title}: {seconds:.0f} s", soft_wrap=True)
+        self._status.stop()
+        self.say(f"{self._title}: {time.monotonic() - self._began:.0f} s")

@@ -1,7 +1,5 @@
 """How are the trials of a grid cell best laid out on this machine's devices?
 
-    python -m benchmarks.trial_layouts --output=results/trial_layouts.json
-
 One host device or one a core; on each, trials one after another (`map`) or in one batched program
 (`vmap`). Each number of devices has a process of its own, since it is fixed once JAX computes.
 Milliseconds a training step and trial: the median over chunks, evaluation of a few sequences
@@ -13,16 +11,16 @@ import time
 from typing import Any
 
 import jax
-from rich.table import Table
 
-from benchmarks import command, tables
 from benchmarks.contenders import Contender, cores
 from benchmarks.processes import Process
 from benchmarks.progress import Progress
 from lstm_attn import models, tasks, training
+from lstm_attn.report.tables import markdown
 
 TRIALS, CHUNK_STEPS, CHUNKS = 8, 25, 5
 LENGTH, FEATURES = 50, 32
+PLACED = {"map": "one after another", "vmap": "one batched program"}
 
 
 def milliseconds(model_name: str, placed: str) -> float:
@@ -37,47 +35,46 @@ def milliseconds(model_name: str, placed: str) -> float:
         warmup_steps=1,
         trials_on_device=placed,
     )
-    program = training.make_program(model, task, config)
+    seconds = chunk_seconds(training.make_program(model, task, config), CHUNKS)
+    return 1e3 * statistics.median(seconds) / CHUNK_STEPS / TRIALS
+
+
+def chunk_seconds(program: training.Program, chunks: int, least_seconds: float = 0) -> list[float]:
+    """Seconds of at least so many chunks of the program, and of more until they take as long as
+    that; after a chunk that compiles."""
     states, _ = program.advance(program.start())
     jax.block_until_ready(states)
-    seconds = []
-    for _ in range(CHUNKS):
+    seconds: list[float] = []
+    while len(seconds) < chunks or sum(seconds) < least_seconds:
         began = time.perf_counter()
         states, _ = program.advance(states)
         jax.block_until_ready(states)
         seconds.append(time.perf_counter() - began)
-    return 1e3 * statistics.median(seconds) / CHUNK_STEPS / TRIALS
+    return seconds
 
 
 def measure() -> dict[str, Any]:
-    """A row for each number of devices, by a child with as many, and placement."""
+    """The record: a row for each number of devices and placement."""
     rows = []
     counts = sorted({1, cores()})
-    with Progress(2 * len(counts)) as progress:
-        for devices in counts:
-            contender = Contender("layouts", "benchmarks.trial_layouts", devices=devices)
-            with Process(contender) as process:
-                for placed in ("map", "vmap"):
-                    progress.start(f"{devices} host devices, {placed}")
-                    times = {
-                        name: process.ask("call", "milliseconds", name, placed)
-                        for name in models.MODELS
-                    }
-                    rows.append({"devices": devices, "placed": placed, "milliseconds": times})
-                    progress.finish()
+    progress = Progress(len(PLACED) * len(counts))
+    for devices in counts:
+        with Process(Contender("layouts", "benchmarks.trial_layouts", devices=devices)) as process:
+            for placed in PLACED:
+                progress.start(f"{devices} host devices, {placed}")
+                times = {name: process.ask(milliseconds, name, placed) for name in models.MODELS}
+                rows.append({"devices": devices, "placed": placed, "milliseconds": times})
+                progress.finish()
     sizes = {"trials": TRIALS, "length": LENGTH, "features": FEATURES}
     return {"sizes": sizes, "rows": rows}
 
 
-def show(record: dict[str, Any]) -> list[Table]:
-    """One line a number of devices and placement, one column a model."""
+def section(record: dict[str, Any]) -> str:
+    """One line a number of devices and a placement, one column a model."""
+    names = list(record["rows"][0]["milliseconds"])
     lines = [
-        (row["placed"], str(row["devices"]), *(f"{ms:.2f}" for ms in row["milliseconds"].values()))
+        [str(row["devices"]), PLACED[row["placed"]]]
+        + [f"{row['milliseconds'][name]:.2f}" for name in names]
         for row in record["rows"]
     ]
-    title = f"ms a step and trial: adding T={LENGTH}, {TRIALS} trials, batch 32"
-    return [tables.plain(title, ("placed", "devices", *models.MODELS), lines)]
-
-
-if __name__ == "__main__":
-    command.run_measurement("trial_layouts", measure, show)
+    return markdown(["host devices", "trials of a device", *names], lines, left=(1,))

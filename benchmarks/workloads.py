@@ -1,4 +1,5 @@
-"""What is timed: the cases, and the arithmetic and memory traffic that no implementation can avoid.
+"""What is timed: the cases of each benchmark, and the arithmetic and memory traffic of a case that
+no implementation can avoid.
 
 Sizes by axis letter as in `lstm_attn.ops`. A product of [M, K] and [K, N] counts 2 M K N floating
 point operations. Traffic counts every input array and every result once, in float32; intermediate
@@ -6,24 +7,41 @@ values could stay in caches.
 """
 
 import dataclasses
-from typing import Literal
+from typing import ClassVar, Literal
 
 BYTES = 4
 GATES = {"lstm": 4, "gru": 3}
 Direction = Literal["forward", "forward and backward"]
 DIRECTIONS: tuple[Direction, ...] = ("forward", "forward and backward")
+# How much of a benchmark runs: "tiny" shows that it works, in seconds.
+SETS = ("tiny", "short", "all")
 # B, T, D, H: the adding problem at three sizes, then wider.
-SHAPES: list[tuple[int, ...]] = [
-    (32, 1000, 10, 128),
-    (50, 200, 2, 128),
-    (128, 300, 10, 128),
-    (64, 256, 256, 256),
-    (16, 512, 128, 512),
-]
-SHORT_SHAPES = SHAPES[:2]
-# B, T, H: the width of configs/language_model.py, and as many tokens a step.
-TEXT_SHAPE = (16, 128, 192)
+ADDING = [(32, 1000, 10, 128), (50, 200, 2, 128)]
+SHAPES = {
+    "tiny": [(2, 3, 2, 4)],
+    "short": ADDING,
+    "all": [*ADDING, (128, 300, 10, 128), (64, 256, 256, 256), (16, 512, 128, 512)],
+}
+# B, T, H of language models: the width of configs/language_model.py, and as many tokens a step.
+TEXT_SHAPES: dict[str, list[tuple[int, int, int]]] = {
+    "tiny": [],
+    "short": [(16, 128, 192)],
+    "all": [(16, 128, 192)],
+}
+# B, T of attention.
+SQUARES = [(1, 512), (1, 2048), (4, 512), (4, 2048)]
+ATTENTION_SHAPES = {
+    "tiny": [(1, 8)],
+    "short": SQUARES,
+    "all": [*SQUARES, (1, 8192), (4, 8192), (1, 16384)],
+}
 HEADS, HEAD_FEATURES = 4, 32
+# T of an LSTM with B = 8, D = 10, H = 128; then T of attention.
+LONG_LENGTHS = {"tiny": [16], "short": [5_000], "all": [5_000, 100_000]}
+LONG_ATTENTION = {"tiny": 16, "short": 16_384, "all": 16_384}
+# The most positions of a decoded sequence (what a key-value cache has room for), and B.
+ROOMS = {"tiny": [16], "short": [256, 1024], "all": [256, 1024, 4096]}
+DECODING_BATCHES = (1, 16)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +150,8 @@ class Attention:
 
 @dataclasses.dataclass(frozen=True)
 class Decoding:
-    """Steps of a model of `lstm_attn.models`, one after another, with room for so many positions.
+    """Steps of a model of `lstm_attn.models`, one at a time, on sequences of at most `room`
+    positions: the size of a key-value cache.
 
     `features` is the LSTM's width H; the others have as many parameters.
     """
@@ -140,6 +159,7 @@ class Decoding:
     batch: int
     room: int
     features: int
+    flops: ClassVar[None] = None  # no floor is shown
 
     @property
     def title(self) -> str:
@@ -159,7 +179,51 @@ class LanguageModel:
     batch: int
     length: int
     features: int
+    flops: ClassVar[None] = None  # no floor is shown
 
     @property
     def title(self) -> str:
         return f"{self.model} on text, B={self.batch} T={self.length} H={self.features}"
+
+
+def recurrent(chosen: str) -> list[Recurrent]:
+    """Both cells, forward and with gradients, at each shape of a set."""
+    return [
+        Recurrent(cell, *shape, direction)
+        for cell in GATES
+        for direction in DIRECTIONS
+        for shape in SHAPES[chosen]
+    ]
+
+
+def training(chosen: str) -> list[Training | LanguageModel]:
+    """Steps of an LSTM at each shape of a set, then of language models."""
+    return [
+        *(Training("lstm", *shape) for shape in SHAPES[chosen]),
+        *(LanguageModel("lstm", *shape) for shape in TEXT_SHAPES[chosen]),
+        *(LanguageModel("transformer", *shape) for shape in TEXT_SHAPES[chosen]),
+    ]
+
+
+def attention(chosen: str) -> list[Attention]:
+    """Each direction, with and without a mask, at each size of a set."""
+    return [
+        Attention(batch, length, HEADS, HEAD_FEATURES, is_causal, direction)
+        for direction in DIRECTIONS
+        for is_causal in (False, True)
+        for batch, length in ATTENTION_SHAPES[chosen]
+    ]
+
+
+def memory(chosen: str) -> list[Training | Attention]:
+    """A training step of an LSTM at each long T of a set, then attention with its gradients."""
+    heads = (LONG_ATTENTION[chosen], HEADS, HEAD_FEATURES)
+    return [
+        *(Training("lstm", 8, length, 10, 128) for length in LONG_LENGTHS[chosen]),
+        Attention(1, *heads, True, "forward and backward"),
+    ]
+
+
+def decoding(chosen: str) -> list[Decoding]:
+    """Each batch size with each room of a set."""
+    return [Decoding(batch, room, 128) for batch in DECODING_BATCHES for room in ROOMS[chosen]]

@@ -180,7 +180,7 @@ MUTATIONS = [
     Mutation("cost model: the gradient of data is computed", "tools/scaling/workload.py", "products = 2 if inputs_are_data else 3", "products = 3", "tests/tools/test_scaling.py -k flops_and_parameters"),
     Mutation("cost model: a cache holds everything", "tools/scaling/seconds.py", "fits = operation.reused <= machine.cache_bytes", "fits = True", "tests/tools/test_scaling.py -k slower_side"),
     Mutation("cost model: hosts exchange all that each device holds", "tools/scaling/seconds.py", "size, devices = size / here, devices // here", "devices = devices // here", "tests/tools/test_scaling.py -k collectives"),
-    Mutation("cost model: launches grow with trials of one program", "tools/scaling/seconds.py", "        kept=trials * operation.kept,", "        kept=trials * operation.kept, launches=trials * operation.launches,", "tests/tools/test_scaling.py -k meet"),
+    Mutation("cost model: launches grow with trials of one program", "tools/scaling/workload.py", "            kept=work * self.kept,", "            kept=work * self.kept, launches=work * self.launches,", "tests/tools/test_scaling.py -k meet"),
     # many hosts
     Mutation("processes: a mesh that some have no device in", "lstm_attn/training/mesh.py", "        if in_trials * in_batch % processes == 0\n", "", "tests/training/test_multihost.py"),
     Mutation("processes: a batch is split over them", "lstm_attn/training/mesh.py", "sorted(by_process.items())", "by_process.items()", "tests/training/test_multihost.py"),

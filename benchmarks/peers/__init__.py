@@ -1,1 +1,1 @@
-"""The same cases by other libraries: one file a library, imported in that contender's process."""
+"""The same cases by other libraries, imported in the processes of their contenders."""

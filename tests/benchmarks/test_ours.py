@@ -2,9 +2,11 @@
 
 import pytest
 
-from benchmarks import lineup
+from benchmarks import contenders
 from benchmarks.workloads import Attention, Recurrent, Training
 from tests.benchmarks.test_comparison import run
+
+SIZES = (4, 6, 3, 5)
 
 
 def names(comparison):
@@ -13,22 +15,26 @@ def names(comparison):
 
 @pytest.mark.full
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_layers_and_training_of_all_implementations(cell):
-    """Oracle: `scan` on one device; outputs, gradients, and losses of several steps. Catches
-    gradients of one device's batch, another scale of the inputs' gradient, and data that depend on
-    the mesh."""
-    sizes = (4, 6, 3, 5)
+def test_layers_of_all_implementations(cell):
+    """Oracle: `scan` on one device; outputs and gradients. Catches gradients of one device's batch,
+    and another scale of the inputs' gradient."""
     cases = [
-        Recurrent(cell, *sizes, direction="forward"),
-        Recurrent(cell, *sizes, direction="forward and backward"),
+        Recurrent(cell, *SIZES, direction="forward"),
+        Recurrent(cell, *SIZES, direction="forward and backward"),
     ]
-    mine = lineup.layers(cases[0], with_peers=False)
+    mine = contenders.layers(cases[0], with_peers=False)
     comparison, _ = run(*mine, cases=cases, rounds=1)
     assert names(comparison) == {contender.name for contender in mine}
     assert len(comparison.rows) == 2 * len(mine)
     assert all(row["compile_seconds"] > 0 for row in comparison.rows)
-    case = Training(cell, *sizes)
-    mine = lineup.training_loops(case, steps=3, with_peers=False)
+
+
+@pytest.mark.full
+def test_training_of_all_implementations():
+    """Oracle: `scan` on one device; losses of several steps. Catches gradients of one device's
+    batch, and data that depend on the mesh."""
+    case = Training("lstm", *SIZES)
+    mine = contenders.training(case, with_peers=False, steps=3)
     comparison, _ = run(*mine, cases=[case], rounds=1)
     assert names(comparison) == {contender.name for contender in mine}
 
@@ -37,7 +43,7 @@ def test_layers_and_training_of_all_implementations(cell):
 def test_attention_of_all_implementations_and_of_jax():
     """Oracle: the dense implementation, and jax.nn's. Catches a mask on one side only."""
     case = Attention(2, 16, 4, 8, True, "forward and backward")
-    mine = lineup.attention(case, with_peers=False)
+    mine = contenders.attention(case, with_peers=False)
     comparison, _ = run(*mine, cases=[case], rounds=1)
     assert names(comparison) >= {"ours, dense", "ours, auto", "jax.nn"}
 
@@ -47,7 +53,7 @@ def test_dense_attention_stays_out_where_the_logits_would_not_fit():
     at = {
         length: [
             contender.name
-            for contender in lineup.attention(
+            for contender in contenders.attention(
                 Attention(1, length, 4, 32, True, "forward"), with_peers=True
             )
         ]

@@ -22,10 +22,10 @@ def test_growth_is_from_the_second_tenth_to_the_last():
 def test_chunks_go_by_without_a_compilation_and_the_record_says_so(tmp_path):
     """Oracle: JAX's own events. Catches a program that is compiled again for each chunk, and a cell
     that compiles its chunk twice."""
-    output = tmp_path / "size.json"
+    output = tmp_path / "resident_size.json"
     result = subprocess.run(
-        [sys.executable, "-m", "benchmarks.resident_size", "--minutes=0.02", "--model=gru",
-         f"--output={output}"],
+        [sys.executable, "-m", "benchmarks", "resident_size", "--cases=tiny", "--minutes=0.02",
+         f"--output={tmp_path}"],
         cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import language, lineup
+from benchmarks import contenders, language
 from benchmarks.contenders import check_same
 from benchmarks.workloads import LanguageModel
 from lstm_attn import interop, models
@@ -17,7 +17,7 @@ LENGTH = 6
 
 @pytest.fixture(scope="module")
 def peer():
-    yield importlib.import_module("benchmarks.peers.torch_language")
+    yield importlib.import_module("benchmarks.peers.torch")
     torch.set_flush_denormal(False)  # other tests look at such numbers
 
 
@@ -27,7 +27,7 @@ def test_both_lstms_take_the_same_steps():
     the benchmark. Catches a state that is not carried on, other ids, targets or rates, gradients of
     part of a batch. (A gradient this small is not clipped.)"""
     case = LanguageModel("lstm", 4, LENGTH, 8)
-    ours, _, torchs = lineup.language_models(case, 3, with_peers=True)
+    ours, _, torchs = contenders.training(case, with_peers=True, steps=3)
     made = []
     for contender in (ours, torchs):
         builder = getattr(importlib.import_module(contender.module), contender.function)
@@ -35,7 +35,6 @@ def test_both_lstms_take_the_same_steps():
     assert made[0].values.keys() == made[1].values.keys() == {"loss", "h"}
     assert check_same("torch", made[0].values, made[1].values) < 1e-4
     assert made[0].parameters == made[1].parameters
-    assert made[0].work == made[1].work
     assert made[0].steps == made[1].steps == 3
 
 
@@ -46,7 +45,7 @@ def test_torchs_transformer_is_ours_but_for_its_positions(peer):
     task = language.task(case)
     characters, features = task.output_features, 12
     torch.manual_seed(1)
-    theirs = peer.Transformer(characters, features, 4, 2, LENGTH)
+    theirs = peer.TransformerLanguageModel(characters, features, 4, 2, LENGTH)
     entries = {name: tensor.numpy() for name, tensor in theirs.state_dict().items()}
 
     def dense(name):
@@ -106,6 +105,8 @@ def test_the_transformers_are_of_one_size(peer):
     case = LanguageModel("transformer", 16, 128, 192)
     task, config = language.task(case), language.model_config(case)
     ours = models.count_parameters(models.build("transformer", task, config))
-    theirs = peer.Transformer(task.output_features, language.width(case, task), 4, 2, 128)
+    theirs = peer.TransformerLanguageModel(
+        task.output_features, language.width(case, task), 4, 2, 128
+    )
     count = sum(parameter.numel() for parameter in theirs.parameters())
     assert abs(count - ours) < 0.05 * ours

@@ -4,9 +4,9 @@ import pytest
 
 from lstm_attn import models, tasks
 from tools import scaling
-from tools.scaling import check as benchmark
-from tools.scaling import worker
-from tools.scaling.check import Case, predicted_over_measured
+from tools.scaling import check
+from tools.scaling.check import Case
+from tools.scaling.seconds import all_reduce_seconds
 
 FIGURES = {
     "flops_per_second": 1e11,
@@ -24,9 +24,9 @@ def test_the_fitted_machine_predicts_its_own_measurements():
     """Oracle: the measurements themselves: a tiny reduction and a large one over two devices, and a
     training step of almost nothing but launches. Catches a rate of one of the two passes, a hop
     for two, launches of one direction."""
-    machine = benchmark.this_machine(FIGURES, LINK)
+    machine = check.this_machine(FIGURES, LINK)
     for size, seconds in ((0, LINK["small"]), (LINK["bytes"], LINK["large"])):
-        assert scaling.all_reduce_seconds(size, 2, machine.links) == pytest.approx(seconds)
+        assert all_reduce_seconds(size, 2, machine.links) == pytest.approx(seconds)
     tiny = scaling.Workload("lstm", 2, 1, 200, 2, 1)
     latency = scaling.step(tiny, machine).seconds.latency
     # The optimiser's launches were in the measurement too, but are a hundredth of the scan's.
@@ -36,8 +36,8 @@ def test_the_fitted_machine_predicts_its_own_measurements():
 def test_a_row_compares_the_mesh_that_ran():
     """Oracle: the model called by hand for 1 x 2 devices. Catches a prediction for another mesh or
     width, and an inverted ratio."""
-    machine = benchmark.this_machine(FIGURES, LINK)
-    row = benchmark.make_row(Case("lstm", 32, 100, 64), 1, ANSWER, machine)
+    machine = check.this_machine(FIGURES, LINK)
+    row = check.make_row(Case("lstm", 32, 100, 64), 1, ANSWER, machine)
     load = scaling.Workload("lstm", 64, 32, 100, 2, 1)
     predicted = scaling.step(load, machine, scaling.Mesh(1, 2)).seconds
     assert row["predicted_seconds"] == predicted.total == sum(row["predicted"].values())
@@ -49,23 +49,11 @@ def test_a_row_compares_the_mesh_that_ran():
 def test_a_step_is_measured_at_the_sizes_of_the_model(monkeypatch):
     """Oracle: the sizes of models and tasks, four devices. Catches a width that is not the model's,
     and a mesh that is not reported."""
-    monkeypatch.setattr(worker, "LEAST_SECONDS", 0)
-    monkeypatch.setattr(worker, "CHUNK_STEPS", 1)
-    answer = worker.step_seconds("attention_pooling", 2, 4, features=8, trials=4)
+    monkeypatch.setattr(check, "LEAST_SECONDS", 0)
+    monkeypatch.setattr(check, "CHUNK_STEPS", 1)
+    answer = check.step_seconds(Case("lstm_attention", 2, 4, 8), trials=4)
     assert answer["mesh"] == [4, 1]
-    width = models.matched_features("attention_pooling", tasks.adding(4), models.ModelConfig(8))
+    width = models.matched_features("lstm_attention", tasks.adding(4), models.ModelConfig(8))
     assert answer["width"] == width != 8
     assert (answer["inputs"], answer["outputs"]) == (2, 1)
     assert answer["seconds"] > 0
-
-
-def test_the_figure_names_every_model_and_mesh():
-    """Oracle: the rows. Catches a row without a marker."""
-    machine = benchmark.this_machine(FIGURES, LINK)
-    rows = [
-        benchmark.make_row(Case(model, 32, 100, 64), 1, {**ANSWER, "mesh": mesh}, machine)
-        for model, mesh in (("lstm", [1, 1]), ("gru", [1, 2]))
-    ]
-    figure = predicted_over_measured({"rows": rows})
-    labels = {text.get_text() for text in figure.legends[0].get_texts()}
-    assert {"lstm, 1 x 1", "gru, 1 x 2", "equal"} <= labels

@@ -6,7 +6,7 @@ import pytest
 
 from lstm_attn.errors import UsageError
 from tools import scaling
-from tools.pages.markdown import replaced
+from tools.pages import replaced
 from tools.scaling import page
 
 TEXT = page.PAGE.read_text()

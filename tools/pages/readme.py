@@ -11,6 +11,8 @@ from typing import Any
 
 from absl import flags
 
+from benchmarks.command import BENCHMARKS
+from benchmarks.markdown import joined
 from lstm_attn import report
 from lstm_attn.errors import UsageError
 from lstm_attn.report import language_model, tables
@@ -19,14 +21,13 @@ from lstm_attn.report.section import Table
 from lstm_attn.report.studies import STUDIES
 from lstm_attn.runner import command_line
 from lstm_attn.runs import CONFIG, ENVIRONMENT, FORMAT_FILE, METRICS, RESULTS, RunFolder
-from tools.pages.benchmark_sections import SECTIONS
-from tools.pages.markdown import joined, replaced
+from tools.pages import write_sections
 
 ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "README.md"
 KEPT_RUNS = ROOT / "results"
 KEPT = KEPT_RUNS / "quick"
-BENCHMARKS = KEPT_RUNS / "benchmarks"
+RECORDS = KEPT_RUNS / "benchmarks"
 FILES = (FORMAT_FILE, CONFIG, ENVIRONMENT, METRICS, RESULTS)
 # Study -> the figure of it that the README shows.
 SHOWN = {
@@ -58,18 +59,6 @@ def quick_section(folder: RunFolder) -> str:
             f"({environment['device']['kind']}), jax {environment['versions']['jax']}."
         ),
     )
-
-
-def layouts_section(record: dict[str, Any]) -> str:
-    """Trial layouts: one line a number of devices and a placement."""
-    names = list(record["rows"][0]["milliseconds"])
-    how = {"map": "one after another", "vmap": "one batched program"}
-    rows = [
-        [str(row["devices"]), how[row["placed"]]]
-        + [f"{row['milliseconds'][name]:.2f}" for name in names]
-        for row in record["rows"]
-    ]
-    return tables.markdown(["host devices", "trials of a device", *names], rows, left=(1,))
 
 
 def mutants_section(record: dict[str, Any]) -> str:
@@ -142,10 +131,10 @@ def sections() -> dict[str, str]:
     """Name -> section, of everything in results/ that the README shows."""
     written = {
         "quick": quick_section(RunFolder(KEPT)),
-        "layouts": layouts_section(_json(KEPT_RUNS / "trial_layouts.json")),
+        "layouts": BENCHMARKS["trial_layouts"].section(_json(KEPT_RUNS / "trial_layouts.json")),
         "mutants": mutants_section(_json(KEPT_RUNS / "mutants.json")),
         "studies": studies_section(KEPT_RUNS),
-        **benchmark_sections(BENCHMARKS),
+        **benchmark_sections(RECORDS),
     }
     if study := _study(KEPT_RUNS / "language_model"):
         written["language_model"] = language_model_section(study)
@@ -155,8 +144,8 @@ def sections() -> dict[str, str]:
 def benchmark_sections(folder: Path) -> dict[str, str]:
     """Name -> section, of each benchmark whose record is in the folder."""
     return {
-        name: section(_json(folder / f"{name}.json"))
-        for name, section in SECTIONS.items()
+        name: benchmark.section(_json(folder / f"{name}.json"))
+        for name, benchmark in BENCHMARKS.items()
         if (folder / f"{name}.json").exists()
     }
 
@@ -186,10 +175,7 @@ def _keep(run: Path, place: Path, *others: str) -> None:
 def main(quick: str | None) -> int:
     if quick:
         keep_runs(Path(quick))
-    text = README.read_text()
-    for name, section in sections().items():
-        text = replaced(text, name, section, README.name)
-    README.write_text(text)
+    write_sections(README, sections())
     print(f"{README} shows what is in {KEPT_RUNS}")
     return 0
 

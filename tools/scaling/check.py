@@ -1,30 +1,32 @@
 """Does the cost model of docs/scaling.md predict how long a training step takes on this machine?
 
-    python -m tools.scaling.check --output=results/benchmarks/scaling.json
-
-A device here is one CPU core; `tools.scaling.worker` measures its rates by small programs. From
-these figures alone the model predicts the training steps of the cases (adding), on meshes of
-trial x batch devices, and each is measured.
+A device here is one CPU core; small programs measure its rates: products, tanh, softmax, a stream
+through memory, a reduction. From these figures alone the model predicts the training steps of the
+cases (adding), on meshes of trial x batch devices, and each is measured. Training steps run LSTM
+and GRU as a plain scan and dense attention, the programs that accelerators get.
 """
 
-import itertools
 import math
+import os
 import statistics
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from matplotlib import rc_context
-from matplotlib.figure import Figure
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.sharding import PartitionSpec as P
 
-from benchmarks import command
 from benchmarks.contenders import Contender, cores
-from benchmarks.figures import MARKERS, legend
 from benchmarks.processes import Process
 from benchmarks.progress import Progress
-from lstm_attn.report.panel import COLORS, REFERENCE_COLOR, STYLE
+from benchmarks.trial_layouts import chunk_seconds
+from lstm_attn import models, tasks, training
+from lstm_attn.ops import dispatch
 from lstm_attn.runner import memory_check
 from tools import scaling
-from tools.scaling.page import check_section
 
 
 class Case(NamedTuple):
@@ -34,10 +36,6 @@ class Case(NamedTuple):
     batch: int
     length: int
     features: int
-
-    @property
-    def title(self) -> str:
-        return f"{self.model}, B={self.batch} T={self.length} H={self.features}"
 
 
 ONE_DEVICE = (
@@ -49,7 +47,6 @@ ONE_DEVICE = (
     Case("gru", 64, 50, 128),
     Case("transformer", 32, 100, 64),
     Case("lstm_attention", 32, 100, 64),
-    Case("attention_pooling", 32, 100, 64),
 )
 TWO_DEVICES = (
     Case("lstm", 32, 200, 64),
@@ -61,15 +58,51 @@ TWO_DEVICES = (
 TINY = Case("lstm", 1, 200, 2)
 CACHE_SIZE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")
 CACHE_BYTES = 2**20
-WORKER = "tools.scaling.worker"
+# The products of a step of a scan are small: the rate is that of the middle one.
+MATMULS = ((32, 64, 256), (64, 128, 512), (128, 256, 1024))
+STREAMED, CACHED = 2**28, 2**20
+FLOAT32 = 4
+# Elementwise work in the cache: a softmax and its derivative.
+SOFTMAX, SOFTMAX_PASSES = 128, 8
+REPEATS = 200
+REDUCED = 2**24
+LEAST_SECONDS, LEAST_CHUNKS = 1.0, 4
+CHUNK_STEPS = 10
+
+
+def measure() -> dict[str, Any]:
+    """Figures and rows, the cases of one device and then those of two."""
+    counts = (1, 2) if cores() > 1 else (1,)
+    progress = Progress(len(counts))
+    measured: dict[int, dict[str, Any]] = {}
+    for devices in counts:
+        progress.start(f"the rates and training steps of {devices} of the cores")
+        with Process(Contender(f"{devices} cores", "tools.scaling.check", devices=devices)) as at:
+            measured[devices] = at.ask(measure_on, devices)
+        progress.finish()
+    figures, link = measured[1]["figures"], measured.get(2, {}).get("link")
+    machine = this_machine(figures, link)
+    rows = [
+        make_row(case, trials, answer, machine)
+        for of in measured.values()
+        for case, trials, answer in of["steps"]
+    ]
+    ratios = [max(row["ratio"], 1 / row["ratio"]) for row in rows]
+    return {
+        "figures": {**figures, "launch_seconds": machine.launch_seconds},
+        "link": link,
+        "rows": rows,
+        "median_factor": statistics.median(ratios),
+        "worst_factor": max(ratios),
+    }
 
 
 def this_machine(figures: dict[str, float], link: dict[str, float] | None) -> scaling.Machine:
-    """One core as a device, from what the worker measured.
+    """One core as a device, from what was measured of it.
 
     Args:
-      figures: of `worker.figures`, with cache_bytes, and tiny_seconds, a training step of TINY.
-      link: of `worker.link`; None for a single device.
+      figures: of `measure_rates`, with cache_bytes, and tiny_seconds, a training step of TINY.
+      link: of `measure_link`; None for a single device.
     """
     tiny = scaling.Workload("lstm", TINY.features, TINY.batch, TINY.length, 2, 1)
     launches = sum(operation.launches for operation in tiny.operations())
@@ -96,17 +129,9 @@ def make_row(
     case: Case, trials: int, answer: dict[str, Any], machine: scaling.Machine
 ) -> dict[str, Any]:
     """What was measured of a case, and what the model says."""
-    trial_shards, batch_shards = answer["mesh"]
-    workload = scaling.Workload(
-        case.model,
-        answer["width"],
-        case.batch,
-        case.length,
-        answer["inputs"],
-        answer["outputs"],
-        trials,
-    )
-    predicted = scaling.step(workload, machine, scaling.Mesh(trial_shards, batch_shards)).seconds
+    sizes = (answer["width"], case.batch, case.length, answer["inputs"], answer["outputs"])
+    workload = scaling.Workload(case.model, *sizes, trials)
+    predicted = scaling.step(workload, machine, scaling.Mesh(*answer["mesh"])).seconds
     return {
         **case._asdict(),
         "trials": trials,
@@ -119,53 +144,51 @@ def make_row(
     }
 
 
-def measure() -> dict[str, Any]:
-    """Figures and rows, the cases of one device and then those of two."""
-    with Progress(1 + len(ONE_DEVICE) + (1 + 2 * len(TWO_DEVICES)) * (cores() > 1)) as progress:
-        figures, link, answers = _measured(progress)
-    machine = this_machine(figures, link)
-    rows = [make_row(case, trials, answer, machine) for case, trials, answer in answers]
-    ratios = [max(row["ratio"], 1 / row["ratio"]) for row in rows]
+def measure_on(devices: int) -> dict[str, Any]:
+    """In a child: on one device its rates, on two the link between them; and training steps, each
+    as case, trials and answer."""
+    # As many cores as devices, so that none borrows another's; and the implementations that a
+    # platform gets for which nothing was measured.
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:devices])
+    dispatch.MEASURED.clear()
+    dispatch.CHUNKED_FROM.clear()
+    if devices == 1:
+        figures = measure_rates()
+        figures["tiny_seconds"] = step_seconds(TINY, 1)["seconds"]
+        steps = [(case, 1, step_seconds(case, 1)) for case in ONE_DEVICE]
+        return {"figures": figures, "steps": steps}
+    link = measure_link()
+    counted = [(case, trials) for case in TWO_DEVICES for trials in (1, 2)]
+    return {"link": link, "steps": [(*one, step_seconds(*one)) for one in counted]}
+
+
+def measure_rates() -> dict[str, float]:
+    """Rates of one device, and the size of its cache."""
+    products = []
+    for rows, inner, columns in MATMULS:
+        left, right = jnp.ones((rows, inner)), jnp.ones((inner, columns)) / inner
+        # Each product waits for the one before, as in a scan.
+        chained = jax.jit(
+            lambda left, right: lax.fori_loop(
+                0, REPEATS, lambda _, x: (x @ right)[:, : x.shape[1]], left
+            )
+        )
+        products.append(2 * rows * inner * columns * REPEATS / _seconds(chained, left, right))
+    numbers = jnp.linspace(-3, 3, CACHED // 8, dtype=jnp.float32)
+    tanh = jax.jit(lambda x: lax.fori_loop(0, REPEATS, lambda _, x: jnp.tanh(x), x))
+    logits = numbers.reshape(-1, SOFTMAX)
+    softmax = jax.jit(jax.grad(lambda x: jnp.sum(jax.nn.softmax(x) ** 2)))
+    moved = SOFTMAX_PASSES * FLOAT32 * logits.size
+    streamed = jnp.zeros(STREAMED // FLOAT32, jnp.float32)
+    add = jax.jit(lambda x: lax.fori_loop(0, 4, lambda _, x: x + 1, x))
     return {
-        "figures": {**figures, "launch_seconds": machine.launch_seconds},
-        "link": link,
-        "rows": rows,
-        "median_factor": statistics.median(ratios),
-        "worst_factor": max(ratios),
+        "flops_per_second": statistics.median(products),
+        "functions_per_second": REPEATS * numbers.size / _seconds(tanh, numbers),
+        "bytes_per_second": 4 * 2 * STREAMED / _seconds(add, streamed),
+        "cache_bytes_per_second": moved / _seconds(softmax, logits),
+        "cache_bytes": second_level_cache(),
     }
-
-
-def _measured(
-    progress: Progress,
-) -> tuple[dict[str, float], dict[str, float] | None, list[tuple[Case, int, dict[str, Any]]]]:
-    """Rates of a core, the link between two, and the training steps: case, trials, answer."""
-    answers = []
-    with Process(Contender("one core", WORKER, devices=1)) as process:
-        progress.start("the rates of a core")
-        process.ask("call", "bind", 1)
-        figures = process.ask("call", "figures")
-        figures["tiny_seconds"] = process.ask("call", "step_seconds", *TINY, 1)["seconds"]
-        figures["cache_bytes"] = second_level_cache()
-        progress.finish()
-        for case in ONE_DEVICE:
-            answers.append((case, 1, _step(process, case, 1, progress)))
-    link = None
-    if cores() > 1:
-        with Process(Contender("two cores", WORKER, devices=2)) as process:
-            progress.start("the link between two cores")
-            process.ask("call", "bind", 2)
-            link = process.ask("call", "link")
-            progress.finish()
-            for case, trials in itertools.product(TWO_DEVICES, (1, 2)):
-                answers.append((case, trials, _step(process, case, trials, progress)))
-    return figures, link, answers
-
-
-def _step(process: Process, case: Case, trials: int, progress: Progress) -> dict[str, Any]:
-    progress.start(f"{case.title}, {trials} trial{'s' * (trials > 1)}")
-    answer = process.ask("call", "step_seconds", *case, trials)
-    progress.finish()
-    return answer
 
 
 def second_level_cache() -> int:
@@ -177,35 +200,51 @@ def second_level_cache() -> int:
     return int(text.removesuffix("K")) * 1024 if text.endswith("K") else CACHE_BYTES
 
 
-def predicted_over_measured(record: dict[str, Any]) -> Figure:
-    """Predicted against measured seconds: one marker a row, a colour a model, a shape a mesh."""
-    models = list(dict.fromkeys(row["model"] for row in record["rows"]))
-    meshes = list(dict.fromkeys(tuple(row["mesh"]) for row in record["rows"]))
-    with rc_context(STYLE):
-        figure = Figure(figsize=(5.4, 4.6), layout="constrained")
-        axes = figure.add_subplot()
-        for row in record["rows"]:
-            trial, batch = row["mesh"]
-            axes.plot(
-                1e3 * row["measured_seconds"], 1e3 * row["predicted_seconds"], linestyle="none",
-                marker=MARKERS[meshes.index((trial, batch)) % len(MARKERS)], markersize=7,
-                color=COLORS[models.index(row["model"]) % len(COLORS)], markerfacecolor="none",
-                markeredgewidth=1.4, label=f"{row['model']}, {trial} x {batch}",
-            )  # fmt: skip
-        measured = [1e3 * row["measured_seconds"] for row in record["rows"]]
-        ends = [0.7 * min(measured), 1.4 * max(measured)]
-        axes.plot(ends, ends, color=REFERENCE_COLOR, linestyle="--", linewidth=1, label="equal")
-        axes.fill_between(
-            ends, [end / 2 for end in ends], [2 * end for end in ends],
-            color=REFERENCE_COLOR, alpha=0.12, linewidth=0, label="within a factor of 2",
-        )  # fmt: skip
-        axes.set(xscale="log", yscale="log", title="A training step on this machine")
-        axes.set(xlabel="measured, ms a step", ylabel="predicted, ms a step")
-        figure.legend(*legend(figure), loc="outside lower center", ncols=3)
-    return figure
+def measure_link() -> dict[str, float]:
+    """Of a reduction over all devices: seconds of a tiny and of a large one, and its bytes."""
+    mesh = jax.make_mesh((jax.device_count(),), ("batch",))
+
+    def reduced(size: int, times: int) -> float:
+        def sums(numbers: Array) -> Array:
+            return lax.fori_loop(0, times, lambda _, x: lax.pmean(x, "batch"), numbers)
+
+        on_mesh = jax.jit(
+            jax.shard_map(sums, mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False)
+        )
+        return _seconds(on_mesh, jnp.ones(size // 4, jnp.float32)) / times
+
+    return {"small": reduced(8, REPEATS), "large": reduced(REDUCED, 5), "bytes": REDUCED}
 
 
-if __name__ == "__main__":
-    command.run_measurement(
-        "scaling", measure, lambda record: [check_section(record)], predicted_over_measured
+def step_seconds(case: Case, trials: int) -> dict[str, Any]:
+    """The shortest time of a training step on adding, the width of the model, and the mesh."""
+    task = tasks.adding(case.length)
+    config = models.ModelConfig(case.features)
+    training_config = training.TrainingConfig(
+        steps=CHUNK_STEPS * 10**5,
+        batch_size=case.batch,
+        seeds=trials,
+        evaluate_every=CHUNK_STEPS,
+        # An evaluation ends each chunk: as short as the mesh allows.
+        evaluation_sequences=jax.device_count(),
     )
+    model = models.build(case.model, task, config)
+    program = training.make_program(model, task, training_config)
+    return {
+        "seconds": min(chunk_seconds(program, LEAST_CHUNKS, LEAST_SECONDS)) / CHUNK_STEPS,
+        "width": models.matched_features(case.model, task, config),
+        "inputs": task.input_features,
+        "outputs": task.output_features,
+        "mesh": [program.layout.trial_shards, program.layout.batch_shards],
+    }
+
+
+def _seconds(function: Callable[..., Any], *arguments: Array) -> float:
+    """The shortest of several runs."""
+    compiled = function.lower(*arguments).compile()  # type: ignore[attr-defined]
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        jax.block_until_ready(compiled(*arguments))
+        times.append(time.perf_counter() - began)
+    return min(times)

@@ -1,30 +1,19 @@
-"""Writes the tables and the figure of docs/scaling.md: assumptions, check, predictions.
-
-python -m tools.scaling.page
-"""
+"""The generated sections of docs/scaling.md: assumptions, check, predictions."""
 
 import dataclasses
 import json
-import math
 from pathlib import Path
 from typing import Any
 
-from matplotlib import rc_context
-from matplotlib.figure import Figure
-
+from benchmarks.markdown import joined, three_figures
 from lstm_attn.model_config import ModelConfig
-from lstm_attn.report.panel import COLORS, STYLE
-from lstm_attn.report.tables import markdown
-from lstm_attn.runner import command_line
+from lstm_attn.report.tables import NONE, markdown
 from tools import scaling
-from tools.pages.markdown import joined, replaced, three_figures
-from tools.scaling import Choice, Machine, Workload
+from tools.scaling import Machine, Step, Workload
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "scaling.md"
-FIGURE = PAGE.with_suffix(".png")
 RECORD = ROOT / "results" / "benchmarks" / "scaling.json"
-DPI = 160
 DEVICES = (1, 8, 256)
 # Launches of half and of twice the assumed time are predicted too.
 DOUBT = 2.0
@@ -115,8 +104,6 @@ def check_section(record: dict[str, Any]) -> str:
         f"{record['worst_factor']:.2f} at worst; {below} of {len(rows)} predictions lie below "
         "what was measured (a roofline is a bound from below). Predicted over measured, by "
         f"model: {'; '.join(by_model)}.",
-        '<img src="../results/benchmarks/scaling.png" width="60%" '
-        'alt="Predicted against measured seconds of a training step">',
         f"{record['finished'][:10]}, {record['cores']} cores ({record['processor']}), "
         f"jax {record['versions']['jax']}. A core, as measured: products "
         f"{figures['flops_per_second'] / 1e9:.0f} Gflop/s, tanh "
@@ -142,10 +129,10 @@ def predictions_section() -> str:
     return markdown(headings, rows, left=(0, 1, 6))
 
 
-def prediction_cells(workload: Workload, machine: Machine, chosen: Choice | None) -> list[str]:
+def prediction_cells(workload: Workload, machine: Machine, chosen: Step | None) -> list[str]:
     """Mesh, parts, milliseconds with those of shorter and longer launches, the limit, memory."""
     if chosen is None:
-        return ["none fits", *["–"] * 4]
+        return ["none fits", *[NONE] * 4]
     cut = dataclasses.replace(workload, accumulation_steps=chosen.accumulation_steps)
     low, high = (
         scaling.step(
@@ -155,39 +142,17 @@ def prediction_cells(workload: Workload, machine: Machine, chosen: Choice | None
         ).seconds.total
         for factor in (1 / DOUBT, DOUBT)
     )
-    seconds = chosen.step.seconds
     return [
         f"{chosen.mesh.trial} x {chosen.mesh.batch}",
         str(chosen.accumulation_steps),
-        f"{_milliseconds(seconds.total)} ({_milliseconds(low)}–{_milliseconds(high)})",
-        seconds.limit,
-        f"{chosen.step.bytes / 1e9:.1f}",
+        f"{_milliseconds(chosen.seconds.total)} ({_milliseconds(low)}–{_milliseconds(high)})",
+        chosen.seconds.limit,
+        f"{chosen.bytes / 1e9:.1f}",
     ]
 
 
 def _milliseconds(seconds: float) -> str:
     return three_figures(1e3 * seconds)
-
-
-def predicted_by_devices() -> Figure:
-    """One panel an accelerator: predicted seconds against devices, one line a workload."""
-    with rc_context(STYLE):
-        figure = Figure(figsize=(8.2, 3.7), layout="constrained")
-        panels = figure.subplots(1, len(scaling.ACCELERATORS), sharey=True)
-        for axes, machine in zip(panels, scaling.ACCELERATORS, strict=True):
-            for color, (name, workload) in zip(COLORS, WORKLOADS.items(), strict=False):
-                counts = [2**power for power in range(int(math.log2(DEVICES[-1])) + 1)]
-                choices = [(n, scaling.best(workload, machine, n)) for n in counts]
-                points = [(n, 1e3 * c.step.seconds.total) for n, c in choices if c is not None]
-                axes.plot(*zip(*points, strict=True), "o-", color=color, markersize=3.5,
-                          linewidth=1.4, label=name)  # fmt: skip
-            axes.set(xscale="log", yscale="log", xlabel="devices")
-            axes.set_title(f"{machine.name}: predicted")
-            axes.set_xticks(DEVICES, [str(count) for count in DEVICES])
-            axes.set_xticks([], minor=True)
-        panels[0].set_ylabel("ms a step")
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    return figure
 
 
 def sections() -> dict[str, str]:
@@ -197,17 +162,3 @@ def sections() -> dict[str, str]:
         "check": check_section(json.loads(RECORD.read_text())),
         "predictions": predictions_section(),
     }
-
-
-def main() -> int:
-    text = PAGE.read_text()
-    for name, section in sections().items():
-        text = replaced(text, name, section, PAGE.name)
-    PAGE.write_text(text)
-    predicted_by_devices().savefig(FIGURE, dpi=DPI)
-    print(f"written: {PAGE} and {FIGURE}")
-    return 0
-
-
-if __name__ == "__main__":
-    command_line.run(main)

@@ -39,18 +39,13 @@ ALONE = Mesh()
 
 
 class Step(NamedTuple):
-    """Of one step of all trials: its seconds, and the bytes that a device must hold."""
-
-    seconds: Seconds
-    bytes: float
-
-
-class Choice(NamedTuple):
-    """A mesh, how many parts the batch must be cut into to fit in memory, and one step."""
+    """One step of all trials on a mesh: its seconds, the bytes that a device must hold, and into
+    how many parts the batch is cut."""
 
     mesh: Mesh
     accumulation_steps: int
-    step: Step
+    seconds: Seconds
+    bytes: float
 
 
 def roofline(operations: Iterable[Operation], machine: Machine, dtype: str) -> Seconds:
@@ -74,13 +69,13 @@ def roofline(operations: Iterable[Operation], machine: Machine, dtype: str) -> S
     return Seconds(arithmetic, memory, latency)
 
 
-def all_gather_seconds(size: float, devices: int, links: tuple[Link, ...]) -> float:
-    """Each of n devices holds S / n bytes before and all S bytes after.
+def all_reduce_seconds(size: float, devices: int, links: tuple[Link, ...]) -> float:
+    """Each of n devices ends with the sum of n arrays of S bytes: a reduce-scatter, after which a
+    device holds S / n bytes of the sum, and an all-gather, as long.
 
-        (n - 1) / n x S / rate + hops x hop
+        2 ((n - 1) / n x S / rate + hops x hop)
 
-    On a network of several levels the outer ones go first, with the bytes of one inner group. A
-    reduce-scatter is the same backwards and takes as long.
+    On a network of several levels the outer ones move the bytes of one inner group.
 
     Args:
       size: S, bytes.
@@ -104,13 +99,7 @@ def all_gather_seconds(size: float, devices: int, links: tuple[Link, ...]) -> fl
             seconds += (here - 1) / here * size / link.rate(here)
             seconds += link.hops(here) * link.hop_seconds
         size, devices = size / here, devices // here
-    return seconds
-
-
-def all_reduce_seconds(size: float, devices: int, links: tuple[Link, ...]) -> float:
-    """Each of n devices ends with the sum of n arrays of S bytes: a reduce-scatter and an
-    all-gather, hence 2 (n - 1) / n x S / rate + 2 hops x hop. Arguments as there."""
-    return 2 * all_gather_seconds(size, devices, links)
+    return 2 * seconds
 
 
 def step(workload: Workload, machine: Machine, mesh: Mesh = ALONE) -> Step:
@@ -134,14 +123,15 @@ def step(workload: Workload, machine: Machine, mesh: Mesh = ALONE) -> Step:
     parameters = workload.parameters
     operations = workload.operations(mesh.batch)
     kept = sum(operation.kept for operation in operations)
-    operations.append(_optimiser(parameters))
-    seconds = roofline(
-        (_times(operation, together) for operation in operations), machine, workload.config.dtype
-    )
+    # Several trials in one program: more work, no more launches.
+    batched = [operation.scaled(together) for operation in [*operations, _optimiser(parameters)]]
+    seconds = roofline(batched, machine, workload.config.dtype)
     reduced = all_reduce_seconds(FLOAT32 * parameters * together, mesh.batch, machine.links)
     # Parameters and two moments of each trial; a gradient and new parameters of those at work.
     state = FLOAT32 * parameters * (3 * trials + 2 * together)
     return Step(
+        mesh,
+        workload.accumulation_steps,
         Seconds(*(in_turn * part for part in seconds._replace(collectives=reduced))),
         state + together * kept,
     )
@@ -162,33 +152,20 @@ def _optimiser(parameters: float) -> Operation:
     )
 
 
-def _times(operation: Operation, trials: int) -> Operation:
-    """The same for several trials in one program: more work, no more launches."""
-    return operation._replace(
-        flops=trials * operation.flops,
-        functions=trials * operation.functions,
-        bytes=trials * operation.bytes,
-        reused=trials * operation.reused,
-        kept=trials * operation.kept,
-    )
-
-
-def best(workload: Workload, machine: Machine, devices: int) -> Choice | None:
-    """The quickest mesh of exactly so many devices, or None where none fits in memory.
+def best(workload: Workload, machine: Machine, devices: int) -> Step | None:
+    """The step on the quickest mesh of exactly so many devices, or None where none fits in memory.
 
     On each mesh the batch is cut into the fewest parts, a power of two, that fit in memory.
     """
-    meshes = [Mesh(trial, devices // trial) for trial in range(1, devices + 1)
-              if devices % trial == 0 and workload.trials % trial == 0]  # fmt: skip
-    fitting = [choice for mesh in meshes if (choice := _fitting(workload, machine, mesh))]
-    return min(fitting, key=lambda choice: choice.step.seconds.total, default=None)
-
-
-def _fitting(workload: Workload, machine: Machine, mesh: Mesh) -> Choice | None:
-    steps = 1
-    while workload.batch % (mesh.batch * steps) == 0:
-        taken = step(dataclasses.replace(workload, accumulation_steps=steps), machine, mesh)
-        if taken.bytes <= machine.memory_bytes:
-            return Choice(mesh, steps, taken)
-        steps *= 2
-    return None
+    fitting = []
+    for trial in range(1, devices + 1):
+        if devices % trial or workload.trials % trial:
+            continue
+        mesh, parts = Mesh(trial, devices // trial), 1
+        while workload.batch % (mesh.batch * parts) == 0:
+            cut = step(dataclasses.replace(workload, accumulation_steps=parts), machine, mesh)
+            if cut.bytes <= machine.memory_bytes:
+                fitting.append(cut)
+                break
+            parts *= 2
+    return min(fitting, key=lambda step: step.seconds.total, default=None)

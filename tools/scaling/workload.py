@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_attn import models
-from lstm_attn.errors import UsageError, check_whole, unknown_name
+from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.model_config import ModelConfig
 
 # Bytes of a number in a product. Parameters, gradients, carries and sums are always float32.
@@ -37,6 +37,22 @@ class Operation(NamedTuple):
     reused: float = 0
     launches: float = 0
     kept: float = 0
+
+    def scaled(self, work: float) -> "Operation":
+        """So many times as much of it, at the launches of one."""
+        return self._replace(
+            flops=work * self.flops,
+            functions=work * self.functions,
+            bytes=work * self.bytes,
+            reused=work * self.reused,
+            kept=work * self.kept,
+        )
+
+    def repeated(self, times: int) -> "Operation":
+        """The operation so often, one after another: no more is reused or kept at a time."""
+        return self.scaled(times)._replace(
+            launches=times * self.launches, reused=self.reused, kept=self.kept
+        )
 
 
 class Cell(NamedTuple):
@@ -100,11 +116,6 @@ class Workload:
     def __post_init__(self) -> None:
         if self.model not in WORK:
             raise unknown_name("model", self.model, WORK)
-        if self.implementation not in STEP_LAUNCHES:
-            raise unknown_name("implementation", self.implementation, STEP_LAUNCHES)
-        sizes = ("features", "batch", "length", "inputs", "outputs", "trials", "accumulation_steps")
-        for field in sizes:
-            check_whole(field, getattr(self, field))
         for key, counted in COUNTED.items():
             if getattr(self.config, key) != counted:
                 raise UsageError(f"{key}: expected {counted!r}, got {getattr(self.config, key)!r}")
@@ -122,9 +133,7 @@ class Workload:
     @property
     def parameters(self) -> int:
         """Of one trial, counted in the shapes that the model's init gives."""
-        return _parameters(
-            self.model, self.features, self.length, self.inputs, self.outputs, self.config
-        )
+        return _parameters(dataclasses.replace(self, batch=1, trials=1, accumulation_steps=1))
 
     def operations(self, batch_shards: int = 1) -> list[Operation]:
         """The work of one trial on one device, without the optimiser; a device has one of so many
@@ -144,34 +153,18 @@ class Workload:
             *WORK[part.model](part),
             _dense("readout", part.rows, part.features, part.outputs, FLOAT32),
         ]
-        repeated = [_repeated(operation, self.accumulation_steps) for operation in once]
         if self.accumulation_steps > 1:
-            added = 3 * FLOAT32 * self.parameters * self.accumulation_steps
-            repeated.append(
-                Operation("sum of gradients", bytes=added, reused=2 * FLOAT32 * self.parameters)
-            )
-        return repeated
+            gradients = FLOAT32 * self.parameters
+            once.append(Operation("sum of gradients", bytes=3 * gradients, reused=2 * gradients))
+        return [operation.repeated(self.accumulation_steps) for operation in once]
 
 
 @functools.cache
-def _parameters(
-    name: str, features: int, length: int, inputs: int, outputs: int, config: ModelConfig
-) -> int:
-    network = models.Network(models.MODELS[name](features, config), outputs)
-    shapes = jax.eval_shape(
-        lambda: network.init(jax.random.key(0), jnp.zeros((1, length, inputs)))["params"]
-    )
+def _parameters(load: Workload) -> int:
+    network = models.Network(models.MODELS[load.model](load.features, load.config), load.outputs)
+    inputs = jnp.zeros((1, load.length, load.inputs))
+    shapes = jax.eval_shape(lambda: network.init(jax.random.key(0), inputs)["params"])
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
-
-
-def _repeated(operation: Operation, times: int) -> Operation:
-    """The operation so often, one after another: no more is kept at a time."""
-    return operation._replace(
-        flops=times * operation.flops,
-        functions=times * operation.functions,
-        bytes=times * operation.bytes,
-        launches=times * operation.launches,
-    )
 
 
 def _recurrent(load: Workload) -> list[Operation]:
@@ -299,27 +292,9 @@ def _lstm_attention(load: Workload) -> list[Operation]:
     ]
 
 
-def _attention_pooling(load: Workload) -> list[Operation]:
-    rows, features, width = load.rows, load.features, load.width
-    # The scan of `ops.attention_pooling`: two exp a sequence and step, no product.
-    kept = FLOAT32 * 7 * rows * features
-    scan = Operation(
-        "pooling", functions=2 * rows, bytes=2 * kept, reused=kept,
-        launches=load.length * (2 + 3), kept=kept,
-    )  # fmt: skip
-    return [
-        _dense("hidden", rows, load.inputs, features, width, inputs_are_data=True),
-        _dense("score", rows, features, 1, width),
-        scan,
-        _dense("context", rows, features, features, width),
-        _elementwise("leaky relu", 2 * rows * features, passes=5, kept=0, launches=4),
-    ]
-
-
 WORK: dict[str, Callable[[Workload], list[Operation]]] = {
     "lstm": _recurrent,
     "gru": _recurrent,
     "transformer": _transformer,
     "lstm_attention": _lstm_attention,
-    "attention_pooling": _attention_pooling,
 }

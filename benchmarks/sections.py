@@ -1,22 +1,18 @@
-"""Sections of the README from the records in results/benchmarks, each figure with its target."""
+"""A record in Markdown: every contender for the terminal, and the section of the README, each
+figure with its target.
+
+A record is the JSON that a benchmark writes; a row of it is one contender on one case.
+"""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from benchmarks.record import (
-    Row,
-    by_case,
-    fastest,
-    of_layers,
-    of_text,
-    speed_over_peers,
-    throughputs,
-)
-from lstm_attn.report.tables import markdown
-from tools.pages.markdown import NOTHING, joined, three_figures, with_target
+from benchmarks.markdown import joined, shown_figure, three_figures, with_target
+from lstm_attn.report.tables import NONE, groups, markdown
 
 Record = dict[str, Any]
+Row = dict[str, Any]
 MEBIBYTE = 2**20
 
 # What the project set out to reach.
@@ -24,18 +20,39 @@ SPEED_TARGET, LEAST_SPEED_TARGET = 1.5, 1.0
 DISTANCE_TARGETS = {128: 3.0, 512: 2.0}  # by H
 ATTENTION_TARGET = 0.7  # of the time of jax.nn, causal, forward and backward
 ATTENTION_TARGET_LENGTH = 2048
-MEMORY_TARGET = 1024 * MEBIBYTE
+MEMORY_TARGET_MEBIBYTES = 1024
 MEMORY_TARGET_LENGTHS = {"lstm": 100_000, "attention": 16_384}
 TIME_TARGET = 1.5  # of the time without segments
-JOB_TARGET = 3.0  # times the speed of an idiomatic Flax loop
+
+
+def every_contender(record: Record) -> str:
+    """A table a case, one line a contender: times, time over the floor, compilation, memory."""
+    headings = ["contender", "ms", "time over floor", "compile, s", "XLA's account, MiB",
+                "peak, MiB"]  # fmt: skip
+    tables = []
+    for title, rows in groups(record["rows"], "case").items():
+        lines = [
+            [
+                row["name"],
+                _milliseconds(row),
+                with_target(row["distance"]),
+                with_target(row["compile_seconds"]),
+                _mebibytes(row["temporary_bytes"]),
+                _mebibytes(row["peak_bytes"]),
+            ]
+            for row in rows
+        ]
+        rounds = f"{title}; {len(rows[0]['samples'])} rounds:"
+        tables.append(joined(rounds, markdown(headings, lines)))
+    return joined(*tables)
 
 
 def training_section(record: Record) -> str:
     """One line a shape: ours, the fastest peer, speed, distance to the floor, compilation. Then
     language models."""
-    layers = of_layers(record["rows"])
+    layers = [row for row in record["rows"] if "cell" in row]
     lines = []
-    for rows in by_case(layers).values():
+    for rows in groups(layers, "case").values():
         ours, speed, pair = _ours_and_peer(rows)
         linen = [r for r in rows if r["name"].startswith("linen") and "one program" in r["name"]]
         compiling = min((row["compile_seconds"] for row in linen), default=None)
@@ -44,8 +61,8 @@ def training_section(record: Record) -> str:
                 f"{ours['cell']} {_sizes(ours)}",
                 *pair,
                 with_target(speed, LEAST_SPEED_TARGET, "≥"),
-                with_target(ours["distance"], DISTANCE_TARGETS.get(ours["features"]), "≤"),
-                with_target(ours["compile_seconds"], compiling, "≤"),
+                with_target(ours["distance"], DISTANCE_TARGETS.get(ours["features"])),
+                with_target(ours["compile_seconds"], compiling),
             ]
         )
     headings = ["cell, B, T, D, H", "ms a step", "ours", "ms a step", "fastest peer", "speed",
@@ -57,16 +74,16 @@ def training_section(record: Record) -> str:
         _speeds(layers),
         "Milliseconds are medians with quartiles. Targets are in brackets; the target of "
         "compilation is the faster of the linen cells in one program.",
-        after=_language_models(of_text(record["rows"])),
+        after=_language_models([row for row in record["rows"] if "model" in row]),
     )
 
 
 def _speeds(rows: Sequence[Row]) -> str:
     """One sentence a cell and contender of ours."""
     sentences = []
-    for cell in dict.fromkeys(row["cell"] for row in rows):
-        mine = [row for row in rows if row["cell"] == cell]
-        best = [speed for _, speed, _ in map(_ours_and_peer, by_case(mine).values()) if speed]
+    for cell, mine in groups(rows, "cell").items():
+        best = [speed for _, speed, _ in map(_ours_and_peer, groups(mine, "case").values())
+                if speed]  # fmt: skip
         ratios = {"the fastest of ours": best} if best else {}
         for name, values in {**ratios, **speed_over_peers(mine)}.items():
             mean, least = statistics.geometric_mean(values), min(values)
@@ -79,36 +96,43 @@ def _speeds(rows: Sequence[Row]) -> str:
 
 
 def _language_models(rows: Sequence[Row]) -> str:
-    """One line a model and contender; "" without rows."""
-    if not rows:
-        return ""
-    lines = [
-        [
-            f"{row['model']} {row['batch']}, {row['length']}, {row['features']}",
-            _own_name(row["name"]),
-            f"{row['parameters']:,}",
-            f"{median:,.0f} ({lower:,.0f}–{upper:,.0f})",
-            NOTHING if speed is None or not row["is_ours"] else f"{speed:.2f}",
-        ]
-        for row, median, lower, upper, speed in throughputs(rows)
-    ]
+    """Training throughput, one line a model and contender; "" without rows."""
+    lines = []
+    for mine in groups(rows, "case").values():
+        peer = fastest(mine, ours=False)
+        for row in mine:
+            tokens = row["batch"] * row["length"]
+            # Few seconds, many tokens.
+            kinds = ("median", "upper_quartile", "lower_quartile")
+            median, low, high = (f"{tokens / row[f'{kind}_seconds']:,.0f}" for kind in kinds)
+            lines.append(
+                [
+                    f"{row['model']} {row['batch']}, {row['length']}, {row['features']}",
+                    _own_name(row["name"]),
+                    f"{row['parameters']:,}",
+                    f"{median} ({low}–{high})",
+                    with_target(_ratio(peer, row) if peer and row["is_ours"] else None),
+                ]
+            )
     headings = ["model, B, T, H of the LSTM", "trained by", "parameters", "tokens a second",
                 "speed over torch"]  # fmt: skip
-    return joined(
+    table = markdown(headings, lines, left=(0, 1))
+    introduction = (
         "Language models on characters, one trial: tokens a second in training, with reading the "
-        "text, clipping and Adam. The LSTM carries its state from segment to segment.",
-        markdown(headings, lines, left=(0, 1)),
+        "text, clipping and Adam. The LSTM carries its state from segment to segment."
     )
+    return joined(introduction, table) if lines else ""
 
 
 def recurrent_section(record: Record) -> str:
     """One line a cell, direction and shape."""
     lines = []
-    for rows in by_case(record["rows"]).values():
+    for rows in groups(record["rows"], "case").values():
         ours, speed, pair = _ours_and_peer(rows)
         layer = f"{ours['cell']}, {ours['direction']}"
-        figures = [with_target(value, None, "") for value in (speed, ours["distance"])]
-        lines.append([layer, _sizes(ours), *pair, *figures])
+        lines.append(
+            [layer, _sizes(ours), *pair, with_target(speed), with_target(ours["distance"])]
+        )
     headings = ["layer", "B, T, D, H", "ms", "ours", "ms", "fastest peer", "speed",
                 "time over floor"]  # fmt: skip
     return _section(
@@ -121,7 +145,7 @@ def recurrent_section(record: Record) -> str:
 def attention_section(record: Record) -> str:
     """One line a direction, mask and size: ours, jax.nn, torch."""
     lines = []
-    for rows in by_case(record["rows"]).values():
+    for rows in groups(record["rows"], "case").values():
         ours = fastest(rows, ours=True)
         if ours is None:
             continue
@@ -132,7 +156,7 @@ def attention_section(record: Record) -> str:
             and ours["length"] == ATTENTION_TARGET_LENGTH
             and ours["direction"] == "forward and backward"
         )
-        ratio = ours["median_seconds"] / own_jax["median_seconds"] if own_jax else None
+        ratio = None if own_jax is None else _ratio(ours, own_jax)
         lines.append(
             [
                 f"{ours['direction']}{', causal' if ours['is_causal'] else ''}",
@@ -140,7 +164,7 @@ def attention_section(record: Record) -> str:
                 _milliseconds(ours),
                 _own_name(ours["name"]),
                 _milliseconds(own_jax),
-                with_target(ratio, ATTENTION_TARGET if targeted else None, "≤"),
+                with_target(ratio, ATTENTION_TARGET if targeted else None),
                 _milliseconds(torch),
                 f"{ours['distance']:.2f}",
             ]
@@ -156,33 +180,28 @@ def attention_section(record: Record) -> str:
 
 def memory_section(record: Record) -> str:
     """One line a case and contender: memory above the inputs, and time."""
-    lines, ratios = [], []
-    for title, rows in by_case(record["rows"]).items():
-        kind = rows[0].get("cell", "attention")
-        targeted = MEMORY_TARGET_LENGTHS[kind] == rows[0]["length"]
+    lines, sentence = [], ""
+    for title, rows in groups(record["rows"], "case").items():
+        length = rows[0]["length"]
+        targeted = MEMORY_TARGET_LENGTHS[rows[0].get("cell", "attention")] == length
         for row in rows:
-            target = MEMORY_TARGET / MEBIBYTE if targeted and row["is_ours"] else None
+            target = MEMORY_TARGET_MEBIBYTES if targeted and row["is_ours"] else None
             lines.append(
                 [
                     title,
                     _own_name(row["name"]),
-                    with_target(_mebibytes(row["peak_bytes"]), target, "≤", 0),
-                    with_target(_mebibytes(row["temporary_bytes"]), None, "≤", 0),
+                    _mebibytes(row["peak_bytes"], target),
+                    _mebibytes(row["temporary_bytes"]),
                     _milliseconds(row),
                 ]
             )
         named = {row["name"]: row for row in rows}
         kept, segments = named.get("ours, all steps kept"), named.get("ours, segments")
-        if kept and segments:
-            ratio = segments["median_seconds"] / kept["median_seconds"]
-            ratios.append((kept["length"], ratio))
-    sentence = ""
-    if ratios:
-        length, ratio = max(ratios)
-        sentence = (
-            f"At T = {length:,}, the longest at which both fit, segments take {ratio:.2f} times as "
-            f"long (target {TIME_TARGET})."
-        )
+        if kept and segments:  # lengths rise: the last sentence is the one that stays
+            sentence = (
+                f"At T = {length:,}, the longest at which both fit, segments take "
+                f"{_ratio(segments, kept):.2f} times as long (target {TIME_TARGET})."
+            )
     headings = ["case", "contender", "peak, MiB", "XLA's account, MiB", "ms"]
     return _section(
         record,
@@ -194,67 +213,17 @@ def memory_section(record: Record) -> str:
 
 def decoding_section(record: Record) -> str:
     """Tokens a second: one line a model and batch size, one column a number of positions."""
-    rows = {(row["name"], row["batch"], row["room"]): row for row in record["rows"]}
-    rooms = sorted({room for _, _, room in rows})
+    rooms = sorted({row["room"] for row in record["rows"]})
     lines = []
-    for name, batch in dict.fromkeys((name, batch) for name, batch, _ in rows):
-        mine = [rows.get((name, batch, room)) for room in rooms]
-        tokens = [f"{batch / row['median_seconds']:,.0f}" if row else NOTHING for row in mine]
-        lines.append([name, str(batch), *tokens])
+    for (batch, name), rows in groups(record["rows"], "batch", "name").items():
+        tokens = {row["room"]: f"{batch / row['median_seconds']:,.0f}" for row in rows}
+        lines.append([name, str(batch), *(tokens.get(room, NONE) for room in rooms)])
     return _section(
         record,
         "Tokens a second against the room for positions",
         markdown(["model", "B", *(f"{room:,}" for room in rooms)], lines),
         "Tokens a second; columns: for how many positions there is room.",
     )
-
-
-def whole_job_section(record: Record) -> str:
-    """One line a side."""
-    lines = []
-    for side, row in record["rows"].items():
-        low, high = row["interval"]
-        solved = f"{row['solved']}/{len(row['ends'])} ({low:.2f}–{high:.2f})"
-        lines.append([side, f"{row['seconds']:.0f}", solved])
-    speed = with_target(record["speed"], JOB_TARGET, "≥", 1)
-    return joined(
-        markdown(["side", "seconds", "solved"], lines),
-        f"Adding, T = {record['length']:,}, an LSTM of H = {record['features']}, at most "
-        f"{record['steps']:,} steps a trial, compilation included: ours is {speed} times as fast.",
-        _figure(record, "Solved trials against seconds"),
-    )
-
-
-def resident_size_section(record: Record) -> str:
-    """One line a cell."""
-    lines = [
-        [
-            row["cell"],
-            f"{row['chunks']:,}",
-            str(sum(row["compiled_between_chunks"].values())),
-            f"{row['resident_bytes'] / MEBIBYTE:,.0f}",
-            f"{row['growth_bytes'] / MEBIBYTE:+.1f}",
-        ]
-        for row in record["rows"]
-    ]
-    headings = ["cell", "chunks", "compilations between them", "resident MiB", "growth, MiB"]
-    return joined(
-        markdown(headings, lines),
-        f"{record['minutes']:g} minutes, at most {record['limit_bytes'] / MEBIBYTE:,.0f} MiB of "
-        "private memory. Growth: from the second tenth of a cell's time to its last, medians.",
-        _figure(record, "Resident size against minutes"),
-    )
-
-
-SECTIONS: dict[str, Callable[[Record], str]] = {
-    "recurrent": recurrent_section,
-    "training": training_section,
-    "attention": attention_section,
-    "memory": memory_section,
-    "decoding": decoding_section,
-    "whole_job": whole_job_section,
-    "resident_size": resident_size_section,
-}
 
 
 def _section(record: Record, alt: str, *before: str, after: str = "") -> str:
@@ -267,7 +236,7 @@ def _section(record: Record, alt: str, *before: str, after: str = "") -> str:
     flops, traffic = (statistics.median(values) for values in zip(*rates, strict=True))
     return joined(
         *before,
-        _figure(record, alt),
+        shown_figure(record, alt),
         after,
         f"Left out: {listed}." if listed else "",
         f"{record['finished'][:10]}, {record['cores']} cores ({record['processor']}), device "
@@ -276,8 +245,26 @@ def _section(record: Record, alt: str, *before: str, after: str = "") -> str:
     )
 
 
-def _figure(record: Record, alt: str) -> str:
-    return f'<img src="results/benchmarks/{record["benchmark"]}.png" alt="{alt}">'
+def fastest(rows: Iterable[Row], *, ours: bool) -> Row | None:
+    """The row with the lowest median among ours, or among the others; None without such rows."""
+    mine = [row for row in rows if row["is_ours"] == ours]
+    return min(mine, key=lambda row: row["median_seconds"], default=None)
+
+
+def speed_over_peers(rows: Sequence[Row]) -> dict[str, list[float]]:
+    """Name of each of ours -> the fastest peer's time over its own, for each case with a peer; a
+    name that lacks one of these cases is left out."""
+    ratios: dict[str, list[float]] = {}
+    cases = 0
+    for mine in groups(rows, "case").values():
+        peer = fastest(mine, ours=False)
+        if peer is None:
+            continue
+        cases += 1
+        for row in mine:
+            if row["is_ours"]:
+                ratios.setdefault(row["name"], []).append(_ratio(peer, row))
+    return {name: values for name, values in ratios.items() if len(values) == cases}
 
 
 def _ours_and_peer(rows: Sequence[Row]) -> tuple[Row, float | None, list[str]]:
@@ -285,17 +272,20 @@ def _ours_and_peer(rows: Sequence[Row]) -> tuple[Row, float | None, list[str]]:
     and names of both."""
     ours, peer = fastest(rows, ours=True), fastest(rows, ours=False)
     assert ours, "one of ours is always measured"
-    speed = peer["median_seconds"] / ours["median_seconds"] if peer else None
     cells = [_milliseconds(ours), _own_name(ours["name"]), _milliseconds(peer)]
-    return ours, speed, [*cells, peer["name"] if peer else NOTHING]
+    return ours, _ratio(peer, ours) if peer else None, [*cells, peer["name"] if peer else NONE]
+
+
+def _ratio(row: Row, other: Row) -> float:
+    return row["median_seconds"] / other["median_seconds"]
 
 
 def _own_name(name: str) -> str:
     return name.removeprefix("ours, ")
 
 
-def _mebibytes(count: int | None) -> float | None:
-    return None if count is None else count / MEBIBYTE
+def _mebibytes(count: int | None, target: float | None = None) -> str:
+    return with_target(None if count is None else count / MEBIBYTE, target, digits=0)
 
 
 def _sizes(row: Row) -> str:
@@ -304,7 +294,7 @@ def _sizes(row: Row) -> str:
 
 def _milliseconds(row: Row | None) -> str:
     if row is None:
-        return NOTHING
+        return NONE
     kinds = ("median", "lower_quartile", "upper_quartile")
     median, low, high = (three_figures(1e3 * row[f"{kind}_seconds"]) for kind in kinds)
     return f"{median} ({low}–{high})"

@@ -5,9 +5,8 @@ import math
 
 import pytest
 
-from benchmarks.record import speed_over_peers
+from benchmarks import sections
 from tools.pages import readme
-from tools.pages.benchmark_sections import SECTIONS
 
 SHAPES = ({"batch": 32, "length": 1000, "inputs": 10, "features": 128},
           {"batch": 16, "length": 512, "inputs": 128, "features": 512})  # fmt: skip
@@ -64,7 +63,7 @@ def training_rows():
 
 def test_speed_is_over_the_fastest_peer_of_each_case():
     """Oracle: 40 / 20 and 60 / 80, by hand. Catches one peer for all cases, an inverted ratio."""
-    assert speed_over_peers(training_rows()) == {
+    assert sections.speed_over_peers(training_rows()) == {
         "ours, scan, one device": pytest.approx([1.0, 0.375]),
         "ours, auto, 2 devices": pytest.approx([2.0, 0.75]),
     }
@@ -74,7 +73,7 @@ def test_training_is_compared_with_its_targets():
     """Oracle: the issue's targets and figures by hand. Catches the target of another width, an
     implementation of ours that is not the fastest, and an arithmetic mean of ratios."""
     skip = {"case": "lstm, T=1000", "name": "cuDNN", "reason": "cuDNN needs a GPU"}
-    section = SECTIONS["training"](record("training", training_rows(), [skip]))
+    section = sections.training_section(record("training", training_rows(), [skip]))
     first, second = (line for line in section.splitlines() if line.startswith("| lstm"))
     assert "| lstm 32, 1,000, 10, 128 | 20 (18–22) | auto, 2 devices |" in first
     assert "| 40 (36–44) | linen LSTMCell, one program | 2.00 (≥ 1.00) | 2.00 (≤ 3.00) |" in first
@@ -89,9 +88,24 @@ def test_training_is_compared_with_its_targets():
     )
 
 
+def test_tokens_a_second_by_hand():
+    """Oracle: 16 x 100 tokens over 0.2 and 0.4 s, and quartiles of 0.9 and 1.1 times as long.
+    Catches quartiles exchanged, an inverted ratio, a language model among the layers."""
+    sizes = {"model": "lstm", "batch": 16, "length": 100, "features": 8, "parameters": 12345}
+    rows = [
+        row("text", "ours, training program", 0.2, sizes),
+        row("text", "torch.nn.LSTM", 0.4, sizes),
+    ]
+    section = sections.training_section(record("training", training_rows() + rows))
+    layers, models = section.split("Language models")
+    assert "torch.nn.LSTM" not in layers
+    assert "| lstm 16, 100, 8 | training program | 12,345 | 8,000 (7,273–8,889) | 2.00 |" in models
+    assert "| torch.nn.LSTM | 12,345 | 4,000 (3,636–4,444) | – |" in models
+
+
 def test_a_layer_has_no_target():
     """Oracle: the same rows as layers. Catches a target that nobody set."""
-    section = SECTIONS["recurrent"](record("recurrent", training_rows()))
+    section = sections.recurrent_section(record("recurrent", training_rows()))
     assert "| lstm, forward | 32, 1,000, 10, 128 | 20 (18–22) | auto, 2 devices |" in section
     assert "| 2.00 | 2.00 |" in section
     assert "≥" not in section
@@ -108,7 +122,7 @@ def test_attention_is_held_to_its_target_where_it_was_set():
             rows += [row(case, name, seconds, sizes, **how)
                      for name, seconds in (("ours, chunked", 0.03), ("ours, dense", 0.2),
                                            ("jax.nn", 0.1), ("torch", 0.02))]  # fmt: skip
-    section = SECTIONS["attention"](record("attention", rows))
+    section = sections.attention_section(record("attention", rows))
     targeted = [line for line in section.splitlines() if "≤ 0.70" in line]
     assert targeted == [
         "| forward and backward, causal | 1, 2,048 | 30 (27–33) | chunked | 100 (90–110) "
@@ -126,7 +140,7 @@ def test_memory_is_held_to_a_gibibyte_and_to_half_as_much_time_again():
             row(f"T={length}", "ours, all steps kept", 1.0, sizes, peak_bytes=9000 * MEBIBYTE),
             row(f"T={length}", "ours, segments", ratio, sizes, peak_bytes=900 * MEBIBYTE),
         ]
-    section = SECTIONS["memory"](record("memory", rows))
+    section = sections.memory_section(record("memory", rows))
     assert "| T=5000 | segments | 900 | – |" in section
     assert "| T=100000 | segments | 900 (≤ 1,024) | – |" in section
     assert "At T = 100,000, the longest at which both fit, segments take 1.40 times" in section
@@ -138,7 +152,7 @@ def test_decoding_counts_tokens_of_all_sequences():
         row("", "lstm_attention", seconds, {"batch": 16, "room": room})
         for room, seconds in ((1024, 0.002), (256, 0.001))
     ]
-    section = SECTIONS["decoding"](record("decoding", rows))
+    section = sections.decoding_section(record("decoding", rows))
     assert "| model | B | 256 | 1,024 |" in section
     assert "| lstm_attention | 16 | 16,000 | 8,000 |" in section
 
