@@ -64,8 +64,8 @@ COSTS = ("segment",)
 # These only set initial numbers, on which no test here depends.
 INITIAL = ("kernel_init", "recurrent_kernel_init", "forget_bias", "update_bias", "chrono_steps")
 CASES = [(model, task) for task in TASKS for model in MODELS]
-# In `make test`: each of the two tasks, a carry, a cache, and both in one model.
-FAST = (("lstm", "adding"), ("transformer", "copy"), ("lstm_attention", "adding"))
+# In `make test`: each of the two tasks, a carry and a cache.
+FAST = (("lstm", "adding"), ("transformer", "copy"))
 each_case = pytest.mark.parametrize(
     ("name", "task_name"),
     [pytest.param(*case, marks=() if case in FAST else pytest.mark.full) for case in CASES],

@@ -26,6 +26,7 @@ def pinned(name, gate_block, value):
     return model, {**params, "body": {**params["body"], "bias": bias}}
 
 
+@pytest.mark.full_but("lstm-1-3.0", "gru-1--2.0")
 @pytest.mark.parametrize("value", [-2.0, 0.0, 3.0])
 @pytest.mark.parametrize(("name", "gate_block"), [("lstm", 1), ("gru", 1)])
 def test_a_pinned_gate_has_the_time_scale_of_its_bias(name, gate_block, value):

@@ -46,7 +46,7 @@ def test_a_cell_in_flax_linen_rnn_is_our_module(cell, whole):
             np.testing.assert_allclose(mine, theirs, atol=oracles.LAYER)
 
 
-@pytest.mark.full_but("GRU", "MultiHeadAttention")
+@pytest.mark.full_but("GRU")
 @pytest.mark.parametrize(
     "module",
     [

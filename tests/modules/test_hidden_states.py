@@ -166,6 +166,7 @@ def a_layer(kind, options, **attributes):
     )
 
 
+@pytest.mark.full_but("resets")
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("kind", [modules.LSTM, modules.GRU])
 def test_without_a_change_nothing_changes(kind, options):
@@ -182,6 +183,7 @@ def test_without_a_change_nothing_changes(kind, options):
         np.testing.assert_array_equal(states["layer"], result[1])
 
 
+@pytest.mark.full_but("LSTM-scan-2", "GRU-fused-None")
 @pytest.mark.parametrize("segment", [None, 2])
 @pytest.mark.parametrize("implementation", ["scan", "fused"])
 @pytest.mark.parametrize("kind", [modules.LSTM, modules.GRU])

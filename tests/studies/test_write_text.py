@@ -59,6 +59,7 @@ def test_a_text_comes_in_pieces_until_its_reader_goes(text_run):
         assert err.read() == b""
 
 
+@pytest.mark.full
 def test_each_piece_is_shown_when_it_is_there(text_run, monkeypatch):
     """Oracle: what has been flushed, piece by piece. Catches pieces that wait in a buffer."""
     shown = []

@@ -81,6 +81,7 @@ CASES = [
 ]
 
 
+@pytest.mark.full_but("lstm-fused-choices1", "gru-scan-choices2", "transformer-scan-choices5")
 @pytest.mark.parametrize(("name", "implementation", "choices"), CASES)
 def test_flops_and_parameters_are_those_of_the_program(
     name, implementation, choices, as_on_accelerators

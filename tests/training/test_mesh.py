@@ -74,7 +74,7 @@ def check_collectives(case, trial_shards, batch_shards, settings):
     assert found == expected
 
 
-@pytest.mark.full_but("both-accumulated", "both-sharded-batched")
+@pytest.mark.full_but("both-sharded-batched")
 @pytest.mark.parametrize(
     ("trial_shards", "batch_shards", "settings"),
     [

@@ -45,6 +45,7 @@ def test_a_cell_compiles_once(model, task, config, caplog):
     assert sum("jit(start)" in message for message in compiled) == 1
 
 
+@pytest.mark.full_but("0")
 @pytest.mark.parametrize("rate", [0, 1])
 def test_a_trial_among_others_equals_that_trial_alone(model, task, config, whole, rate):
     """Identity, to 1e-5 relative: another mesh may add in another order. Seed 0 is alone on one
