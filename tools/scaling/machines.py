@@ -21,14 +21,14 @@ class Link(NamedTuple):
 
     def hops(self, devices: int) -> int:
         """Messages one after another until each of n devices has heard of all: log2 n by a switch,
-        half way round a ring, end to end along a part of a ring."""
+        half way round a ring, end to end along a segment of a ring."""
         if not self.ring:
             return math.ceil(math.log2(devices))
         return devices // 2 if devices == self.devices else devices - 1
 
     def rate(self, devices: int) -> float:
-        """Bytes a second among n devices: in a part of a ring, which is not closed, one of the two
-        directions is idle.
+        """Bytes a second among n devices. A segment of a ring is not closed, so one direction is
+        idle.
 
         Source: Austin et al. 2025, chapter 2.
         """

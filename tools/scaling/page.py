@@ -130,7 +130,8 @@ def predictions_section() -> str:
 
 
 def prediction_cells(workload: Workload, machine: Machine, chosen: Step | None) -> list[str]:
-    """Mesh, parts, milliseconds with those of shorter and longer launches, the limit, memory."""
+    """Mesh, microbatches, milliseconds with those of shorter and longer launches, what limits them,
+    memory."""
     if chosen is None:
         return ["none fits", *[NONE] * 4]
     cut = dataclasses.replace(workload, accumulation_steps=chosen.accumulation_steps)

@@ -39,8 +39,8 @@ ALONE = Mesh()
 
 
 class Step(NamedTuple):
-    """One step of all trials on a mesh: its seconds, the bytes that a device must hold, and into
-    how many parts the batch is cut."""
+    """One step of all trials on a mesh, in so many microbatches: its seconds, and the bytes that a
+    device must hold."""
 
     mesh: Mesh
     accumulation_steps: int
@@ -132,7 +132,7 @@ def step(workload: Workload, machine: Machine, mesh: Mesh = ALONE) -> Step:
     return Step(
         mesh,
         workload.accumulation_steps,
-        Seconds(*(in_turn * part for part in seconds._replace(collectives=reduced))),
+        Seconds(*(in_turn * time for time in seconds._replace(collectives=reduced))),
         state + together * kept,
     )
 
@@ -155,17 +155,17 @@ def _optimiser(parameters: float) -> Operation:
 def best(workload: Workload, machine: Machine, devices: int) -> Step | None:
     """The step on the quickest mesh of exactly so many devices, or None where none fits in memory.
 
-    On each mesh the batch is cut into the fewest parts, a power of two, that fit in memory.
+    On each mesh the batch is cut into the fewest microbatches, a power of two, that fit in memory.
     """
     fitting = []
     for trial in range(1, devices + 1):
         if devices % trial or workload.trials % trial:
             continue
-        mesh, parts = Mesh(trial, devices // trial), 1
-        while workload.batch % (mesh.batch * parts) == 0:
-            cut = step(dataclasses.replace(workload, accumulation_steps=parts), machine, mesh)
+        mesh, count = Mesh(trial, devices // trial), 1
+        while workload.batch % (mesh.batch * count) == 0:
+            cut = step(dataclasses.replace(workload, accumulation_steps=count), machine, mesh)
             if cut.bytes <= machine.memory_bytes:
                 fitting.append(cut)
                 break
-            parts *= 2
+            count *= 2
     return min(fitting, key=lambda step: step.seconds.total, default=None)

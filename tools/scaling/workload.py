@@ -97,7 +97,7 @@ class Workload:
     batch, length: B, T.
     inputs, outputs: D and O of the task.
     trials: R.
-    accumulation_steps: parts of the batch that are computed one after another.
+    accumulation_steps: microbatches of the batch, computed one after another.
     implementation: of LSTM and GRU, "scan" or "fused".
     config: heads, layers and dtype; its own `features` do not count.
     """
@@ -142,16 +142,16 @@ class Workload:
         Raises:
           UsageError: a batch that devices and accumulation do not divide.
         """
-        parts = batch_shards * self.accumulation_steps
-        if self.batch % parts:
+        microbatches = batch_shards * self.accumulation_steps
+        if self.batch % microbatches:
             raise UsageError(
-                f"batch: expected a multiple of devices x accumulation_steps = {parts}, "
+                f"batch: expected a multiple of devices x accumulation_steps = {microbatches}, "
                 f"got {self.batch}"
             )
-        part = dataclasses.replace(self, batch=self.batch // parts, accumulation_steps=1)
+        one = dataclasses.replace(self, batch=self.batch // microbatches, accumulation_steps=1)
         once = [
-            *WORK[part.model](part),
-            _dense("readout", part.rows, part.features, part.outputs, FLOAT32),
+            *WORK[one.model](one),
+            _dense("readout", one.rows, one.features, one.outputs, FLOAT32),
         ]
         if self.accumulation_steps > 1:
             gradients = FLOAT32 * self.parameters
