@@ -42,8 +42,7 @@ def every_contender(record: Record) -> str:
             ]
             for row in rows
         ]
-        rounds = f"{title}; {len(rows[0]['samples'])} rounds:"
-        tables.append(joined(rounds, markdown(headings, lines)))
+        tables += [f"{title}; {len(rows[0]['samples'])} rounds:", markdown(headings, lines)]
     return joined(*tables)
 
 

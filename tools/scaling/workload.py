@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -163,8 +162,8 @@ class Workload:
 def _parameters(load: Workload) -> int:
     network = models.Network(models.MODELS[load.model](load.features, load.config), load.outputs)
     inputs = jnp.zeros((1, load.length, load.inputs))
-    shapes = jax.eval_shape(lambda: network.init(jax.random.key(0), inputs)["params"])
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
+    shapes = jax.eval_shape(network.init, jax.random.key(0), inputs)["params"]
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
 
 def _recurrent(load: Workload) -> list[Operation]:
