@@ -319,9 +319,7 @@ def test_dropout_acts_where_there_is_a_block_to_act_in(name, placement):
 
 
 @pytest.mark.full_but(
-    "lstm-lstm_variant-peephole",
     "transformer-positions-alibi",
-    "gru-reset_after-False",
 )
 @pytest.mark.parametrize(
     ("name", "key", "value"),

@@ -287,7 +287,7 @@ def test_bfloat16_models_keep_float32_parameters_carries_and_outputs(name):
     )
 
 
-@pytest.mark.full_but("LSTM", "LSTMAttention")
+@pytest.mark.full_but("LSTM")
 @pytest.mark.parametrize(
     "make",
     [
@@ -373,7 +373,7 @@ def test_gradients_of_gradients_of_recurrence(name, float64):
     check_grads(scalar, case, order=2, modes=["rev"], eps=1e-5, rtol=1e-3)
 
 
-@pytest.mark.full_but("attention")
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["attention", "additive", "pooling"])
 def test_gradients_of_gradients_of_attention(name, float64):
     """Oracle: as above, for arrays of a few steps. Catches a rule for one order only."""

@@ -42,6 +42,7 @@ def test_accuracy_is_measured_under_each_cut():
     assert by_position.tolist() == [[1] * 5 + [0] * 5, [0] * 10]
 
 
+@pytest.mark.full
 def test_with_nothing_cut_the_metrics_are_those_of_apply():
     """Identity: the metrics of apply on the same sequences. Catches an empty cut that acts."""
     model = models.build("lstm_attention", TASK, models.ModelConfig(features=8))

@@ -105,6 +105,7 @@ def test_the_answers_are_due_where_the_task_says():
     assert answer_steps(adding.sample(jax.random.key(0), 2)).tolist() == [[False] * 6 + [True]] * 2
 
 
+@pytest.mark.full
 def test_trials_are_looked_at_one_by_one():
     """Identity with one trial alone. Catches trials in another order, and gates or maps of another
     sequence than the first."""

@@ -89,7 +89,7 @@ def test_a_config_is_a_lab_note(path):
     assert "Seen 20" in note
 
 
-@pytest.mark.full_but("quick")
+@pytest.mark.full
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_parameters_are_near_equal_in_every_cell(path):
     """Oracle: the LSTM's count, within 10 %. Of cells that differ only in length, the last."""

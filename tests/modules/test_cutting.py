@@ -98,6 +98,7 @@ def test_with_both_cut_once_nothing_crosses_the_step(placement):
         assert influence(cuts[one])[STEP:, :STEP].all()
 
 
+@pytest.mark.full
 def test_a_hybrid_that_ignores_a_path_does_not_miss_it():
     """Hand-made: a combine kernel with zeros for attention's output; an LSTM that carries nothing.
     Catches the paths swapped."""

@@ -100,7 +100,7 @@ def in_float64(monkeypatch, name, task, **options):
     return model, jax.tree.map(lambda like: jnp.asarray(rng.normal(size=like.shape)), shapes)
 
 
-@pytest.mark.full_but("lstm", "gru", "alternating")
+@pytest.mark.full_but("alternating")
 @pytest.mark.parametrize("case", CASES)
 def test_the_derivative_by_a_change_of_h_is_total(case, float64, monkeypatch):
     """Oracle: central differences of the equations in numpy, h_t changed as the state, as the

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 
 from lstm_attn import models, modules, tasks
 from lstm_attn.models import ModelConfig
@@ -61,6 +62,7 @@ def test_the_hybrid_takes_any_recurrent_module():
     assert params["lstm"]["kernel"].shape == (5, 12)
 
 
+@pytest.mark.full
 def test_a_config_reaches_the_recurrent_part_of_every_model_that_has_one():
     """Oracle: the bias that the key asks for. Catches a key that acts on the plain LSTM alone."""
     task = tasks.adding(6)

@@ -57,9 +57,7 @@ def assert_close(ours, theirs, **tolerance):
 
 @pytest.mark.full_but(
     "lstm-fused-all, reversed",
-    "lstm-segments of 3-all, reversed",
     "gru-fused segments-lengths and resets",
-    "lstm-segments beyond T-plain",
 )
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("other", OTHERS)

@@ -99,6 +99,7 @@ class Elman(modules.Recurrent):
         return h, None
 
 
+@pytest.mark.full
 def test_a_recurrent_model_without_gates_is_cut(tmp_path, monkeypatch):
     """Oracle: the protocol, by which every `Recurrent` can be cut. Catches a study or a page that
     requires gates."""

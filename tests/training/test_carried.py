@@ -96,6 +96,7 @@ def test_the_evaluation_reads_its_streams_through(task, reference):
     np.testing.assert_allclose(evaluation.metrics["loss"][0], nats.mean(), rtol=1e-5)
 
 
+@pytest.mark.full
 def test_attention_carries_nothing(task):
     """Catches a cache that fills up from segment to segment."""
     _, states = trained(task, name="transformer")

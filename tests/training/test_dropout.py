@@ -75,6 +75,7 @@ def first_moment(states):
     return float(found[0, 0])  # of the first trial, whose parameters are one number
 
 
+@pytest.mark.full
 def test_a_model_that_drops_trains_otherwise_and_evaluates_as_if_it_did_not(task):
     """Oracle: the model without dropout, with the same first parameters. Catches dropout that is
     never on, or on in evaluation."""

@@ -45,7 +45,7 @@ def easy(task, whole):
     return FirstSolves(task, whole.history.metrics["loss"][0])
 
 
-@pytest.mark.full_but("map")
+@pytest.mark.full
 @pytest.mark.parametrize("placed", ["map", "vmap"])
 def test_a_trial_that_rests_keeps_all_but_its_step(model, task, config, placed):
     """Identity: the resting trials with themselves before, the others with a chunk without rest.

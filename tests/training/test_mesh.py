@@ -93,7 +93,7 @@ def test_a_mesh_gives_the_losses_of_one_device(alone, trial_shards, batch_shards
     check_collectives(case, trial_shards, batch_shards, settings)
 
 
-@pytest.mark.full_but("0")
+@pytest.mark.full
 @pytest.mark.parametrize("index", range(len(ON_EIGHT)))
 def test_eight_devices_give_the_losses_of_one(alone, on_eight, index):
     """As above."""
@@ -108,6 +108,7 @@ def test_another_process_gives_the_same_bits(alone, on_eight):
     assert alone["collectives"] == []
 
 
+@pytest.mark.full
 def test_sharded_states_are_parts_and_go_on_anywhere(alone, tmp_path):
     """Oracles: bytes by hand, and the uninterrupted cell. Saved by four devices that share each
     batch, restored on one and on two, resumed on two. Catches moments that stay whole, a checkpoint

@@ -75,7 +75,7 @@ def test_trials_differ_in_seed_and_in_learning_rate(whole):
     assert len(set(losses.tolist())) == 4
 
 
-@pytest.mark.full_but("4-8-vmap-shards0")
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("seeds", "batch_size", "placed", "shards"),
     [(4, 8, "vmap", (4, 1)), (1, 8, "map", (2, 2)), (1, 7, "map", (2, 1))],

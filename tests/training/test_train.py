@@ -26,6 +26,7 @@ CONFIG = TrainingConfig(
 )  # fmt: skip
 
 
+@pytest.mark.full
 def test_a_module_is_trained_by_the_given_optimizer():
     """Oracle: plain gradient steps, one trial after the other. Catches a factory that is given
     another rate than the trial's, AdamW in its place, and a module that is not the one given."""

@@ -78,7 +78,7 @@ def test_a_segment_that_does_not_divide_is_one_line():
         train(params, state, data, 5)
 
 
-@pytest.mark.full_but("lstm_attention")
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["gru", "lstm_attention"])
 def test_every_model_can_be_trained_in_segments(name):
     """Oracle: with one segment, apply's loss. Catches a model whose state cannot be scanned over."""
