@@ -300,7 +300,7 @@ def test_every_key_of_a_config_has_another_value_here():
     assert {key for key, _ in OPTIONS} | {"features", "dropout"} == keys
 
 
-@pytest.mark.full_but("gru", "transformer")
+@pytest.mark.full_but("transformer-over_states", "lstm_attention-alternating")
 @pytest.mark.parametrize("placement", ["over_states", "alternating"])
 @pytest.mark.parametrize("name", MODELS)
 def test_dropout_acts_where_there_is_a_block_to_act_in(name, placement):

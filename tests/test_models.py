@@ -31,7 +31,7 @@ def test_parameter_counts_are_near_equal(name, task, config):
     assert abs(count / budget - 1) < 0.10
 
 
-@pytest.mark.full_but("lstm-copy", "transformer-copy")
+@pytest.mark.full_but("lstm-copy")
 @pytest.mark.parametrize("task", [tasks.adding(6), tasks.copy(2)], ids=lambda task: task.name)
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_maps_every_task(name, task):

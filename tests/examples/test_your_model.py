@@ -43,6 +43,7 @@ def mgu(params, x, h, c):
     return z * h + (1 - z) * n, c
 
 
+@pytest.mark.full
 def test_both_gradients_reach_back_as_finite_differences_say(float64, monkeypatch):
     """Oracle: central differences of the equations in float64 numpy, of each sequence's squared
     error at its last step, by h_t and by x_t. Catches a reach of inputs alone, a change that the
