@@ -33,7 +33,7 @@ studies: $(VENV)/installed ## Every study of the analysis: about an hour on two 
 	  $(RUN) -m experiments.$$name --config=configs/$$name.py --workdir=runs/$$name || exit 1; \
 	done
 
-test: $(VENV)/test-installed ## Install what the tests need and run the fast ones
+test: $(VENV)/test-installed ## Install what the tests need and run the fast ones: under 5 minutes on two cores
 	$(PYTEST)
 
 test-rest: $(VENV)/test-installed ## The tests that `make test` leaves out: processes, browser, notebooks, long tables
