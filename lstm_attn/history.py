@@ -13,19 +13,22 @@ NO_CRITERION = "none"
 class Evaluation:
     """All R trials of a grid cell, evaluated after some steps.
 
-    With `stop_when_solved` a trial that has ended keeps its last values.
+    A trial that has ended keeps its last values.
 
     step: optimiser steps done.
     seconds: wall time since the cell began, compilation included.
     metrics: name -> [R] or [R, ...]: the task's metrics, and `train_loss`, the mean over the
       steps since the last evaluation. NaN where it was not finite.
-    solved: bool [R], whether the task's criterion held.
+    remembers: bool [R], whether the trial remembers: by now a pass of the main criterion (see
+      `tasks.Task.remembers`) has been confirmed on fresh sequences.
+    solved: bool [R], the same of the task's own criterion (see `tasks.Task.is_solved`).
     diverged: bool [R], whether the trial's loss had become non-finite; it is frozen since.
     """
 
     step: int
     seconds: float
     metrics: dict[str, np.ndarray]
+    remembers: np.ndarray
     solved: np.ndarray
     diverged: np.ndarray
 
@@ -38,7 +41,7 @@ class Evaluation:
     def __str__(self) -> str:
         return (
             f"step {self.step}: loss {self.median_loss:.4g} (median), "
-            f"{self.solved.sum()} of {self.solved.size} trials solve, {self.seconds:.0f} s"
+            f"{self.remembers.sum()} of {self.solved.size} trials remember, {self.seconds:.0f} s"
         )
 
 
@@ -48,13 +51,14 @@ class History:
 
     steps, seconds: [E].
     metrics: name -> [E, R] or [E, R, ...].
-    solved, diverged: bool [E, R].
+    remembers, solved, diverged: bool [E, R].
     seeds, learning_rates: [R], what tells the trials apart.
     """
 
     steps: np.ndarray
     seconds: np.ndarray
     metrics: dict[str, np.ndarray]
+    remembers: np.ndarray
     solved: np.ndarray
     diverged: np.ndarray
     seeds: np.ndarray
@@ -65,17 +69,35 @@ class History:
         names = ", ".join(self.metrics)
         return (
             f"History({count} evaluations to step {self.steps[-1]} of {trials} trials: {names}; "
-            f"{self.solved[-1].sum()} solve)"
+            f"{self.remembers[-1].sum()} remember)"
         )
 
     @property
-    def steps_to_solve(self) -> np.ndarray:
-        """[R] float: steps at the first evaluation that met the criterion; NaN where none did.
+    def steps_to_remember(self) -> np.ndarray:
+        """[R] float: steps at the first confirmed pass of the main criterion; NaN without one.
 
-        NaN too for a trial that diverged, even after it had met the criterion.
+        NaN too for a trial that diverged, even after it had passed.
         """
-        first = self.steps[self.solved.argmax(axis=0)].astype(float)
-        return np.where(self.solved.any(axis=0) & ~self.diverged[-1], first, np.nan)
+        return self._first(self.remembers)
+
+    @property
+    def steps_to_solve(self) -> np.ndarray:
+        """[R] float: as `steps_to_remember`, of the task's own criterion."""
+        return self._first(self.solved)
+
+    @property
+    def ended_at(self) -> np.ndarray:
+        """[R] int: index of the last evaluation of each trial; later ones repeat its values."""
+        same = np.ones(self.solved.shape, bool)
+        for metric in self.metrics.values():
+            unlike = (metric != metric[-1]) & ~(np.isnan(metric) & np.isnan(metric[-1]))
+            same &= ~unlike.reshape(*same.shape, -1).any(axis=2)
+        # The first of the evaluations from which on all are the same as the last.
+        return len(same) - np.logical_and.accumulate(same[::-1]).sum(axis=0)
+
+    def _first(self, passed: np.ndarray) -> np.ndarray:
+        first = self.steps[passed.argmax(axis=0)].astype(float)
+        return np.where(passed.any(axis=0) & ~self.diverged[-1], first, np.nan)
 
 
 def stack(
@@ -89,6 +111,7 @@ def stack(
             name: np.stack([e.metrics[name] for e in evaluations])
             for name in evaluations[0].metrics
         },
+        remembers=np.stack([e.remembers for e in evaluations]),
         solved=np.stack([e.solved for e in evaluations]),
         diverged=np.stack([e.diverged for e in evaluations]),
         seeds=seeds,

@@ -10,7 +10,8 @@ results.json        a record for each finished cell
 STUDY.json          what a study measured, such as horizon.json
 text/               language models: the text as token ids, and the vocabulary
 profile/            --profile: times.json, and a trace of each cell for TensorBoard
-report.html, *.png  drawn from the above by `lstm_attn.report`
+tuning/             a run folder of the trials that learning rates were chosen by; tuning.json
+report.html, *.png  drawn from the above by `lstm_attn.report`; trials.csv, a row a trial
 .lock               held by the process that works here, and naming it
 
 A folder grows: a command may ask for more cells than the last one, and a cell for more trials. What
@@ -36,7 +37,7 @@ from lstm_attn.files import append_line, cut_torn_line, force, write_whole, writ
 from lstm_attn.flat import flatten
 from lstm_attn.history import Evaluation
 
-FORMAT, FORMAT_FILE = 2, "format.json"
+FORMAT, FORMAT_FILE = 3, "format.json"
 CONFIG, CELLS, ENVIRONMENT = "config.json", "cells.json", "environment.json"
 METRICS, RESULTS = "metrics.jsonl", "results.json"
 PROFILE = "profile"
@@ -224,6 +225,7 @@ class RunFolder:
                 metrics={
                     n: np.array(m, float).astype(np.float32) for n, m in line["metrics"].items()
                 },
+                remembers=np.array(line["remembers"]),
                 solved=np.array(line["solved"]),
                 diverged=np.array(line["diverged"]),
             )
@@ -281,6 +283,7 @@ def _line(cell: str, evaluation: Evaluation) -> str:
             "cell": cell,
             "step": evaluation.step,
             "seconds": round(evaluation.seconds, 3),
+            "remembers": evaluation.remembers.tolist(),
             "solved": evaluation.solved.tolist(),
             "diverged": evaluation.diverged.tolist(),
             "metrics": {name: _nulls(m) for name, m in evaluation.metrics.items()},

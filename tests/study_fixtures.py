@@ -159,9 +159,10 @@ def record_of(cell, ends):
         steps=steps,
         seconds=steps / 2,
         metrics={"loss": np.where(solved, 0.01, 0.1)},
+        remembers=solved,
         solved=solved,
         diverged=np.zeros_like(solved),
         seeds=trial_settings(cell.training)[0],
         learning_rates=trial_settings(cell.training)[1],
     )
-    return {**describe(cell), **summarise(history)}
+    return {**describe(cell), **summarise(history, cell.task.baseline)}

@@ -20,7 +20,7 @@ def evaluation(step, seed=0):
         "accuracy_by_position": rng.random((3, 4)).astype(np.float32),
     }
     flags = np.array([True, False, False])
-    return Evaluation(step, 1.25, metrics, solved=flags, diverged=flags[::-1])
+    return Evaluation(step, 1.25, metrics, flags | flags[::-1], flags, flags[::-1])
 
 
 @pytest.fixture

@@ -21,6 +21,17 @@ def solve_rate(solved: int, trials: int) -> dict[str, float]:
     }
 
 
+def remember_rate(remember: int, trials: int) -> dict[str, float]:
+    """How many trials remember, and the rate with its 95 % interval, as JSON values."""
+    low, high = wilson_interval(remember, trials)
+    return {
+        "remembers": remember,
+        "remember_rate": remember / trials,
+        "remember_rate_low": low,
+        "remember_rate_high": high,
+    }
+
+
 def median_steps(ends: Sequence[float]) -> dict[str, float | None]:
     """The median of steps to solve over the trials that solve, as JSON values; null if none does.
 
@@ -33,23 +44,26 @@ def median_steps(ends: Sequence[float]) -> dict[str, float | None]:
     return dict(zip(names, median_interval(np.asarray(ends, float))[:4], strict=True))
 
 
-def summarise(history: History) -> dict[str, Any]:
+def summarise(history: History, baseline: float) -> dict[str, Any]:
     """The measured part of a results.json record, as JSON values.
 
-    solved counts the trials that met the task's criterion at some evaluation and did not diverge;
+    remembers counts the trials with a confirmed pass of the main criterion that did not diverge,
+    solved those with one of the task's own; each rate has its 95 % interval. share_remembered of a
+    trial is 1 - loss / baseline at its last evaluation, null if it diverged.
     median_steps_to_solve is the median over those, with its interval (`median_steps`). final_loss
     is the median over trials of the loss at the last evaluation, a diverged trial counting as
     infinite; null where the median is infinite. per_trial has a record for each trial; its
     diverged_by is the step of the first evaluation after the loss became non-finite, null where it
     never did.
     """
-    steps_to_solve = history.steps_to_solve
+    steps_to_remember, steps_to_solve = history.steps_to_remember, history.steps_to_solve
     solved = np.isfinite(steps_to_solve)
     diverged = history.diverged[-1]
     final = history.metrics["loss"][-1]
     final = np.where(diverged | np.isnan(final), np.inf, final)
     diverged_by = history.steps[history.diverged.argmax(axis=0)]
     return {
+        **remember_rate(int(np.isfinite(steps_to_remember).sum()), len(solved)),
         **solve_rate(int(solved.sum()), len(solved)),
         **median_steps(steps_to_solve[solved]),
         "final_loss": or_null(np.median(final)),
@@ -59,8 +73,11 @@ def summarise(history: History) -> dict[str, Any]:
             {
                 "seed": int(history.seeds[trial]),
                 "learning_rate": _shortest(history.learning_rates[trial]),
+                "share_remembered": or_null(1 - final[trial] / baseline),
+                "steps_to_remember": or_null(steps_to_remember[trial]),
                 "steps_to_solve": or_null(steps_to_solve[trial]),
                 "final_loss": or_null(final[trial]),
+                "steps": int(history.steps[history.ended_at[trial]]),
                 "diverged_by": int(diverged_by[trial]) if diverged[trial] else None,
             }
             for trial in range(len(solved))

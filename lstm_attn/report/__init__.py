@@ -1,12 +1,13 @@
 """Run folders in; tables, figures and one HTML page out. No JAX."""
 
-from lstm_attn.report import differences, tables
+from lstm_attn.report import differences, tables, trials
 from lstm_attn.report.escaping import harmless
 from lstm_attn.report.figures import (
     learning_curves,
     recall_by_position,
-    solve_rates,
-    steps_to_solve,
+    remember_rates,
+    share_remembered,
+    survival,
 )
 from lstm_attn.report.page import labels, write, write_several
 from lstm_attn.report.reading import Run, checked_results, in_grid_order, in_order, read
@@ -24,9 +25,11 @@ __all__ = [
     "markdown_table",
     "read",
     "recall_by_position",
-    "solve_rates",
-    "steps_to_solve",
+    "remember_rates",
+    "share_remembered",
+    "survival",
     "tables",
+    "trials",
     "verdict",
     "write",
     "write_several",

@@ -22,6 +22,8 @@ from lstm_attn.report.panel import (
 )
 from lstm_attn.report.tables import groups
 
+FORGOTTEN = 0.05  # of the baseline: a trial that remembers forgets at most this share
+LEAST_SHARE = -0.1  # where shares below it are drawn
 # Time that is not arithmetic is grey.
 PART_COLORS = {
     "trace": "#c8c8c8",
@@ -52,7 +54,7 @@ class Line(NamedTuple):
 
 
 def learning_curves(histories: Mapping[str, History], baseline: float, title: str = "") -> Figure:
-    """Loss over baseline against training steps: the median over trials and their range.
+    """Loss over baseline against training steps: a thin line for each trial.
 
     Args:
       histories: label -> the history of a cell; a colour each, in this order.
@@ -63,7 +65,9 @@ def learning_curves(histories: Mapping[str, History], baseline: float, title: st
         for label, color in colors_of(histories).items():
             history = histories[label]
             ratio = np.where(history.diverged, np.nan, history.metrics["loss"] / baseline)
-            line_with_band(axes, history.steps, ratio, color, label)
+            axes.plot(history.steps, ratio, color=color, linewidth=0.7, alpha=0.6)
+            axes.plot([], [], color=color, label=label)
+        reference(axes, y=FORGOTTEN, linestyle=":")
         reference(axes, "no memory", y=1)
         axes.set(yscale="log", xlabel="training steps", ylabel="loss / baseline")
 
@@ -116,14 +120,67 @@ def accuracy_by_position(
     return panel(title, draw)
 
 
-def solve_rates(records: Sequence[Record], title: str = "") -> Figure:
-    """Solve rate against length, each with its 95 % Wilson interval."""
-    return panel(title, lambda axes: draw_solve_rates(axes, _by_length(axes, records)))
+def share_remembered(records: Sequence[Record], title: str = "") -> Figure:
+    """1 - loss / baseline at the end of each trial against length; a diverged one at 0."""
+
+    def draw(axes: Axes) -> None:
+        for color, shift, line in _side_by_side(_by_length(axes, records)):
+            for place, record in zip(shift * np.array(line.x), line.records, strict=True):
+                shares = [trial["share_remembered"] or 0.0 for trial in record["per_trial"]]
+                dots(axes, place, np.maximum(shares, LEAST_SHARE), color)
+            axes.plot([], [], "o", color=color, markersize=3.5, label=line.label)
+        reference(axes, "remembers", y=1 - FORGOTTEN)
+        axes.set(ylim=(LEAST_SHARE - 0.03, 1.03), ylabel="share remembered")
+
+    return panel(title, draw)
 
 
-def steps_to_solve(records: Sequence[Record], title: str = "") -> Figure:
-    """Steps to solve against length: the median of the trials that solve, and a dot for each."""
-    return panel(title, lambda axes: draw_steps(axes, _by_length(axes, records)))
+def remember_rates(records: Sequence[Record], title: str = "") -> Figure:
+    """The rate of trials that remember against length, each with its 95 % interval."""
+
+    def draw(axes: Axes) -> None:
+        for color, shift, line in _side_by_side(_by_length(axes, records)):
+            low, rate, high = (
+                [record[f"remember_rate{end}"] for record in line.records]
+                for end in ("_low", "", "_high")
+            )
+            x = shift * np.array(line.x)
+            error_bars(axes, x, low, rate, high, color, line.label, joined=False)
+        reference(axes, y=0.5)
+        axes.set(ylim=(-0.03, 1.03), ylabel="trials that remember")
+
+    return panel(title, draw)
+
+
+def survival(records: Sequence[Record], title: str = "") -> Figure:
+    """The share of trials that do not remember yet against steps: the Kaplan-Meier curve of each
+    record. Trials that never do are censored where their cell's training ended, with a bar."""
+
+    def draw(axes: Axes) -> None:
+        colors = colors_of(record["model"] for record in records)
+        for record in records:
+            ends = sorted(
+                trial["steps_to_remember"]
+                for trial in record["per_trial"]
+                if trial["steps_to_remember"] is not None
+            )
+            trials, color, budget = record["trials"], colors[record["model"]], budget_of(record)
+            left = 1 - np.arange(len(ends) + 1) / trials
+            x, y = [0.0, *ends, budget], [*left, left[-1]]
+            axes.step(x, y, where="post", color=color, linewidth=1.5, label=record["model"])
+            if len(ends) < trials:
+                axes.plot(budget, left[-1], "|", color=color, markersize=9, markeredgewidth=1.5)
+        axes.set(
+            ylim=(-0.03, 1.03), xlabel="training steps", ylabel="trials that do not remember yet"
+        )
+        axes.set_xlim(left=0)
+
+    return panel(title, draw)
+
+
+def budget_of(record: Record) -> int:
+    """The steps that each trial of the record had."""
+    return record["training_config"]["steps"]
 
 
 def draw_solve_rates(axes: Axes, lines: Sequence[Line]) -> None:

@@ -14,26 +14,27 @@ import jinja2
 from lstm_attn.files import write_whole, writing
 from lstm_attn.flat import flatten
 from lstm_attn.history import History
-from lstm_attn.report import figures, studies, tables, two_runs
+from lstm_attn.report import figures, studies, tables, trials, two_runs
 from lstm_attn.report.escaping import harmless
 from lstm_attn.report.panel import colors_of
 from lstm_attn.report.reading import BY_POSITION, Run, read
 from lstm_attn.report.section import NamedFigure, Section
 
-PAGE = "report.html"
+PAGE, TRIALS = "report.html", "trials.csv"
 LONGEST_NAME = 100  # characters of a figure's file, at most four bytes each in a file system
 
 
 def write(path: str | os.PathLike) -> Path:
     """Draws the finished cells and studies of a run folder; returns the path of its report.html.
 
-    The figures are written into the folder as PNG files too.
+    The figures are written into the folder as PNG files too, and every trial into trials.csv.
 
     Raises:
       UsageError: no run folder, or a damaged one, on one line.
     """
     run = read(path)
     folder = run.folder.path
+    write_whole(_in_folder(folder / TRIALS), trials.as_csv(run.records).encode())
     return _written(_in_folder(folder / PAGE), [_part(run, folder.name)], [], folder)
 
 
@@ -95,9 +96,10 @@ def _part(run: Run, name: str) -> dict[str, Any]:
         "tasks": tables.names(records, "task"),
         "figures": {
             "curves": _by_cell(records, "loss", run.histories, figures.learning_curves),
-            "rates": _by_task(records, "solve-rate", figures.solve_rates),
+            "shares": _by_task(records, "share-remembered", figures.share_remembered),
+            "rates": _by_task(records, "remember-rate", figures.remember_rates),
             "recall": _by_cell(recalled, "recall", run.histories, figures.recall_by_position),
-            "steps": _by_task(records, "steps-to-solve", figures.steps_to_solve),
+            "survival": _survival(records),
             "times": _of_profile(harmless(run.folder.times)),
         },
         "diverged": [
@@ -131,6 +133,18 @@ def _by_cell(
         lines = {record["model"]: histories[record["cell"]] for record in mine}
         figure = draw(lines, reference, title)
         drawn.append(NamedFigure(f"{kind}-{task}-{length}", f"{kind}: {title}", figure))
+    return drawn
+
+
+def _survival(records: Sequence[dict]) -> list[NamedFigure]:
+    """A figure for each task and length, with a curve for each model."""
+    drawn = []
+    for (task, length), mine in tables.groups(records, "task", "length").items():
+        title = f"{task}, T = {length}"
+        figure = figures.survival(mine, title)
+        drawn.append(
+            NamedFigure(f"survival-{task}-{length}", f"steps to remember: {title}", figure)
+        )
     return drawn
 
 

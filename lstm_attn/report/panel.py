@@ -119,10 +119,12 @@ def error_bars(
     label: str | None = None,
     *,
     horizontal: bool = False,
+    joined: bool = True,
 ) -> None:
-    """A line through the middles, each with its interval from low to high.
+    """A point at each middle, with its interval from low to high.
 
     Args:
+      joined: by a line, where it is a trend.
       x: [n]; along the y axis if horizontal.
       low, middle, high: [n]; an end that is not finite is left out.
     """
@@ -130,7 +132,7 @@ def error_bars(
     sides = np.nan_to_num(np.maximum([middle - low, high - middle], 0), posinf=0)
     look: Any = {
         "color": color, "label": label, "marker": "o", "markersize": 4, "linewidth": 1.5,
-        "elinewidth": 1, "capsize": 2,
+        "elinewidth": 1, "capsize": 2, "linestyle": "-" if joined else "none",
     }  # fmt: skip
     if horizontal:
         axes.errorbar(middle, x, xerr=sides, **look)

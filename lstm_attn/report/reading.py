@@ -20,14 +20,16 @@ LARGEST = 1e18  # the largest number that can be drawn; NaN can't
 FIELDS: dict[str, Any] = {
     "cell": str, "model": str, "task": str, "variant": str, "length": int, "criterion": str,
     "chance": NUMBER | None, "baseline": NUMBER, "parameters": int, "features": int,
-    "trials": int, "solved": int, "solve_rate": NUMBER, "solve_rate_low": NUMBER,
+    "trials": int, "remembers": int, "remember_rate": NUMBER, "remember_rate_low": NUMBER,
+    "remember_rate_high": NUMBER, "solved": int, "solve_rate": NUMBER, "solve_rate_low": NUMBER,
     "solve_rate_high": NUMBER, "median_steps_to_solve": NUMBER | None,
     "median_steps_low": NUMBER | None, "median_steps_high": NUMBER | None,
     "median_confidence": NUMBER | None, "final_loss": NUMBER | None,
     "seconds": NUMBER, "steps": int, "per_trial": list,
 }  # fmt: skip
 TRIAL_FIELDS: dict[str, Any] = {
-    "seed": int, "learning_rate": NUMBER, "steps_to_solve": NUMBER | None,
+    "seed": int, "learning_rate": NUMBER, "share_remembered": NUMBER | None,
+    "steps_to_remember": NUMBER | None, "steps_to_solve": NUMBER | None, "steps": int,
     "diverged_by": int | None,
 }  # fmt: skip
 

@@ -12,6 +12,7 @@ from lstm_attn.report import (
     language_model,
     learning_rates,
     length_generalisation,
+    tuning,
 )
 from lstm_attn.report.escaping import harmless
 from lstm_attn.report.section import Section
@@ -23,6 +24,7 @@ Result = Mapping[str, Any]  # what a study wrote
 # A study's name and its function, which draws NAME.json. A new study is one line. `compare` has
 # none: `report.page` draws the records of a grid, which other studies write too.
 STUDIES: dict[str, Callable[[Result], Sequence[Section]]] = {
+    "tuning": tuning.sections,
     "ablation": ablation.sections,
     "learning_rates": learning_rates.sections,
     "horizon": horizon.sections,

@@ -2,12 +2,21 @@
 
 import html
 import re
+import statistics
 from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 from typing import Any
 
 Record = Mapping[str, Any]  # of results.json
 NONE = "–"
+REMEMBERS, DOES_NOT, UNDECIDED = "remembers", "does not", "is undecided"
+LEAST_TRIALS = 8  # with fewer, no sentence is written
+RULE = (
+    "A trial remembers if its loss is at most 5 % of the loss of the best predictor without memory, "
+    "and is exact if it meets the criterion published with the task; both are confirmed on fresh "
+    "sequences that no evaluation has seen. A model remembers (or does not) where the 95 % interval "
+    "of the rate lies above (or below) one half; else it is undecided."
+)
 
 
 def names(records: Sequence[Record], key: str) -> list[Any]:
@@ -25,37 +34,68 @@ def groups(records: Sequence[Record], *keys: str) -> dict[Any, list[Any]]:
     return grouped
 
 
-def horizon(records: Sequence[Record], task: str, model: str) -> int | None:
-    """The longest length at which at least half of the trials solve the task; None if at none."""
-    lengths = [
-        record["length"]
-        for record in records
-        if (record["task"], record["model"]) == (task, model) and record["solve_rate"] >= 0.5
-    ]
-    return max(lengths, default=None)
+def standing(record: Record) -> str:
+    """Whether more than half of all possible trials remember: "remembers" or "does not" where the
+    95 % interval of the rate allows it, else "undecided", and so with fewer than LEAST_TRIALS."""
+    if record["trials"] >= LEAST_TRIALS:
+        if record["remember_rate_low"] > 0.5:
+            return REMEMBERS
+        if record["remember_rate_high"] < 0.5:
+            return DOES_NOT
+    return UNDECIDED
 
 
 def verdict(records: Sequence[Record], task: str) -> str:
-    """One sentence: who remembers how far, longest first."""
-    mine = [record for record in records if record["task"] == task]
-    reach: dict[int | None, list[str]] = {}
-    for model in names(mine, "model"):
-        reach.setdefault(horizon(mine, task, model), []).append(model)
-    parts = [
-        f"{_listed(reach[length])} to T = {length}" if length else f"{_listed(reach[None])} at none"
-        for length in sorted(reach, key=lambda length: -(length or 0))
-    ]
-    tried = ", ".join(str(length) for length in sorted(names(mine, "length")))
-    reached = "; ".join(parts)
-    return f"Of the lengths tried ({tried}), at least half of the trials solve {task}: {reached}."
+    """What the intervals say of each model on the task, one sentence a model."""
+    sentences = []
+    for model, mine in groups([r for r in records if r["task"] == task], "model").items():
+        at = groups([{**r, "standing": standing(r)} for r in mine], "standing")
+        clauses = [
+            f"{words} at T = {_listed(sorted(str(r['length']) for r in at[words]))}"
+            for words in (REMEMBERS, DOES_NOT, UNDECIDED)
+            if words in at
+        ]
+        sentences.append(f"{model} {'; '.join(clauses)}.")
+    return " ".join(sentences)
 
 
 def count(record: Record) -> str:
+    """Of exact trials."""
     return f"{record['solved']}/{record['trials']}"
 
 
 def interval(record: Record) -> str:
     return f"{record['solve_rate_low']:.2f}–{record['solve_rate_high']:.2f}"
+
+
+def remembering(record: Record) -> str:
+    """How many trials remember."""
+    return f"{record['remembers']}/{record['trials']}"
+
+
+def remember_interval(record: Record) -> str:
+    return f"{_short(record['remember_rate_low'], 2)}–{_short(record['remember_rate_high'], 2)}"
+
+
+def share_remembered(record: Record) -> str:
+    """1 - loss / baseline at the end: the median of trials, and their range; a diverged trial
+    remembers nothing."""
+    shares = sorted(
+        0.0 if trial["share_remembered"] is None else trial["share_remembered"]
+        for trial in record["per_trial"]
+    )
+    middle, low, high = statistics.median(shares), shares[0], shares[-1]
+    return f"{_short(middle, 3)} ({_short(low, 3)}–{_short(high, 3)})"
+
+
+def _short(value: float, digits: int) -> str:
+    """The number without a zero before its point: .95."""
+    return f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.{digits}f}"
+
+
+def rates(record: Record) -> str:
+    """The learning rates of its trials."""
+    return ", ".join(f"{rate:g}" for rate in names(record["per_trial"], "learning_rate"))
 
 
 def steps(record: Record) -> str:
@@ -103,10 +143,10 @@ def markdown(
 
 
 def markdown_table(records: Sequence[Record]) -> str:
-    """The verdict table of a run as Markdown: rows are tasks and models, columns are lengths."""
+    """The verdict table of a run as Markdown: a row for each task and model, a column a length."""
     lengths = sorted(names(records, "length"))
     cells = groups(records, "task", "model")
-    headings = ["task", "model", "parameters", *(f"T = {length}" for length in lengths), "horizon"]
+    headings = ["task", "model", "parameters", *(f"T = {length}" for length in lengths)]
     rows = []
     for task, model in product(names(records, "task"), names(records, "model")):
         at = {record["length"]: record for record in cells.get((task, model), ())}
@@ -116,11 +156,17 @@ def markdown_table(records: Sequence[Record]) -> str:
                 as_markdown(task),
                 as_markdown(model),
                 _range(sizes),
-                *(f"{count(at[n])} ({interval(at[n])})" if n in at else NONE for n in lengths),
-                str(horizon(records, task, model) or NONE),
+                *(_remembering_in_full(at[n]) if n in at else NONE for n in lengths),
             ]
         )
     return markdown(headings, rows, left=(0, 1))
+
+
+def _remembering_in_full(record: Record) -> str:
+    return (
+        f"{remembering(record)} ({remember_interval(record)})<br>exact {record['solved']}<br>"
+        f"share {share_remembered(record)}<br>rate {rates(record)}"
+    )
 
 
 def _range(sizes: Sequence[int]) -> str:

@@ -12,10 +12,12 @@ from lstm_attn import tasks
 from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.models import MODELS, ModelConfig
 from lstm_attn.runner.cell import Cell
+from lstm_attn.runner.tune import TuningConfig
 from lstm_attn.tasks import Task
 from lstm_attn.training import TrainingConfig
 
 COMPARED = ("lstm", "gru", "transformer", "lstm_attention")  # models, unless a study is told
+RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # that tuning begins with
 SMALL = ModelConfig(features=32, num_heads=2, num_layers=1)  # about 5,000 parameters
 
 
@@ -41,16 +43,20 @@ class OneTaskConfig:
 
 @dataclasses.dataclass(frozen=True)
 class CompareConfig:
-    """models: names in MODELS; task, model, training: as their classes say."""
+    """models: names in MODELS; task, model, training, tuning: as their classes say."""
 
     models: tuple[str, ...] = COMPARED
     task: TaskConfig = TaskConfig()
     model: ModelConfig = SMALL
-    training: TrainingConfig = TrainingConfig(steps=2000, seeds=4, stop_when_solved=True)
+    training: TrainingConfig = TrainingConfig(
+        steps=2000, seeds=8, learning_rates=RATES, stop_when_solved=True
+    )
+    tuning: TuningConfig = TuningConfig()
 
     def __post_init__(self) -> None:
         check_lists(self, "models", "task.names", "task.lengths")
         check_models(self.models)
+        self.tuning.check(self.training.first_seed, self.training.seeds)
         grid_cells(self)
 
 

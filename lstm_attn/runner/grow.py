@@ -206,7 +206,9 @@ def merge(placed: Placed, folder: RunFolder) -> None:
     records = [record for record in folder.results if record["cell"] in names]
     record = {
         **describe(cell),
-        **summarise(stack(evaluations, *training.trial_settings(cell.training))),
+        **summarise(
+            stack(evaluations, *training.trial_settings(cell.training)), cell.task.baseline
+        ),
         "seconds_to_program": round(sum(record["seconds_to_program"] for record in records), 3),
     }
     folder.add_result(record, instead_of=names)
@@ -236,6 +238,7 @@ def merged(parts: Sequence[Sequence[Evaluation]], order: np.ndarray) -> list[Eva
                     name: np.concatenate([one.metrics[name] for one in at_once])[order]
                     for name in last.metrics
                 },
+                remembers=np.concatenate([one.remembers for one in at_once])[order],
                 solved=np.concatenate([one.solved for one in at_once])[order],
                 diverged=np.concatenate([one.diverged for one in at_once])[order],
             )

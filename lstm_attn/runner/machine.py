@@ -3,6 +3,7 @@
 import datetime
 import os
 import platform
+import re
 import subprocess
 import tempfile
 import warnings
@@ -34,7 +35,8 @@ def environment(layout: Layout) -> dict[str, Any]:
             "kind": here["processor"] if device.platform == "cpu" else device.device_kind,
             "local_devices": jax.local_device_count(),
             "cores": here["cores"],
-            "native_kernel": native.available(),
+            "vector_bits": here["vector_bits"],
+            "native_kernel": native.library_path().stem if native.available() else None,
         },
         "layout": str(layout),
         "platform": here["platform"],
@@ -52,6 +54,7 @@ def describe(others: Sequence[str] = ()) -> dict[str, Any]:
         | {package: _version(package) for package in (*PACKAGES, *others)},
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "vector_bits": _vector_bits(),
         "platform": platform.platform(),
     }
 
@@ -74,12 +77,31 @@ def _commit() -> str | None:
 
 
 def _processor() -> str:
+    names = _of_processor("model name")
+    return names or platform.processor() or platform.machine()
+
+
+def _vector_bits() -> int | None:
+    """The width of the widest vectors that XLA compiles for here; None where it is not known.
+
+    Sums are grouped by it, so that results of two widths differ in bits.
+    """
+    limit = re.search(r"--xla_cpu_max_isa=(\w+)", os.environ.get("XLA_FLAGS", ""))
+    known = _of_processor("flags").split()
+    if limit and not limit[1].startswith("AVX512"):
+        known = [flag for flag in known if not flag.startswith("avx512")]
+    widths = {"avx512f": 512, "avx2": 256, "avx": 256, "sse2": 128}
+    return next((bits for flag, bits in widths.items() if flag in known), None)
+
+
+def _of_processor(name: str) -> str:
+    """What /proc/cpuinfo says under that name; empty where it says nothing."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+        return ""
+    found = [line.partition(":")[2].strip() for line in lines if line.startswith(name)]
+    return found[0] if found else ""
 
 
 def compilation_cache() -> str:

@@ -96,7 +96,7 @@ def whole_chunks(evaluations: Sequence[Evaluation], layout: Layout, *, resting: 
     """
     work = float(bool(evaluations))
     for before in evaluations[:-1]:
-        ended = before.solved | before.diverged
+        ended = (before.remembers & before.solved) | before.diverged
         active = (~ended).reshape(layout.trial_shards, -1).mean(axis=1).max()
         work += float(active) if resting and layout.placed == "map" else 1.0
     return work

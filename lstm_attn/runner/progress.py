@@ -84,13 +84,13 @@ class GridProgress:
         """Training starts at this step; earlier ones were done by an earlier run."""
         self._left[cell.name] = _work(cell, step)
 
-    def evaluated(self, cell: Cell, evaluation: Evaluation, ever_solved: int) -> None:
+    def evaluated(self, cell: Cell, evaluation: Evaluation) -> None:
         left = _work(cell, evaluation.step)
         self._measure(self._left[cell.name] - left)
         self._left[cell.name] = left
         parts = [_so_far(cell, evaluation), f"left {self._time_left()}"]
         if cell.task.criterion != NO_CRITERION:
-            parts.insert(1, f"solved {ever_solved}/{evaluation.solved.size}")
+            parts.insert(1, f"remember {evaluation.remembers.sum()}/{evaluation.remembers.size}")
         self._show(cell, evaluation.step, "  ".join(parts))
 
     def finish(self, cell: Cell, line: str) -> None:

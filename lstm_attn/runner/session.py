@@ -9,7 +9,7 @@ from lstm_attn import training
 from lstm_attn.runner import launchers, machine
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.train_grid import Train, train_missing
-from lstm_attn.runs import RunFolder
+from lstm_attn.runs import ENVIRONMENT, RunFolder
 from lstm_attn.training import TrainingConfig
 
 
@@ -30,6 +30,13 @@ class Session(NamedTuple):
     def train(self, cells: Sequence[Cell], *, train: Train | None = None) -> list[Cell]:
         """`train_missing`: trains what the folder lacks, and returns the cells as it names them."""
         return train_missing(cells, self.folder, self.console, self.launcher, train=train)
+
+    def within(self, name: str) -> "Session":
+        """The session of a run folder within this one, WORKDIR/NAME, of the same study."""
+        inner = RunFolder.open(self.folder.path / name, self.folder.config)
+        if (self.folder.path / ENVIRONMENT).exists():
+            inner.begin(self.folder.environment)
+        return self._replace(folder=inner)
 
     def record(self, cell: Cell) -> dict[str, Any]:
         """What results.json says of a trained cell."""

@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-import numpy as np
-
 from lstm_attn import models, training
 from lstm_attn.analysis import summarise
 from lstm_attn.errors import UsageError
@@ -57,21 +55,17 @@ def train_cell(
     if evaluations and enough and enough(stack(evaluations, *settings)):
         chunks = iter(())
     checkpoint, log = folder.checkpoint(cell.name), folder.path / METRICS
-    ever_solved = np.zeros(cell.training.trials, bool)
-    for evaluation in evaluations:
-        ever_solved |= evaluation.solved
     for evaluation, states in clocked(chunks):
         # In this order: a line without its checkpoint is dropped on resuming, and done again.
         folder.add_evaluation(cell.name, evaluation)
         training.checkpoints.save(checkpoint, states, cell.purpose, log)
-        ever_solved |= evaluation.solved
-        progress.evaluated(cell, evaluation, int((ever_solved & ~evaluation.diverged).sum()))
+        progress.evaluated(cell, evaluation)
         if enough:  # else they would pile up, of a long run
             evaluations.append(evaluation)
             if enough(stack(evaluations, *settings)):
                 break
 
-    measured = summarise(stack(folder.evaluations(cell.name), *settings))
+    measured = summarise(stack(folder.evaluations(cell.name), *settings), cell.task.baseline)
     record = {**describe(cell), **measured, "seconds_to_program": round(waited, 3)}
     folder.add_result(record)
     progress.finish(cell, in_words(cell, record))
@@ -119,15 +113,14 @@ def describe(cell: Cell) -> dict:
 
 def in_words(cell: Cell, record: dict) -> str:
     """How a cell ended, on one line."""
-    median, ratio = record["median_steps_to_solve"], record["parameters_over_lstm"]
+    ratio = record["parameters_over_lstm"]
     if record["criterion"] != NO_CRITERION:
-        reached = f"solved {record['solved']}/{record['trials']}"
+        reached = f"remembers {record['remembers']}/{record['trials']}, exact {record['solved']}"
     else:
         loss = record["final_loss"]
         reached = "no trial is finite" if loss is None else cell.task.loss_in_words(loss)
     return (
         reached
-        + (f" after {median:.0f} steps (median)" if median is not None else "")
         + f", {record['seconds']:.0f} s"
         + (f"; {ratio:.2f} of the LSTM's parameters" if abs(ratio - 1) > NEAR_EQUAL else "")
         + "".join(

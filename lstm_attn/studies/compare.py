@@ -11,6 +11,7 @@ from lstm_attn.runner.configs import CompareConfig, grid_cells
 from lstm_attn.runner.progress import GridProgress
 from lstm_attn.runner.session import Session
 from lstm_attn.runner.train_cells import train_cell
+from lstm_attn.runner.tune import tune
 from lstm_attn.runs import RunFolder
 from lstm_attn.studies.result import Result, Table
 from lstm_attn.studies.study import Names, Numbers, Study, Workdir
@@ -26,11 +27,14 @@ def compare(
     profile: bool = False,
     **settings: Any,
 ) -> Result:
-    """Trains every model on every task at every length, and says which trials solve it.
+    """Trains every model on every task at every length, and says which trials remember.
 
-        studies.compare("lstm", "adding", 50, steps=500, learning_rates=0.01, seeds=2)
+        studies.compare("lstm", "adding", 50, steps=500, seeds=8)
+        studies.compare("lstm", "adding", 50, steps=500, seeds=2, learning_rates=0.01)
 
-    All models have about as many parameters as an LSTM of `features` hidden features.
+    All models have about as many parameters as an LSTM of `features` hidden features. The learning
+    rate of each cell is tuned on other seeds than it is tested with (see `TuningConfig`); a single
+    rate that is given is used as it is.
 
     Args:
       models: names in `models.MODELS`, or one.
@@ -40,10 +44,10 @@ def compare(
         None for a temporary one.
       profile: prints where the time of each cell went, and writes traces to workdir/profile.
       settings: fields of ModelConfig and TrainingConfig, such as features=64, steps=500; or
-        model=, training= with a dict or an object of these classes.
+        model=, training=, tuning= with a dict or an object of these classes.
 
     Returns:
-      The records, the table of solve rates, and with a workdir its page.
+      The records, the table of what was remembered, and with a workdir its page.
 
     Raises:
       UsageError: a name, a value or a folder that does not fit, on one line.
@@ -57,10 +61,11 @@ def work(config: CompareConfig, session: Session) -> list[Table | str]:
         launchers.check_local(session.launcher, "--profile measures this process")
         if multihost.several():
             raise UsageError("--profile: expected a run in one process, got several")
-    session.train(grid_cells(config), train=train_profiled if session.profile else None)
+    cells = tune(grid_cells(config), config.tuning, session)
+    session.train(cells, train=train_profiled if session.profile else None)
     records = report.in_grid_order(session.folder)
     times = session.folder.times if session.profile else []
-    return [solved_table(records), in_all(records), *([times_table(times)] if times else [])]
+    return [remembers_table(records), in_all(records), *([times_table(times)] if times else [])]
 
 
 STUDY = Study("compare", CompareConfig, work)
@@ -78,25 +83,27 @@ def train_profiled(cells: Sequence[Cell], folder: RunFolder, progress: GridProgr
         profile.profile_cell(cell, clock, folder)
 
 
-def solved_table(records: Sequence[dict]) -> Table:
+def remembers_table(records: Sequence[dict]) -> Table:
     """One row a cell."""
     return Table(
-        "Solved trials, with the 95 % Wilson interval of the rate",
-        ("task", "T", "model", "solved", "interval", "steps", "loss/\nbaseline", "seconds"),
+        "Trials that remember, with the 95 % interval of the rate",
+        ("task", "T", "model", "remember", "interval", "exact", "share remembered", "rate", "s"),
         [
             (
                 record["task"],
                 str(record["length"]),
                 record["model"],
-                report.tables.count(record),
-                report.tables.interval(record),
-                report.tables.steps(record),
-                report.tables.loss_over_baseline(record),
+                report.tables.remembering(record),
+                report.tables.remember_interval(record),
+                str(record["solved"]),
+                report.tables.share_remembered(record),
+                report.tables.rates(record),
                 f"{record['seconds']:.0f}",
             )
             for record in records
         ],
         left=("task", "model"),
+        caption="share remembered: 1 - loss / baseline, median and range of trials; rate: of learning",
     )
 
 

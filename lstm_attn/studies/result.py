@@ -19,11 +19,6 @@ from lstm_attn.runner.terminal import Terminal
 from lstm_attn.runs import RunFolder
 
 TERMINAL_WIDTH = 80
-# What a row of `Result.to_pandas` says of its trial's cell.
-OF_A_CELL = (
-    "task", "variant", "length", "model", "features", "parameters", "criterion", "baseline",
-    "steps", "cell",
-)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,13 +100,7 @@ class Result:
             import pandas
         except ModuleNotFoundError as error:
             raise UsageError(f"to_pandas wants `pip install pandas`: {error.msg}") from error
-        return pandas.DataFrame(
-            [
-                {**{key: record[key] for key in OF_A_CELL}, **trial}
-                for record in self.records
-                for trial in record["per_trial"]
-            ]
-        )
+        return pandas.DataFrame(report.trials.rows(self.records))
 
     def show(self) -> None:
         """Tables and figures in a notebook; in a terminal, tables and where the page is."""

@@ -36,8 +36,13 @@ class TrainingConfig:
     evaluation_sequences: fresh sequences for each evaluation; at most EVALUATION_BATCH, or a
       multiple of a number from half of it to it, such as 500. Of `tasks.from_arrays` all of the
       test set, whatever this is.
-    stop_when_solved: end a trial once it has solved the task or diverged, and a cell with the last
-      of its trials.
+    confirmation_sequences: fresh sequences, at least, on which a pass of a criterion is confirmed
+      before it counts; 0 for none. Data that are stored are all looked at in each evaluation: there
+      a pass counts at once.
+    stop_when_solved: end a trial once it remembers and has solved the task, both confirmed, or has
+      diverged; and a cell with the last of its trials.
+    halving: end the trials of the worse half of the learning rates at a quarter of the steps, for
+      tuning. Worse is a greater median loss; a diverged trial counts as infinite.
     trials_on_device: trials of one device in one batched program ("vmap") or one after another
       ("map"); "auto" takes what was measured as faster on the backend.
     accumulation_steps: microbatches, equally large, that each device computes one after another
@@ -61,7 +66,9 @@ class TrainingConfig:
     weight_decay: float = 0.0
     evaluate_every: int | None = None
     evaluation_sequences: int = 2000
+    confirmation_sequences: int = 10_000
     stop_when_solved: bool = False
+    halving: bool = False
     trials_on_device: str = "auto"
     accumulation_steps: int = 1
     parameters: str = "replicated"
@@ -73,6 +80,7 @@ class TrainingConfig:
             check_whole(f"training.{field}", getattr(self, field))
         check_whole("training.warmup_steps", self.warmup, 0)
         check_whole("training.first_seed", self.first_seed, 0)
+        check_whole("training.confirmation_sequences", self.confirmation_sequences, 0)
         rates: object = self.learning_rates
         if isinstance(rates, int | float):
             object.__setattr__(self, "learning_rates", (rates,))
@@ -141,6 +149,12 @@ class TrainingConfig:
     @property
     def trials(self) -> int:
         return self.seeds * len(self.learning_rates)
+
+    @property
+    def halving_step(self) -> int | None:
+        """The evaluation at which the worse half of the learning rates ends; None for none."""
+        chunks = math.ceil(self.steps / 4 / self.chunk_steps)
+        return chunks * self.chunk_steps if self.halving else None
 
     @property
     def evaluation_batch(self) -> int:

@@ -12,8 +12,9 @@ from jax import Array, lax
 from lstm_attn.tasks import Batch, StoredTask, Task
 from lstm_attn.training.config import TrainingConfig
 
-# What a trial's seed is split into: parameters, data of training and of evaluation, dropout.
-INIT_STREAM, TRAIN_STREAM, EVALUATION_STREAM, DROPOUT_STREAM = range(4)
+# What a trial's seed is split into: parameters, data of training, of evaluation and of confirming a
+# pass, dropout.
+INIT_STREAM, TRAIN_STREAM, EVALUATION_STREAM, DROPOUT_STREAM, CONFIRMATION_STREAM = range(5)
 
 
 def stream(seed: Array, index: int, step: Array | int = 0) -> Array:
@@ -28,9 +29,11 @@ class DataSource(Protocol):
     give as much of a batch as lies on this device.
 
     continues: whether sequences go on from batch to batch, see `tasks.StoredTask`.
+    draws: whether there are ever more fresh sequences, on which a pass can be confirmed.
     """
 
     continues: bool
+    draws: bool
 
     def read(self, seeds: np.ndarray, first_step: int) -> tuple[Any, Any]:
         """What the device needs of the host for a chunk of `config.chunk_steps` steps.
@@ -50,6 +53,10 @@ class DataSource(Protocol):
           A tree of arrays [n, ...] to scan over, and what makes a batch of each of its n entries.
         """
 
+    def unseen(self, seed: Array, step: Array) -> tuple[Any, Callable[[Any], Batch]]:
+        """As `held_out`: sequences on which a pass after that step is confirmed, which no
+        evaluation has; only where `draws`."""
+
 
 def make_source(task: Task, config: TrainingConfig, batch_shards: int) -> DataSource:
     """The source that fits the task, for batches that lie on `batch_shards` devices."""
@@ -62,6 +69,7 @@ class Drawn:
     """Data drawn on the device, from the trial's seed and the step alone."""
 
     continues = False
+    draws = True
 
     def __init__(self, task: Task, config: TrainingConfig, batch_shards: int) -> None:
         self.task, self.config, self.batch_shards = task, config, batch_shards
@@ -73,12 +81,19 @@ class Drawn:
         return self._sample(stream(seed, TRAIN_STREAM, step), self.config.batch_size)
 
     def held_out(self, seed: Array, step: Array, blocks: Any) -> tuple[Any, Callable[[Any], Batch]]:
-        key, size = stream(seed, EVALUATION_STREAM, step), self.config.evaluation_batch
+        return self._fresh(stream(seed, EVALUATION_STREAM, step), self.config.evaluation_sequences)
+
+    def unseen(self, seed: Array, step: Array) -> tuple[Any, Callable[[Any], Batch]]:
+        key = stream(seed, CONFIRMATION_STREAM, step)
+        return self._fresh(key, self.config.confirmation_sequences)
+
+    def _fresh(self, key: Array, least: int) -> tuple[Any, Callable[[Any], Batch]]:
+        size = self.config.evaluation_batch
 
         def batch_of(index: Array) -> Batch:
             return self._sample(jax.random.fold_in(key, index), size)
 
-        return jnp.arange(self.config.evaluation_sequences // size), batch_of
+        return jnp.arange(math.ceil(least / size)), batch_of
 
     def _sample(self, key: Array, size: int) -> Batch:
         # Every device draws the whole batch and keeps its part, so data do not depend on the mesh.
@@ -92,6 +107,8 @@ class Drawn:
 
 class Stored:
     """Data that the host reads; the mesh splits each block along its batch axis."""
+
+    draws = False
 
     def __init__(self, task: StoredTask, config: TrainingConfig) -> None:
         self.task, self.config, self.continues = task, config, task.continues
@@ -112,3 +129,6 @@ class Stored:
 
     def held_out(self, seed: Array, step: Array, blocks: Any) -> tuple[Any, Callable[[Any], Batch]]:
         return blocks, self.task.batch
+
+    def unseen(self, seed: Array, step: Array) -> tuple[Any, Callable[[Any], Batch]]:
+        raise AssertionError("stored data have no more sequences")

@@ -1,6 +1,7 @@
 """The training loop: a chunk of steps on the device, then the host reads its evaluation."""
 
 import dataclasses
+import math
 import reprlib
 import sys
 import time
@@ -34,9 +35,13 @@ def run(
 ) -> Iterator[tuple[Evaluation, TrialState]]:
     """Trains a grid cell, yielding each evaluation with the states it was made from.
 
-    Ends after `config.steps`. With `stop_when_solved` a trial ends at the evaluation at which it
-    has solved the task or diverged, and the cell with the last of its trials; from then on an
-    evaluation repeats the last values of that trial.
+    A pass of a criterion counts once it has been confirmed on sequences that were not looked at
+    before (`config.confirmation_sequences`).
+
+    Ends after `config.steps`. With `stop_when_solved` a trial ends at the evaluation at which both
+    criteria are confirmed or it has diverged, with `halving` where its learning rate falls out, and
+    the cell with the last of its trials; from then on an evaluation repeats the last values of that
+    trial.
 
     Where the trials of a device run one after another, this saves time; in one batched program
     trials that have ended are computed with the others.
@@ -57,9 +62,8 @@ def run(
     began = time.monotonic() if began is None else began
     began -= last.seconds if last else 0.0
     ended = np.zeros(config.trials, bool)
-    if config.stop_when_solved:
-        for evaluation in earlier:
-            ended |= evaluation.solved | evaluation.diverged
+    for evaluation in earlier:
+        ended |= _ends(evaluation, config, program.settings[1])
     if states is None:
         states = program.start()
     step = step_of(states)
@@ -70,10 +74,10 @@ def run(
         step += config.chunk_steps
         seconds = multihost.agreed(lambda: time.monotonic() - began)
         evaluation = _evaluation(task, step, seconds, host_metrics)
+        evaluation = _confirmed(evaluation, last, ended, task, program, states)
         if last is not None:
             evaluation = _held(evaluation, last, ended)
-        if config.stop_when_solved:
-            ended |= evaluation.solved | evaluation.diverged
+        ended |= _ends(evaluation, config, program.settings[1])
         last = evaluation
         yield evaluation, states
 
@@ -174,18 +178,74 @@ def _evaluation(
     task: Task, step: int, seconds: float, metrics: dict[str, np.ndarray]
 ) -> Evaluation:
     diverged = ~metrics.pop("finite")
-    solved = [
-        task.is_solved({name: value[trial] for name, value in metrics.items()})
-        for trial in range(len(diverged))
-    ]
+    remembers, solved = _passes(task, metrics)
     return Evaluation(
         step=step,
         seconds=seconds,
         metrics={name: np.where(np.isfinite(v), v, np.nan) for name, v in metrics.items()},
-        # A trial that diverged counts as unsolved from then on.
-        solved=np.array(solved) & ~diverged,
+        # A trial that diverged passes nothing from then on.
+        remembers=remembers & ~diverged,
+        solved=solved & ~diverged,
         diverged=diverged,
     )
+
+
+def _passes(task: Task, metrics: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each trial's metrics pass the main criterion and the task's own, bool [R] each."""
+    trials = [
+        {name: value[trial] for name, value in metrics.items()}
+        for trial in range(len(metrics["loss"]))
+    ]
+    remembers, solved = (
+        np.array([criterion(trial) for trial in trials])
+        for criterion in (task.remembers, task.is_solved)
+    )
+    return remembers, solved
+
+
+def _confirmed(
+    evaluation: Evaluation,
+    last: Evaluation | None,
+    ended: np.ndarray,
+    task: Task,
+    program: Program,
+    states: TrialState,
+) -> Evaluation:
+    """The evaluation with the passes that are confirmed, now or before."""
+    never = np.zeros_like(ended)
+    before = (last.remembers, last.solved) if last else (never, never)
+    passed = (evaluation.remembers, evaluation.solved)
+    claims = [new & ~old & ~ended for new, old in zip(passed, before, strict=True)]
+    active = claims[0] | claims[1]
+    if program.confirm is not None and active.any():
+        claims = [
+            claim & holds
+            for claim, holds in zip(
+                claims, _passes(task, _fetch(program.confirm(states, active))), strict=True
+            )
+        ]
+    remembers, solved = (
+        (old | claim) & ~evaluation.diverged for old, claim in zip(before, claims, strict=True)
+    )
+    return dataclasses.replace(evaluation, remembers=remembers, solved=solved)
+
+
+def _ends(evaluation: Evaluation, config: TrainingConfig, rates: np.ndarray) -> np.ndarray:
+    """Which trials end at this evaluation or have ended before, bool [R].
+
+    Args:
+      rates: the learning rates of the trials, [R].
+    """
+    ended = np.zeros(config.trials, bool)
+    if config.stop_when_solved:
+        ended |= (evaluation.remembers & evaluation.solved) | evaluation.diverged
+    if evaluation.step == config.halving_step:
+        loss = evaluation.metrics["loss"]
+        loss = np.where(evaluation.diverged | np.isnan(loss), np.inf, loss)
+        median = {rate: np.median(loss[rates == rate]) for rate in np.unique(rates)}
+        worst = sorted(median, key=median.__getitem__)[math.ceil(len(median) / 2) :]
+        ended |= np.isin(rates, worst)
+    return ended
 
 
 def _held(evaluation: Evaluation, last: Evaluation, ended: np.ndarray) -> Evaluation:
@@ -197,6 +257,7 @@ def _held(evaluation: Evaluation, last: Evaluation, ended: np.ndarray) -> Evalua
     return dataclasses.replace(
         evaluation,
         metrics={name: held(new, last.metrics[name]) for name, new in evaluation.metrics.items()},
+        remembers=held(evaluation.remembers, last.remembers),
         solved=held(evaluation.solved, last.solved),
         diverged=held(evaluation.diverged, last.diverged),
     )

@@ -29,6 +29,9 @@ class Program(NamedTuple):
     advance: one chunk of `evaluate_every` steps for every trial, then an evaluation on fresh data.
       active: bool [R], None for all True; where False, the trial rests: only its step advances,
       and its metrics are NaN. The states given are donated: their buffers are reused.
+    confirm: the metrics of the active trials on `config.confirmation_sequences` that no evaluation
+      has looked at, NaN of the others: (states, active) -> metrics. None where a pass counts at
+      once. It leaves the states as they are.
     read: what the host reads for the chunk that begins at a step, see `DataSource.read`.
     settings: of the R trials, as `trial_settings` gives them.
     shapes: those of the states, and where they lie.
@@ -37,6 +40,7 @@ class Program(NamedTuple):
 
     start_trial: jax.stages.Wrapped | jax.stages.Compiled
     advance: jax.stages.Wrapped | jax.stages.Compiled
+    confirm: jax.stages.Wrapped | jax.stages.Compiled | None
     read: Callable[[int], Any]
     settings: tuple[np.ndarray, np.ndarray]
     shapes: TrialState
@@ -60,7 +64,11 @@ class Program(NamedTuple):
         assert isinstance(self.advance, jax.stages.Wrapped)
         setting = [column[0] for column in self.settings]
         active = np.ones(len(self.settings[0]), bool)
+        confirm = self.confirm
+        if isinstance(confirm, jax.stages.Wrapped):
+            confirm = confirm.lower(self.shapes, active).compile()
         return self._replace(
+            confirm=confirm,
             start_trial=self.start_trial.lower(*setting).compile(),
             advance=self.advance.lower(self.shapes, active, self.read(0)).compile(),
         )
@@ -122,6 +130,19 @@ def make_program(
         )
         return step_or_rest((states, active, read))
 
+    def none_measured(state: TrialState) -> dict[str, Array]:
+        shapes = jax.eval_shape(trial.confirm, state)
+        return jax.tree.map(lambda like: jnp.full(like.shape, jnp.nan, like.dtype), shapes)
+
+    def confirm(states: TrialState, active: Array) -> dict[str, Array]:
+        measure_or_not = layout.over_trials(
+            lambda one: lax.cond(one[1], trial.confirm, none_measured, one[0]),
+            (state_specs, BY_TRIAL),
+            BY_TRIAL,
+        )
+        return measure_or_not((states, active))
+
+    confirms = trial.source.draws and config.confirmation_sequences > 0
     shardings = jax.tree.map(partial(NamedSharding, layout.mesh), state_specs)
     shapes = jax.tree.map(
         lambda leaf, sharding: jax.ShapeDtypeStruct(
@@ -138,6 +159,13 @@ def make_program(
             out_shardings=(shardings, layout.by_trial),
             compiler_options=compiler_options(1, config),
         ),
+        confirm=jax.jit(
+            confirm,
+            out_shardings=layout.by_trial,
+            compiler_options=compiler_options(1, config),
+        )
+        if confirms
+        else None,
         read=partial(trial.source.read, settings[0]),
         settings=settings,
         shapes=shapes,

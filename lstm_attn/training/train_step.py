@@ -153,16 +153,24 @@ class TrainStep:
 
     def evaluate(self, state: TrialState, blocks: Any) -> dict[str, Array]:
         """The task's metrics on data that are not trained on."""
+        data = self.source.held_out(state.seed, state.step, blocks)
+        size = jax.tree.leaves(blocks)[0].shape[1] if self.carries else 0
+        return self._measure(state, data, size)
+
+    def confirm(self, state: TrialState) -> dict[str, Array]:
+        """The task's metrics on sequences that no evaluation has looked at."""
+        return self._measure(state, self.source.unseen(state.seed, state.step), 0)
+
+    def _measure(self, state: TrialState, data: Any, carried_size: int) -> dict[str, Array]:
         params = self.whole_params(state)
-        batches, batch_of = self.source.held_out(state.seed, state.step, blocks)
+        batches, batch_of = data
 
         def evaluate_batch(carried: Any, one: Any) -> tuple[Any, dict[str, Array]]:
             batch = batch_of(one)
             outputs, carried = self._outputs(params, carried, batch.inputs)
             return carried, self.task.metrics(outputs, batch)
 
-        size = jax.tree.leaves(blocks)[0].shape[1] if self.carries else 0
-        _, metrics = lax.scan(evaluate_batch, self._first_carry(size), batches)
+        _, metrics = lax.scan(evaluate_batch, self._first_carry(carried_size), batches)
         return mean(jax.tree.map(lambda m: m.mean(axis=0), metrics), self.batch_shards)
 
     def _optimizer(self, learning_rate: Array) -> optax.GradientTransformation:

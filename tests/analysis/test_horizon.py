@@ -40,6 +40,7 @@ def history(solves_at, diverges_at, steps, *, stops=True):
         steps=evaluations[:, 0],
         seconds=3.0 + SECONDS_A_STEP * evaluations[:, 0],
         metrics={"loss": np.where(solved, 0.001, 0.1).astype(np.float32)},
+        remembers=solved,
         solved=solved,
         diverged=diverged,
         seeds=np.arange(trials),

@@ -7,13 +7,14 @@ from lstm_attn.analysis import by_learning_rate, median_steps, summarise, wilson
 from lstm_attn.history import History
 
 
-def history(solved, loss, diverged=None):
+def history(solved, loss, diverged=None, remembers=None):
     """Evaluations every 100 steps; rows are evaluations, columns trials."""
     solved = np.array(solved, bool)
     return History(
         steps=100 * np.arange(1, len(solved) + 1),
         seconds=1.5 * np.arange(1, len(solved) + 1),
         metrics={"loss": np.array(loss, np.float32)},
+        remembers=solved if remembers is None else np.array(remembers, bool),
         solved=solved,
         diverged=np.zeros_like(solved) if diverged is None else np.array(diverged, bool),
         seeds=np.arange(solved.shape[1]),
@@ -27,7 +28,7 @@ def test_steps_to_solve_is_the_first_evaluation_that_solves():
     mean."""
     solved = [[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
     losses = [[9, 9, 9, 9], [5, 5, 5, 5], [5, 5, 5, 5], [1, 2, 4, 9]]
-    record = summarise(history(solved, losses))
+    record = summarise(history(solved, losses), 10.0)
     assert record["solved"] == 3
     assert record["trials"] == 4
     assert record["solve_rate"] == pytest.approx(3 / 4)
@@ -39,6 +40,29 @@ def test_steps_to_solve_is_the_first_evaluation_that_solves():
     assert [t["learning_rate"] for t in record["per_trial"]] == [0.003] * 4
 
 
+def test_what_is_remembered_is_counted_apart_from_what_is_exact():
+    """Oracle: by hand, with a baseline of 10: shares .9, .5 and none. Catches one criterion in the
+    other's place, a share of the first evaluation, and a diverged trial with a share."""
+    remembers, solved = [[0, 1, 1], [1, 1, 1], [1, 1, 0]], [[0, 0, 0], [0, 1, 0], [0, 1, 0]]
+    losses = [[9, 9, 9], [2, 5, 3], [1, 5, np.nan]]
+    diverged = [[0, 0, 0], [0, 0, 0], [0, 0, 1]]
+    record = summarise(history(solved, losses, diverged, remembers), 10.0)
+    assert (record["remembers"], record["solved"]) == (2, 1)
+    assert record["remember_rate"] == pytest.approx(2 / 3)
+    trials = record["per_trial"]
+    assert [t["steps_to_remember"] for t in trials] == [200, 100, None]
+    assert [t["steps_to_solve"] for t in trials] == [None, 200, None]
+    assert [t["share_remembered"] for t in trials] == [pytest.approx(0.9), 0.5, None]
+
+
+def test_a_trial_has_the_steps_until_its_values_stay():
+    """Oracle: by hand; a trial that has ended repeats its last values. Catches the steps of the
+    cell, and an ended trial whose loss is NaN."""
+    losses = [[4, 3, np.nan], [2, 3, np.nan], [2, 3, np.nan], [2, 1, np.nan]]
+    record = summarise(history(np.zeros((4, 3)), losses), 10.0)
+    assert [t["steps"] for t in record["per_trial"]] == [200, 400, 100]
+
+
 def test_a_diverged_trial_counts_as_unsolved_and_as_infinite_loss():
     """Oracle: by hand. Trial 0 solved before it diverged. Catches NaN in the median."""
     record = summarise(
@@ -46,7 +70,8 @@ def test_a_diverged_trial_counts_as_unsolved_and_as_infinite_loss():
             [[1, 0, 1], [0, 0, 1]],
             [[1, 1, 1], [np.nan, 3, 2]],
             diverged=[[0, 0, 0], [1, 0, 0]],
-        )
+        ),
+        10.0,
     )
     assert record["solved"] == 1
     assert record["final_loss"] == 3
@@ -56,7 +81,7 @@ def test_a_diverged_trial_counts_as_unsolved_and_as_infinite_loss():
 
 def test_nothing_solved_and_all_diverged_are_null():
     """Catches NaN, which JSON can't represent."""
-    record = summarise(history([[0, 0]], [[np.nan, np.nan]], diverged=[[1, 1]]))
+    record = summarise(history([[0, 0]], [[np.nan, np.nan]], diverged=[[1, 1]]), 10.0)
     assert record["median_steps_to_solve"] is None
     assert record["final_loss"] is None
     assert record["solve_rate_low"] == pytest.approx(0, abs=1e-12)

@@ -10,6 +10,7 @@ from lstm_attn.runs import RunFolder
 MODELS, TASKS, LENGTHS = ("lstm", "transformer"), ("adding", "copy"), (10, 50)
 SEEDS, RATES = np.arange(4), np.full(4, 0.01, np.float32)
 STEPS = (100, 200, 300)
+BASELINE = 0.2
 
 
 def solving_trials(model, task, length):
@@ -35,7 +36,7 @@ def evaluations(model, task, length):
             diverged[3] = True
             metrics["loss"][3] = np.nan
         metrics = {name: values.astype(np.float32) for name, values in metrics.items()}
-        yield Evaluation(step, step / 50, metrics, solved, diverged)
+        yield Evaluation(step, step / 50, metrics, solved, solved & (step >= 300), diverged)
 
 
 @pytest.fixture(scope="session")
@@ -61,8 +62,9 @@ def run_path(tmp_path_factory):
                     "variant": "arjovsky2016",
                     "length": length,
                     "criterion": f"criterion of {task}",
-                    **summarise(stack(folder.evaluations(cell), SEEDS, RATES)),
-                    "baseline": 0.2,
+                    **summarise(stack(folder.evaluations(cell), SEEDS, RATES), BASELINE),
+                    "training_config": {"steps": 300},
+                    "baseline": BASELINE,
                     "parameters": 4_000 + len(model),
                     "features": 32,
                 }

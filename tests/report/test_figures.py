@@ -23,25 +23,16 @@ def history(run_path):
     return of
 
 
-def test_learning_curve_is_the_median_over_the_baseline(history):
-    """Oracle: numpy's median. Catches a mean, a loss not divided, a band from other trials."""
-    cell = history("adding-50-lstm")
+def test_learning_curves_are_those_of_every_trial(history):
+    """Oracle: the losses put in. Catches a loss not divided, a trial that is left out, and a
+    diverged trial that ends the curves of others."""
+    cell = history("copy-50-lstm")
     figure = report.learning_curves({"lstm": cell}, baseline=0.2)
-    steps, ratio = line(figure, "lstm")
-    np.testing.assert_array_equal(steps, [100, 200, 300])
-    np.testing.assert_allclose(ratio, np.median(cell.metrics["loss"], axis=1) / 0.2, rtol=1e-6)
-    band = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
-    np.testing.assert_allclose(band.min(), cell.metrics["loss"].min() / 0.2, rtol=1e-6)
-    np.testing.assert_allclose(band.max(), cell.metrics["loss"].max() / 0.2, rtol=1e-6)
+    drawn = [one.get_ydata() for one in figure.axes[0].get_lines() if len(one.get_xdata()) == 3]
+    want = np.where(cell.diverged, np.nan, cell.metrics["loss"] / 0.2).T
+    assert len(drawn) == len(want) == 4
+    np.testing.assert_allclose(np.array(drawn), want, rtol=1e-6)
     assert list(line(figure, "no memory")[1]) == [1, 1]
-
-
-def test_a_diverged_trial_does_not_end_the_curve(history):
-    """Catches NaN that swallows the median of the other three."""
-    figure = report.learning_curves({"lstm": history("copy-50-lstm")}, baseline=0.2)
-    steps, ratio = line(figure, "lstm")
-    assert list(steps) == [100, 200, 300]
-    assert np.isfinite(ratio).all()
 
 
 def test_recall_is_drawn_by_position(history):
@@ -55,23 +46,38 @@ def test_recall_is_drawn_by_position(history):
     np.testing.assert_allclose(accuracy, np.linspace(1, 0.2, 10), rtol=1e-6)
 
 
-def test_solve_rates_have_their_wilson_intervals(run_path):
-    """Oracle: the records. Catches low and high exchanged, and lengths out of order."""
+def test_remember_rates_have_their_intervals_and_no_line(run_path):
+    """Oracle: the records. Catches low and high exchanged, lengths out of order, and points that
+    are joined."""
     records = [r for r in RunFolder(run_path).results if r["task"] == "adding"]
-    figure = report.solve_rates(records[::-1])
+    figure = report.remember_rates(records[::-1])
     containers = {c.get_label(): c for c in figure.axes[0].containers}
     points, _, bars = containers["lstm"]
     np.testing.assert_allclose(points.get_ydata(), [1, 0.5])
+    assert points.get_linestyle() == "None"
     segments = np.array(bars[0].get_segments())[:, :, 1]
     expected = [
-        [r["solve_rate_low"], r["solve_rate_high"]] for r in records if r["model"] == "lstm"
+        [r["remember_rate_low"], r["remember_rate_high"]] for r in records if r["model"] == "lstm"
     ]
     np.testing.assert_allclose(segments, expected, atol=1e-6)
 
 
-def test_steps_to_solve_leaves_out_what_was_not_solved(run_path):
-    """Catches a null drawn as zero steps."""
+def test_every_trial_is_a_point_of_the_share_remembered(run_path):
+    """Oracle: the records; a diverged trial at 0. Catches a trial that is left out."""
     records = [r for r in RunFolder(run_path).results if r["task"] == "copy"]
-    figure = report.steps_to_solve(records)
-    assert np.isnan(line(figure, "lstm")[1]).all()
-    np.testing.assert_array_equal(line(figure, "transformer")[1], [200, 200])
+    figure = report.share_remembered(records)
+    drawn = np.concatenate(
+        [one.get_ydata() for one in figure.axes[0].get_lines() if len(one.get_xdata()) == 4]
+    )
+    want = [max(t["share_remembered"] or 0.0, -0.1) for r in records for t in r["per_trial"]]
+    np.testing.assert_allclose(sorted(drawn), sorted(want), atol=1e-6)
+
+
+def test_survival_falls_at_each_trial_and_stays_at_the_budget(run_path):
+    """Oracle: by hand; two of four LSTMs remember at 200 of 300 steps. Catches a trial that never
+    remembers drawn as one that does, and a curve that ends before the budget."""
+    records = [r for r in RunFolder(run_path).results if (r["task"], r["length"]) == ("adding", 50)]
+    figure = report.survival(records)
+    steps, left = line(figure, "lstm")
+    assert (list(steps), list(left)) == ([0, 200, 200, 300], [1, 0.75, 0.5, 0.5])
+    assert list(line(figure, "transformer")[1])[-1] == 0

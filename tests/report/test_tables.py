@@ -6,31 +6,51 @@ from lstm_attn import report
 from lstm_attn.runs import RunFolder
 
 
-def test_horizon_is_the_longest_length_that_half_of_the_trials_solve(run_path):
-    """Oracle: by hand; two of four is half. Catches > for >=."""
-    records = RunFolder(run_path).results
-    assert report.tables.horizon(records, "adding", "lstm") == 50
-    assert report.tables.horizon(records, "adding", "transformer") == 50
-    assert report.tables.horizon(records, "copy", "lstm") is None
+def test_a_verdict_wants_an_interval_that_leaves_one_half_out():
+    """By the protocol. Catches a verdict where the interval holds .5, or of too few trials."""
+    record = {"trials": 8, "remember_rate_low": 0.51, "remember_rate_high": 1.0}
+    assert report.tables.standing(record) == "remembers"
+    assert report.tables.standing({**record, "remember_rate_low": 0.5}) == "is undecided"
+    assert report.tables.standing({**record, "trials": 7}) == "is undecided"
+    none = {"trials": 16, "remember_rate_low": 0.0, "remember_rate_high": 0.49}
+    assert report.tables.standing(none) == "does not"
+    assert report.tables.standing({**none, "remember_rate_high": 0.5}) == "is undecided"
 
 
-def test_verdict_names_who_remembers_how_far(run_path):
-    """Oracle: by hand, longest first. Catches models in another order."""
-    records = RunFolder(run_path).results
+def test_verdict_says_of_each_model_what_its_intervals_allow():
+    """Oracle: by hand. Catches models or lengths that are mixed up, and lengths out of order."""
+
+    def record(model, length, low, high, task="adding"):
+        return {
+            "task": task, "model": model, "length": length, "trials": 16,
+            "remember_rate_low": low, "remember_rate_high": high,
+        }  # fmt: skip
+
+    records = [
+        record("gru", 100, 0.0, 0.3), record("gru", 50, 0.4, 0.6), record("gru", 10, 0.8, 1.0),
+        record("gru", 20, 0.8, 1.0), record("lstm", 10, 0.2, 0.8), record("lstm", 10, 0.8, 1, "copy"),
+    ]  # fmt: skip
     assert report.verdict(records, "adding") == (
-        "Of the lengths tried (10, 50), at least half of the trials solve adding: "
-        "lstm and transformer to T = 50."
+        "gru remembers at T = 10 and 20; does not at T = 100; is undecided at T = 50. "
+        "lstm is undecided at T = 10."
     )
-    assert report.verdict(records, "copy").endswith("transformer to T = 50; lstm at none.")
 
 
 def test_markdown_table_has_a_row_for_each_task_and_model(run_path):
-    """Oracle: by hand; Wilson of 2 in 4 is .15 to .85. Catches a cell in another's column."""
+    """Oracle: by hand; Clopper-Pearson of 2 in 4 is .07 to .93. Catches a cell in another's
+    column."""
     lines = report.markdown_table(RunFolder(run_path).results).splitlines()
-    assert lines[0] == "| task | model | parameters | T = 10 | T = 50 | horizon |"
-    assert lines[2] == "| adding | lstm | 4,004 | 4/4 (0.51–1.00) | 2/4 (0.15–0.85) | 50 |"
-    assert lines[4] == "| copy | lstm | 4,004 | 0/4 (0.00–0.49) | 0/4 (0.00–0.49) | – |"
+    assert lines[0] == "| task | model | parameters | T = 10 | T = 50 |"
+    assert lines[2].startswith("| adding | lstm | 4,004 | 4/4 (")
+    assert " 2/4 (" in lines[2]
+    assert lines[4].startswith("| copy | lstm | 4,004 | 0/4 (")
     assert len(lines) == 6
+
+
+def test_the_share_remembered_has_its_median_and_range():
+    """Oracle: by hand; a diverged trial remembers nothing. Catches a mean, and a trial left out."""
+    trials = [{"share_remembered": share} for share in (0.5, None, 0.998)]
+    assert report.tables.share_remembered({"per_trial": trials}) == ".500 (.000–.998)"
 
 
 def test_one_trial_has_no_interval(run_path):
@@ -96,4 +116,4 @@ def test_a_folder_that_has_grown_is_shown_whole(run_path, tmp_path):
     (tmp_path / "metrics.jsonl").write_text("".join(metrics))
     html = report.write(tmp_path).read_text()
     assert html.count(">lstm features=8</th>") == 2
-    assert "at least half of the trials solve parity: gru to T = 10." in html
+    assert "gru is undecided at T = 10." in html

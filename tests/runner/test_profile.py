@@ -70,7 +70,7 @@ def test_resting_trials_make_a_chunk_shorter():
     halves = type("Halves", (), {"trial_shards": 2, "placed": "map"})
     ended = [[0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
     evaluations = [
-        Evaluation(step, 0.0, {}, np.array(solved, bool), np.zeros(4, bool))
+        Evaluation(step, 0.0, {}, np.array(solved, bool), np.array(solved, bool), np.zeros(4, bool))
         for step, solved in enumerate(ended, 1)
     ]
     assert profile.whole_chunks(evaluations, halves, resting=True) == 1 + 1 + 1 + 1 + 0.5

@@ -135,7 +135,7 @@ def test_settings_are_a_config_a_dict_or_arguments():
     shown = {repr(train(constant(), TASK, config, **given)) for config, given in ways}
     assert shown == {
         "Trained(history=History(2 evaluations to step 6 of 2 trials: accuracy, loss, "
-        "train_loss; 0 solve), "
+        "train_loss; 0 remember), "
         "params: 1 numbers a trial)"
     }
 

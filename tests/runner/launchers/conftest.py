@@ -40,7 +40,12 @@ def leave(cell, path, *steps, scale=1.0):
     for step in steps:
         loss = np.array([scale / 3 / step, np.nan], np.float32)
         evaluation = Evaluation(
-            step, step / 7, {"loss": loss}, np.array([True, False]), np.array([False, True])
+            step,
+            step / 7,
+            {"loss": loss},
+            np.array([True, True]),
+            np.array([True, False]),
+            np.array([False, True]),
         )
         folder.add_evaluation(cell.name, evaluation)
         checkpoint = folder.checkpoint(cell.name)

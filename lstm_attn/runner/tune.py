@@ -1,0 +1,298 @@
+"""Tuning: the learning rate, and what else a model's field tunes, chosen on seeds that no test has.
+
+Every model gets the same number of trials on each task and length. Tuning cells are trained in a
+run folder of their own, WORKDIR/tuning; what was chosen is in WORKDIR/tuning.json.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lstm_attn.analysis import learning_rate_window
+from lstm_attn.errors import UsageError, check_whole, unknown_name
+from lstm_attn.models import ModelConfig
+from lstm_attn.modules.positions import POSITIONS
+from lstm_attn.runner.cell import Cell
+from lstm_attn.runner.session import Session
+from lstm_attn.runs import RunFolder
+
+NAME = "tuning"  # of the folder, and of the file beside it
+SMALLEST, GREATEST = 1e-6, 10.0  # learning rates between which the grid grows
+GATED = ("lstm", "gru", "lstm_attention")  # models whose gates have a bias to tune
+
+
+@dataclasses.dataclass(frozen=True)
+class TuningConfig:
+    """How each cell's learning rate is chosen among `training.learning_rates`.
+
+    seeds: of each rate; 0 for no tuning: all rates are then tested. A single rate is not tuned.
+    first_seed: the tuning seeds are first_seed, first_seed + 1, ...
+    halving: end the worse half of the rates at a quarter of the steps.
+    gate_bias: tune the bias of LSTM's forget and GRU's update gate too: 1, or chrono (2, T).
+    positions: of the Transformer, tuned too; () for those of `model`.
+    carry: at each length but the shortest of a task, try only the best two rates of the next
+      shorter one, and what else was chosen there.
+    """
+
+    seeds: int = 2
+    first_seed: int = 100
+    halving: bool = True
+    gate_bias: bool = False
+    positions: tuple[str, ...] = ()
+    carry: bool = False
+
+    def __post_init__(self) -> None:
+        check_whole("tuning.seeds", self.seeds, 0)
+        check_whole("tuning.first_seed", self.first_seed, 0)
+        for name in self.positions:
+            if name not in POSITIONS:
+                raise unknown_name("tuning.positions", name, POSITIONS)
+
+    def check(self, first_seed: int, seeds: int) -> None:
+        """Raises UsageError if a test seed is a tuning seed."""
+        last = self.first_seed + self.seeds - 1
+        if self.seeds and first_seed <= last and self.first_seed < first_seed + seeds:
+            raise UsageError(
+                f"tuning.first_seed: expected seeds that no test has, got {self.first_seed} to "
+                f"{last}, and test seeds {first_seed} to {first_seed + seeds - 1}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Tried:
+    """One choice for a model at one learning rate.
+
+    log_forgotten: median over the tuning seeds of log(loss / baseline) at the end; infinite for
+      diverged trials.
+    whole: whether its trials ran to the last step.
+    """
+
+    choice: str
+    learning_rate: float
+    log_forgotten: float
+    whole: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """cell: as it is tested; choice: its name among `choices`, "" where there is only one; tried:
+    all that were compared; record: the same as JSON values, with the cost."""
+
+    cell: Cell
+    choice: str
+    tried: tuple[Tried, ...]
+    record: dict[str, Any]
+
+
+def is_tuned(cell: Cell, config: TuningConfig) -> bool:
+    """Whether there is anything to choose."""
+    return bool(config.seeds) and (
+        len(cell.training.learning_rates) > 1 or len(choices(cell, config)) > 1
+    )
+
+
+def choices(cell: Cell, config: TuningConfig) -> dict[str, ModelConfig]:
+    """What is tuned of a model besides the learning rate: name -> its config."""
+    if cell.model_name in GATED and config.gate_bias and cell.task.length > 1:
+        chrono = dataclasses.replace(cell.model, chrono_steps=(2.0, max(2.0, cell.task.length)))
+        one = dataclasses.replace(cell.model, forget_bias=1.0, update_bias=1.0, chrono_steps=())
+        return {"bias_1": one, "chrono": chrono}
+    if cell.model_name == "transformer" and config.positions:
+        return {name: dataclasses.replace(cell.model, positions=name) for name in config.positions}
+    return {"": cell.model}
+
+
+def tune(cells: Sequence[Cell], config: TuningConfig, session: Session) -> list[Cell]:
+    """Chooses a learning rate for each cell, and returns the cells as they are tested.
+
+    The choice is the rate with the lowest median of log(loss / baseline) at the end, diverged
+    trials counting as the worst. If it is at an edge of the grid, the grid grows by one rate on
+    that side, until it is inside.
+
+    Raises:
+      UsageError: a tuning seed that is a test seed.
+    """
+    for cell in cells:
+        config.check(cell.training.first_seed, cell.training.seeds)
+    tuned = [cell for cell in cells if is_tuned(cell, config)]
+    if not tuned:
+        return [*cells]
+    inner = session.within(NAME)
+    chosen: dict[str, Chosen] = {}
+    for batch in _batches(tuned, config):
+        searches = [_Search(cell, config, _shorter(cell, chosen)) for cell in batch]
+        while open_ones := [search for search in searches if not search.is_done]:
+            inner.console.print(f"tuning {len(open_ones)} of {len(tuned)} cells")
+            asked = [search.cells() for search in open_ones]
+            trained = iter(inner.train([cell for some in asked for cell in some]))
+            for search, some in zip(open_ones, asked, strict=True):
+                search.take([inner.record(next(trained)) for _ in some])
+        for search in searches:
+            chosen[search.cell.name] = search.chosen()
+        _note(session.folder, [chosen[search.cell.name].record for search in searches])
+    return [chosen[cell.name].cell if cell.name in chosen else cell for cell in cells]
+
+
+def _batches(cells: Sequence[Cell], config: TuningConfig) -> Iterator[list[Cell]]:
+    """Cells that are tuned together: all, or where rates are carried those of a place in the order
+    of lengths."""
+    if not config.carry:
+        yield [*cells]
+        return
+    by_model: dict[tuple, list[Cell]] = {}
+    for cell in sorted(cells, key=lambda cell: cell.task.length):
+        by_model.setdefault((cell.task.name, cell.task.variant, cell.model_name), []).append(cell)
+    for row in itertools.zip_longest(*by_model.values()):
+        yield [cell for cell in row if cell is not None]
+
+
+def _shorter(cell: Cell, chosen: Mapping[str, Chosen]) -> Chosen | None:
+    """What was chosen for the same model at the next shorter length of the task."""
+    same = [
+        one
+        for one in chosen.values()
+        if (one.cell.task.name, one.cell.task.variant, one.cell.model_name)
+        == (cell.task.name, cell.task.variant, cell.model_name)
+        if one.cell.task.length < cell.task.length
+    ]
+    return max(same, key=lambda one: one.cell.task.length, default=None)
+
+
+class _Search:
+    """The tuning of one cell, round by round."""
+
+    def __init__(self, cell: Cell, config: TuningConfig, shorter: Chosen | None) -> None:
+        self.cell, self.config = cell, config
+        self.choices = choices(cell, config)
+        rates = sorted(cell.training.learning_rates)
+        if shorter is not None:
+            self.choices = {shorter.choice: self.choices[shorter.choice]}
+            mine = [one for one in shorter.tried if one.choice == shorter.choice]
+            rates = sorted(one.learning_rate for one in _ranked(mine)[:2])
+        self.rates = dict.fromkeys(self.choices, rates)
+        self.tried: dict[str, list[Tried]] = {}
+        self.records: dict[str, dict[str, Any]] = {}
+        self.waiting = list(self.choices)
+
+    @property
+    def is_done(self) -> bool:
+        return not self.waiting
+
+    def cells(self) -> list[Cell]:
+        """What is to be trained next, one cell for each choice."""
+        return [
+            dataclasses.replace(
+                self.cell,
+                name="-".join(filter(None, (self.cell.name, choice))),
+                model=self.choices[choice],
+                training=dataclasses.replace(
+                    self.cell.training,
+                    first_seed=self.config.first_seed,
+                    seeds=self.config.seeds,
+                    learning_rates=tuple(self.rates[choice]),
+                    stop_when_solved=False,
+                    halving=self.config.halving,
+                ),
+            )
+            for choice in self.waiting
+        ]
+
+    def take(self, records: Sequence[dict[str, Any]]) -> None:
+        """Ranks the rates of the cells that have been trained, and lets grids grow."""
+        growing = []
+        for choice, record in zip(self.waiting, records, strict=True):
+            self.records[choice] = record
+            self.tried[choice] = tried(choice, record)
+            rates = sorted(one.learning_rate for one in self.tried[choice])
+            best = _ranked(self.tried[choice])[0].learning_rate
+            if len(rates) > 1 and (more := _beyond(best, rates)) is not None:
+                self.rates[choice] = sorted([*rates, more])
+                growing.append(choice)
+        self.waiting = growing
+
+    def chosen(self) -> Chosen:
+        everything = [one for choice in self.choices for one in self.tried[choice]]
+        best = _ranked(everything)[0]
+        cell = dataclasses.replace(
+            self.cell,
+            model=self.choices[best.choice],
+            training=dataclasses.replace(self.cell.training, learning_rates=(best.learning_rate,)),
+        )
+        mine = sorted(self.tried[best.choice], key=lambda one: one.learning_rate)
+        window = learning_rate_window(
+            np.array([one.learning_rate for one in mine]),
+            np.exp([one.log_forgotten for one in mine]),
+        )
+        steps = sum(
+            trial["steps"] for record in self.records.values() for trial in record["per_trial"]
+        )
+        record = {
+            "cell": self.cell.name,
+            "task": self.cell.task.name,
+            "length": self.cell.task.length,
+            "model": self.cell.model_name,
+            "choice": best.choice,
+            "learning_rate": best.learning_rate,
+            "window": window._asdict(),
+            "trials": sum(record["trials"] for record in self.records.values()),
+            "steps": steps,
+            "seconds": round(sum(record["seconds"] for record in self.records.values()), 3),
+            "tried": [
+                {**dataclasses.asdict(one), "log_forgotten": _finite(one.log_forgotten)}
+                for one in everything
+            ],
+        }
+        return Chosen(cell, best.choice, tuple(everything), record)
+
+
+def tried(choice: str, record: Mapping[str, Any]) -> list[Tried]:
+    """The rates of a tuning cell, from its record in results.json."""
+    by_rate: dict[float, list[Mapping[str, Any]]] = {}
+    for trial in record["per_trial"]:
+        by_rate.setdefault(trial["learning_rate"], []).append(trial)
+    return [
+        Tried(
+            choice,
+            rate,
+            float(np.median([_log_forgotten(trial, record["baseline"]) for trial in trials])),
+            all(trial["steps"] == record["steps"] for trial in trials),
+        )
+        for rate, trials in by_rate.items()
+    ]
+
+
+def _log_forgotten(trial: Mapping[str, Any], baseline: float) -> float:
+    loss = trial["final_loss"]
+    return math.inf if loss is None else math.log(max(loss, np.finfo(np.float32).tiny) / baseline)
+
+
+def _ranked(tried: Sequence[Tried]) -> list[Tried]:
+    """The best first; a rate that ended at a quarter of the steps is worse than any that did not."""
+    return sorted(tried, key=lambda one: (not one.whole, one.log_forgotten))
+
+
+def _beyond(best: float, rates: Sequence[float]) -> float | None:
+    """The next rate on the side on which the best one is at the edge; None if it is inside, or at
+    the end of what is sensible. Rates go 1, 3, 10, 30, ..."""
+    direction = (best == rates[-1]) - (best == rates[0])
+    if not direction:
+        return None
+    half_decades = round(2 * math.log10(best)) + direction
+    more = float(f"{10 ** (half_decades / 2):.0e}")
+    return more if SMALLEST <= more <= GREATEST else None
+
+
+def _note(folder: RunFolder, records: Sequence[dict[str, Any]]) -> None:
+    """Adds the records to tuning.json, in place of those of the same cells."""
+    mine = {record["cell"] for record in records}
+    noted = (folder.study(NAME) or {"cells": []})["cells"]
+    others = [record for record in noted if record["cell"] not in mine]
+    folder.write_study(NAME, {"cells": [*others, *records]})
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

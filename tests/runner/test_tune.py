@@ -1,0 +1,152 @@
+"""Tuning: what is chosen, on which seeds, and how the grid of rates grows."""
+
+import math
+
+import pytest
+
+from lstm_attn import studies, tasks
+from lstm_attn.errors import UsageError
+from lstm_attn.models import ModelConfig
+from lstm_attn.runner import tune
+from lstm_attn.runner.cell import Cell
+from lstm_attn.runner.tune import TuningConfig
+from lstm_attn.runs import RunFolder
+from lstm_attn.training import TrainingConfig
+
+
+def cell_of(model="lstm", rates=(1e-3, 1e-2, 1e-1), length=6):
+    return Cell(
+        f"adding-{length}-{model}",
+        model,
+        tasks.adding(length),
+        ModelConfig(features=4, num_layers=1),
+        TrainingConfig(steps=40, seeds=8, learning_rates=rates, stop_when_solved=True),
+    )
+
+
+def record_of(losses, steps=40, whole=None):
+    """A record of one seed a rate, or of several: rate -> losses, None where a trial diverged."""
+    return {
+        "baseline": 2.0,
+        "steps": steps,
+        "trials": sum(map(len, losses.values())),
+        "seconds": 1.0,
+        "per_trial": [
+            {"learning_rate": rate, "final_loss": loss, "steps": (whole or {}).get(rate, steps)}
+            for rate, several in losses.items()
+            for loss in several
+        ],
+    }
+
+
+def test_the_rate_with_the_lowest_median_is_best_and_divergence_is_worst():
+    """Closed form: medians of log(loss / baseline). Catches a mean, and a diverged trial that is
+    left out."""
+    tried = tune.tried("", record_of({0.1: [0.02, None], 0.01: [0.2, 0.02], 0.001: [1.0, 2.0]}))
+    medians = {one.learning_rate: one.log_forgotten for one in tried}
+    assert medians[0.1] == math.inf
+    assert medians[0.01] == pytest.approx((math.log(0.1) + math.log(0.01)) / 2)
+    assert medians[0.001] == pytest.approx(math.log(0.5) / 2)
+    assert tune._ranked(tried)[0].learning_rate == 0.01
+
+
+def test_a_rate_that_ended_early_is_worse_than_any_that_did_not():
+    """By the definition. Catches a loss at a quarter of the steps that is compared with one at the
+    end."""
+    record = record_of({0.1: [0.01], 0.01: [0.5]}, whole={0.1: 10})
+    assert tune._ranked(tune.tried("", record))[0].learning_rate == 0.01
+
+
+@pytest.mark.parametrize(
+    ("best", "rates", "more"),
+    [
+        (0.1, (0.01, 0.1), 0.3),
+        (0.3, (0.01, 0.1, 0.3), 1.0),
+        (0.001, (0.001, 0.003), 0.0003),
+        (0.0003, (0.0003, 0.001), 0.0001),
+        (0.01, (0.003, 0.01, 0.03), None),
+        (10.0, (1.0, 10.0), None),
+        (0.02, (0.002, 0.02), 0.06),
+    ],
+)
+def test_the_grid_grows_on_the_side_of_the_best_rate(best, rates, more):
+    """By hand. Catches growth at the other edge, beyond sense, or with the best inside."""
+    found = tune._beyond(best, rates)
+    assert found is None if more is None else 0.5 < found / more < 2
+
+
+def test_a_single_rate_and_no_seeds_are_not_tuned():
+    assert not tune.is_tuned(cell_of(rates=(0.01,)), TuningConfig())
+    assert not tune.is_tuned(cell_of(), TuningConfig(seeds=0))
+    assert tune.is_tuned(cell_of(rates=(0.01,)), TuningConfig(gate_bias=True))
+    assert tune.is_tuned(cell_of(), TuningConfig())
+
+
+def test_each_model_has_its_own_choices():
+    """By the definition: bias 1 or chrono for gates, positions for the Transformer, as many of each.
+    Catches a key that acts on no part of the model."""
+    config = TuningConfig(gate_bias=True, positions=("sinusoidal", "rotary"))
+    gates = tune.choices(cell_of("gru", length=30), config)
+    assert {name: model.chrono_steps for name, model in gates.items()} == {
+        "bias_1": (),
+        "chrono": (2.0, 30),
+    }
+    assert gates["bias_1"].update_bias == 1.0
+    positions = tune.choices(cell_of("transformer"), config)
+    assert [model.positions for model in positions.values()] == ["sinusoidal", "rotary"]
+    assert list(tune.choices(cell_of("attention_pooling"), config)) == [""]
+
+
+def test_tuning_seeds_are_no_test_seeds():
+    """Catches a test on the seeds that a rate was chosen by."""
+    with pytest.raises(UsageError, match="tuning.first_seed: expected seeds that no test has"):
+        studies.compare("gru", "adding", 5, steps=4, seeds=200)
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    """A study of one cell, small enough for a test."""
+    place = tmp_path_factory.mktemp("tuned") / "run"
+    arguments = {
+        "models": "gru", "tasks": "adding", "lengths": 4, "workdir": place, "steps": 40, "seeds": 2,
+        "features": 4, "learning_rates": (1e-4, 3e-2), "evaluation_sequences": 40,
+        "confirmation_sequences": 80, "evaluate_every": 10, "warmup_steps": 2,
+    }  # fmt: skip
+    return place, arguments, studies.compare(**arguments)
+
+
+@pytest.mark.usefixtures("compiled_quickly")
+def test_the_chosen_rate_is_tested_on_other_seeds_and_the_trials_are_kept(tuned):
+    """By the protocol. Catches a test at another rate than the best, a choice at an edge of the
+    grid, and tuning trials that are lost or counted as tests."""
+    place, _, result = tuned
+    (record,) = result.records
+    (noted,) = RunFolder(place).study("tuning")["cells"]
+    (trained,) = RunFolder(place / "tuning").results
+    assert [trial["seed"] for trial in record["per_trial"]] == [0, 1]
+    assert {trial["learning_rate"] for trial in record["per_trial"]} == {noted["learning_rate"]}
+    assert {trial["seed"] for trial in trained["per_trial"]} == {100, 101}
+    rates = sorted({trial["learning_rate"] for trial in trained["per_trial"]})
+    assert rates[0] < noted["learning_rate"] < rates[-1] or rates[-1] == 10.0
+    medians = {one["learning_rate"]: one["log_forgotten"] for one in noted["tried"] if one["whole"]}
+    assert min(medians, key=medians.get) == noted["learning_rate"]
+    assert noted["trials"] == trained["trials"] == 2 * len(rates)
+
+
+@pytest.mark.usefixtures("compiled_quickly")
+def test_a_tuned_study_resumes_without_training(tuned, capsys):
+    """Catches tuning that is done again, and a grid that begins at its first rates each time."""
+    _, arguments, result = tuned
+    again = studies.compare(**arguments)
+    assert again.records == result.records
+    assert "compiling" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("compiled_quickly")
+def test_the_worse_half_of_the_rates_ends_at_a_quarter(tuned):
+    """By the definition, from the records. Catches rates that end by their number or too late."""
+    place, _, _ = tuned
+    (trained,) = RunFolder(place / "tuning").results
+    first = [trial for trial in trained["per_trial"] if trial["learning_rate"] in (1e-4, 3e-2)]
+    ended = {trial["learning_rate"]: trial["steps"] for trial in first}
+    assert sorted(ended.values()) == [10, 40]
