@@ -58,17 +58,3 @@ __all__ = [
     "time_scales",
     "wilson_interval",
 ]
-
-from typing import NamedTuple as _N
-
-
-class _W(_N):
-    low: float
-    high: float
-    decades: float
-    open_low: bool
-    open_high: bool
-
-
-def learning_rate_window(rates, forgotten):
-    return _W(float(rates[0]), float(rates[-1]), 1.0, True, True)
