@@ -1,7 +1,8 @@
 """Differences between two cells: of solve rate and steps, and whether they are within noise.
 
 A difference is within noise if its 95 % interval contains zero. Of twenty comparisons of equal
-cells about one is beyond noise by chance, so a single one among many is only a hint.
+cells about one is beyond noise by chance. So a sentence needs an exact test over the same seeds,
+adjusted for the number of comparisons: see `verdict`.
 """
 
 import math
@@ -9,12 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 
-from lstm_attn.analysis.intervals import LEVEL, confidence, or_null, sign_test_rank, wilson_interval
+from lstm_attn.analysis.intervals import LEVEL, confidence, or_null, rate_interval, sign_test_rank
 from lstm_attn.analysis.solving import solve_rate
 from lstm_attn.errors import UsageError
 
 Record = Mapping[str, Any]  # of results.json
+FEWEST_PAIRS = 12  # of a verdict in words
+SIGNIFICANT = 0.05  # below it, an adjusted p allows a verdict
 
 
 class Difference(NamedTuple):
@@ -36,14 +40,15 @@ class Difference(NamedTuple):
 def rate_difference(solved: Sequence[int], trials: Sequence[int]) -> Difference:
     """The difference of two solve rates, of independent trials.
 
-    With p the rates and (l, u) their Wilson intervals, the interval of p2 - p1 goes from
+    With p the rates and (l, u) their `rate_interval`s, the interval of p2 - p1 goes from
 
         p2 - p1 - sqrt((p2 - l2)^2 + (u1 - p1)^2)  to  p2 - p1 + sqrt((u2 - p2)^2 + (p1 - l1)^2)
 
     Args:
       solved, trials: counts of the first and of the second.
 
-    Source: Newcombe 1998a (Statistics in Medicine 17:873), method 10.
+    Source: Newcombe 1998a (Statistics in Medicine 17:873), method 10, which has Wilson's intervals
+    for any number of trials; below 16 we take the exact ones, which cover more often.
     """
     return _square_and_add(solved, trials, correlation=0.0)
 
@@ -114,6 +119,108 @@ def _inward(rank: int, count: int) -> float:
     return (count - rank) * excess / (rank + (count - 2 * rank) * excess)
 
 
+class PairedTest(NamedTuple):
+    """An exact test of two models over the same seeds.
+
+    first, second: of how many seeds each is the better one; the others are ties.
+    pairs: R, ties included.
+    p: two-sided.
+    """
+
+    first: int
+    second: int
+    pairs: int
+    p: float
+
+
+def paired_rate_test(first: np.ndarray, second: np.ndarray) -> PairedTest:
+    """McNemar's exact test: does one model remember on more of the same R seeds?
+
+        p = P(|X - n/2| >= |B - n/2|),  X ~ Binomial(n, 1/2),  n = B + C
+
+    B seeds are remembered by the first alone, C by the second alone. The other seeds say nothing
+    about which is better.
+
+    Args:
+      first, second: bool [R], whether each seed's trial remembers.
+
+    Raises:
+      UsageError: shapes that are not [R] both.
+
+    Source: McNemar 1947; the exact form by `scipy.stats.binomtest`.
+    """
+    first, second = _pairs("paired_rate_test", first, second, bool)
+    return _exact(first & ~second, second & ~first)
+
+
+def paired_sign_test(first: np.ndarray, second: np.ndarray) -> PairedTest:
+    """The exact sign test: does one model need fewer steps on more of the same R seeds?
+
+    As `paired_rate_test`, B seeds need fewer steps with the first, C with the second. A trial that
+    never remembers is worse than any that does, and as good as another that never does.
+
+    Args:
+      first, second: [R], steps or seconds to the event; NaN or infinite for never.
+
+    Raises:
+      UsageError: shapes that are not [R] both.
+
+    Source: Arbuthnot 1710; the exact form by `scipy.stats.binomtest`.
+    """
+    pair = _pairs("paired_sign_test", first, second, float)
+    first, second = (np.nan_to_num(ends, nan=np.inf, posinf=np.inf) for ends in pair)
+    return _exact(first < second, second < first)
+
+
+def _exact(first: np.ndarray, second: np.ndarray) -> PairedTest:
+    ahead, behind = int(first.sum()), int(second.sum())
+    p = float(stats.binomtest(ahead, ahead + behind).pvalue) if ahead + behind else 1.0
+    return PairedTest(ahead, behind, len(first), p)
+
+
+def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """The p values of all m tests of a table, adjusted for their number, in the order given:
+
+        adjusted p_(k) = min(1, max over j <= k of (m + 1 - j) p_(j)),  p_(1) <= ... <= p_(m)
+
+    If those below .05 are called differences, the chance of one false call or more is at most 5 %,
+    whatever the tests have in common.
+
+    Raises:
+      UsageError: a value that is not from 0 to 1.
+
+    Source: Holm 1979.
+    """
+    values = np.asarray(p_values, float)
+    if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
+        raise UsageError(f"holm: expected p values [m] from 0 to 1, got {values}")
+    order = np.argsort(values)
+    steps = np.maximum.accumulate(np.arange(len(values), 0, -1) * values[order])
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(steps, 1)
+    return adjusted
+
+
+def verdict(first: str, second: str, what: str, test: PairedTest, adjusted: float) -> str | None:
+    """A sentence that says which model is better; None unless the test allows it.
+
+    It does with at least 12 pairs and an adjusted p below .05.
+
+    Args:
+      first, second: the models' names.
+      what: the predicate between them: "remembers on more seeds than", "needs fewer steps than".
+      adjusted: p after `holm` over the table that the sentence is about.
+    """
+    if test.pairs < FEWEST_PAIRS or not adjusted < SIGNIFICANT or test.first == test.second:
+        return None
+    better, worse = (first, second) if test.first > test.second else (second, first)
+    more, fewer = max(test.first, test.second), min(test.first, test.second)
+    return (
+        f"{better} {what} {worse}: {more} to {fewer} of {test.pairs} pairs "
+        f"(p = {adjusted:.3g} after Holm)"
+    )
+
+
 def compare_records(first: Record, second: Record, budget: int) -> dict[str, Any]:
     """The differences between two records of results.json, as JSON values.
 
@@ -125,7 +232,7 @@ def compare_records(first: Record, second: Record, budget: int) -> dict[str, Any
       budget: the steps within which a solution counts.
 
     Returns:
-      first and second: how many trials solve within the budget, and the rate with its Wilson
+      first and second: how many trials solve within the budget, and the rate with its
         interval. paired: whether trials are paired. solve_rate and steps: each a value, low, high
         (null for no bound) and within_noise; steps is null if unpaired.
     """
@@ -167,16 +274,15 @@ def _trials(record: Record) -> dict[Any, float | None]:
 
 
 def _square_and_add(solved: Sequence[int], trials: Sequence[int], correlation: float) -> Difference:
-    rates = [count / total for count, total in zip(solved, trials, strict=True)]
-    intervals = [wilson_interval(*counts) for counts in zip(solved, trials, strict=True)]
-    below = [rate - low for rate, (low, _) in zip(rates, intervals, strict=True)]
-    above = [high - rate for rate, (_, high) in zip(rates, intervals, strict=True)]
+    intervals = [rate_interval(*counts) for counts in zip(solved, trials, strict=True)]
+    below = [rate - low for rate, low, _ in intervals]
+    above = [high - rate for rate, _, high in intervals]
 
     def joined(one: float, other: float) -> float:
         # Rounding may make an exact zero negative.
         return math.sqrt(max(one**2 - 2 * correlation * one * other + other**2, 0))
 
-    value = rates[1] - rates[0]
+    value = intervals[1].mean - intervals[0].mean
     return Difference(value, value - joined(below[1], above[0]), value + joined(above[1], below[0]))
 
 

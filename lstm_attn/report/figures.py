@@ -184,7 +184,7 @@ def budget_of(record: Record) -> int:
 
 
 def draw_solve_rates(axes: Axes, lines: Sequence[Line]) -> None:
-    """The solve rates of each line, with their 95 % Wilson intervals."""
+    """The solve rates of each line, with their 95 % intervals."""
     for color, shift, line in _side_by_side(lines):
         low, rate, high = (
             [record[f"solve_rate{end}"] for record in line.records] for end in ("_low", "", "_high")

@@ -8,14 +8,21 @@ from scipy.stats import binom, norm
 
 from lstm_attn.analysis import (
     compare_records,
+    holm,
     paired_median_difference,
     paired_rate_difference,
+    paired_rate_test,
+    paired_sign_test,
     rate_difference,
-    wilson_interval,
+    rate_interval,
+    verdict,
 )
+from lstm_attn.errors import UsageError
 
 DRAWS = 20_000
 COVERED = (0.93, 0.97)
+# Below 16 trials the exact intervals of the rates cover more often than 95 %, also on average.
+AT_LEAST = 0.95 - 4 * np.sqrt(0.95 * 0.05 / DRAWS)
 
 
 def pairs(both, first_alone, second_alone, none):
@@ -72,17 +79,6 @@ def coverage(truth, intervals):
     return np.mean((low <= truth) & (truth <= high))
 
 
-@pytest.mark.parametrize("trials", [4, 8, 20])
-def test_wilson_intervals_cover(trials):
-    """Oracle: simulation, averaged over rates from 0 to 1, since a score interval's coverage
-    oscillates with the rate. Catches a level other than 95 %."""
-    rng = np.random.default_rng(0)
-    rates = rng.random(DRAWS)
-    of_count = [wilson_interval(count, trials) for count in range(trials + 1)]
-    covered = coverage(rates, [of_count[n] for n in rng.binomial(trials, rates)])
-    assert COVERED[0] <= covered <= COVERED[1]
-
-
 @pytest.mark.parametrize("trials", [(4, 4), (6, 8), (20, 10)])
 @pytest.mark.parametrize("equal", [False, True])
 def test_unpaired_intervals_cover(trials, equal):
@@ -94,7 +90,7 @@ def test_unpaired_intervals_cover(trials, equal):
     interval = functools.cache(lambda *solved: rate_difference(solved, trials)[1:])
     counts = zip(rng.binomial(trials[0], first), rng.binomial(trials[1], second), strict=True)
     covered = coverage(second - first, [interval(int(a), int(b)) for a, b in counts])
-    assert COVERED[0] <= covered <= COVERED[1]
+    assert AT_LEAST <= covered < 1
 
 
 @pytest.mark.parametrize("seeds", [6, 8, 20])
@@ -114,8 +110,7 @@ def test_paired_intervals_cover(seeds, correlation):
     covered = coverage(
         (rates[1] - rates[0])[:, 0], [interval(*map(int, table)) for table in tables.T]
     )
-
-    assert COVERED[0] <= covered <= COVERED[1]
+    assert AT_LEAST <= covered < 1
 
 
 @pytest.mark.full_but("exponential")
@@ -158,13 +153,91 @@ def test_five_pairs_have_no_interval():
     assert difference.within_noise
 
 
-@pytest.mark.parametrize("of", [paired_rate_difference, paired_median_difference])
+@pytest.mark.parametrize(
+    "of", [paired_rate_difference, paired_median_difference, paired_rate_test, paired_sign_test]
+)
 def test_pairs_of_other_lengths_are_one_line(of):
     """Catches numpy's broadcasting of one trial against many."""
     with pytest.raises(
         ValueError, match=r"expected two arrays \[R\].*got shapes \(1,\) and \(4,\)"
     ):
         of(np.ones(1), np.ones(4))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "p"),
+    [(0, 5, 2 / 32), (0, 6, 2 / 64), (1, 8, 20 / 512), (3, 3, 1), (0, 0, 1), (4, 0, 2 / 16)],
+)
+def test_mcnemars_p_is_a_sum_of_binomials(first, second, p):
+    """Oracle: binomial sums by hand. Catches pairs that agree counted in, a one-sided p, and the
+    normal approximation."""
+    found = paired_rate_test(*pairs(4, first, second, 3))
+    assert (found.first, found.second, found.pairs) == (first, second, 7 + first + second)
+    assert found.p == pytest.approx(p)
+
+
+def test_a_trial_that_never_remembers_is_the_slowest():
+    """Oracle: by hand. Of six seeds the first is quicker on two and alone on one, the second quicker
+    on one; one is equal and one has neither. Catches NaN, which is neither less nor more, and ties
+    that count."""
+    first = np.array([10, 20, 30, 50, 40, np.nan])
+    second = np.array([20, 30, np.nan, 40, 40, np.inf])
+    found = paired_sign_test(first, second)
+    assert (found.first, found.second, found.pairs) == (3, 1, 6)
+    assert found.p == pytest.approx(10 / 16)
+
+
+@pytest.mark.parametrize("seeds", [4, 12, 20])
+def test_paired_tests_reject_equals_rarely(seeds):
+    """Oracle: simulation of equal models over a range of rates. Exact tests reject at most 5 % of
+    the time; three binomial errors of 2,000 simulations more. Catches a p that is too small."""
+    rng = np.random.default_rng(seeds)
+    ends = rng.lognormal(size=(2000, 2, seeds))
+    remembers = rng.random((2000, 2, seeds)) < rng.random((2000, 1, 1))
+    ends[~remembers] = np.nan
+    most = 0.05 + 3 * np.sqrt(0.05 * 0.95 / 2000)
+    assert np.mean([paired_sign_test(*pair).p < 0.05 for pair in ends]) <= most
+    assert np.mean([paired_rate_test(*pair).p < 0.05 for pair in remembers]) <= most
+
+
+def test_holms_adjustment_is_that_of_the_paper():
+    """Oracle: by hand, four tests: .01 x 4, .02 x 3, .03 x 2 raised to the one before, .5. Catches
+    Bonferroni, an order that is lost, and values that fall."""
+    found = holm([0.03, 0.01, 0.5, 0.02])
+    np.testing.assert_allclose(found, [0.06, 0.04, 0.5, 0.06])
+    assert holm([0.4, 0.4, 0.4]).max() == 1
+    assert holm([]).size == 0
+    with pytest.raises(UsageError, match="^holm: expected p values .* from 0 to 1"):
+        holm([0.5, np.nan])
+
+
+def test_holm_calls_one_of_ten_equal_pairs_rarely():
+    """Oracle: simulation of ten sign tests of equal models on 16 seeds, each with the same first
+    model. One call or more in at most 5 % of 500 tables, plus three binomial errors. Catches p
+    values that are not adjusted, which call one in a quarter of the tables."""
+    rng = np.random.default_rng(0)
+    called = 0
+    for _ in range(500):
+        first, *others = rng.normal(size=(11, 16))
+        tests = [paired_sign_test(first, other) for other in others]
+        adjusted = holm([test.p for test in tests])
+        called += any(map(functools.partial(verdict, "a", "b", "beats"), tests, adjusted))
+    assert called / 500 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 500)
+
+
+def test_a_verdict_needs_twelve_pairs_and_a_small_adjusted_p():
+    """Oracle: by hand. Catches a verdict from eleven pairs or from p = .05, and the worse model
+    named as the better one."""
+    second = paired_rate_test(*pairs(2, 1, 9, 0))
+    words = verdict("lstm", "gru", "remembers on more seeds than", second, 0.021)
+    assert words == (
+        "gru remembers on more seeds than lstm: 9 to 1 of 12 pairs (p = 0.021 after Holm)"
+    )
+    assert verdict("lstm", "gru", "beats", second._replace(first=9, second=1), 0.04) == (
+        "lstm beats gru: 9 to 1 of 12 pairs (p = 0.04 after Holm)"
+    )
+    assert verdict("lstm", "gru", "beats", second, 0.05) is None
+    assert verdict("lstm", "gru", "beats", second._replace(pairs=11), 0.001) is None
 
 
 def record(ends, seeds=None, rates=None):
@@ -201,7 +274,7 @@ def test_a_trial_without_solution_has_spent_the_budget():
     assert compared["steps"]["value"] == -400
     assert compared["solve_rate"]["value"] == 1
     assert (compared["first"]["solved"], compared["second"]["solved"]) == (0, 6)
-    low, high = wilson_interval(6, 6)
+    _, low, high = rate_interval(6, 6)
     assert compared["second"]["solve_rate_low"] == low
     assert compared["second"]["solve_rate_high"] == high
 
