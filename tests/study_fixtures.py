@@ -14,11 +14,10 @@ import pytest
 from absl import flags
 from rich.console import Console
 
-from lstm_attn.analysis import summarise
 from lstm_attn.history import History
 from lstm_attn.runner import grow
 from lstm_attn.runner.session import Session
-from lstm_attn.runner.train_cells import describe
+from lstm_attn.runner.train_cells import measured
 from lstm_attn.runs import RunFolder
 from lstm_attn.training import trial_settings
 from tests import PATIENCE
@@ -165,4 +164,4 @@ def record_of(cell, ends):
         seeds=trial_settings(cell.training)[0],
         learning_rates=trial_settings(cell.training)[1],
     )
-    return {**describe(cell), **summarise(history, cell.task.baseline)}
+    return measured(cell, history)

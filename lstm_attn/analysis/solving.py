@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_attn.analysis.intervals import median_interval, or_null, rate_interval
+from lstm_attn.analysis.survival import restricted_mean
 from lstm_attn.errors import UsageError
 from lstm_attn.history import History
 
@@ -25,12 +26,21 @@ def solve_rate(solved: int, trials: int) -> dict[str, float]:
 
 def remember_rate(remember: int, trials: int) -> dict[str, float]:
     """How many trials remember, and the rate with its 95 % interval, as JSON values."""
-    low, high = wilson_interval(remember, trials)
+    rate, low, high = rate_interval(remember, trials)
     return {
         "remembers": remember,
-        "remember_rate": remember / trials,
+        "remember_rate": rate,
         "remember_rate_low": low,
         "remember_rate_high": high,
+    }
+
+
+def _mean_steps(ends: np.ndarray, budget: int) -> dict[str, float]:
+    mean, low, high = restricted_mean(ends, budget)
+    return {
+        "mean_steps_to_remember": mean,
+        "mean_steps_low": low,
+        "mean_steps_high": high,
     }
 
 
@@ -46,12 +56,13 @@ def median_steps(ends: Sequence[float]) -> dict[str, float | None]:
     return dict(zip(names, median_interval(np.asarray(ends, float))[:4], strict=True))
 
 
-def summarise(history: History, baseline: float) -> dict[str, Any]:
+def summarise(history: History, baseline: float, budget: int) -> dict[str, Any]:
     """The measured part of a results.json record, as JSON values.
 
     remembers counts the trials with a confirmed pass of the main criterion that did not diverge,
     solved those with one of the task's own; each rate has its 95 % interval. share_remembered of a
-    trial is 1 - loss / baseline at its last evaluation, null if it diverged.
+    trial is 1 - loss / baseline at its last evaluation, null if it diverged. mean_steps_to_remember
+    is their mean up to the budget of steps, with its interval (`restricted_mean`).
     median_steps_to_solve is the median over those, with its interval (`median_steps`). final_loss
     is the median over trials of the loss at the last evaluation, a diverged trial counting as
     infinite; null where the median is infinite. per_trial has a record for each trial; its
@@ -66,6 +77,7 @@ def summarise(history: History, baseline: float) -> dict[str, Any]:
     diverged_by = history.steps[history.diverged.argmax(axis=0)]
     return {
         **remember_rate(int(np.isfinite(steps_to_remember).sum()), len(solved)),
+        **_mean_steps(steps_to_remember, budget),
         **solve_rate(int(solved.sum()), len(solved)),
         **median_steps(steps_to_solve[solved]),
         "final_loss": or_null(np.median(final)),

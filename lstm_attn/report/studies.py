@@ -6,6 +6,7 @@ from typing import Any
 from lstm_attn.errors import UsageError
 from lstm_attn.report import (
     ablation,
+    compare,
     gradient_reach,
     horizon,
     inside,
@@ -24,6 +25,7 @@ Result = Mapping[str, Any]  # what a study wrote
 # A study's name and its function, which draws NAME.json. A new study is one line. `compare` has
 # none: `report.page` draws the records of a grid, which other studies write too.
 STUDIES: dict[str, Callable[[Result], Sequence[Section]]] = {
+    "compare": compare.sections,
     "tuning": tuning.sections,
     "ablation": ablation.sections,
     "learning_rates": learning_rates.sections,

@@ -12,10 +12,10 @@ NONE = "–"
 REMEMBERS, DOES_NOT, UNDECIDED = "remembers", "does not", "is undecided"
 LEAST_TRIALS = 8  # with fewer, no sentence is written
 RULE = (
-    "A trial remembers if its loss is at most 5 % of the loss of the best predictor without memory, "
-    "and is exact if it meets the criterion published with the task; both are confirmed on fresh "
-    "sequences that no evaluation has seen. A model remembers (or does not) where the 95 % interval "
-    "of the rate lies above (or below) one half; else it is undecided."
+    "A trial remembers if its loss is at most 5 % of the loss of the best predictor without "
+    "memory, and is exact if it meets the criterion published with the task; both are confirmed on "
+    "fresh sequences that no evaluation has seen. A model remembers (or does not) where the 95 % "
+    "interval of the rate lies above (or below) one half; else it is undecided."
 )
 
 
@@ -91,6 +91,12 @@ def share_remembered(record: Record) -> str:
 def _short(value: float, digits: int) -> str:
     """The number without a zero before its point: .95."""
     return f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.{digits}f}"
+
+
+def mean_steps(record: Record) -> str:
+    """The mean of steps to remember, up to the budget, with its interval."""
+    low, high = record["mean_steps_low"], record["mean_steps_high"]
+    return f"{record['mean_steps_to_remember']:,.0f} ({low:,.0f}–{high:,.0f})"
 
 
 def rates(record: Record) -> str:

@@ -31,8 +31,8 @@ def sections(result: Mapping[str, Any]) -> list[Section]:
         "Loss / baseline at the end of training against the learning rate, on tuning seeds that no "
         "test has: the median over seeds, a line for each model and choice; open points ended at a "
         "quarter of the steps. The rate with the lowest median is tested. Window: how many factors "
-        "of ten of the rate stay within a factor of two of the best; ≥ where it reaches the edge of "
-        "what was tried."
+        "of ten of the rate stay within a factor of two of the best; ≥ where it reaches the edge "
+        "of what was tried."
     )
     shown = table(
         cells,

@@ -20,13 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_attn import training
-from lstm_attn.analysis import summarise
 from lstm_attn.files import force
 from lstm_attn.flat import flatten
 from lstm_attn.history import Evaluation, stack
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.launchers import cell_folder
-from lstm_attn.runner.train_cells import describe
+from lstm_attn.runner.train_cells import measured
 from lstm_attn.runs import RunFolder
 from lstm_attn.trained import PURPOSE
 from lstm_attn.training import TrainingConfig, checkpoints
@@ -205,10 +204,7 @@ def merge(placed: Placed, folder: RunFolder) -> None:
         folder.replace_evaluations(cell.name, evaluations, also=names[1:])
     records = [record for record in folder.results if record["cell"] in names]
     record = {
-        **describe(cell),
-        **summarise(
-            stack(evaluations, *training.trial_settings(cell.training)), cell.task.baseline
-        ),
+        **measured(cell, stack(evaluations, *training.trial_settings(cell.training))),
         "seconds_to_program": round(sum(record["seconds_to_program"] for record in records), 3),
     }
     folder.add_result(record, instead_of=names)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lstm_attn import models, training
 from lstm_attn.analysis import summarise
@@ -65,8 +65,8 @@ def train_cell(
             if enough(stack(evaluations, *settings)):
                 break
 
-    measured = summarise(stack(folder.evaluations(cell.name), *settings), cell.task.baseline)
-    record = {**describe(cell), **measured, "seconds_to_program": round(waited, 3)}
+    history = stack(folder.evaluations(cell.name), *settings)
+    record = {**measured(cell, history), "seconds_to_program": round(waited, 3)}
     folder.add_result(record)
     progress.finish(cell, in_words(cell, record))
 
@@ -95,7 +95,7 @@ def restore(
     return states, evaluations
 
 
-def describe(cell: Cell) -> dict:
+def describe(cell: Cell) -> dict[str, Any]:
     """The part of a record that is known before training."""
     reference = models.build(models.REFERENCE, cell.task, cell.model)
     parameters, budget = map(models.count_parameters, (cell.build(), reference))
@@ -109,6 +109,12 @@ def describe(cell: Cell) -> dict:
         "parameters_over_lstm": parameters / budget,
         "features": models.matched_features(cell.model_name, cell.task, cell.model),
     }
+
+
+def measured(cell: Cell, history: History) -> dict[str, Any]:
+    """The record of a trained cell, but for the seconds of compiling."""
+    measures = summarise(history, cell.task.baseline, cell.training.steps)
+    return {**describe(cell), **measures}
 
 
 def in_words(cell: Cell, record: dict) -> str:

@@ -271,7 +271,7 @@ def _log_forgotten(trial: Mapping[str, Any], baseline: float) -> float:
 
 
 def _ranked(tried: Sequence[Tried]) -> list[Tried]:
-    """The best first; a rate that ended at a quarter of the steps is worse than any that did not."""
+    """The best first; a rate that ended at a quarter of the steps is worse than any other."""
     return sorted(tried, key=lambda one: (not one.whole, one.log_forgotten))
 
 

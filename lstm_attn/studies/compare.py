@@ -1,9 +1,13 @@
 """How far back can each model remember, and at what cost? A grid of models x tasks x lengths."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from lstm_attn import report
+from lstm_attn.analysis import holm, paired_rate_test, paired_sign_test, verdict
 from lstm_attn.errors import UsageError
 from lstm_attn.runner import launchers, profile
 from lstm_attn.runner.cell import Cell
@@ -56,6 +60,9 @@ def compare(
     return STUDY.call(workdir, fields, settings, profile=profile)
 
 
+ON_MORE_SEEDS, FEWER_STEPS = "remembers on more seeds than", "needs fewer steps than"
+
+
 def work(config: CompareConfig, session: Session) -> list[Table | str]:
     if session.profile:
         launchers.check_local(session.launcher, "--profile measures this process")
@@ -64,6 +71,7 @@ def work(config: CompareConfig, session: Session) -> list[Table | str]:
     cells = tune(grid_cells(config), config.tuning, session)
     session.train(cells, train=train_profiled if session.profile else None)
     records = report.in_grid_order(session.folder)
+    session.folder.write_study(STUDY.name, {"pairs": pairs(records)})
     times = session.folder.times if session.profile else []
     return [remembers_table(records), in_all(records), *([times_table(times)] if times else [])]
 
@@ -103,8 +111,49 @@ def remembers_table(records: Sequence[dict]) -> Table:
             for record in records
         ],
         left=("task", "model"),
-        caption="share remembered: 1 - loss / baseline, median and range of trials; rate: of learning",
+        caption="share remembered: 1 - loss / baseline, median and range; rate: of learning",
     )
+
+
+def pairs(records: Sequence[dict]) -> list[dict[str, Any]]:
+    """Every two models on the same task, length and seeds, tested against each other, as JSON
+    values: who remembers on more seeds, and who needs fewer steps; p is after Holm over all tests.
+    """
+    tests = []
+    for mine in report.tables.groups(records, "task", "variant", "length").values():
+        for first, second in itertools.combinations(mine, 2):
+            ends = [_ends(record) for record in (first, second)]
+            if ends[0].keys() == ends[1].keys():
+                one, other = (np.array([end[seed] for seed in ends[0]], float) for end in ends)
+                for what, test in (
+                    (ON_MORE_SEEDS, paired_rate_test(np.isfinite(one), np.isfinite(other))),
+                    (FEWER_STEPS, paired_sign_test(one, other)),
+                ):
+                    tests.append((first, second, what, test))
+    adjusted = holm([test.p for *_, test in tests])
+    return [
+        {
+            "task": first["task"],
+            "length": first["length"],
+            "first": first["model"],
+            "second": second["model"],
+            "what": what,
+            "first_ahead": test.first,
+            "second_ahead": test.second,
+            "pairs": test.pairs,
+            "p": float(p),
+            "verdict": verdict(first["model"], second["model"], what, test, float(p)),
+        }
+        for (first, second, what, test), p in zip(tests, adjusted, strict=True)
+    ]
+
+
+def _ends(record: dict) -> dict[int, float | None]:
+    """The steps to remember of each seed, where all trials have one learning rate; else nothing."""
+    trials = record["per_trial"]
+    if len({trial["learning_rate"] for trial in trials}) > 1:
+        return {}
+    return {trial["seed"]: trial["steps_to_remember"] for trial in trials}
 
 
 def in_all(records: Sequence[dict]) -> str:

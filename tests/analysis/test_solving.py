@@ -35,7 +35,7 @@ def test_steps_to_solve_is_the_first_evaluation_that_solves():
     mean."""
     solved = [[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
     losses = [[9, 9, 9, 9], [5, 5, 5, 5], [5, 5, 5, 5], [1, 2, 4, 9]]
-    record = summarise(history(solved, losses), 10.0)
+    record = summarise(history(solved, losses), 10.0, 400)
     assert record["solved"] == 3
     assert record["trials"] == 4
     assert record["solve_rate"] == pytest.approx(3 / 4)
@@ -53,7 +53,7 @@ def test_what_is_remembered_is_counted_apart_from_what_is_exact():
     remembers, solved = [[0, 1, 1], [1, 1, 1], [1, 1, 0]], [[0, 0, 0], [0, 1, 0], [0, 1, 0]]
     losses = [[9, 9, 9], [2, 5, 3], [1, 5, np.nan]]
     diverged = [[0, 0, 0], [0, 0, 0], [0, 0, 1]]
-    record = summarise(history(solved, losses, diverged, remembers), 10.0)
+    record = summarise(history(solved, losses, diverged, remembers), 10.0, 400)
     assert (record["remembers"], record["solved"]) == (2, 1)
     assert record["remember_rate"] == pytest.approx(2 / 3)
     trials = record["per_trial"]
@@ -66,7 +66,7 @@ def test_a_trial_has_the_steps_until_its_values_stay():
     """Oracle: by hand; a trial that has ended repeats its last values. Catches the steps of the
     cell, and an ended trial whose loss is NaN."""
     losses = [[4, 3, np.nan], [2, 3, np.nan], [2, 3, np.nan], [2, 1, np.nan]]
-    record = summarise(history(np.zeros((4, 3)), losses), 10.0)
+    record = summarise(history(np.zeros((4, 3)), losses), 10.0, 400)
     assert [t["steps"] for t in record["per_trial"]] == [200, 400, 100]
 
 
@@ -79,6 +79,7 @@ def test_a_diverged_trial_counts_as_unsolved_and_as_infinite_loss():
             diverged=[[0, 0, 0], [1, 0, 0]],
         ),
         10.0,
+        400,
     )
     assert record["solved"] == 1
     assert record["final_loss"] == 3
@@ -88,7 +89,7 @@ def test_a_diverged_trial_counts_as_unsolved_and_as_infinite_loss():
 
 def test_nothing_solved_and_all_diverged_are_null():
     """Catches NaN, which JSON can't represent."""
-    record = summarise(history([[0, 0]], [[np.nan, np.nan]], diverged=[[1, 1]]), 10.0)
+    record = summarise(history([[0, 0]], [[np.nan, np.nan]], diverged=[[1, 1]]), 10.0, 400)
     assert record["median_steps_to_solve"] is None
     assert record["final_loss"] is None
     assert record["solve_rate_low"] == pytest.approx(0, abs=1e-12)

@@ -62,7 +62,7 @@ def run_path(tmp_path_factory):
                     "variant": "arjovsky2016",
                     "length": length,
                     "criterion": f"criterion of {task}",
-                    **summarise(stack(folder.evaluations(cell), SEEDS, RATES), BASELINE),
+                    **summarise(stack(folder.evaluations(cell), SEEDS, RATES), BASELINE, STEPS[-1]),
                     "training_config": {"steps": 300},
                     "baseline": BASELINE,
                     "parameters": 4_000 + len(model),
