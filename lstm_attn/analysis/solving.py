@@ -107,19 +107,22 @@ def _shortest(value: np.floating) -> float:
 def by_learning_rate(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The trials of one record of results.json by learning rate, rising, as JSON values.
 
-    Each rate has its `solve_rate`, `median_steps`, the steps to solve of the trials that solve, and
-    how many diverged.
+    Each rate has its `remember_rate`, the loss / baseline of every trial at the end of training and
+    their median (null for a diverged trial, which counts as infinite), and how many diverged.
     """
     by_rate = []
     for rate in sorted({trial["learning_rate"] for trial in record["per_trial"]}):
         mine = [trial for trial in record["per_trial"] if trial["learning_rate"] == rate]
-        ends = [t["steps_to_solve"] for t in mine if t["steps_to_solve"] is not None]
+        remember = sum(trial["steps_to_remember"] is not None for trial in mine)
+        shares = [trial["share_remembered"] for trial in mine]
+        forgotten = [np.inf if share is None else 1 - share for share in shares]
         by_rate.append(
             {
                 "learning_rate": rate,
-                **solve_rate(len(ends), len(mine)),
-                **median_steps(ends),
-                "steps_to_solve": ends,
+                "trials": len(mine),
+                **remember_rate(remember, len(mine)),
+                "forgotten": [or_null(one) for one in forgotten],
+                "median_forgotten": or_null(np.median(forgotten)),
                 "diverged": sum(trial["diverged_by"] is not None for trial in mine),
             }
         )

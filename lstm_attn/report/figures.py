@@ -40,17 +40,11 @@ Record = Mapping[str, Any]  # of results.json
 
 
 class Line(NamedTuple):
-    """One model's trials against a length or a learning rate.
-
-    x: [n], rising.
-    records: n of them, with the solve rate, the median of steps to solve and their intervals.
-    steps: for each x, the steps to solve of the trials that solve.
-    """
+    """One model's records against length: x [n], rising, and n records."""
 
     label: str
     x: Sequence[float]
     records: Sequence[Record]
-    steps: Sequence[Sequence[float]]
 
 
 def learning_curves(histories: Mapping[str, History], baseline: float, title: str = "") -> Figure:
@@ -183,28 +177,6 @@ def budget_of(record: Record) -> int:
     return record["training_config"]["steps"]
 
 
-def draw_solve_rates(axes: Axes, lines: Sequence[Line]) -> None:
-    """The solve rates of each line, with their 95 % intervals."""
-    for color, shift, line in _side_by_side(lines):
-        low, rate, high = (
-            [record[f"solve_rate{end}"] for record in line.records] for end in ("_low", "", "_high")
-        )
-        error_bars(axes, shift * np.array(line.x), low, rate, high, color, line.label)
-    axes.set(ylim=(-0.03, 1.03), ylabel="trials that solve")
-
-
-def draw_steps(axes: Axes, lines: Sequence[Line]) -> None:
-    """The median steps to solve of each line, a gap where none solves, and a dot for each trial."""
-    for color, shift, line in _side_by_side(lines):
-        x = shift * np.array(line.x)
-        medians = np.array([record["median_steps_to_solve"] for record in line.records], float)
-        axes.plot(x, medians, color=color, label=line.label, linewidth=1.5)
-        for place, steps in zip(x, line.steps, strict=True):
-            dots(axes, place, steps, color)
-    axes.set_ylim(bottom=0)
-    axes.set_ylabel("steps to solve")
-
-
 def seconds_by_part(times: Sequence[Record], title: str = "") -> Figure:
     """A bar for each cell: the seconds of its parts side by side; a negative part is left out.
 
@@ -232,19 +204,7 @@ def _by_length(axes: Axes, records: Sequence[Record]) -> list[Line]:
     lengths = {record["length"] for record in records}
     log_ticks(axes, sorted(lengths), "length T (steps to remember over)", 1.25)
     return [
-        Line(
-            model,
-            [record["length"] for record in mine],
-            mine,
-            [
-                [
-                    t["steps_to_solve"]
-                    for t in record["per_trial"]
-                    if t["steps_to_solve"] is not None
-                ]
-                for record in mine
-            ],
-        )
+        Line(model, [record["length"] for record in mine], mine)
         for model, records_of_model in groups(records, "model").items()
         for mine in [sorted(records_of_model, key=lambda record: record["length"])]
     ]

@@ -99,6 +99,23 @@ def mean_steps(record: Record) -> str:
     return f"{record['mean_steps_to_remember']:,.0f} ({low:,.0f}–{high:,.0f})"
 
 
+def remembering_and_forgotten(at_rate: Record) -> str:
+    """How many trials remember, and the median of loss / baseline, at one learning rate."""
+    return f"{remembering(at_rate)} {forgotten(at_rate['median_forgotten']):>6}"
+
+
+def forgotten(share: float | None) -> str:
+    """A loss / baseline; null where the median trial diverged."""
+    return "div." if share is None else f"{share:.2g}"
+
+
+def window(found: Record | None) -> str:
+    """The width of a learning-rate window in factors of ten; ≥ where an edge cuts it."""
+    if found is None:
+        return NONE
+    return f"{'≥ ' if found['open_low'] or found['open_high'] else ''}{found['decades']:.1f}"
+
+
 def rates(record: Record) -> str:
     """The learning rates of its trials."""
     return ", ".join(f"{rate:g}" for rate in names(record["per_trial"], "learning_rate"))

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from lstm_attn.report.figures import FORGOTTEN
 from lstm_attn.report.panel import colors_of, log_ticks, panel, reference
 from lstm_attn.report.section import NamedFigure, Section, table
-from lstm_attn.report.tables import NONE, groups
+from lstm_attn.report.tables import groups, window
 
 Record = Mapping[str, Any]  # of tuning.json
 GREATEST = 3.0  # loss / baseline above which points are drawn here
@@ -41,22 +41,13 @@ def sections(result: Mapping[str, Any]) -> list[Section]:
             "chosen": lambda cell: ", ".join(
                 filter(None, (f"{cell['learning_rate']:g}", cell["choice"]))
             ),
-            "window": window,
+            "window": lambda cell: window(cell["window"]),
             "trials": lambda cell: str(cell["trials"]),
             "steps": lambda cell: f"{cell['steps']:,}",
             "seconds": lambda cell: f"{cell['seconds']:.0f}",
         },
     )
     return [Section("Tuning", text, figures, [shown])]
-
-
-def window(cell: Record) -> str:
-    """The learning-rate window in factors of ten."""
-    found = cell["window"]
-    if found["decades"] is None:
-        return NONE
-    is_open = found["open_low"] or found["open_high"]
-    return f"{'≥ ' if is_open else ''}{found['decades']:.1f}"
 
 
 def _figure(title: str, name: str, cells: Sequence[Record]) -> NamedFigure:

@@ -1,16 +1,16 @@
-"""How much does success depend on the learning rate? The solve rate of each model against it.
+"""How much does a model depend on its learning rate? What it forgets against the rate, by model.
 
 All rates and seeds of a model are one program.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
 
 from lstm_attn import report
-from lstm_attn.analysis import by_learning_rate
+from lstm_attn.analysis import by_learning_rate, learning_rate_window
 from lstm_attn.errors import UsageError
 from lstm_attn.models import ModelConfig
 from lstm_attn.runner.cell import Cell
@@ -29,7 +29,7 @@ def learning_rates(
     workdir: Workdir = None,
     **settings: Any,
 ) -> Result:
-    """Trains every model at several learning rates, and says how many trials solve at each.
+    """Trains every model at several learning rates: how much each forgets, and how wide the window.
 
         studies.learning_rates("lstm", "adding", 50, learning_rates=(0.001, 0.01), seeds=2)
 
@@ -61,7 +61,6 @@ class LearningRatesConfig:
         steps=1500,
         seeds=4,
         learning_rates=(1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
-        stop_when_solved=True,
     )
 
     def __post_init__(self) -> None:
@@ -93,37 +92,46 @@ def findings(config: LearningRatesConfig, records: Sequence[Mapping[str, Any]]) 
         "task": records[0]["task"],
         "variant": records[0]["variant"],
         "length": config.task.length,
-        "criterion": records[0]["criterion"],
         "budget": config.training.steps,
-        "models": [
-            {
-                "model": record["model"],
-                "cell": record["cell"],
-                "parameters": record["parameters"],
-                "rates": [
-                    at_rate
-                    for at_rate in by_learning_rate(record)
-                    if np.float32(at_rate["learning_rate"]) in wanted
-                ],
-            }
-            for record in records
-        ],
+        "models": [_of_model(record, wanted) for record in records],
     }
 
 
-def solved_table(result: Mapping[str, Any]) -> Table:
-    """A row a rate, a column a model: how many solved, and their median of steps."""
+def _of_model(record: Mapping[str, Any], wanted: Set[np.float32]) -> dict[str, Any]:
+    rates = [
+        at_rate
+        for at_rate in by_learning_rate(record)
+        if np.float32(at_rate["learning_rate"]) in wanted
+    ]
+    forgotten = np.array([one["median_forgotten"] for one in rates], float)  # NaN for null
+    window = None
+    if np.isfinite(forgotten).any():
+        tried = np.array([one["learning_rate"] for one in rates])
+        window = learning_rate_window(tried, forgotten)._asdict()
+    return {
+        "model": record["model"],
+        "cell": record["cell"],
+        "parameters": record["parameters"],
+        "window": window,
+        "rates": rates,
+    }
+
+
+def rates_table(result: Mapping[str, Any]) -> Table:
+    """A row a rate, a column a model: how many trials remember, and the median share forgotten."""
     of_models = result["models"]
     return Table(
-        f"{result['task']}, T = {result['length']}: trials that solve, median of steps",
+        f"{result['task']}, T = {result['length']}: trials that remember, median loss / baseline",
         ("learning rate", *(of_model["model"] for of_model in of_models)),
         [
             (
                 f"{at_rate[0]['learning_rate']:g}",
-                *(f"{report.tables.count(one)} {report.tables.steps(one):>6}" for one in at_rate),
+                *(report.tables.remembering_and_forgotten(one) for one in at_rate),
             )
             for at_rate in zip(*(of_model["rates"] for of_model in of_models), strict=True)
         ],
+        caption="window, in factors of ten: "
+        + ", ".join(f"{m['model']} {report.tables.window(m['window'])}" for m in of_models),
     )
 
 
@@ -132,7 +140,7 @@ def work(config: LearningRatesConfig, session: Session) -> list[Table | str]:
     trained = session.train(cells(config))
     result = findings(config, [session.record(cell) for cell in trained])
     session.folder.write_study(STUDY.name, result)
-    return [solved_table(result)]
+    return [rates_table(result)]
 
 
 STUDY = Study("learning_rates", LearningRatesConfig, work)

@@ -7,7 +7,6 @@ from lstm_attn.analysis import (
     by_learning_rate,
     learning_rate_window,
     median_steps,
-    rate_interval,
     summarise,
 )
 from lstm_attn.errors import UsageError
@@ -108,25 +107,28 @@ def test_the_median_of_steps_has_its_interval():
     assert set(median_steps([]).values()) == {None}
 
 
-def trial(rate, end, diverged_by=None):
-    return {"learning_rate": rate, "steps_to_solve": end, "diverged_by": diverged_by}
+def trial(rate, share, end=None, diverged_by=None):
+    return {
+        "learning_rate": rate, "share_remembered": share, "steps_to_remember": end,
+        "diverged_by": diverged_by,
+    }  # fmt: skip
 
 
 def test_each_rate_has_its_own_trials():
-    """Oracle: by hand. Catches trials of another rate, an unsolved trial in the median, and rates
-    in the order of training."""
+    """Oracle: by hand. Catches trials of another rate, a diverged trial left out of the median, and
+    rates in the order of training."""
     trials = [
-        trial(0.1, None, 200), trial(0.01, 300), trial(0.1, None), trial(0.01, 500),
-        trial(0.01, None),
+        trial(0.1, None, diverged_by=200), trial(0.01, 0.98, 300), trial(0.1, 0.5),
+        trial(0.01, 0.96, 500), trial(0.01, 0.2), trial(0.1, None, diverged_by=300),
     ]  # fmt: skip
     low, high = by_learning_rate({"per_trial": trials})
-    assert (low["learning_rate"], low["solved"], low["trials"]) == (0.01, 2, 3)
-    assert low["median_steps_to_solve"] == 400
-    assert low["steps_to_solve"] == [300, 500]
-    assert low["solve_rate"] == pytest.approx(2 / 3)
-    assert (low["solve_rate_low"], low["solve_rate_high"]) == rate_interval(2, 3)[1:]
-    assert (high["solved"], high["trials"], high["diverged"]) == (0, 2, 1)
-    assert high["median_steps_to_solve"] is None
+    assert (low["learning_rate"], low["remembers"], low["trials"]) == (0.01, 2, 3)
+    assert low["forgotten"] == pytest.approx([0.02, 0.04, 0.8])
+    assert low["median_forgotten"] == pytest.approx(0.04)
+    assert low["remember_rate"] == pytest.approx(2 / 3)
+    assert (high["remembers"], high["trials"], high["diverged"]) == (0, 3, 2)
+    assert high["forgotten"] == [None, 0.5, None]
+    assert high["median_forgotten"] is None
 
 
 RATES = np.array([1e-3, 3e-3, 1e-2, 3e-2, 1e-1])
