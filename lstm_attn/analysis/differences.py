@@ -1,4 +1,4 @@
-"""Differences between two cells: of solve rate and steps, and whether they are within noise.
+"""Differences between two cells, of rates and of steps, and whether they are within noise.
 
 A difference is within noise if its 95 % interval contains zero. Of twenty comparisons of equal
 cells about one is beyond noise by chance. So a sentence needs an exact test over the same seeds,
@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from lstm_attn.analysis.intervals import LEVEL, confidence, or_null, rate_interval, sign_test_rank
-from lstm_attn.analysis.solving import solve_rate
+from lstm_attn.analysis.solving import remember_rate
 from lstm_attn.errors import UsageError
 
 Record = Mapping[str, Any]  # of results.json
@@ -37,34 +37,34 @@ class Difference(NamedTuple):
         return self.low <= 0 <= self.high
 
 
-def rate_difference(solved: Sequence[int], trials: Sequence[int]) -> Difference:
-    """The difference of two solve rates, of independent trials.
+def rate_difference(remember: Sequence[int], trials: Sequence[int]) -> Difference:
+    """The difference of two rates, of independent trials.
 
     With p the rates and (l, u) their `rate_interval`s, the interval of p2 - p1 goes from
 
         p2 - p1 - sqrt((p2 - l2)^2 + (u1 - p1)^2)  to  p2 - p1 + sqrt((u2 - p2)^2 + (p1 - l1)^2)
 
     Args:
-      solved, trials: counts of the first and of the second.
+      remember, trials: counts of the first and of the second.
 
     Source: Newcombe 1998a (Statistics in Medicine 17:873), method 10, which has Wilson's intervals
     for any number of trials; below 16 we take the exact ones, which cover more often.
     """
-    return _square_and_add(solved, trials, correlation=0.0)
+    return _square_and_add(remember, trials, correlation=0.0)
 
 
 def paired_rate_difference(first: np.ndarray, second: np.ndarray) -> Difference:
-    """The difference of two solve rates over the same R seeds.
+    """The difference of two rates over the same R seeds.
 
     As `rate_difference`, but the sum of squares has a term for their correlation:
 
         a^2 - 2 phi a b + b^2,  phi = (AD - BC) / sqrt((A + B)(C + D)(A + C)(B + D))
 
-    Of the R seeds, A are solved by both, B by the first alone, C by the second alone, D by none.
+    Of the R seeds, both remember A, the first alone B, the second alone C, and none D.
     If AD > BC, the numerator is max(AD - BC - R/2, 0); if a factor is 0, phi is 0.
 
     Args:
-      first, second: bool [R], whether each seed's trial solved.
+      first, second: bool [R], whether each seed's trial remembers.
 
     Raises:
       UsageError: shapes that are not [R] both.
@@ -75,13 +75,13 @@ def paired_rate_difference(first: np.ndarray, second: np.ndarray) -> Difference:
     both, first_alone = int((first & second).sum()), int((first & ~second).sum())
     second_alone, none = int((~first & second).sum()), int((~first & ~second).sum())
     count = len(first)
-    solved = (both + first_alone, both + second_alone)
+    remember = (both + first_alone, both + second_alone)
     numerator: float = both * none - first_alone * second_alone
     if numerator > 0:
         numerator = max(numerator - count / 2, 0)
-    squared = math.prod(number * (count - number) for number in solved)
+    squared = math.prod(number * (count - number) for number in remember)
     correlation = numerator / math.sqrt(squared) if squared else 0.0
-    return _square_and_add(solved, (count, count), correlation)
+    return _square_and_add(remember, (count, count), correlation)
 
 
 def paired_median_difference(first: np.ndarray, second: np.ndarray) -> Difference:
@@ -201,6 +201,10 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     return adjusted
 
 
+# What two models are tested for: the predicates of `verdict`.
+ON_MORE_SEEDS, FEWER_STEPS = "remembers on more seeds than", "needs fewer steps than"
+
+
 def verdict(first: str, second: str, what: str, test: PairedTest, adjusted: float) -> str | None:
     """A sentence that says which model is better; None unless the test allows it.
 
@@ -226,55 +230,57 @@ def compare_records(first: Record, second: Record, budget: int) -> dict[str, Any
 
     Trials are paired by seed, or by seed and learning rate if a record has several rates, provided
     that both records have the same ones. If not, rates are compared as those of independent trials,
-    and steps are not compared. Steps are those spent: until the solution, or the whole budget.
+    and steps are not compared. Steps are those spent: until the pass, or the whole budget.
 
     Args:
-      budget: the steps within which a solution counts.
+      budget: the steps within which a pass counts.
 
     Returns:
-      first and second: how many trials solve within the budget, and the rate with its
-        interval. paired: whether trials are paired. solve_rate and steps: each a value, low, high
-        (null for no bound) and within_noise; steps is null if unpaired.
+      first and second: how many trials remember within the budget, and the rate with its
+        interval. paired: whether trials are paired. remember_rate and steps: each a value, low,
+        high (null for no bound) and within_noise; steps is null if unpaired.
     """
     trials = [_trials(record) for record in (first, second)]
-    solved = [_solves(ends.values(), budget) for ends in trials]
+    remember = [_remembers(ends.values(), budget) for ends in trials]
     sides = {
-        side: solve_rate(int(solves.sum()), len(solves))
-        for side, solves in zip(("first", "second"), solved, strict=True)
+        side: remember_rate(int(ones.sum()), len(ones)) | {"trials": len(ones)}
+        for side, ones in zip(("first", "second"), remember, strict=True)
     }
     if trials[0].keys() != trials[1].keys():
-        rates = rate_difference([int(s.sum()) for s in solved], [len(s) for s in solved])
-        return {**sides, "paired": False, "solve_rate": _json(rates), "steps": None}
+        rates = rate_difference([int(s.sum()) for s in remember], [len(s) for s in remember])
+        return {**sides, "paired": False, "remember_rate": _json(rates), "steps": None}
     ends = [[of_record[key] for key in trials[0]] for of_record in trials]
-    solved = [_solves(one, budget) for one in ends]
+    remember = [_remembers(one, budget) for one in ends]
     spent = [
-        np.where(solves, np.array(one, float), budget)
-        for solves, one in zip(solved, ends, strict=True)
+        np.where(ones, np.array(one, float), budget)
+        for ones, one in zip(remember, ends, strict=True)
     ]
     return {
         **sides,
         "paired": True,
-        "solve_rate": _json(paired_rate_difference(*solved)),
+        "remember_rate": _json(paired_rate_difference(*remember)),
         "steps": _json(paired_median_difference(*spent)),
     }
 
 
-def _solves(ends: Iterable[float | None], budget: int) -> np.ndarray:
+def _remembers(ends: Iterable[float | None], budget: int) -> np.ndarray:
     return np.array([end is not None and end <= budget for end in ends])
 
 
 def _trials(record: Record) -> dict[Any, float | None]:
-    """(seed, learning rate) of each trial -> its steps to solve; a rate that all share is None."""
+    """(seed, learning rate) of each trial -> steps to remember; a rate that all share is None."""
     trials = record["per_trial"]
     several = len({trial["learning_rate"] for trial in trials}) > 1
     return {
-        (trial["seed"], trial["learning_rate"] if several else None): trial["steps_to_solve"]
+        (trial["seed"], trial["learning_rate"] if several else None): trial["steps_to_remember"]
         for trial in trials
     }
 
 
-def _square_and_add(solved: Sequence[int], trials: Sequence[int], correlation: float) -> Difference:
-    intervals = [rate_interval(*counts) for counts in zip(solved, trials, strict=True)]
+def _square_and_add(
+    remember: Sequence[int], trials: Sequence[int], correlation: float
+) -> Difference:
+    intervals = [rate_interval(*counts) for counts in zip(remember, trials, strict=True)]
     below = [rate - low for rate, low, _ in intervals]
     above = [high - rate for rate, _, high in intervals]
 

@@ -1,6 +1,6 @@
 """Run folders in; tables, figures and one HTML page out. No JAX."""
 
-from lstm_attn.report import differences, tables, trials
+from lstm_attn.report import ablation, differences, tables, trials
 from lstm_attn.report.escaping import harmless
 from lstm_attn.report.figures import (
     learning_curves,
@@ -15,6 +15,7 @@ from lstm_attn.report.tables import markdown_table, verdict
 
 __all__ = [
     "Run",
+    "ablation",
     "checked_results",
     "differences",
     "harmless",

@@ -7,25 +7,31 @@ from lstm_attn.report import differences
 from lstm_attn.report.differences import Row, rows
 from lstm_attn.report.panel import colors_of
 from lstm_attn.report.section import NamedFigure, Section, table
-from lstm_attn.report.tables import NONE, solved, steps_to_solve
+from lstm_attn.report.tables import (
+    NONE,
+    mean_steps,
+    remember_interval,
+    remembering,
+    share_remembered,
+)
 
 Column = Mapping[str, Any]  # the reference or a change, of ablation.json
 
 
 def sections(result: Mapping[str, Any]) -> list[Section]:
-    """Solve rates, differences of steps, and a table of both."""
+    """Rates of trials that remember, differences of steps, and a table of both."""
     columns, model = result["columns"], result["model"]
     reference, changed = columns[0], columns[1:]
     where = f"{model} on {result['task']}, T = {result['length']}"
     color = colors_of([model])[model]
-    rate_title = f"Solve rate by change: {where}"
+    rate_title = f"Trials that remember, by change: {where}"
     steps_title = f"Steps spent, minus those of the reference: {where}"
-    solve_rates = rows(
+    rates = rows(
         rate_title,
-        f"trials that solve, of {reference['trials']} seeds (95 % interval)",
+        f"trials that remember, of {reference['trials']} seeds (95 % interval)",
         list(map(_rate_row, columns)),
         color,
-        (reference["solve_rate"], "reference"),
+        (reference["remember_rate"], "reference"),
         (-0.03, 1.03),
     )
     spent = rows(
@@ -35,39 +41,47 @@ def sections(result: Mapping[str, Any]) -> list[Section]:
         color,
         (0, "reference"),
     )
+    said = [f"{test['verdict']}." for one in changed for test in one["tests"] if test["verdict"]]
     text = (
-        "Solve rate and steps spent of the reference and of each change to one of its settings. "
-        f"All have the same {reference['trials']} seeds, so differences are paired. Solved: "
-        f"{result['criterion']}, within {result['budget']:,} steps. "
-        f"{differences.NOISE_RULE} {differences.STEPS_RULE} Hollow and grey rows are within noise."
+        "Each row changes one setting of the reference, at the reference's learning rate "
+        f"({result['learning_rate']:g}) and budget ({result['budget']:,} steps). All have the same "
+        f"{reference['trials']} seeds. p is that of exact tests over them, McNemar's of who "
+        "remembers and the sign test of steps, after Holm for all tests of the table. "
+        + (" ".join(said) or "No difference allows a sentence.")
     )
     body = table(
         columns,
         {
             "changed": lambda column: column["name"],
-            "solved": solved,
-            "solve rate − reference": lambda column: differences.rate(column["to_reference"]),
-            "steps to solve": steps_to_solve,
-            "steps spent − reference": lambda column: differences.steps(column["to_reference"]),
+            "remember": lambda column: f"{remembering(column)}\n{remember_interval(column)}",
+            "p": lambda column: p_value(column, 0),
+            "share remembered": share_remembered,
+            "steps to remember": mean_steps,
+            "p ": lambda column: p_value(column, 1),
             "parameters": lambda column: f"{column['parameters']:,}",
             "diverged": lambda column: str(column["diverged"] or NONE),
         },
     )
     figures = [
-        NamedFigure("ablation-solve-rate", rate_title, solve_rates),
+        NamedFigure("ablation-remember", rate_title, rates),
         NamedFigure("ablation-steps", steps_title, spent),
     ]
     return [Section(f"Ablation: {where}", text, figures, [body])]
 
 
+def p_value(column: Column, index: int) -> str:
+    """The adjusted p of a column's test of who remembers (0) or of steps (1)."""
+    return f"{column['tests'][index]['p']:.3f}" if column["tests"] else NONE
+
+
 def _rate_row(column: Column) -> Row:
-    """The solve rate, in colour if its difference from the reference is beyond noise."""
-    compared = column["to_reference"]
+    """The rate, in colour if a test allows a sentence on it."""
+    is_said = any(test["verdict"] for test in column["tests"][:1])
     return Row(
         column["name"],
-        column["solve_rate"],
-        column["solve_rate_low"],
-        column["solve_rate_high"],
-        differences.verdict(compared["solve_rate"]) if compared else "",
-        not compared or not compared["solve_rate"]["within_noise"],
+        column["remember_rate"],
+        column["remember_rate_low"],
+        column["remember_rate_high"],
+        f"p = {p_value(column, 0)}" if column["tests"] else "",
+        is_said or not column["tests"],
     )

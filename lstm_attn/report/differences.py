@@ -12,14 +12,14 @@ from lstm_attn.report.panel import REFERENCE_COLOR, panel, reference
 from lstm_attn.report.tables import NONE
 
 Compared = Mapping[str, Any]  # of `analysis.compare_records`
-Difference = Mapping[str, Any]  # its solve_rate or its steps
+Difference = Mapping[str, Any]  # its remember_rate or its steps
 NOISE_RULE = (
     "Within noise: the 95 % interval of the difference contains zero. Of twenty comparisons of "
     "equal cells about one is beyond noise by chance."
 )
 STEPS_RULE = (
     "Steps are compared by the median of their paired differences, with the interval of the sign "
-    "test; a trial that does not solve has spent its whole budget."
+    "test; a trial that does not remember has spent its whole budget."
 )
 WIDTH, ROW_HEIGHT, MARGINS = 6.0, 0.27, 1.25  # inches
 TITLE_LETTERS = 75  # of a line
@@ -30,8 +30,8 @@ def verdict(difference: Difference) -> str:
 
 
 def rate(compared: Compared | None) -> str:
-    """The difference of two solve rates, its interval and its verdict."""
-    return NONE if compared is None else _in_words(compared["solve_rate"], ".2f")
+    """The difference of two rates, its interval and its verdict."""
+    return NONE if compared is None else _in_words(compared["remember_rate"], ".2f")
 
 
 def steps(compared: Compared | None) -> str:

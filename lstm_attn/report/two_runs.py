@@ -32,7 +32,7 @@ def section(result: Mapping[str, Any]) -> Section:
     unpaired = [cell["cell"] for cell in cells if not cell["compared"]["paired"]]
     parts = [
         f"{summary} Each difference is {second} minus {first}, for a cell with the same task, "
-        "variant, length, model and name in both. A solution counts within the smaller of the two "
+        "variant, length, model and name in both. A pass counts within the smaller of the two "
         "budgets, or within the steps that both ran if a cell ended with trials open.",
         differences.NOISE_RULE,
         differences.STEPS_RULE,
@@ -45,11 +45,11 @@ def section(result: Mapping[str, Any]) -> Section:
     if result["settings"]:
         settings = [[one["key"], one["first"], one["second"]] for one in result["settings"]]
         shown.append(Table(["config", first, second], settings))
-    figure_title = f"Solve rate: {second} minus {first}"
+    figure_title = f"Trials that remember: {second} minus {first}"
     figure = differences.rows(
         figure_title,
-        "difference of solve rates (95 % interval)",
-        [differences.row(cell["cell"], cell["compared"]["solve_rate"]) for cell in cells],
+        "difference of rates (95 % interval)",
+        [differences.row(cell["cell"], cell["compared"]["remember_rate"]) for cell in cells],
         COLORS[0],
         (0, "no difference"),
         (-1.03, 1.03),
@@ -64,20 +64,20 @@ def _some(names: Sequence[str]) -> str:
 
 def _differs(compared: Mapping[str, Any]) -> bool:
     steps = compared["steps"]
-    return not (compared["solve_rate"]["within_noise"] and (not steps or steps["within_noise"]))
+    return not (compared["remember_rate"]["within_noise"] and (not steps or steps["within_noise"]))
 
 
 def _cells_table(first: str, second: str, cells: Sequence[Mapping[str, Any]]) -> Table:
-    def solved(rate: Mapping[str, Any]) -> str:
-        return f"{tables.count(rate)} ({tables.interval(rate)})"
+    def remember(rate: Mapping[str, Any]) -> str:
+        return f"{tables.remembering(rate)} ({tables.remember_interval(rate)})"
 
     return table(
         cells,
         {
             "cell": lambda cell: cell["cell"],
-            f"solved, {first}": lambda cell: solved(cell["compared"]["first"]),
-            f"solved, {second}": lambda cell: solved(cell["compared"]["second"]),
-            "solve rate, difference": lambda cell: differences.rate(cell["compared"]),
+            f"remember, {first}": lambda cell: remember(cell["compared"]["first"]),
+            f"remember, {second}": lambda cell: remember(cell["compared"]["second"]),
+            "rate, difference": lambda cell: differences.rate(cell["compared"]),
             "steps spent, difference": lambda cell: differences.steps(cell["compared"]),
         },
     )

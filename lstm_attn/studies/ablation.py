@@ -8,8 +8,18 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
+import numpy as np
+
 from lstm_attn import report
-from lstm_attn.analysis import compare_records, median_steps
+from lstm_attn.analysis import (
+    compare_records,
+    holm,
+    paired_rate_test,
+    paired_sign_test,
+    restricted_mean,
+    verdict,
+)
+from lstm_attn.analysis.differences import FEWER_STEPS, ON_MORE_SEEDS
 from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.models import MODELS, ModelConfig
 from lstm_attn.runner import command_line
@@ -115,7 +125,7 @@ class AblationConfig:
     model_name: str = "lstm"
     task: OneTaskConfig = OneTaskConfig("adding", 100)
     model: ModelConfig = ModelConfig(features=32)
-    training: TrainingConfig = TrainingConfig(steps=3000, seeds=6, stop_when_solved=True)
+    training: TrainingConfig = TrainingConfig(steps=3000, seeds=12, stop_when_solved=True)
     changes: tuple[tuple[str, Any], ...] = CHANGES
 
     def __post_init__(self) -> None:
@@ -195,60 +205,93 @@ def _in_words(value: Any) -> str:
 
 
 def findings(config: AblationConfig, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Every column compared with the reference, as JSON values (`analysis.compare_records`).
+    """Every column compared with the reference, as JSON values: the differences with their
+    intervals (`analysis.compare_records`), and exact tests over the same seeds, whose p is after
+    Holm over all of them.
 
     Args:
       records: of the cells of `columns(config)`, in their order.
     """
-    reference = records[0]
     budget = config.training.steps
+    listed = columns(config)
+    ends = [_ends(record, budget) for record in records]
+    tests = []
+    for column, mine in zip(listed[1:], ends[1:], strict=True):
+        remember = (np.isfinite(ends[0]), np.isfinite(mine))
+        tests.append((column, ON_MORE_SEEDS, paired_rate_test(*remember)))
+        tests.append((column, FEWER_STEPS, paired_sign_test(ends[0], mine)))
+    adjusted = holm([test.p for *_, test in tests])
 
-    def described(column: Column, record: Mapping[str, Any]) -> dict[str, Any]:
-        compared = compare_records(reference, record, budget)
-        ends = [trial["steps_to_solve"] for trial in record["per_trial"]]
-        within = [end for end in ends if end is not None and end <= budget]
+    def described(column: Column, record: Mapping[str, Any], mine: np.ndarray) -> dict[str, Any]:
+        compared = compare_records(records[0], record, budget)
+        mean, low, high = restricted_mean(mine, budget)
         return {
             "name": column.name,
             "key": column.key,
             "cell": record["cell"],
             # Within the budget of the reference, whatever that of the column is.
             **compared["second"],
-            **median_steps(within),
+            "mean_steps_to_remember": mean,
+            "mean_steps_low": low,
+            "mean_steps_high": high,
+            "per_trial": [
+                {"share_remembered": trial["share_remembered"]} for trial in record["per_trial"]
+            ],
             "parameters": record["parameters"],
             "features": record["features"],
             "diverged": sum(trial["diverged_by"] is not None for trial in record["per_trial"]),
             "to_reference": compared if column.key else None,
+            "tests": [
+                {
+                    "what": what,
+                    "p": float(p),
+                    "verdict": verdict(REFERENCE, column.name, what, test, float(p)),
+                }
+                for (tested, what, test), p in zip(tests, adjusted, strict=True)
+                if tested is column
+            ],
         }
 
     return {
         "model": config.model_name,
-        "task": reference["task"],
-        "variant": reference["variant"],
+        "task": records[0]["task"],
+        "variant": records[0]["variant"],
         "length": config.task.length,
-        "criterion": reference["criterion"],
         "budget": budget,
-        "columns": list(map(described, columns(config), records)),
+        "learning_rate": config.training.learning_rates[0],
+        "columns": [
+            described(column, record, mine)
+            for column, record, mine in zip(listed, records, ends, strict=True)
+        ],
     }
 
 
-def solved_table(result: Mapping[str, Any]) -> Table:
+def _ends(record: Mapping[str, Any], budget: int) -> np.ndarray:
+    """The steps to remember of each seed; NaN where it took more than the budget."""
+    trials = sorted(record["per_trial"], key=lambda trial: trial["seed"])
+    ends = np.array([trial["steps_to_remember"] for trial in trials], float)
+    return np.where(ends <= budget, ends, np.nan)
+
+
+def remembers_table(result: Mapping[str, Any]) -> Table:
     """One row a column of the ablation."""
     return Table(
         f"{result['model']} on {result['task']}, T = {result['length']}: one key changed a row",
-        ("changed", "solved", "difference", "steps", "difference"),
+        ("changed", "remember", "p", "share remembered", "steps", "p "),
         [
             (
                 column["name"],
-                report.tables.count(column),
-                report.differences.rate(column["to_reference"]),
-                report.tables.steps(column),
-                report.differences.steps(column["to_reference"]),
+                report.tables.remembering(column),
+                report.ablation.p_value(column, 0),
+                report.tables.share_remembered(column),
+                f"{column['mean_steps_to_remember']:,.0f}",
+                report.ablation.p_value(column, 1),
             )
             for column in result["columns"]
         ],
         left=("changed",),
-        caption="difference: of the solve rate and of steps spent, from the reference's over the "
-        "same seeds; within noise where its 95 % interval contains zero",
+        caption="steps: mean to remember, up to the budget; p: exact tests against the reference "
+        "over the same seeds, after Holm",
     )
 
 
@@ -257,7 +300,7 @@ def work(config: AblationConfig, session: Session) -> list[Table | str]:
     cells = session.train([column.cell for column in columns(config)])
     result = findings(config, [session.record(cell) for cell in cells])
     session.folder.write_study(STUDY.name, result)
-    return [solved_table(result)]
+    return [remembers_table(result)]
 
 
 STUDY = Study("ablation", AblationConfig, work)

@@ -8,6 +8,7 @@ import numpy as np
 
 from lstm_attn import report
 from lstm_attn.analysis import holm, paired_rate_test, paired_sign_test, verdict
+from lstm_attn.analysis.differences import FEWER_STEPS, ON_MORE_SEEDS
 from lstm_attn.errors import UsageError
 from lstm_attn.runner import launchers, profile
 from lstm_attn.runner.cell import Cell
@@ -58,9 +59,6 @@ def compare(
     """
     fields = {"models": models, "task.names": tasks, "task.lengths": lengths}
     return STUDY.call(workdir, fields, settings, profile=profile)
-
-
-ON_MORE_SEEDS, FEWER_STEPS = "remembers on more seeds than", "needs fewer steps than"
 
 
 def work(config: CompareConfig, session: Session) -> list[Table | str]:

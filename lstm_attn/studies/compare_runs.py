@@ -40,7 +40,7 @@ def compared(first: report.Run, second: report.Run, names: Sequence[str]) -> dic
 
 
 def _budget(run: report.Run, record: dict[str, Any]) -> int:
-    """The steps within which it is known of every trial of the record whether it solves."""
+    """The steps within which it is known of every trial of the record whether it remembers."""
     # Runs of before 2026-11-23 have one training config for all cells.
     training = record.get("training_config") or run.config.get("training")
     steps = training.get("steps") if isinstance(training, dict) else None
@@ -48,14 +48,14 @@ def _budget(run: report.Run, record: dict[str, Any]) -> int:
         raise UsageError(f"{run.folder.path}: expected training.steps in its config, got {steps!r}")
     # A search for the horizon ends a cell once it is settled: of the others nothing is known after.
     is_open = any(
-        trial["steps_to_solve"] is None and trial["diverged_by"] is None
+        trial["steps_to_remember"] is None and trial["diverged_by"] is None
         for trial in record["per_trial"]
     )
     return min(steps, record["steps"]) if is_open else steps
 
 
 def _solvable(run: report.Run) -> list[dict[str, Any]]:
-    """Of text no trial solves anything, so that counts would be alike whatever was trained."""
+    """Of text no trial remembers anything, so that counts would be alike whatever was trained."""
     return [record for record in run.records if record["criterion"] != NO_CRITERION]
 
 

@@ -246,7 +246,7 @@ def record(ends, seeds=None, rates=None):
     trials = zip(seeds, rates, ends, strict=True)
     return {
         "per_trial": [
-            {"seed": seed, "learning_rate": rate, "steps_to_solve": end}
+            {"seed": seed, "learning_rate": rate, "steps_to_remember": end}
             for seed, rate, end in trials
         ]
     }
@@ -261,7 +261,7 @@ def test_records_are_paired_by_seed():
     compared = compare_records(first, second, budget=900)
     assert compared["paired"]
     assert compared["first"]["trials"] == 6
-    assert compared["solve_rate"]["value"] == 0
+    assert compared["remember_rate"]["value"] == 0
     assert compared["steps"]["value"] == 100
     assert compared["steps"]["high"] == 100
     assert 0 < compared["steps"]["low"] < 100
@@ -272,11 +272,11 @@ def test_a_trial_without_solution_has_spent_the_budget():
     """Oracle: by hand. Catches a solution after the budget that counts, and infinite steps."""
     compared = compare_records(record([700, None] * 3), record([100] * 6), budget=500)
     assert compared["steps"]["value"] == -400
-    assert compared["solve_rate"]["value"] == 1
-    assert (compared["first"]["solved"], compared["second"]["solved"]) == (0, 6)
+    assert compared["remember_rate"]["value"] == 1
+    assert (compared["first"]["remembers"], compared["second"]["remembers"]) == (0, 6)
     _, low, high = rate_interval(6, 6)
-    assert compared["second"]["solve_rate_low"] == low
-    assert compared["second"]["solve_rate_high"] == high
+    assert compared["second"]["remember_rate_low"] == low
+    assert compared["second"]["remember_rate_high"] == high
 
 
 def test_trials_at_another_rate_pair_only_if_each_record_has_one_rate():
@@ -297,7 +297,7 @@ def test_other_seeds_are_compared_unpaired():
     expected = rate_difference((2, 5), (4, 5))
     assert not compared["paired"]
     assert compared["steps"] is None
-    rates = compared["solve_rate"]
+    rates = compared["remember_rate"]
     assert (rates["value"], rates["low"], rates["high"]) == pytest.approx(expected)
 
 

@@ -13,7 +13,7 @@ def difference(value, low, high):
 
 
 def compared(rate, steps):
-    return {"paired": True, "pairs": 8, "solve_rate": rate, "steps": steps}
+    return {"paired": True, "pairs": 8, "remember_rate": rate, "steps": steps}
 
 
 CLEAR = compared(difference(-0.75, -0.93, -0.31), difference(1200, 800, 1500))
@@ -24,8 +24,8 @@ FEW = compared(difference(0.0, -0.5, 0.5), difference(300, None, None))
 def column(name, solved, to_reference):
     return {
         "name": name, "key": None if to_reference is None else name, "cell": name, "trials": 8,
-        "solved": solved, "solve_rate": solved / 8, "solve_rate_low": solved / 8 - 0.1,
-        "solve_rate_high": solved / 8 + 0.1, "median_steps_to_solve": 700.0 if solved else None,
+        "remembers": solved, "remember_rate": solved / 8, "remember_rate_low": solved / 8 - 0.1,
+        "remember_rate_high": solved / 8 + 0.1, "median_steps_to_remember": 700.0 if solved else None,
         "median_steps_low": 600.0 if solved else None, "median_confidence": 0.9,
         "median_steps_high": 800.0 if solved else None,
         "parameters": 4513, "features": 32, "diverged": 0, "to_reference": to_reference,
@@ -92,9 +92,9 @@ def test_differences_in_words():
 def rate(value, ends, trials=3):
     share = len(ends) / trials
     return {
-        "learning_rate": value, "trials": trials, "solved": len(ends), "solve_rate": share,
-        "solve_rate_low": share * 0.5, "solve_rate_high": (1 + share) / 2,
-        "median_steps_to_solve": float(np.median(ends)) if ends else None, "steps_to_solve": ends,
+        "learning_rate": value, "trials": trials, "remembers": len(ends), "remember_rate": share,
+        "remember_rate_low": share * 0.5, "remember_rate_high": (1 + share) / 2,
+        "median_steps_to_remember": float(np.median(ends)) if ends else None, "steps_to_remember": ends,
         "median_steps_low": min(ends, default=None), "median_steps_high": max(ends, default=None),
         "median_confidence": 0.75,
         "diverged": 0,
@@ -133,7 +133,7 @@ def test_learning_rates_are_drawn_with_their_intervals():
     assert section.tables[1].rows[0][1:] == ["–", "700\n500–900, 75%"]
 
 
-CELL = {"solved": 4, "trials": 8, "solve_rate_low": 0.2, "solve_rate_high": 0.8}
+CELL = {"remembers": 4, "trials": 8, "remember_rate_low": 0.2, "remember_rate_high": 0.8}
 
 
 @pytest.mark.parametrize(
@@ -169,6 +169,6 @@ def test_a_comparison_counts_what_is_beyond_noise(found, summary):
     assert (listed in section.text) == bool(cells)
     if cells:
         assert [row[0] for row in section.tables[0].rows] == [name for name, _ in found]
-        difference = [verdicts["solve_rate"]["value"] for _, verdicts in found]
+        difference = [verdicts["remember_rate"]["value"] for _, verdicts in found]
         assert section.tables[0].rows[0][1:3] == ["4/8 (0.20–0.80)"] * 2
         assert [x for x, _, _ in points(section.figures[0].figure)] == difference

@@ -143,12 +143,12 @@ def test_the_study_compares_each_column_with_the_reference(tmp_path, make_record
     )
     reference, bias, rate = found["columns"]
     assert reference["to_reference"] is None
-    assert (reference["solved"], bias["solved"], rate["solved"]) == (5, 3, 5)
-    assert bias["to_reference"]["solve_rate"]["value"] == pytest.approx(-2 / 6)
+    assert (reference["remembers"], bias["remembers"], rate["remembers"]) == (5, 3, 5)
+    assert bias["to_reference"]["remember_rate"]["value"] == pytest.approx(-2 / 6)
     assert bias["to_reference"]["steps"]["value"] == 2
     assert bias["to_reference"]["paired"]
     assert not bias["to_reference"]["steps"]["within_noise"]
-    assert rate["to_reference"]["solve_rate"]["value"] == 0
+    assert rate["to_reference"]["remember_rate"]["value"] == 0
     assert rate["to_reference"]["steps"]["within_noise"]
     assert "model.forget_bias = 0" in out
     assert "differs" in out
@@ -168,7 +168,7 @@ def test_a_longer_column_is_measured_within_the_budget_of_the_reference():
     ends = {reference: [4] * 6, longer: [2, 4, 6, 8, 8, None]}
     records = [record_of(cell, ends[cell]) for cell in (reference, longer)]
     column = findings(config, records)["columns"][1]
-    assert (column["solved"], column["median_steps_to_solve"]) == (2, 3)
+    assert (column["remembers"], column["median_steps_to_remember"]) == (2, 3)
 
 
 def test_a_folder_takes_other_steps(tmp_path, make_records):
@@ -181,7 +181,7 @@ def test_a_folder_takes_other_steps(tmp_path, make_records):
     longer = dataclasses.replace(CONFIG, training=dataclasses.replace(CONFIG.training, steps=8))
     folder, _ = do_study(STUDY, longer, tmp_path / "run")
     measured = folder.study("ablation")["columns"]
-    assert [column["solved"] for column in measured] == [6, 3, 0]
+    assert [column["remembers"] for column in measured] == [6, 3, 0]
     assert all(
         column["cell"].startswith(f"{name}+") for column, name in zip(measured, names, strict=True)
     )

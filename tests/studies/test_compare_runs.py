@@ -110,8 +110,8 @@ def test_one_run_is_drawn_into_its_folder(quick, tmp_path):
             "record 1: expected an object, got int",
         ),
         (
-            lambda run: write_records(run, [{**records_of(run)[0], "solved": None}]),
-            "record 1: solved is None",
+            lambda run: write_records(run, [{**records_of(run)[0], "remembers": None}]),
+            "record 1: remembers is None",
         ),
         (
             lambda run: write_records(run, [{**records_of(run)[0], "per_trial": [{}]}]),
@@ -211,9 +211,9 @@ def test_a_cell_that_ended_with_trials_open_is_compared_by_the_steps_it_ran(quic
         record = next(record for record in run.records if record["cell"] == LSTM)
         record["steps"] = steps
         for trial, end in zip(record["per_trial"], ends, strict=True):
-            trial["steps_to_solve"] = end
+            trial["steps_to_remember"] = end
     cells = {cell["cell"]: cell["compared"] for cell in compared(*runs, ("old", "new"))["cells"]}
-    assert cells[LSTM]["first"]["solved"] == cells[LSTM]["second"]["solved"] == 2
+    assert cells[LSTM]["first"]["remembers"] == cells[LSTM]["second"]["remembers"] == 2
     assert cells[LSTM]["steps"]["value"] == 0
 
 
