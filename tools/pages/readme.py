@@ -37,26 +37,46 @@ SHOWN = {
 
 
 def quick_section(folder: RunFolder) -> str:
-    """The quick run: verdicts, learning curves of the longest length, and its table."""
+    """The quick run: verdicts, every trial's share remembered, survival at the longest length, and
+    its table with budget, seeds, rates and the cost of tuning."""
     records = report.in_grid_order(folder)
     config, environment = map(report.harmless, (folder.config, folder.environment))
+    tuning = report.harmless(folder.study("tuning"))["cells"]
     longest = max(config["task"]["lengths"])
+    names = config["task"]["names"]
     figures = " ".join(
-        _figure(f"quick/loss-{task}-{longest}", f"Learning curves: {task}, T = {longest}", 49)
-        for task in config["task"]["names"]
+        [
+            *(_figure(f"quick/share-remembered-{n}", f"Share remembered: {n}", 49) for n in names),
+            *(
+                _figure(
+                    f"quick/survival-{n}-{longest}", f"Steps to remember: {n}, T = {longest}", 49
+                )
+                for n in names
+            ),
+        ]
     )
-    verdicts = " ".join(report.verdict(records, task) for task in tables.names(records, "task"))
-    minutes = sum(record["seconds"] for record in records) / 60
+    verdicts = "\n\n".join(
+        f"**{tables.as_markdown(task)}**: {tables.as_markdown(report.verdict(records, task))}"
+        for task in tables.names(records, "task")
+    )
+    training = config["training"]
+    minutes = sum(record["seconds"] for record in (*records, *tuning)) / 60
+    spent = sum(record["seconds"] for record in tuning) / 60
     return joined(
-        tables.as_markdown(verdicts),
+        verdicts,
         figures,
         report.markdown_table(records),
-        "Trials that solve the task, with the 95 % interval of the rate; the horizon is "
-        "the longest length that at least half of the trials solve. "
-        + tables.as_markdown(
-            f"{environment['started'][:10]}, "
-            f"{minutes:.1f} minutes on {environment['device']['cores']} cores "
-            f"({environment['device']['kind']}), jax {environment['versions']['jax']}."
+        tables.as_markdown(
+            f"{tables.RULE} Trials that remember, of {training['seeds']} seeds with a budget of "
+            f"{training['steps']:,} steps, with the 95 % interval of the rate; trials that are exact; "
+            "the share remembered, 1 - loss / baseline at the end, with the median and the range of "
+            "trials; and the learning rate, tuned on other seeds."
+        ),
+        tables.as_markdown(
+            f"{environment['started'][:10]}, {minutes:.1f} minutes on "
+            f"{environment['device']['cores']} cores ({environment['device']['kind']}, vectors of "
+            f"{environment['device']['vector_bits']} bits), of which tuning {spent:.1f}; jax "
+            f"{environment['versions']['jax']}, commit {environment['commit']}."
         ),
     )
 
@@ -158,14 +178,21 @@ def keep_runs(quick: Path) -> None:
     """Copies the quick run, and the studies in the folder that it is in, to results/."""
     if not (quick / RESULTS).exists() or quick.resolve() == KEPT:
         raise UsageError(f"--quick: expected a run folder outside {KEPT}, got {quick}")
-    _keep(quick, KEPT)
+    _keep(quick, KEPT, "compare.json", "tuning.json", "trials.csv")
     for name in STUDIES:
         if (quick.parent / name / f"{name}.json").exists():
             _keep(quick.parent / name, KEPT_RUNS / name, f"{name}.json")
 
 
 def _keep(run: Path, place: Path, *others: str) -> None:
-    """Replaces the place by FILES, the others and all figures of the run."""
+    """Replaces the place by FILES, the others and all figures of the run.
+
+    Raises:
+      UsageError: a run of changed files, which nobody could make again.
+    """
+    commit = RunFolder(run).environment["commit"]
+    if commit is None or commit.endswith("-dirty"):
+        raise UsageError(f"{run}: expected a run of a clean commit, got one of {commit}")
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     for path in (*(run / name for name in (*FILES, *others)), *run.glob("*.png")):
