@@ -2,9 +2,9 @@
 
     python -m experiments.compare --config=configs/quick.py --workdir=runs/quick
 
-By the protocol (docs/protocol.md), in five minutes: learning rates are tuned on two seeds, the worse
-half of them for a quarter of the 800 steps; ten other seeds are tested. Ten trials tune and ten
-test, so that one compiled program serves both. Lengths and steps were set from measured
+By the protocol (docs/protocol.md), in five minutes: learning rates are tuned on two seeds, the
+worse half of them for a quarter of the 800 steps; ten other seeds are tested. Ten trials tune and
+ten test, so that one compiled program serves both. Lengths and steps were set from measured
 milliseconds a step.
 """
 

@@ -68,9 +68,9 @@ def quick_section(folder: RunFolder) -> str:
         report.markdown_table(records),
         tables.as_markdown(
             f"{tables.RULE} Trials that remember, of {training['seeds']} seeds with a budget of "
-            f"{training['steps']:,} steps, with the 95 % interval of the rate; trials that are exact; "
-            "the share remembered, 1 - loss / baseline at the end, with the median and the range of "
-            "trials; and the learning rate, tuned on other seeds."
+            f"{training['steps']:,} steps, with the 95 % interval of the rate; trials that are "
+            "exact; the share remembered, 1 - loss / baseline at the end, with the median and the "
+            "range of trials; and the learning rate, tuned on other seeds."
         ),
         tables.as_markdown(
             f"{environment['started'][:10]}, {minutes:.1f} minutes on "
