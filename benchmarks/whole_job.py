@@ -19,7 +19,7 @@ from benchmarks.markdown import joined, shown_figure, with_target
 from benchmarks.processes import Process
 from benchmarks.progress import Progress
 from lstm_attn import models, training
-from lstm_attn.analysis import wilson_interval
+from lstm_attn.analysis import rate_interval
 from lstm_attn.models import ModelConfig
 from lstm_attn.report.panel import COLORS, panel
 from lstm_attn.report.tables import markdown
@@ -112,7 +112,7 @@ def time_side(side: str, job: Job) -> dict[str, Any]:
         "seconds": seconds,
         "compile_seconds": spent["trace"] + spent["compile"],
         "solved": solved,
-        "interval": wilson_interval(solved, job.training.seeds),
+        "interval": rate_interval(solved, job.training.seeds)[1:],
         "ends": sorted((trial["seconds"], trial["solved"]) for trial in trials.values()),
         "per_trial": [trials[trial] for trial in sorted(trials)],
     }

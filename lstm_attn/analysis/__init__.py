@@ -20,11 +20,10 @@ from lstm_attn.analysis.inside import (
 )
 from lstm_attn.analysis.intervals import (
     Interval,
+    bounded_mean_interval,
     mean_interval,
     median_interval,
-    score_interval,
-    share_interval,
-    wilson_interval,
+    rate_interval,
 )
 from lstm_attn.analysis.length_generalisation import LengthGeneralisation, length_generalisation
 from lstm_attn.analysis.solving import by_learning_rate, median_steps, summarise
@@ -34,6 +33,7 @@ __all__ = [
     "Interval",
     "LengthGeneralisation",
     "attention_distance",
+    "bounded_mean_interval",
     "by_learning_rate",
     "compare_records",
     "crossing",
@@ -51,10 +51,8 @@ __all__ = [
     "paired_median_difference",
     "paired_rate_difference",
     "rate_difference",
+    "rate_interval",
     "reach",
-    "score_interval",
-    "share_interval",
     "summarise",
     "time_scales",
-    "wilson_interval",
 ]

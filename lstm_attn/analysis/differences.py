@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_attn.analysis.intervals import LEVEL, confidence, or_null, sign_test_rank, wilson_interval
+from lstm_attn.analysis.intervals import LEVEL, confidence, or_null, rate_interval, sign_test_rank
 from lstm_attn.analysis.solving import solve_rate
 from lstm_attn.errors import UsageError
 
@@ -36,14 +36,15 @@ class Difference(NamedTuple):
 def rate_difference(solved: Sequence[int], trials: Sequence[int]) -> Difference:
     """The difference of two solve rates, of independent trials.
 
-    With p the rates and (l, u) their Wilson intervals, the interval of p2 - p1 goes from
+    With p the rates and (l, u) their `rate_interval`s, the interval of p2 - p1 goes from
 
         p2 - p1 - sqrt((p2 - l2)^2 + (u1 - p1)^2)  to  p2 - p1 + sqrt((u2 - p2)^2 + (p1 - l1)^2)
 
     Args:
       solved, trials: counts of the first and of the second.
 
-    Source: Newcombe 1998a (Statistics in Medicine 17:873), method 10.
+    Source: Newcombe 1998a (Statistics in Medicine 17:873), method 10, which has Wilson's intervals
+    for any number of trials; below 16 we take the exact ones, which cover more often.
     """
     return _square_and_add(solved, trials, correlation=0.0)
 
@@ -125,7 +126,7 @@ def compare_records(first: Record, second: Record, budget: int) -> dict[str, Any
       budget: the steps within which a solution counts.
 
     Returns:
-      first and second: how many trials solve within the budget, and the rate with its Wilson
+      first and second: how many trials solve within the budget, and the rate with its
         interval. paired: whether trials are paired. solve_rate and steps: each a value, low, high
         (null for no bound) and within_noise; steps is null if unpaired.
     """
@@ -167,16 +168,15 @@ def _trials(record: Record) -> dict[Any, float | None]:
 
 
 def _square_and_add(solved: Sequence[int], trials: Sequence[int], correlation: float) -> Difference:
-    rates = [count / total for count, total in zip(solved, trials, strict=True)]
-    intervals = [wilson_interval(*counts) for counts in zip(solved, trials, strict=True)]
-    below = [rate - low for rate, (low, _) in zip(rates, intervals, strict=True)]
-    above = [high - rate for rate, (_, high) in zip(rates, intervals, strict=True)]
+    intervals = [rate_interval(*counts) for counts in zip(solved, trials, strict=True)]
+    below = [rate - low for rate, low, _ in intervals]
+    above = [high - rate for rate, _, high in intervals]
 
     def joined(one: float, other: float) -> float:
         # Rounding may make an exact zero negative.
         return math.sqrt(max(one**2 - 2 * correlation * one * other + other**2, 0))
 
-    value = rates[1] - rates[0]
+    value = intervals[1].mean - intervals[0].mean
     return Difference(value, value - joined(below[1], above[0]), value + joined(above[1], below[0]))
 
 

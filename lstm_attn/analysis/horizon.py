@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstm_attn.analysis.intervals import wilson_interval
+from lstm_attn.analysis.intervals import rate_interval
 from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.history import History
 
@@ -42,13 +42,13 @@ class Probe(NamedTuple):
 
     @property
     def rate_interval(self) -> tuple[float, float]:
-        """95 % Wilson limits of the solve rate, over all ways in which the open trials could end.
+        """95 % limits of the solve rate, over all ways in which the open trials could end.
 
         From the lower limit if none of them solves to the upper limit if all do, so it contains the
         interval of the finished probe.
         """
-        low, _ = wilson_interval(self.solved, self.trials)
-        _, high = wilson_interval(self.solved + self.still_open, self.trials)
+        _, low, _ = rate_interval(self.solved, self.trials)
+        _, _, high = rate_interval(self.solved + self.still_open, self.trials)
         return low, high
 
 

@@ -1,4 +1,4 @@
-"""95 % intervals of means, rates and medians over trials."""
+"""95 % intervals of rates, means and medians over trials."""
 
 import functools
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from lstm_attn.errors import UsageError
+from lstm_attn.errors import UsageError, check_whole
 
 LEVEL = 0.95  # of every interval
 
@@ -24,7 +24,8 @@ def mean_interval(values: np.ndarray) -> Interval:
 
         mean +- t_{n-1} s / sqrt(n)
 
-    Exact for normal values. One value has no interval, a value that is not finite no mean.
+    Exact for normal values; for losses of blocks of a text, not for shares of trials, which are
+    bimodal. One value has no interval, a value that is not finite no mean.
 
     Source: Student 1908; the quantile by scipy.
     """
@@ -39,44 +40,72 @@ def mean_interval(values: np.ndarray) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
-def score_interval(mean: float, count: int) -> Interval:
-    """The score interval of the mean p of n numbers in [0, 1], z = 1.96:
+WILSON_FROM = 16  # trials; with fewer, Wilson's interval covers some rates only 83 % of the time
+
+
+@functools.lru_cache(maxsize=None, typed=True)
+def rate_interval(successes: int, trials: int) -> Interval:
+    """The rate p = successes / trials over n independent trials, and its 95 % interval.
+
+    From 16 trials on it is the score interval, z = 1.96:
 
         (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
 
-    Their variance is at most p (1 - p), that of zeros and ones; so numbers in between are covered
-    more often than 95 %. Unlike Student's interval, it does not vanish where all are 1.
+    With fewer it is the exact interval: from the rate whose chance of so many successes or more is
+    2.5 %, to the rate whose chance of so many or fewer is 2.5 %. The exact interval covers each
+    rate at least 95 % of the time, the score interval 95 % on average over rates.
 
-    Source: Wilson 1927, for zeros and ones; for other numbers, ours.
+    Raises:
+      UsageError: no trials, or successes that are not from 0 to trials.
+
+    Source: Wilson 1927; Clopper & Pearson 1934; both by `scipy.stats.binomtest`.
     """
-    z = float(stats.norm.ppf((1 + LEVEL) / 2))
-    scale = 2 * (count + z**2)
-    centre = (2 * count * mean + z**2) / scale
-    half = z / scale * float(np.sqrt(4 * count * mean * (1 - mean) + z**2))
-    # Rounding would leave an end a little past a mean of 0 or 1.
-    low = 0.0 if mean == 0 else min(centre - half, mean)
-    high = 1.0 if mean == 1 else max(centre + half, mean)
-    return Interval(mean, low, high)
+    check_whole("rate_interval: trials", trials)
+    check_whole("rate_interval: successes", successes, 0)
+    if successes > trials:
+        raise UsageError(f"rate_interval: expected at most {trials} successes, got {successes}")
+    method = "wilson" if trials >= WILSON_FROM else "exact"
+    ends = stats.binomtest(successes, trials).proportion_ci(LEVEL, method=method)
+    return Interval(successes / trials, float(ends.low), float(ends.high))
 
 
-def wilson_interval(solved: int, trials: int) -> tuple[float, float]:
-    """The 95 % Wilson interval of a solve rate: `score_interval` of solved / trials."""
-    _, low, high = score_interval(solved / trials, trials)
-    return low, high
+def bounded_mean_interval(
+    values: np.ndarray, lowest: float, highest: float, *, draws: int = 20_000
+) -> Interval:
+    """The mean of n values [n] that can't leave [lowest, highest], with a 95 % interval.
 
+        high = the 97.5 % quantile of  w_0 highest + w_1 x_1 + ... + w_n x_n
+        low  = the  2.5 % quantile of  w_0 lowest  + w_1 x_1 + ... + w_n x_n
+        w ~ Dirichlet(1, ..., 1)
 
-def share_interval(shares: np.ndarray, count: int) -> Interval:
-    """`mean_interval` over n trials [n], each the share of its `count` draws that is right.
+    The extra value of weight w_0 is what n values may have missed, such as a trial that never
+    remembers. For values that are lowest or highest only, the interval is Clopper and Pearson's. So
+    it has a width where all values agree, and it covers the mean of bimodal values, which Student's
+    interval and the bootstrap do not (docs/statistics.md). That it covers at least 95 % for all
+    bounded values is a conjecture that no example is known to break.
 
-    It stays within 0 and 1, and is never narrower than the `score_interval` of all n * count draws:
-    where all trials agree, sampling the draws is the only source of error.
+    Args:
+      draws: of w, always the same ones, so that equal values have equal intervals.
+
+    Raises:
+      UsageError: no values, or a value that is not within the bounds.
+
+    Source: Gaffke 2005 (Mathematical Methods of Statistics 14:451); Phan, Thomas & Learned-Miller
+    2021 (arXiv 2106.03163).
     """
-    values = np.asarray(shares, float)
-    mean, low, high = mean_interval(values)
-    _, least, greatest = score_interval(float(values.mean()), values.size * count)
-    if values.size == 1:
-        return Interval(mean, least, greatest)
-    return Interval(mean, max(0.0, min(low, least)), min(1.0, max(high, greatest)))
+    values = np.asarray(values, float)
+    within = (lowest <= values) & (values <= highest)
+    if values.ndim != 1 or not values.size or not within.all():
+        raise UsageError(
+            f"bounded_mean_interval: expected values [n] from {lowest} to {highest}, got {values}"
+        )
+    weights = np.random.default_rng(0).dirichlet(np.ones(values.size + 1), size=draws)
+    of_values = weights[:, 1:] @ values
+    tail = (1 - LEVEL) / 2
+    low = np.quantile(of_values + weights[:, 0] * lowest, tail)
+    high = np.quantile(of_values + weights[:, 0] * highest, 1 - tail)
+    # Rounding may leave an end a little outside the bounds.
+    return Interval(float(values.mean()), max(float(low), lowest), min(float(high), highest))
 
 
 class Median(NamedTuple):

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from lstm_attn.analysis.intervals import Interval, mean_interval, share_interval
 from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.models import Model, Params
 from lstm_attn.tasks import Task, each_alone
@@ -21,8 +20,6 @@ class LengthGeneralisation(NamedTuple):
     lengths: [L], in steps.
     loss, accuracy: float64 [L, R], means over the sequences.
     solved: bool [L, R], whether the task's criterion holds.
-    loss_interval, accuracy_interval: [L], of the mean over trials, by `mean_interval` and
-      `share_interval`; for a single trial, over its sequences.
     sequences: S, for each trial and length.
     programs: how many programs were compiled.
     """
@@ -31,8 +28,6 @@ class LengthGeneralisation(NamedTuple):
     loss: np.ndarray
     accuracy: np.ndarray
     solved: np.ndarray
-    loss_interval: list[Interval]
-    accuracy_interval: list[Interval]
     sequences: int
     programs: int
 
@@ -144,8 +139,6 @@ def _summary(
         name: np.stack([metrics[name].mean(axis=1) for metrics in measured.values()])
         for name in ("loss", "accuracy")
     }
-    # For a single trial the interval is over its sequences.
-    losses = [m["loss"][0] for m in measured.values()] if trials == 1 else means["loss"]
     return LengthGeneralisation(
         lengths=list(measured),
         loss=means["loss"],
@@ -156,8 +149,6 @@ def _summary(
                 for n in range(len(measured))
             ]
         ),
-        loss_interval=[mean_interval(values) for values in losses],
-        accuracy_interval=[share_interval(values, sequences) for values in means["accuracy"]],
         sequences=sequences,
         programs=programs,
     )

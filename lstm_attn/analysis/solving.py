@@ -5,17 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from lstm_attn.analysis.intervals import median_interval, or_null, wilson_interval
+from lstm_attn.analysis.intervals import median_interval, or_null, rate_interval
 from lstm_attn.history import History
 
 
 def solve_rate(solved: int, trials: int) -> dict[str, float]:
-    """How many trials solve, and the rate with its 95 % Wilson interval, as JSON values."""
-    low, high = wilson_interval(solved, trials)
+    """How many trials solve, and the rate with its 95 % `rate_interval`, as JSON values."""
+    rate, low, high = rate_interval(solved, trials)
     return {
         "trials": trials,
         "solved": solved,
-        "solve_rate": solved / trials,
+        "solve_rate": rate,
         "solve_rate_low": low,
         "solve_rate_high": high,
     }

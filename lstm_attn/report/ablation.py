@@ -22,7 +22,7 @@ def sections(result: Mapping[str, Any]) -> list[Section]:
     steps_title = f"Steps spent, minus those of the reference: {where}"
     solve_rates = rows(
         rate_title,
-        f"trials that solve, of {reference['trials']} seeds (95 % Wilson interval)",
+        f"trials that solve, of {reference['trials']} seeds (95 % interval)",
         list(map(_rate_row, columns)),
         color,
         (reference["solve_rate"], "reference"),

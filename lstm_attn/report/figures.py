@@ -117,7 +117,7 @@ def accuracy_by_position(
 
 
 def solve_rates(records: Sequence[Record], title: str = "") -> Figure:
-    """Solve rate against length, each with its 95 % Wilson interval."""
+    """Solve rate against length, each with its 95 % interval."""
     return panel(title, lambda axes: draw_solve_rates(axes, _by_length(axes, records)))
 
 
@@ -127,7 +127,7 @@ def steps_to_solve(records: Sequence[Record], title: str = "") -> Figure:
 
 
 def draw_solve_rates(axes: Axes, lines: Sequence[Line]) -> None:
-    """The solve rates of each line, with their 95 % Wilson intervals."""
+    """The solve rates of each line, with their 95 % intervals."""
     for color, shift, line in _side_by_side(lines):
         low, rate, high = (
             [record[f"solve_rate{end}"] for record in line.records] for end in ("_low", "", "_high")

@@ -161,7 +161,7 @@ def _section(result: Result, task: str, searches: Sequence[Search]) -> Section:
         "to the shortest longer T seen unsolved; the horizon lies in it, if a longer T is never "
         f"easier. A search tries a few of {len(lengths)} lengths from {lengths[0]} to "
         f"{lengths[-1]} (dashed). It stops a length as soon as half of the trials have solved it "
-        "or no longer can; the rate is the 95 % Wilson interval over all ways in which the open "
+        "or no longer can; the rate is the 95 % interval over all ways in which the open "
         "trials could end. Other seeds may change a verdict. Smaller budgets are read off the same "
         f"evaluations, every {result['evaluate_every']} steps; the learning rate was planned for "
         f"all {steps:,} ({result['schedule']})."

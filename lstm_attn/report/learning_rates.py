@@ -26,7 +26,7 @@ def sections(result: Mapping[str, Any]) -> list[Section]:
     text = (
         "Solve rate and steps to solve against the peak learning rate. First figure: trials that "
         f"solve within {budget:,} steps, of {rates[0]['trials']} seeds at each rate, with the 95 % "
-        "Wilson interval; points are shifted sideways so that all can be seen. Second: the median "
+        "interval; points are shifted sideways so that all can be seen. Second: the median "
         f"over the trials that solve; a dot is a trial. Solved: {result['criterion']}."
     )
     figures = [

@@ -22,13 +22,12 @@ COLOR_MAP = colormaps["cividis"]  # brightness rises evenly, for all eyes
 DARK = 0.55  # squares below this accuracy take white text
 OUTLINE: dict[str, Any] = {"fill": False, "edgecolor": COLORS[5], "linewidth": 2}
 TEXT = (
-    "Mean accuracy at each tested length, after training on sequences of the outlined lengths. "
-    "Below each mean of {trials} trials, solved or not, is its 95 % interval (Student's, over "
-    "trials, but no narrower than the sampling error of the {all_sequences:,} fresh sequences per "
-    "length, in {programs}). Without memory, accuracy is {guess:.3f}. A model holds to the longest "
-    "tested length up to which, from the trained one on, at least half of its trials solve the "
-    "task: {criterion}. Learned positions past the trained length are as at initialisation, since "
-    "training never reached them."
+    "Median accuracy at each tested length, after training on sequences of the outlined lengths. "
+    "Below each median of {trials} trials, solved or not, is the range of the trials, each tested "
+    "on {sequences:,} fresh sequences per length, in {programs}. Without memory, accuracy is "
+    "{guess:.3f}. A model holds to the longest tested length up to which, from the trained one on, "
+    "at least half of its trials solve the task: {criterion}. Learned positions past the trained "
+    "length are as at initialisation, since training never reached them."
 )
 
 
@@ -68,8 +67,7 @@ def accuracy_by_length(entries: Sequence[Entry], title: str = "") -> Figure:
         axes.set_xticks(np.arange(len(lengths)) + 0.5, [str(length) for length in lengths])
         axes.set(xlim=(0, len(lengths)), ylim=(tops[-1] + 1, 0), ylabel="model, trained on")
         axes.set_xlabel(
-            "tested length T (steps)\n"
-            f"mean of {rows[0]['trials']} trials, its 95 % interval below it"
+            f"tested length T (steps)\nmedian of {rows[0]['trials']} trials, their range below it"
         )
         axes.tick_params(length=0)
         axes.grid(visible=False)
@@ -96,14 +94,14 @@ def _tops(rows: Sequence[Entry]) -> list[float]:
 
 def _draw_row(axes: Axes, top: float, entry: Entry, lengths: Sequence[int]) -> None:
     for at in entry["at"]:
-        left, accuracy = lengths.index(at["length"]), at["accuracy"]
-        color = COLOR_MAP(accuracy["mean"])
+        left, middle = lengths.index(at["length"]), median(at)
+        color = COLOR_MAP(middle)
         square = Rectangle((left, top), 1, 1, facecolor=color, edgecolor="white", linewidth=0.8)
         axes.add_patch(square)
-        look: Any = {"color": "white" if accuracy["mean"] < DARK else "black"}
+        look: Any = {"color": "white" if middle < DARK else "black"}
         look |= {"ha": "center", "va": "center"}
-        axes.text(left + 0.5, top + 0.36, share(accuracy["mean"]), fontsize=8, **look)
-        axes.text(left + 0.5, top + 0.75, interval(accuracy), fontsize=5.5, **look)
+        axes.text(left + 0.5, top + 0.36, share(middle), fontsize=8, **look)
+        axes.text(left + 0.5, top + 0.75, range_of(at), fontsize=5.5, **look)
     trained = [n for n, T in enumerate(lengths) if entry["shortest"] <= T <= entry["length"]]
     if trained:
         corner, width = (trained[0] + 0.03, top + 0.05), len(trained) - 0.06
@@ -124,7 +122,7 @@ def _text(entries: Sequence[Entry]) -> str:
     first = entries[0]
     return TEXT.format(
         trials=first["trials"],
-        all_sequences=first["trials"] * first["sequences"],
+        sequences=first["sequences"],
         programs="one program" if first["programs"] == 1 else f"{first['programs']} programs",
         guess=first["accuracy_without_memory"],
         criterion=first["criterion"],
@@ -142,7 +140,7 @@ def _table(what: str, entries: Sequence[Entry], cell: Callable[[Entry], str]) ->
 
 
 def _accuracy(at: Entry) -> str:
-    return f"{share(at['accuracy']['mean'])} ({interval(at['accuracy'])})"
+    return f"{share(median(at))} ({range_of(at)})"
 
 
 def _solved(at: Entry) -> str:
@@ -176,5 +174,11 @@ def share(value: float) -> str:
     return f"{min(value, 0.99) if value > 0.99 else value:.2f}".removeprefix("0")
 
 
-def interval(ends: Mapping[str, float]) -> str:
-    return f"{share(ends['low'])}–{share(ends['high'])}"
+def median(at: Entry) -> float:
+    """The median accuracy of the trials at one tested length."""
+    return float(np.median(at["accuracies"]))
+
+
+def range_of(at: Entry) -> str:
+    """The lowest and the highest accuracy of the trials at one tested length."""
+    return f"{share(min(at['accuracies']))}–{share(max(at['accuracies']))}"

@@ -81,7 +81,7 @@ def train_profiled(cells: Sequence[Cell], folder: RunFolder, progress: GridProgr
 def solved_table(records: Sequence[dict]) -> Table:
     """One row a cell."""
     return Table(
-        "Solved trials, with the 95 % Wilson interval of the rate",
+        "Solved trials, with the 95 % interval of the rate",
         ("task", "T", "model", "solved", "interval", "steps", "loss/\nbaseline", "seconds"),
         [
             (

@@ -10,12 +10,12 @@ import jax
 
 from lstm_attn import trained
 from lstm_attn.analysis import length_generalisation as measure
-from lstm_attn.analysis import wilson_interval
-from lstm_attn.analysis.intervals import as_json
+from lstm_attn.analysis import rate_interval
+from lstm_attn.analysis.intervals import or_null
 from lstm_attn.errors import UsageError, check_whole, unknown_name
 from lstm_attn.models import ModelConfig
 from lstm_attn.modules import POSITIONS, continue_positions
-from lstm_attn.report.length_generalisation import label, reach, share, trained_on
+from lstm_attn.report.length_generalisation import label, median, reach, share, trained_on
 from lstm_attn.runner.cell import TEST_SEED, Cell
 from lstm_attn.runner.configs import SMALL, check_lists, check_models
 from lstm_attn.runner.session import Session
@@ -200,10 +200,9 @@ def test_cell(cell: Cell, config: LengthConfig, folder: RunFolder) -> dict[str, 
                 "length": length,
                 "baseline": cell.task.of_length(length).baseline,
                 "solved": int(measured.solved[n].sum()),
-                "solve_rate": wilson_interval(int(measured.solved[n].sum()), len(finished.seeds)),
+                "solve_rate": rate_interval(int(measured.solved[n].sum()), len(finished.seeds))[1:],
                 "accuracies": measured.accuracy[n].tolist(),
-                "accuracy": as_json(measured.accuracy_interval[n]),
-                "loss": as_json(measured.loss_interval[n]),
+                "losses": [or_null(loss) for loss in measured.loss[n]],
             }
             for n, length in enumerate(measured.lengths)
         ],
@@ -211,15 +210,15 @@ def test_cell(cell: Cell, config: LengthConfig, folder: RunFolder) -> dict[str, 
 
 
 def accuracy_table(entries: Sequence[dict[str, Any]]) -> Table:
-    """One row a cell of one task: mean accuracy at each length, and how far it holds."""
+    """One row a cell of one task: median accuracy at each length, and how far it holds."""
     return Table(
-        f"{entries[0]['task']}: accuracy by tested length, mean of trials",
+        f"{entries[0]['task']}: accuracy by tested length, median of trials",
         ("model", "trained on", *(str(at["length"]) for at in entries[0]["at"]), "holds\nto"),
         [
             (
                 label(entry),
                 trained_on(entry),
-                *(share(at["accuracy"]["mean"]) for at in entry["at"]),
+                *(share(median(at)) for at in entry["at"]),
                 reach(entry),
             )
             for entry in entries

@@ -11,11 +11,13 @@ from lstm_attn.analysis import (
     paired_median_difference,
     paired_rate_difference,
     rate_difference,
-    wilson_interval,
+    rate_interval,
 )
 
 DRAWS = 20_000
 COVERED = (0.93, 0.97)
+# Below 16 trials the exact intervals of the rates cover more often than 95 %, also on average.
+AT_LEAST = 0.95 - 4 * np.sqrt(0.95 * 0.05 / DRAWS)
 
 
 def pairs(both, first_alone, second_alone, none):
@@ -72,17 +74,6 @@ def coverage(truth, intervals):
     return np.mean((low <= truth) & (truth <= high))
 
 
-@pytest.mark.parametrize("trials", [4, 8, 20])
-def test_wilson_intervals_cover(trials):
-    """Oracle: simulation, averaged over rates from 0 to 1, since a score interval's coverage
-    oscillates with the rate. Catches a level other than 95 %."""
-    rng = np.random.default_rng(0)
-    rates = rng.random(DRAWS)
-    of_count = [wilson_interval(count, trials) for count in range(trials + 1)]
-    covered = coverage(rates, [of_count[n] for n in rng.binomial(trials, rates)])
-    assert COVERED[0] <= covered <= COVERED[1]
-
-
 @pytest.mark.parametrize("trials", [(4, 4), (6, 8), (20, 10)])
 @pytest.mark.parametrize("equal", [False, True])
 def test_unpaired_intervals_cover(trials, equal):
@@ -94,7 +85,7 @@ def test_unpaired_intervals_cover(trials, equal):
     interval = functools.cache(lambda *solved: rate_difference(solved, trials)[1:])
     counts = zip(rng.binomial(trials[0], first), rng.binomial(trials[1], second), strict=True)
     covered = coverage(second - first, [interval(int(a), int(b)) for a, b in counts])
-    assert COVERED[0] <= covered <= COVERED[1]
+    assert AT_LEAST <= covered < 1
 
 
 @pytest.mark.parametrize("seeds", [6, 8, 20])
@@ -114,8 +105,7 @@ def test_paired_intervals_cover(seeds, correlation):
     covered = coverage(
         (rates[1] - rates[0])[:, 0], [interval(*map(int, table)) for table in tables.T]
     )
-
-    assert COVERED[0] <= covered <= COVERED[1]
+    assert AT_LEAST <= covered < 1
 
 
 @pytest.mark.full_but("exponential")
@@ -201,7 +191,7 @@ def test_a_trial_without_solution_has_spent_the_budget():
     assert compared["steps"]["value"] == -400
     assert compared["solve_rate"]["value"] == 1
     assert (compared["first"]["solved"], compared["second"]["solved"]) == (0, 6)
-    low, high = wilson_interval(6, 6)
+    _, low, high = rate_interval(6, 6)
     assert compared["second"]["solve_rate_low"] == low
     assert compared["second"]["solve_rate_high"] == high
 

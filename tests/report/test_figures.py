@@ -55,7 +55,7 @@ def test_recall_is_drawn_by_position(history):
     np.testing.assert_allclose(accuracy, np.linspace(1, 0.2, 10), rtol=1e-6)
 
 
-def test_solve_rates_have_their_wilson_intervals(run_path):
+def test_solve_rates_have_their_intervals(run_path):
     """Oracle: the records. Catches low and high exchanged, and lengths out of order."""
     records = [r for r in RunFolder(run_path).results if r["task"] == "adding"]
     figure = report.solve_rates(records[::-1])

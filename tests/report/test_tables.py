@@ -25,11 +25,11 @@ def test_verdict_names_who_remembers_how_far(run_path):
 
 
 def test_markdown_table_has_a_row_for_each_task_and_model(run_path):
-    """Oracle: by hand; Wilson of 2 in 4 is .15 to .85. Catches a cell in another's column."""
+    """Oracle: by hand; the exact interval of 2 in 4 is .07 to .93. Catches a cell in another's column."""
     lines = report.markdown_table(RunFolder(run_path).results).splitlines()
     assert lines[0] == "| task | model | parameters | T = 10 | T = 50 | horizon |"
-    assert lines[2] == "| adding | lstm | 4,004 | 4/4 (0.51–1.00) | 2/4 (0.15–0.85) | 50 |"
-    assert lines[4] == "| copy | lstm | 4,004 | 0/4 (0.00–0.49) | 0/4 (0.00–0.49) | – |"
+    assert lines[2] == "| adding | lstm | 4,004 | 4/4 (0.40–1.00) | 2/4 (0.07–0.93) | 50 |"
+    assert lines[4] == "| copy | lstm | 4,004 | 0/4 (0.00–0.60) | 0/4 (0.00–0.60) | – |"
     assert len(lines) == 6
 
 

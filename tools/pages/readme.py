@@ -51,7 +51,7 @@ def quick_section(folder: RunFolder) -> str:
         tables.as_markdown(verdicts),
         figures,
         report.markdown_table(records),
-        "Trials that solve the task, with the 95 % Wilson interval of the rate; the horizon is "
+        "Trials that solve the task, with the 95 % interval of the rate; the horizon is "
         "the longest length that at least half of the trials solve. "
         + tables.as_markdown(
             f"{environment['started'][:10]}, "
