@@ -3,10 +3,15 @@
 from lstm_attn.analysis import horizon
 from lstm_attn.analysis.differences import (
     Difference,
+    PairedTest,
     compare_records,
+    holm,
     paired_median_difference,
     paired_rate_difference,
+    paired_rate_test,
+    paired_sign_test,
     rate_difference,
+    verdict,
 )
 from lstm_attn.analysis.gradient_reach import gradient_norms, norms_of_trials, reach
 from lstm_attn.analysis.inside import (
@@ -26,12 +31,22 @@ from lstm_attn.analysis.intervals import (
     rate_interval,
 )
 from lstm_attn.analysis.length_generalisation import LengthGeneralisation, length_generalisation
-from lstm_attn.analysis.solving import by_learning_rate, median_steps, summarise
+from lstm_attn.analysis.solving import (
+    Window,
+    by_learning_rate,
+    learning_rate_window,
+    median_steps,
+    summarise,
+)
+from lstm_attn.analysis.survival import SurvivalCurve, log_rank, restricted_mean, survival_curve
 
 __all__ = [
     "Difference",
     "Interval",
     "LengthGeneralisation",
+    "PairedTest",
+    "SurvivalCurve",
+    "Window",
     "attention_distance",
     "bounded_mean_interval",
     "by_learning_rate",
@@ -39,8 +54,11 @@ __all__ = [
     "crossing",
     "cuts_of",
     "gradient_norms",
+    "holm",
     "horizon",
+    "learning_rate_window",
     "length_generalisation",
+    "log_rank",
     "look",
     "look_at_trials",
     "mean_interval",
@@ -50,9 +68,14 @@ __all__ = [
     "norms_of_trials",
     "paired_median_difference",
     "paired_rate_difference",
+    "paired_rate_test",
+    "paired_sign_test",
     "rate_difference",
     "rate_interval",
     "reach",
+    "restricted_mean",
     "summarise",
+    "survival_curve",
     "time_scales",
+    "verdict",
 ]

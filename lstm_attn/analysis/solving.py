@@ -1,11 +1,13 @@
-"""Solve rate, steps to solve and final loss of a grid cell, and of its learning rates."""
+"""Solve rate, steps to solve and final loss of a grid cell; by learning rate, and its window."""
 
+import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lstm_attn.analysis.intervals import median_interval, or_null, rate_interval
+from lstm_attn.errors import UsageError
 from lstm_attn.history import History
 
 
@@ -93,3 +95,74 @@ def by_learning_rate(record: Mapping[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return by_rate
+
+
+class Window(NamedTuple):
+    """The learning rates at which a model does about as well as at its best one.
+
+    low, high: its ends.
+    decades: log10(high / low), how many factors of ten it is wide.
+    open_low, open_high: whether it reaches an edge of the rates tried, so that it may be wider.
+    """
+
+    low: float
+    high: float
+    decades: float
+    open_low: bool
+    open_high: bool
+
+
+def learning_rate_window(
+    rates: np.ndarray, forgotten: np.ndarray, *, factor: float = 2.0
+) -> Window:
+    """The contiguous range of learning rates around the best one with
+
+        share forgotten <= factor x share forgotten at the best rate
+
+    Between two rates tried, log forgotten is taken as linear in log rate; the window ends where the
+    line crosses the limit. It does not go beyond a rate whose trials diverged.
+
+    Args:
+      rates: [n], in any order, each once.
+      forgotten: [n], loss / baseline at the end of training, the median over seeds; infinite or NaN
+        where the median trial diverged.
+      factor: how much worse than the best is still inside.
+
+    Raises:
+      UsageError: shapes that are not [n] both, a rate that is not positive or given twice, a
+        negative share, or no finite share.
+
+    Source: the question is that of arXiv 2508.19029; the definition is ours.
+    """
+    rates, forgotten = np.asarray(rates, float), np.asarray(forgotten, float)
+    if rates.ndim != 1 or rates.shape != forgotten.shape:
+        raise UsageError(
+            "learning_rate_window: expected rates [n] and forgotten [n], "
+            f"got shapes {rates.shape} and {forgotten.shape}"
+        )
+    if not (rates > 0).all() or len(set(rates)) < len(rates):
+        raise UsageError(f"learning_rate_window: expected positive rates, each once, got {rates}")
+    if (forgotten < 0).any() or not np.isfinite(forgotten).any():
+        raise UsageError(
+            f"learning_rate_window: expected shares of at least 0, one finite, got {forgotten}"
+        )
+    order = np.argsort(rates)
+    log_rates = np.log10(rates[order])
+    # A share of exactly 0 has no logarithm.
+    shares = np.maximum(np.nan_to_num(forgotten[order], nan=np.inf, posinf=np.inf), 1e-300)
+    best = int(shares.argmin())
+    limit = np.log10(factor * shares[best])
+
+    def end(path: range) -> tuple[float, bool]:
+        """Walks from the best rate to one side: the log of the end, and whether it is open."""
+        for near, far in itertools.pairwise(path):
+            if np.log10(shares[far]) > limit:
+                inside = limit - np.log10(shares[near])
+                rise = np.log10(shares[far]) - np.log10(shares[near])
+                across = float(inside / rise)  # 0 where the far rate diverged
+                return float(log_rates[near] + across * (log_rates[far] - log_rates[near])), False
+        return float(log_rates[path[-1]]), True
+
+    low, open_low = end(range(best, -1, -1))
+    high, open_high = end(range(best, len(rates)))
+    return Window(10**low, 10**high, high - low, open_low, open_high)

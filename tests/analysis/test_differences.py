@@ -8,11 +8,16 @@ from scipy.stats import binom, norm
 
 from lstm_attn.analysis import (
     compare_records,
+    holm,
     paired_median_difference,
     paired_rate_difference,
+    paired_rate_test,
+    paired_sign_test,
     rate_difference,
     rate_interval,
+    verdict,
 )
+from lstm_attn.errors import UsageError
 
 DRAWS = 20_000
 COVERED = (0.93, 0.97)
@@ -148,13 +153,91 @@ def test_five_pairs_have_no_interval():
     assert difference.within_noise
 
 
-@pytest.mark.parametrize("of", [paired_rate_difference, paired_median_difference])
+@pytest.mark.parametrize(
+    "of", [paired_rate_difference, paired_median_difference, paired_rate_test, paired_sign_test]
+)
 def test_pairs_of_other_lengths_are_one_line(of):
     """Catches numpy's broadcasting of one trial against many."""
     with pytest.raises(
         ValueError, match=r"expected two arrays \[R\].*got shapes \(1,\) and \(4,\)"
     ):
         of(np.ones(1), np.ones(4))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "p"),
+    [(0, 5, 2 / 32), (0, 6, 2 / 64), (1, 8, 20 / 512), (3, 3, 1), (0, 0, 1), (4, 0, 2 / 16)],
+)
+def test_mcnemars_p_is_a_sum_of_binomials(first, second, p):
+    """Oracle: binomial sums by hand. Catches pairs that agree counted in, a one-sided p, and the
+    normal approximation."""
+    found = paired_rate_test(*pairs(4, first, second, 3))
+    assert (found.first, found.second, found.pairs) == (first, second, 7 + first + second)
+    assert found.p == pytest.approx(p)
+
+
+def test_a_trial_that_never_remembers_is_the_slowest():
+    """Oracle: by hand. Of six seeds the first is quicker on two and alone on one, the second quicker
+    on one; one is equal and one has neither. Catches NaN, which is neither less nor more, and ties
+    that count."""
+    first = np.array([10, 20, 30, 50, 40, np.nan])
+    second = np.array([20, 30, np.nan, 40, 40, np.inf])
+    found = paired_sign_test(first, second)
+    assert (found.first, found.second, found.pairs) == (3, 1, 6)
+    assert found.p == pytest.approx(10 / 16)
+
+
+@pytest.mark.parametrize("seeds", [4, 12, 20])
+def test_paired_tests_reject_equals_rarely(seeds):
+    """Oracle: simulation of equal models over a range of rates. Exact tests reject at most 5 % of
+    the time; three binomial errors of 2,000 simulations more. Catches a p that is too small."""
+    rng = np.random.default_rng(seeds)
+    ends = rng.lognormal(size=(2000, 2, seeds))
+    remembers = rng.random((2000, 2, seeds)) < rng.random((2000, 1, 1))
+    ends[~remembers] = np.nan
+    most = 0.05 + 3 * np.sqrt(0.05 * 0.95 / 2000)
+    assert np.mean([paired_sign_test(*pair).p < 0.05 for pair in ends]) <= most
+    assert np.mean([paired_rate_test(*pair).p < 0.05 for pair in remembers]) <= most
+
+
+def test_holms_adjustment_is_that_of_the_paper():
+    """Oracle: by hand, four tests: .01 x 4, .02 x 3, .03 x 2 raised to the one before, .5. Catches
+    Bonferroni, an order that is lost, and values that fall."""
+    found = holm([0.03, 0.01, 0.5, 0.02])
+    np.testing.assert_allclose(found, [0.06, 0.04, 0.5, 0.06])
+    assert holm([0.4, 0.4, 0.4]).max() == 1
+    assert holm([]).size == 0
+    with pytest.raises(UsageError, match="^holm: expected p values .* from 0 to 1"):
+        holm([0.5, np.nan])
+
+
+def test_holm_calls_one_of_ten_equal_pairs_rarely():
+    """Oracle: simulation of ten sign tests of equal models on 16 seeds, each with the same first
+    model. One call or more in at most 5 % of 500 tables, plus three binomial errors. Catches p
+    values that are not adjusted, which call one in a quarter of the tables."""
+    rng = np.random.default_rng(0)
+    called = 0
+    for _ in range(500):
+        first, *others = rng.normal(size=(11, 16))
+        tests = [paired_sign_test(first, other) for other in others]
+        adjusted = holm([test.p for test in tests])
+        called += any(map(functools.partial(verdict, "a", "b", "beats"), tests, adjusted))
+    assert called / 500 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 500)
+
+
+def test_a_verdict_needs_twelve_pairs_and_a_small_adjusted_p():
+    """Oracle: by hand. Catches a verdict from eleven pairs or from p = .05, and the worse model
+    named as the better one."""
+    second = paired_rate_test(*pairs(2, 1, 9, 0))
+    words = verdict("lstm", "gru", "remembers on more seeds than", second, 0.021)
+    assert words == (
+        "gru remembers on more seeds than lstm: 9 to 1 of 12 pairs (p = 0.021 after Holm)"
+    )
+    assert verdict("lstm", "gru", "beats", second._replace(first=9, second=1), 0.04) == (
+        "lstm beats gru: 9 to 1 of 12 pairs (p = 0.04 after Holm)"
+    )
+    assert verdict("lstm", "gru", "beats", second, 0.05) is None
+    assert verdict("lstm", "gru", "beats", second._replace(pairs=11), 0.001) is None
 
 
 def record(ends, seeds=None, rates=None):
