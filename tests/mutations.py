@@ -137,6 +137,8 @@ MUTATIONS = [
     Mutation("horizon fit: no gap next to T50 is halved", "lstm_attn/analysis/horizon_fit.py", "max(below - 2, 0) : below + 2", "max(below - 1, 0) : below + 1", "tests/analysis/test_horizon_fit.py"),
     Mutation('horizon fit: bounds bend the line', 'lstm_attn/analysis/horizon_fit.py', 'if fit.bounded == "inside"]', ']', 'tests/analysis/test_horizon_fit.py'),
     Mutation("horizon fit: the line is budget against T50", "lstm_attn/analysis/horizon_fit.py", "slope = float(x @ positions / (x @ x))", "slope = float((x @ x) / (x @ positions))", "tests/analysis/test_horizon_fit.py"),
+    Mutation("horizon fit: the line is as sure as its resamples", "lstm_attn/analysis/horizon_fit.py", "slope - reach), max(high, slope + reach)", "slope), max(high, slope)", "tests/analysis/test_coverage.py -k budget"),
+    Mutation("horizon fit: percentiles of half the level", "lstm_attn/analysis/horizon_fit.py", "return 1 - above, above", "return 2 * (1 - above), 1 - 2 * (1 - above)", "tests/analysis/test_coverage.py -k horizon"),
     Mutation("horizon: a probe trains on after its verdict", "lstm_attn/studies/horizon.py", "cells.train_cell(cell, folder, progress, enough=settled)", "cells.train_cell(cell, folder, progress)", "tests/studies/test_horizon.py -k put_in"),
     Mutation("horizon: a line that rises before its budget", "lstm_attn/report/horizon.py", 'where="post"', 'where="pre"', "tests/report/test_horizon.py"),
     Mutation("gates: those of the peephole LSTM, i and f exchanged", "lstm_attn/ops/lstm_step.py", "LSTMGates(i, f, g, o)", "LSTMGates(f, i, g, o)", "tests/ops/test_gates.py"),

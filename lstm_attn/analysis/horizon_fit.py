@@ -219,14 +219,20 @@ class BudgetFit(NamedTuple):
     intercept: float
 
 
-def fit_against_budget(budgets: Sequence[float], fits: Sequence[HorizonFit]) -> BudgetFit:
+def fit_against_budget(
+    budgets: Sequence[float] | np.ndarray, fits: Sequence[HorizonFit]
+) -> BudgetFit:
     """Fits a line to log2 T50 against log2 budget, in steps or in seconds, by least squares.
 
     Only horizons inside their lengths count. The interval refits the line to the T50s of each
-    resample of the seeds, since the T50s of all budgets come from the same trials and err together;
-    its percentiles are expanded as those of `fit_horizon`. Each end is that of Student's interval
-    from the residuals of the line, if that reaches further: it has the error from lengths that are
-    far apart, on which all resamples agree.
+    resample of the seeds, since the T50s of all budgets come from the same trials and err together.
+    Percentiles are expanded as those of `fit_horizon`. The interval reaches at least to
+
+        slope +- 1.96 sqrt(sum of (x_i g_i)^2 / 12) / sum of x_i^2
+
+    x are the log2 budgets less their mean and g the distances of the lengths tried around each T50,
+    in doublings: where outcomes are separated, all resamples agree on a T50 that may be anywhere
+    between two lengths.
 
     Args:
       budgets: [n], each once.
@@ -256,10 +262,15 @@ def fit_against_budget(budgets: Sequence[float], fits: Sequence[HorizonFit]) -> 
     resampled = np.stack(
         [np.log2(np.clip(fit.resampled, fit.lengths[0], fit.lengths[-1])) for _, fit in inside]
     )
-    slopes = x @ resampled / (x @ x)
-    low, high = map(float, np.quantile(slopes, _expanded(inside[0][1].seeds)))
-    residuals = positions - positions.mean() - slope * x
-    error = math.sqrt(residuals @ residuals / (len(x) - 2) / (x @ x))
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(x) - 2)) * error
+    low, high = np.quantile(x @ resampled / (x @ x), _expanded(inside[0][1].seeds))
+    variances = np.square([_gap(fit) for _, fit in inside]) / 12  # of a uniform place in each gap
+    reach = stats.norm.ppf((1 + LEVEL) / 2) * np.sqrt(x**2 @ variances) / (x @ x)
+    low, high = min(low, slope - reach), max(high, slope + reach)
     intercept = float(positions.mean() - slope * centre)
-    return BudgetFit(slope, min(low, slope - half), max(high, slope + half), intercept)
+    return BudgetFit(slope, float(low), float(high), intercept)
+
+
+def _gap(fit: HorizonFit) -> float:
+    """The distance of the lengths tried around T50, in doublings."""
+    longer = max(sum(length < fit.t50 for length in fit.lengths), 1)
+    return math.log2(fit.lengths[longer] / fit.lengths[longer - 1])

@@ -1,7 +1,7 @@
 """Survival curves, restricted means and log-rank tests: textbook data, scipy, simulation.
 
-The simulated trials are those of the studies: a trial remembers with some chance, after a lognormal
-number of steps rounded up to an evaluation, and else never.
+Coverage is in test_coverage.py. The simulated trials are those of the studies: a trial remembers
+with some chance, after a lognormal number of steps rounded up to an evaluation, and else never.
 """
 
 import numpy as np
