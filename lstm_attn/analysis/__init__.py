@@ -14,6 +14,13 @@ from lstm_attn.analysis.differences import (
     verdict,
 )
 from lstm_attn.analysis.gradient_reach import gradient_norms, norms_of_trials, reach
+from lstm_attn.analysis.horizon_fit import (
+    BudgetFit,
+    HorizonFit,
+    fit_against_budget,
+    fit_horizon,
+    next_lengths,
+)
 from lstm_attn.analysis.inside import (
     attention_distance,
     crossing,
@@ -41,7 +48,9 @@ from lstm_attn.analysis.solving import (
 from lstm_attn.analysis.survival import SurvivalCurve, log_rank, restricted_mean, survival_curve
 
 __all__ = [
+    "BudgetFit",
     "Difference",
+    "HorizonFit",
     "Interval",
     "LengthGeneralisation",
     "PairedTest",
@@ -53,6 +62,8 @@ __all__ = [
     "compare_records",
     "crossing",
     "cuts_of",
+    "fit_against_budget",
+    "fit_horizon",
     "gradient_norms",
     "holm",
     "horizon",
@@ -65,6 +76,7 @@ __all__ = [
     "median_interval",
     "median_steps",
     "metrics_when_cut",
+    "next_lengths",
     "norms_of_trials",
     "paired_median_difference",
     "paired_rate_difference",

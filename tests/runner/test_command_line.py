@@ -98,6 +98,7 @@ def config_with(**training):
     [
         ({"sede": 1}, "unknown config key 'training.sede': did you mean training.seeds"),
         ({"seeds": True}, "expected a whole number, got True"),
+        ({"clip_norm": True}, "config: training.clip_norm: expected a number, got True"),
         ({"seeds": "4"}, "training.seeds"),
         ({"steps": None}, "training.steps"),
     ],
