@@ -17,7 +17,7 @@ from absl import flags
 from scipy import special, stats
 
 from lstm_attn import analysis
-from lstm_attn.analysis.horizon_fit import HorizonFit
+from lstm_attn.analysis.horizon import HorizonFit
 from lstm_attn.errors import UsageError
 from lstm_attn.report.tables import markdown
 from lstm_attn.runner import command_line

@@ -1,6 +1,5 @@
 """Measures of a model and of its training, with their intervals: functions of arrays."""
 
-from lstm_attn.analysis import horizon
 from lstm_attn.analysis.differences import (
     Difference,
     PairedTest,
@@ -14,7 +13,7 @@ from lstm_attn.analysis.differences import (
     verdict,
 )
 from lstm_attn.analysis.gradient_reach import gradient_norms, norms_of_trials, reach
-from lstm_attn.analysis.horizon_fit import (
+from lstm_attn.analysis.horizon import (
     BudgetFit,
     HorizonFit,
     fit_against_budget,
@@ -66,7 +65,6 @@ __all__ = [
     "fit_horizon",
     "gradient_norms",
     "holm",
-    "horizon",
     "learning_rate_window",
     "length_generalisation",
     "log_rank",

@@ -1,177 +1,276 @@
-"""Memory horizon: the longest T that at least half of the trials solve within a budget.
+"""Memory horizon as a number: the T50 that half of the trials remember, fitted over all lengths."""
 
-Functions of numbers alone: the caller tries the lengths. The horizon is an interval between lengths
-that were tried, never a point.
-"""
-
+import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
+from scipy import special, stats
 
-from lstm_attn.analysis.intervals import rate_interval
+from lstm_attn.analysis.intervals import LEVEL
 from lstm_attn.errors import UsageError, check_whole
-from lstm_attn.history import History
+
+# Penalty on the slope; it only has to keep a slope finite. By simulation with 4 to 16 seeds,
+# weights from 1e-6 to .1 have the same error of T50 within 3 %, and 1 has up to 15 % more.
+RIDGE = 0.05
+RESAMPLES = 2_000
+NEWTON_STEPS = 100
+LONGEST_STEP = 2.0  # of Newton's method: a longer one may overshoot where trials are separated
+CONVERGED = 1e-6
+LARGEST = 1000.0  # a log2 that float64 can raise
 
 
-class Budget(NamedTuple):
-    """The most that solving may take: optimiser steps of each trial, and wall seconds of the cell.
+class HorizonFit(NamedTuple):
+    """The T50 of a model within a budget, with its 95 % interval.
 
-    Seconds are those of `History.seconds`: of all trials together, compilation included.
+    t50: inside the range of the lengths tried; its end, if T50 is a bound.
+    low, high: 0 and infinite where the interval leaves the range of lengths.
+    slope: how much the log odds of remembering fall when T doubles.
+    bounded: "inside"; "above" if T50 is longer than every length tried, "below" if it is shorter.
+    lengths: the lengths tried, rising.
+    seeds: how many seeds.
+    resampled: [RESAMPLES], T50 of each resample of the seeds; 0 or infinite for a bound.
     """
 
-    steps: int
-    seconds: float = math.inf
+    t50: float
+    low: float
+    high: float
+    slope: float
+    bounded: Literal["inside", "above", "below"]
+    lengths: tuple[float, ...]
+    seeds: int
+    resampled: np.ndarray
 
 
-class Probe(NamedTuple):
-    """What a history says about one length under a budget.
+def fit_horizon(
+    lengths: np.ndarray,
+    remembers: np.ndarray,
+    seeds: np.ndarray,
+    *,
+    ridge: float = RIDGE,
+    resamples: int = RESAMPLES,
+) -> HorizonFit:
+    """Fits a falling logistic curve of log T to all n trials of all lengths.
 
-    verdict: whether at least half of the trials solve; None while that is open.
-    solved, still_open, trials: how many have solved, how many others still can, and R.
-    steps, seconds: at the evaluation by which half had solved; None if there is none.
-    """
+        P(remembers) = sigmoid(slope (log2 T50 - log2 T)),  slope >= 0
+        maximises  sum of log P(outcome) - ridge slope^2 / 2
 
-    verdict: bool | None
-    solved: int
-    still_open: int
-    trials: int
-    steps: int | None
-    seconds: float | None
+    The ridge gives an answer where lengths separate the outcomes: T50 is then between the longest
+    length remembered and the shortest forgotten. A slope that would be negative is 0: T50 is above
+    all lengths if more than half of the trials remember, else below.
 
-    @property
-    def rate_interval(self) -> tuple[float, float]:
-        """95 % limits of the solve rate, over all ways in which the open trials could end.
-
-        From the lower limit if none of them solves to the upper limit if all do, so it contains the
-        interval of the finished probe.
-        """
-        _, low, _ = rate_interval(self.solved, self.trials)
-        _, _, high = rate_interval(self.solved + self.still_open, self.trials)
-        return low, high
-
-
-class Interval(NamedTuple):
-    """The interval of the horizon: solved <= horizon < unsolved.
-
-    solved: the longest T seen solved; None if none was: the horizon is below the shortest tried.
-    unsolved: the shortest longer T seen unsolved; None if none was: it is `solved` or more.
-    exceptions: lengths below `solved` seen unsolved. There are none if a longer T is never easier.
-    """
-
-    solved: int | None
-    unsolved: int | None
-    exceptions: tuple[int, ...] = ()
-
-
-def judge(history: History, budget: Budget) -> Probe:
-    """What the evaluations so far say about a length; the verdict is None while it is open.
-
-        solved      if 2 (trials solved within the budget) >= R
-        not solved  if 2 (trials solved or still able to) < R, or the budget is used up
-
-    A trial has solved at the first evaluation within the budget that meets the criterion; it can no
-    longer solve once it has diverged. Neither is reversed later, so an early verdict is that of the
-    whole history. The resolution of budgets is the distance between evaluations.
-    """
-    within = (history.steps <= budget.steps) & (history.seconds <= budget.seconds)
-    met = history.solved[within]
-    has_solved = met.any(axis=0)
-    used_up = history.steps[-1] >= budget.steps or history.seconds[-1] >= budget.seconds
-    unable = ~has_solved & (history.diverged[within].any(axis=0) | used_up)
-    trials, solved = has_solved.size, int(has_solved.sum())
-    still_open = trials - solved - int(unable.sum())
-    half = math.ceil(trials / 2)
-    if solved >= half:
-        first = np.sort(met.argmax(axis=0)[has_solved])[half - 1]
-        steps, seconds = int(history.steps[first]), float(history.seconds[first])
-        return Probe(True, solved, still_open, trials, steps, seconds)
-    verdict = None if solved + still_open >= half else False
-    return Probe(verdict, solved, still_open, trials, None, None)
-
-
-def geometric_lengths(shortest: int, longest: int, per_doubling: int) -> tuple[int, ...]:
-    """The lengths to search: round(shortest 2^(k / per_doubling)), k = 0, 1, ..., and `longest`.
-
-    Neighbours, and so the ends of a horizon's interval, are a factor of 2^(1 / per_doubling) apart
-    before rounding.
-    """
-    check_whole("shortest", shortest)
-    check_whole("longest", longest, shortest)
-    check_whole("per_doubling", per_doubling)
-    count = math.floor(per_doubling * math.log2(longest / shortest)) + 1
-    lengths = {round(shortest * 2 ** (k / per_doubling)) for k in range(count)}
-    return tuple(sorted(length for length in lengths | {longest} if length <= longest))
-
-
-def interval(verdicts: Mapping[int, bool]) -> Interval:
-    """The interval of the horizon, from verdicts: length -> whether it was solved."""
-    solved = max((length for length, good in verdicts.items() if good), default=None)
-    unsolved = sorted(length for length, good in verdicts.items() if not good)
-    beyond = [length for length in unsolved if solved is None or length > solved]
-    exceptions = unsolved[: len(unsolved) - len(beyond)]
-    return Interval(solved, min(beyond, default=None), tuple(exceptions))
-
-
-def next_length(lengths: Sequence[int], verdicts: Mapping[int, bool], stride: int) -> int | None:
-    """The length to try next; None once the interval is between neighbours, or open at an end.
-
-    Goes up from the shortest, `stride` lengths at a time, to the first that is not solved; then
-    bisects what lies between. Short lengths cost little, so this costs less than bisection from the
-    start, which tries lengths far beyond the horizon, and it fills `against_budget`.
-
-    The search assumes that a longer T is never easier. If that fails, it still ends between a
-    length seen solved and the next one seen unsolved, and misses longer ones that would be solved.
+    The interval resamples the seeds, each with all its lengths, and takes expanded percentiles of
+    T50: those of the normal distribution at sqrt(n / (n - 1)) times Student's quantile of n seeds.
+    It reaches at least to the lengths tried on both sides of T50: where outcomes are separated, all
+    resamples agree, and only the distance between lengths limits what is known.
 
     Args:
-      lengths: rising.
-      verdicts: of the lengths tried so far, including any that this search did not ask for.
+      lengths: [n], T of each trial.
+      remembers: bool [n].
+      seeds: [n], of each trial; what is resampled. A seed may lack some lengths.
+      ridge: the weight of the penalty, for lengths in doublings.
+      resamples: of the seeds; always the same ones, so that fits of the same seeds are paired.
 
-    Source: the unbounded search of Bentley & Yao 1976, with a fixed stride.
+    Raises:
+      UsageError: shapes that are not [n] all, a length that is not positive, one length alone, or
+        one seed alone.
+
+    Source: the ridge is that of Le Cessie & Van Houwelingen 1992, the expanded percentiles are
+    those of Hesterberg 2015 (The American Statistician 69:371); the reach to the lengths tried is
+    ours.
     """
-    unknown = sorted(set(verdicts) - set(lengths))
-    if unknown:
-        raise UsageError(f"verdicts: expected lengths out of {tuple(lengths)}, got {unknown[0]}")
-    seen = interval(verdicts)
-    low = -1 if seen.solved is None else lengths.index(seen.solved)
-    last = len(lengths) - 1
-    if seen.unsolved is None:
-        if low == last:
-            return None
-        return lengths[0 if low < 0 else min(low + stride, last)]
-    high = lengths.index(seen.unsolved)
-    return None if high - low == 1 else lengths[(low + high) // 2]
+    lengths, seeds = np.asarray(lengths, float), np.asarray(seeds)
+    remembers = np.asarray(remembers, bool)
+    if lengths.ndim != 1 or not lengths.shape == remembers.shape == seeds.shape:
+        raise UsageError(
+            "fit_horizon: expected lengths, remembers and seeds [n], "
+            f"got shapes {lengths.shape}, {remembers.shape} and {seeds.shape}"
+        )
+    if not ((lengths > 0) & np.isfinite(lengths)).all():
+        raise UsageError("fit_horizon: expected positive lengths")
+    tried, of_length = np.unique(lengths, return_inverse=True)
+    names, of_seed = np.unique(seeds, return_inverse=True)
+    if len(tried) < 2 or len(names) < 2:
+        raise UsageError(
+            f"fit_horizon: expected two lengths and two seeds at least, "
+            f"got {len(tried)} and {len(names)}"
+        )
+    trials, successes = np.zeros((2, len(names), len(tried)))
+    np.add.at(trials, (of_seed, of_length), 1)
+    np.add.at(successes, (of_seed, of_length), remembers)
+
+    log_t50, slope = _logistic(successes.sum(axis=0), trials.sum(axis=0), np.log2(tried), ridge)
+    rng = np.random.default_rng(0)
+    weights = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)
+    resampled, _ = _logistic(weights @ successes, weights @ trials, np.log2(tried), ridge)
+    low, high = np.quantile(resampled, _expanded(len(names)), method="inverted_cdf")
+
+    t50, low, high, resampled = (
+        np.exp2(np.clip(logs, -LARGEST, LARGEST)) for logs in (log_t50, low, high, resampled)
+    )
+    shorter, longer = tried[tried <= t50], tried[tried >= t50]
+    low = min(low, shorter[-1]) if len(shorter) else 0.0
+    high = max(high, longer[0]) if len(longer) else math.inf
+    bounded: Literal["inside", "above", "below"] = (
+        "below" if not len(shorter) else "inside" if len(longer) else "above"
+    )
+    return HorizonFit(
+        t50=float(np.clip(t50, tried[0], tried[-1])),
+        low=float(_or_bound(low, tried)),
+        high=float(_or_bound(high, tried)),
+        slope=float(slope),
+        bounded=bounded,
+        lengths=tuple(tried.tolist()),
+        seeds=len(names),
+        resampled=_or_bound(resampled, tried),
+    )
 
 
-def search(
-    lengths: Sequence[int], solves: Callable[[int], bool], *, stride: int = 1
-) -> dict[int, bool]:
-    """Tries lengths as `next_length` says; returns the verdicts in the order of trying."""
-    verdicts: dict[int, bool] = {}
-    while (length := next_length(lengths, verdicts, stride)) is not None:
-        verdicts[length] = solves(length)
-    return verdicts
+def _or_bound(t50: np.ndarray | float, tried: np.ndarray) -> np.ndarray:
+    """T50, or 0 where it is shorter than every length tried and infinity where it is longer."""
+    return np.where(t50 < tried[0], 0.0, np.where(t50 > tried[-1], np.inf, t50))
 
 
-def against_budget(costs: Mapping[int, float | None]) -> list[tuple[float, Interval]]:
-    """The horizon under every smaller budget, from the costs of the lengths tried.
+def _expanded(seeds: int) -> tuple[float, float]:
+    """The shares of the resamples that the ends of the interval leave below them."""
+    quantile = stats.t.ppf((1 + LEVEL) / 2, seeds - 1)
+    above = float(stats.norm.cdf(math.sqrt(seeds / (seeds - 1)) * quantile))
+    return 1 - above, above
 
-        interval under b = interval of {T: cost(T) <= b}
 
-    Under small budgets the interval is wide if few short lengths were tried. A trial cut at b had
-    its learning rate planned for the whole budget, unless the rate is constant.
+def _logistic(
+    successes: np.ndarray, trials: np.ndarray, position: np.ndarray, ridge: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Newton's method for any number of fits at once.
 
     Args:
-      costs: length -> steps (or seconds) until half of its trials had solved, as `judge` gives
-        them; None where half did not within the whole budget.
+      successes, trials: [..., L], by length.
+      position: [L], log2 of the lengths.
 
     Returns:
-      (budget, interval) in rising order: each interval holds from its budget up to the next one's,
-      the last up to the whole budget. The first is at 0.
+      log2 T50, infinite of either sign where no length is near it; and the slope. Both [...].
     """
-    budgets = sorted({0.0, *(float(cost) for cost in costs.values() if cost is not None)})
-    return [
-        (budget, interval({T: cost is not None and cost <= budget for T, cost in costs.items()}))
-        for budget in budgets
-    ]
+    centre = position.mean()
+    x = position - centre
+    total, right = trials.sum(-1), successes.sum(-1)
+    share = np.clip(right / total, 1e-3, 1 - 1e-3)
+    level, slope = special.logit(share), np.zeros_like(share)
+    mixed = (right > 0) & (right < total)
+    for _ in range(NEWTON_STEPS):
+        chance = special.expit(level[..., None] - slope[..., None] * x)
+        residual, weight = successes - trials * chance, trials * chance * (1 - chance)
+        up, down = residual.sum(-1), -(residual * x).sum(-1) - ridge * slope
+        a, b, c = weight.sum(-1), -(weight * x).sum(-1), (weight * x * x).sum(-1) + ridge
+        determinant = np.maximum(a * c - b * b, np.finfo(float).tiny)
+        steps = np.stack([(c * up - b * down), (a * down - b * up)]) / determinant
+        longest = np.where(mixed, np.abs(steps).max(axis=0), 0)
+        steps = steps * np.minimum(1, LONGEST_STEP / np.maximum(longest, CONVERGED))
+        level, slope = level + mixed * steps[0], slope + mixed * steps[1]
+        if (longest < CONVERGED).all():
+            break
+    falling = mixed & (slope > CONVERGED)
+    one_sided = np.where(right > total / 2, np.inf, -np.inf)
+    log_t50 = np.where(falling, level / np.where(falling, slope, 1) + centre, one_sided)
+    return log_t50, np.where(falling, slope, 0)
+
+
+def next_lengths(fit: HorizonFit, shortest: int, longest: int) -> tuple[int, ...]:
+    """The lengths to try next, rising; none if the fit has what it needs.
+
+    If T50 is outside the range, the range grows by a doubling on that side. If it is inside, the
+    gap between lengths tried that holds T50 and the gaps next to it are halved until neighbours are
+    at most a factor of sqrt(2) apart.
+
+    Args:
+      shortest, longest: no length beyond them is asked for; a horizon beyond them stays a bound.
+
+    Raises:
+      UsageError: limits that are no whole numbers, or not in order.
+    """
+    check_whole("next_lengths: shortest", shortest)
+    check_whole("next_lengths: longest", longest, shortest)
+    first, last = fit.lengths[0], fit.lengths[-1]
+    if fit.bounded == "above":
+        wanted = {min(round(2 * last), longest)} if last < longest else set()
+    elif fit.bounded == "below":
+        wanted = {max(round(first / 2), shortest)} if first > shortest else set()
+    else:
+        below = sum(length < fit.t50 for length in fit.lengths)
+        near = fit.lengths[max(below - 2, 0) : below + 2]
+        # Rounding to whole lengths may leave a gap a little wider than sqrt(2).
+        wanted = {
+            round(math.sqrt(low * high))
+            for low, high in itertools.pairwise(near)
+            if high > low * math.sqrt(2) + 1
+        }
+    return tuple(sorted(length for length in wanted if length not in fit.lengths))
+
+
+class BudgetFit(NamedTuple):
+    """T50 = 2^intercept budget^slope, with the 95 % interval of the slope.
+
+    A slope of 1: twice the budget, twice the horizon. 0: more budget does not help.
+    """
+
+    slope: float
+    low: float
+    high: float
+    intercept: float
+
+
+def fit_against_budget(
+    budgets: Sequence[float] | np.ndarray, fits: Sequence[HorizonFit]
+) -> BudgetFit:
+    """Fits a line to log2 T50 against log2 budget, in steps or in seconds, by least squares.
+
+    Only horizons inside their lengths count. The interval refits the line to the T50s of each
+    resample of the seeds, since the T50s of all budgets come from the same trials and err together.
+    Percentiles are expanded as those of `fit_horizon`. The interval reaches at least to
+
+        slope +- 1.96 sqrt(sum of (x_i g_i)^2 / 12) / sum of x_i^2
+
+    x are the log2 budgets less their mean and g the distances of the lengths tried around each T50,
+    in doublings: where outcomes are separated, all resamples agree on a T50 that may be anywhere
+    between two lengths.
+
+    Args:
+      budgets: [n], each once.
+      fits: [n], by `fit_horizon` over the same seeds.
+
+    Raises:
+      UsageError: sizes that differ, a budget that is not positive, other seeds, or fewer than three
+        horizons that are inside.
+    """
+    if len(budgets) != len(fits) or not all(budget > 0 for budget in budgets):
+        raise UsageError(
+            f"fit_against_budget: expected positive budgets, one a fit, got {len(budgets)} budgets "
+            f"and {len(fits)} fits"
+        )
+    if len({(fit.seeds, len(fit.resampled)) for fit in fits}) > 1:
+        raise UsageError("fit_against_budget: expected fits over the same seeds and resamples")
+    pairs = zip(budgets, fits, strict=True)
+    inside = [(budget, fit) for budget, fit in pairs if fit.bounded == "inside"]
+    if len({budget for budget, _ in inside}) < 3:
+        raise UsageError(
+            f"fit_against_budget: expected three budgets whose T50 is inside, got {len(inside)}"
+        )
+    x = np.log2([budget for budget, _ in inside])
+    x, centre = x - x.mean(), x.mean()
+    positions = np.log2([fit.t50 for _, fit in inside])
+    slope = float(x @ positions / (x @ x))
+    resampled = np.stack(
+        [np.log2(np.clip(fit.resampled, fit.lengths[0], fit.lengths[-1])) for _, fit in inside]
+    )
+    low, high = np.quantile(x @ resampled / (x @ x), _expanded(inside[0][1].seeds))
+    variances = np.square([_gap(fit) for _, fit in inside]) / 12  # of a uniform place in each gap
+    reach = stats.norm.ppf((1 + LEVEL) / 2) * np.sqrt(x**2 @ variances) / (x @ x)
+    low, high = min(low, slope - reach), max(high, slope + reach)
+    intercept = float(positions.mean() - slope * centre)
+    return BudgetFit(slope, float(low), float(high), intercept)
+
+
+def _gap(fit: HorizonFit) -> float:
+    """The distance of the lengths tried around T50, in doublings."""
+    longer = max(sum(length < fit.t50 for length in fit.lengths), 1)
+    return math.log2(fit.lengths[longer] / fit.lengths[longer - 1])

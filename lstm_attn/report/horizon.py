@@ -1,17 +1,18 @@
-"""The section of the memory horizon: horizon against budget, and the lengths that were tried."""
+"""The section of the memory horizon: the fit of each model, and T50 against the budget."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from lstm_attn.report.panel import REFERENCE_COLOR, colors_of, offsets, panel, reference
+from lstm_attn.report.panel import colors_of, error_bars, log_ticks, offsets, panel, reference
 from lstm_attn.report.section import NamedFigure, Section, Table, table
-from lstm_attn.report.tables import NONE, groups
+from lstm_attn.report.tables import NONE, groups, remember_interval, remembering
 
 Result = Mapping[str, Any]  # of horizon.json
 Search = Mapping[str, Any]  # one of its searches: a task and a model
+FURTHEST = 4.0  # how far beyond the lengths tried an open interval is drawn, as a factor
 
 
 def sections(result: Result) -> list[Section]:
@@ -20,17 +21,22 @@ def sections(result: Result) -> list[Section]:
     return [_section(result, task, searches) for task, searches in by_task.items()]
 
 
-def in_words(interval: Mapping[str, Any]) -> str:
-    """An interval of the horizon T: "80 ≤ T < 113"."""
-    solved, unsolved = interval["solved"], interval["unsolved"]
-    if solved is None:
-        return NONE if unsolved is None else f"T < {unsolved}"
-    return f"T ≥ {solved}" if unsolved is None else f"{solved} ≤ T < {unsolved}"
+def in_words(fit: Mapping[str, Any]) -> str:
+    """T50 with its interval: "63 (51–82)", "> 480" or "< 8"."""
+    if fit["bounded"] == "above":
+        return f"> {fit['t50']:.0f}"
+    if fit["bounded"] == "below":
+        return f"< {fit['t50']:.0f}"
+    high = "" if fit["high"] is None else f"{fit['high']:.0f}"
+    return f"{fit['t50']:.0f} ({fit['low']:.0f}–{high})"
 
 
-def budget_in_words(result: Result) -> str:
-    seconds = result["budget"]["seconds"]
-    return f"{result['budget']['steps']:,} steps" + (f" and {seconds:g} seconds" if seconds else "")
+def slope_in_words(search: Search) -> str:
+    """The slope of log T50 on log steps with its interval."""
+    line = search["against_budget"]
+    if line is None or line["low"] is None or line["high"] is None:
+        return NONE
+    return f"{line['slope']:.2f} ({line['low']:.2f}–{line['high']:.2f})"
 
 
 def horizon_table(searches: Sequence[Search], *, with_task: bool = False) -> Table:
@@ -38,96 +44,106 @@ def horizon_table(searches: Sequence[Search], *, with_task: bool = False) -> Tab
     columns = {
         "task": lambda search: search["task"],
         "model": lambda search: search["model"],
-        "horizon": lambda search: (
-            in_words(search) + ("" if search["complete"] else ", search not ended")
-        ),
-        "lengths": lambda search: str(len(search["probes"])),
-        "trials": lambda search: str(search["probes"][0]["trials"]),
-        "steps run": lambda search: f"{sum(p['steps_run'] for p in search['probes']):,}",
+        "T50": in_words,
+        "slope on steps": slope_in_words,
+        "lengths": lambda search: str(len(search["lengths"])),
+        "parameters": lambda search: f"{search['parameters']:,}",
         "seconds": lambda search: f"{search['seconds']:.0f}",
+        "of tuning": lambda search: f"{search['seconds_of_tuning']:.0f}",
     }
     return table(searches, columns if with_task else {k: columns[k] for k in [*columns][1:]})
 
 
-def probe_table(searches: Sequence[Search]) -> Table:
+def lengths_table(searches: Sequence[Search]) -> Table:
     """A row for each length that was tried, by model and length."""
-    probes = [
-        {"model": search["model"], **probe}
-        for search in searches
-        for probe in sorted(search["probes"], key=lambda probe: probe["length"])
-    ]
+    rows = [{"model": search["model"], **one} for search in searches for one in search["lengths"]]
     return table(
-        probes,
+        rows,
         {
-            "model": lambda probe: probe["model"],
-            "T": lambda probe: str(probe["length"]),
-            "solved": lambda probe: "yes" if probe["verdict"] else "no",
-            "trials": lambda probe: f"{probe['solved']}/{probe['trials']}",
-            "still open": lambda probe: str(probe["still_open"] or NONE),
-            "rate": lambda probe: "{:.2f}–{:.2f}".format(*probe["rate_interval"]),
-            "steps until half": lambda probe: f"{probe['steps']:,}" if probe["steps"] else NONE,
-            "seconds until half": lambda p: f"{p['seconds']:.0f}" if p["seconds"] else NONE,
+            "model": lambda one: one["model"],
+            "T": lambda one: str(one["length"]),
+            "remember": remembering,
+            "interval": remember_interval,
+            "exact": lambda one: str(one["solved"]),
+            "learning rate": lambda one: f"{one['learning_rate']:g}",
+            "seconds": lambda one: f"{one['seconds']:.0f}",
         },
     )
 
 
-def against_budget(
-    searches: Sequence[Search],
-    curve: str,
-    end: float | None,
-    lengths: Sequence[int],
-    title: str,
-    budget: str = "",
-) -> Figure:
-    """The horizon against the budget, a line for each model that steps up.
-
-    The line is the longest T seen solved within a budget; the band reaches to the shortest longer T
-    seen unsolved, or to the top where there is none.
-
-    Args:
-      curve: "by_steps" or "by_seconds".
-      end: the whole budget; None for the cost of the dearest length that was solved.
-      lengths: of the search, rising.
-      budget: its unit, in words.
-    """
-    costs = [point["budget"] for search in searches for point in search[curve][1:]]
-    last = end or max(costs, default=1.0)
-    top = lengths[-1] * 1.5
+def draw_fits(axes: Axes, searches: Sequence[Search]) -> None:
+    """The rate at each length with its interval, the fitted curve, and the interval of T50."""
+    lengths = sorted({one["length"] for search in searches for one in search["lengths"]})
+    log_ticks(axes, _spread(lengths), "length T (steps to remember over)", 1.25)
+    axes.set_xlim(lengths[0] / 1.25, lengths[-1] * 1.25)
     colors = colors_of(search["model"] for search in searches)
-    # Lengths are shifted a little, so that lines of equal horizons stay visible.
-    shifts = 1.035 ** offsets(len(searches))
-
-    def draw(axes: Axes) -> None:
-        for shift, search in zip(shifts, searches, strict=True):
-            model, color = search["model"], colors[search["model"]]
-            points = [point for point in search[curve] if point["solved"] is not None]
-            points += [{**point, "budget": last} for point in points[-1:]]
-            budgets = [point["budget"] for point in points]
-            reach = [point["solved"] * shift for point in points]
-            beyond = [top if p["unsolved"] is None else p["unsolved"] * shift for p in points]
-            axes.fill_between(
-                budgets, reach, beyond, step="post", color=color, alpha=0.13, linewidth=0
-            )
-            axes.step(budgets, reach, where="post", color=color, linewidth=1.7, label=model)
-            axes.plot(budgets[-1:], reach[-1:], "o", color=color, markersize=4)
-        axes.fill_between(
-            [], [], color=REFERENCE_COLOR, alpha=0.2, label="to the shortest unsolved"
+    grid = np.geomspace(lengths[0], lengths[-1], 200)
+    factors = 1.03 ** offsets(len(searches))
+    for number, (factor, search) in enumerate(zip(factors, searches, strict=True)):
+        color, mine = colors[search["model"]], search["lengths"]
+        low, rate, high = (
+            [one[f"remember_rate{end}"] for one in mine] for end in ("_low", "", "_high")
         )
-        reference(axes, y=lengths[0])
-        reference(axes, "range of T", y=lengths[-1])
-        axes.set(yscale="log", ylim=(lengths[0] / 1.3, top))
-        axes.set_ylabel("horizon T (steps)")
-        shown = _spread(lengths)
-        axes.set_yticks(shown, [str(length) for length in shown])
-        axes.set_yticks([], minor=True)
-        axes.set_xlabel(f"budget ({budget})")
-        if curve == "by_steps":
-            axes.set_xlim(0, last * 1.03)
-        elif costs:
-            axes.set_xscale("log")
-            axes.xaxis.set_major_formatter("{x:g}")
+        x = factor * np.array([one["length"] for one in mine], float)
+        error_bars(axes, x, low, rate, high, color, search["model"], joined=False)
+        if search["bounded"] == "inside":
+            curve = 1 / (1 + np.exp(-search["slope"] * np.log2(search["t50"] / grid)))
+            axes.plot(grid, curve, color=color, linewidth=1.2)
+            high_end = search["high"] or lengths[-1] * FURTHEST
+            place = -0.04 - 0.03 * number
+            axes.plot([max(search["low"], 1e-9), high_end], [place] * 2, color=color, linewidth=2)
+            axes.plot(search["t50"], place, "|", color=color, markersize=7)
+    reference(axes, y=0.5)
+    axes.set(ylim=(-0.06 - 0.03 * len(searches), 1.04), ylabel="trials that remember")
 
-    return panel(title, draw)
+
+def draw_against_budget(axes: Axes, searches: Sequence[Search]) -> None:
+    """T50 against the budget of steps, where it is inside the lengths tried."""
+    budgets = sorted({one["budget"] for search in searches for one in search["by_budget"]})
+    log_ticks(axes, budgets, "budget (training steps)", 1.2)
+    axes.set_yscale("log")
+    colors = colors_of(search["model"] for search in searches)
+    factors = 1.02 ** offsets(len(searches))
+    for factor, search in zip(factors, searches, strict=True):
+        inside = [one for one in search["by_budget"] if one["bounded"] == "inside"]
+        inside.sort(key=lambda one: one["budget"])
+        x = factor * np.array([one["budget"] for one in inside], float)
+        t50 = [one["t50"] for one in inside]
+        low = [max(one["low"], one["t50"] / FURTHEST) for one in inside]
+        high = [one["high"] or one["t50"] * FURTHEST for one in inside]
+        error_bars(axes, x, low, t50, high, colors[search["model"]], search["model"])
+    axes.set_ylabel("T50")
+
+
+def _section(result: Result, task: str, searches: Sequence[Search]) -> Section:
+    budget, seeds = result["budget"], result["seeds"]
+    title = f"{task}: T50 within {budget:,} steps"
+    figures = [
+        NamedFigure(
+            f"horizon-{task}",
+            f"Trials that remember against length, and T50: {task}",
+            panel(title, lambda axes: draw_fits(axes, searches)),
+        )
+    ]
+    if any(len(search["by_budget"]) > 1 for search in searches):
+        figures.append(
+            NamedFigure(
+                f"horizon-{task}-budget",
+                f"T50 against the budget of steps: {task}",
+                panel(f"{task}: T50 against budget", lambda a: draw_against_budget(a, searches)),
+            )
+        )
+    text = (
+        f"T50 is the length that half of the trials remember within {budget:,} steps: a logistic "
+        f"curve of log T fitted to all trials of all lengths, {seeds} seeds each, at tuned "
+        "learning rates. Points: rate of trials that remember, with its 95 % interval; bars below: "
+        "T50 and its 95 % interval, from a bootstrap over seeds that reaches at least to the lengths tried "
+        "next to it. > and < where T50 is beyond every length tried. Second figure: T50 within "
+        "smaller budgets, read off the same trials, whose learning rate is "
+        f"{result['schedule']}; slope: of log T50 on log steps."
+    )
+    tables = [horizon_table(searches), lengths_table(searches)]
+    return Section(f"Memory horizon: {task}", text, figures, tables)
 
 
 def _spread(lengths: Sequence[int]) -> list[int]:
@@ -137,44 +153,3 @@ def _spread(lengths: Sequence[int]) -> list[int]:
         if length >= 1.4 * shown[-1]:
             shown.append(length)
     return shown
-
-
-def _section(result: Result, task: str, searches: Sequence[Search]) -> Section:
-    steps, seconds = result["budget"]["steps"], result["budget"]["seconds"]
-    lengths, trials = result["lengths"], result["trials"]
-    at_most = f", at most {seconds:g} s" if seconds else ""
-    title = f"{task}: longest T that half of {trials} trials solve"
-    figures = [
-        NamedFigure(
-            f"horizon-{task}-{name}",
-            f"Memory horizon against a budget of {name}: {task}",
-            against_budget(searches, f"by_{name}", end, lengths, title, budget),
-        )
-        for name, end, budget in (
-            ("steps", steps, f"training steps{at_most}"),
-            ("seconds", seconds, f"seconds of all trials, at most {steps:,} steps"),
-        )
-    ]
-    text = (
-        f"The memory horizon, the longest T that at least half of {trials} trials solve, against "
-        f"the budget, up to {budget_in_words(result)}. Line: the longest T seen solved. Band: up "
-        "to the shortest longer T seen unsolved; the horizon lies in it, if a longer T is never "
-        f"easier. A search tries a few of {len(lengths)} lengths from {lengths[0]} to "
-        f"{lengths[-1]} (dashed). It stops a length as soon as half of the trials have solved it "
-        "or no longer can; the rate is the 95 % interval over all ways in which the open "
-        "trials could end. Other seeds may change a verdict. Smaller budgets are read off the same "
-        f"evaluations, every {result['evaluate_every']} steps; the learning rate was planned for "
-        f"all {steps:,} ({result['schedule']})."
-    )
-    exceptions = [
-        f" A longer T was easier for {search['model']}: T = "
-        f"{', '.join(map(str, search['exceptions']))} unsolved, {search['solved']} solved."
-        for search in searches
-        if search["exceptions"]
-    ]
-    return Section(
-        f"Memory horizon: {task}",
-        text + "".join(exceptions),
-        figures,
-        [horizon_table(searches), probe_table(searches)],
-    )

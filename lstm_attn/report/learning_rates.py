@@ -23,9 +23,9 @@ def sections(result: Mapping[str, Any]) -> list[Section]:
         "Loss / baseline at the end of training against the peak learning rate: a dot is a trial, "
         f"of {rates[0]['trials']} seeds at each rate and {result['budget']:,} steps; the line "
         f"joins the medians. Trials above {GREATEST:g} and diverged ones are drawn there. "
-        "Dotted: 5 %, below which a trial remembers. The table has the trials that remember and the "
-        "median at each rate. Window: over how many factors of ten of the rate the median stays "
-        "within a factor of two of its best; ≥ where an edge of the rates cuts it."
+        "Dotted: 5 %, below which a trial remembers. The table has the trials that remember and "
+        "the median at each rate. Window: over how many factors of ten of the rate the median "
+        "stays within a factor of two of its best; ≥ where an edge of the rates cuts it."
     )
     title = f"Share forgotten: {where}"
 

@@ -124,7 +124,8 @@ def tune(cells: Sequence[Cell], config: TuningConfig, session: Session) -> list[
     inner = session.within(NAME)
     chosen: dict[str, Chosen] = {}
     for batch in _batches(tuned, config):
-        searches = [_Search(cell, config, _shorter(cell, chosen)) for cell in batch]
+        noted = (session.folder.study(NAME) or {"cells": []})["cells"] if config.carry else []
+        searches = [_Search(cell, config, _shorter(cell, noted)) for cell in batch]
         while open_ones := [search for search in searches if not search.is_done]:
             inner.console.print(f"tuning {len(open_ones)} of {len(tuned)} cells")
             asked = [search.cells() for search in open_ones]
@@ -150,28 +151,40 @@ def _batches(cells: Sequence[Cell], config: TuningConfig) -> Iterator[list[Cell]
         yield [cell for cell in row if cell is not None]
 
 
-def _shorter(cell: Cell, chosen: Mapping[str, Chosen]) -> Chosen | None:
-    """What was chosen for the same model at the next shorter length of the task."""
+def _shorter(cell: Cell, noted: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """What was noted of the same model, budget and task at the next shorter length."""
+    mine = _identity(cell)
     same = [
-        one
-        for one in chosen.values()
-        if (one.cell.task.name, one.cell.task.variant, one.cell.model_name)
-        == (cell.task.name, cell.task.variant, cell.model_name)
-        if one.cell.task.length < cell.task.length
+        record
+        for record in noted
+        if all(record[key] == mine[key] for key in mine if key not in ("cell", "length"))
+        if record["length"] < cell.task.length
     ]
-    return max(same, key=lambda one: one.cell.task.length, default=None)
+    return max(same, key=lambda record: record["length"], default=None)
+
+
+def _identity(cell: Cell) -> dict[str, Any]:
+    return {
+        "cell": cell.name,
+        "task": cell.task.name,
+        "variant": cell.task.variant,
+        "length": cell.task.length,
+        "model": cell.model_name,
+        "budget": cell.training.steps,
+    }
 
 
 class _Search:
     """The tuning of one cell, round by round."""
 
-    def __init__(self, cell: Cell, config: TuningConfig, shorter: Chosen | None) -> None:
+    def __init__(self, cell: Cell, config: TuningConfig, shorter: Mapping | None) -> None:
         self.cell, self.config = cell, config
         self.choices = choices(cell, config)
         rates = sorted(cell.training.learning_rates)
-        if shorter is not None:
-            self.choices = {shorter.choice: self.choices[shorter.choice]}
-            mine = [one for one in shorter.tried if one.choice == shorter.choice]
+        if shorter is not None and shorter["choice"] in self.choices:
+            choice = shorter["choice"]
+            self.choices = {choice: self.choices[choice]}
+            mine = [_tried(one) for one in shorter["tried"] if one["choice"] == choice]
             rates = sorted(one.learning_rate for one in _ranked(mine)[:2])
         self.rates = dict.fromkeys(self.choices, rates)
         self.tried: dict[str, list[Tried]] = {}
@@ -231,10 +244,7 @@ class _Search:
             trial["steps"] for record in self.records.values() for trial in record["per_trial"]
         )
         record = {
-            "cell": self.cell.name,
-            "task": self.cell.task.name,
-            "length": self.cell.task.length,
-            "model": self.cell.model_name,
+            **_identity(self.cell),
             "choice": best.choice,
             "learning_rate": best.learning_rate,
             "window": window._asdict(),
@@ -263,6 +273,14 @@ def tried(choice: str, record: Mapping[str, Any]) -> list[Tried]:
         )
         for rate, trials in by_rate.items()
     ]
+
+
+def _tried(record: Mapping[str, Any]) -> Tried:
+    """An entry of tuning.json."""
+    log_forgotten = record["log_forgotten"]
+    return Tried(
+        **{**record, "log_forgotten": math.inf if log_forgotten is None else log_forgotten}
+    )
 
 
 def _log_forgotten(trial: Mapping[str, Any], baseline: float) -> float:

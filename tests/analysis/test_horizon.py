@@ -1,254 +1,212 @@
-"""The memory horizon on trainers whose true horizon is known, and against brute force."""
+"""The fitted horizon: a general optimiser, symmetry, separation, bounds; lengths to try; budgets.
 
-import dataclasses
-import math
+Coverage is in test_coverage.py.
+"""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from scipy import optimize, special
 
-from lstm_attn.analysis import summarise
-from lstm_attn.analysis.horizon import (
-    Budget,
-    Interval,
-    against_budget,
-    geometric_lengths,
-    interval,
-    judge,
-    next_length,
-    search,
-)
+from lstm_attn.analysis import fit_against_budget, fit_horizon, next_lengths
+from lstm_attn.analysis.horizon import RIDGE, _logistic
 from lstm_attn.errors import UsageError
-from lstm_attn.history import History
 
-EVERY = 10
-SECONDS_A_STEP = 0.25
-MANY = 150  # examples: nothing is compiled here
+LENGTHS = np.array([10, 20, 28, 40, 57, 80, 160])
 
 
-def history(solves_at, diverges_at, steps, *, stops=True):
-    """Trials whose step of solving (or of diverging) is given; inf for never."""
-    evaluations = np.arange(EVERY, steps + 1, EVERY)[:, None]
-    solves_at, diverges_at = np.asarray(solves_at, float), np.asarray(diverges_at, float)
-    if stops:  # as in training: a solved trial has ended and diverges no more
-        diverges_at = np.where(solves_at <= diverges_at, np.inf, diverges_at)
-    diverged = evaluations >= diverges_at
-    solved = (evaluations >= solves_at) & ~diverged
-    trials = len(solves_at)
-    return History(
-        steps=evaluations[:, 0],
-        seconds=3.0 + SECONDS_A_STEP * evaluations[:, 0],
-        metrics={"loss": np.where(solved, 0.001, 0.1).astype(np.float32)},
-        remembers=solved,
-        solved=solved,
-        diverged=diverged,
-        seeds=np.arange(trials),
-        learning_rates=np.full(trials, 0.01, np.float32),
-    )
+def trials(outcomes, lengths=LENGTHS):
+    """The arguments of a fit, from outcomes [seeds, lengths]."""
+    outcomes = np.asarray(outcomes, bool)
+    seeds = np.arange(len(outcomes))
+    grid = np.broadcast_to(lengths, outcomes.shape)
+    return grid.ravel(), outcomes.ravel(), np.repeat(seeds, len(lengths))
 
 
-def first(whole, evaluations):
-    """The history as it stood after so many evaluations."""
-    return dataclasses.replace(
-        whole,
-        steps=whole.steps[:evaluations],
-        seconds=whole.seconds[:evaluations],
-        metrics={name: values[:evaluations] for name, values in whole.metrics.items()},
-        solved=whole.solved[:evaluations],
-        diverged=whole.diverged[:evaluations],
-    )
+def up_to(*longest, lengths=LENGTHS):
+    """Outcomes of one seed for each number: it remembers up to that length."""
+    return np.array([lengths <= each for each in longest])
 
 
-# Steps that are multiples of 10 and some that are not, and never.
-moments = st.lists(
-    st.one_of(st.integers(1, 120).map(float), st.just(math.inf)), min_size=1, max_size=7
-)
+def drawn(rng, seeds, t50=40.0, slope=3.0):
+    chance = special.expit(slope * (np.log2(t50) - np.log2(LENGTHS)))
+    return rng.random((seeds, len(LENGTHS))) < chance
 
 
-@settings(max_examples=MANY)
-@given(solves_at=moments, data=st.data())
-def test_a_verdict_is_the_count_over_the_whole_budget(solves_at, data):
-    """Oracle: trials counted one by one in plain Python. Catches a verdict that asks for more than
-    half, and a wrong count of trials that solve too late, or that diverge after they solved."""
-    trials = len(solves_at)
-    diverges_at = data.draw(st.lists(st.sampled_from([25.0, 60.0, math.inf]), min_size=trials,
-                                     max_size=trials))  # fmt: skip
-    stops = data.draw(st.booleans())
-    budget = Budget(data.draw(st.integers(1, 10)) * EVERY, data.draw(st.floats(4, 40)))
-    ends = []
-    for solves, diverges in zip(solves_at, diverges_at, strict=True):
-        at = math.ceil(solves / EVERY) * EVERY if solves < math.inf else math.inf
-        within = at <= budget.steps and 3 + SECONDS_A_STEP * at <= budget.seconds
-        comes_first = solves <= diverges if stops else at < diverges
-        ends.append(at if within and comes_first else math.inf)
-    probe = judge(history(solves_at, diverges_at, 100, stops=stops), budget)
-    count = sum(end < math.inf for end in ends)
-    assert probe.verdict == (count >= trials / 2)
-    assert (probe.solved, probe.trials) == (count, trials)
-    assert probe.still_open == 0 or probe.verdict
-    # The step by which half have solved, counted trial by trial.
-    by = next((end for end in sorted(ends) if 2 * sum(e <= end for e in ends) >= trials), math.inf)
-    assert probe.steps == (by if by < math.inf else None)
-    assert probe.seconds == (3 + SECONDS_A_STEP * by if by < math.inf else None)
+@pytest.mark.parametrize("seed", range(8))
+def test_the_fit_is_the_optimum(seed):
+    """Oracle: scipy's BFGS on the penalised likelihood, also where outcomes are separated or rise
+    with T. Catches a Newton step of the wrong sign, a ridge that shrinks the level too, and a step
+    that overshoots."""
+    rng = np.random.default_rng(seed)
+    outcomes = drawn(rng, 3, slope=(3, 0.3, 50)[seed % 3], t50=rng.uniform(15, 120))
+    x = np.log2(LENGTHS)
 
+    def loss(parameters):
+        log_t50_times_slope, slope = parameters
+        signs = np.where(outcomes, 1, -1)
+        odds = log_t50_times_slope - slope * x
+        return np.logaddexp(0, -signs * odds).sum() + RIDGE * slope**2 / 2
 
-@settings(max_examples=MANY)
-@given(solves_at=moments, data=st.data())
-def test_an_early_verdict_never_differs_from_the_full_count(solves_at, data):
-    """Oracle: the count over the whole history, and its interval. The history is cut after every
-    evaluation. Catches a verdict that comes too early, too late or is taken back, and a rate
-    interval that misses a possible end of an open trial."""
-    trials = len(solves_at)
-    diverges_at = data.draw(st.lists(st.sampled_from([25.0, 60.0, math.inf]), min_size=trials,
-                                     max_size=trials))  # fmt: skip
-    whole = history(solves_at, diverges_at, 100)
-    budget = Budget(100, data.draw(st.sampled_from([math.inf, 19.0])))
-    full = judge(whole, budget)
-    for evaluations in range(1, len(whole.steps) + 1):
-        part = first(whole, evaluations)
-        early = judge(part, budget)
-        cut = part.solved[part.seconds <= budget.seconds].any(axis=0)
-        gone = part.diverged[-1]
-        used_up = part.steps[-1] >= 100 or part.seconds[-1] >= budget.seconds
-        could_fail = 2 * cut.sum() < trials
-        could_solve = not used_up and 2 * (trials - (gone & ~cut).sum()) >= trials
-        assert (early.verdict is None) == (could_fail and could_solve)
-        if early.verdict is not None:
-            assert early.verdict == full.verdict
-            assert (early.steps, early.seconds) == (full.steps, full.seconds)
-        low, high = early.rate_interval
-        assert low <= full.rate_interval[0]
-        assert full.rate_interval[1] <= high
-    record = summarise(whole)
-    if budget.seconds == math.inf and full.still_open == 0:
-        assert full.rate_interval == (record["solve_rate_low"], record["solve_rate_high"])
-
-
-@settings(max_examples=MANY)
-@given(
-    shortest=st.integers(1, 20),
-    factor=st.floats(1, 70),
-    per_doubling=st.integers(1, 8),
-    horizon=st.floats(0.5, 2000),
-)
-def test_the_search_finds_the_horizon_of_a_trainer_that_has_one(
-    shortest, factor, per_doubling, horizon
-):
-    """Oracle: the trainer's own threshold. Catches an interval that misses it or is wider than the
-    scale, a bound where there is none, a length tried twice, and a linear walk for a bisection."""
-    lengths = geometric_lengths(shortest, int(shortest * factor), per_doubling)
-    tried = []
-
-    def solves(length):
-        tried.append(length)
-        return length <= horizon
-
-    verdicts = search(lengths, solves, stride=per_doubling)
-    assert tried == list(verdicts)
-    assert len(set(tried)) == len(tried)
-    found = interval(verdicts)
-    below = [length for length in lengths if length <= horizon]
-    beyond = [length for length in lengths if length > horizon]
-    assert found == Interval(max(below, default=None), min(beyond, default=None))
-    strides = math.ceil(len(lengths) / per_doubling) + 1
-    assert len(tried) <= strides + math.ceil(math.log2(per_doubling)) + 1
-    # No length far beyond the horizon is tried: those cost most.
-    assert all(length <= max(2.2 * horizon + 2, lengths[0]) for length in tried)
-
-
-@settings(max_examples=MANY)
-@given(good=st.lists(st.booleans(), min_size=1, max_size=12), stride=st.integers(1, 4))
-def test_the_search_ends_next_to_an_unsolved_length_even_if_a_longer_one_is_easier(good, stride):
-    """Oracle: the definition, a solved length whose next one is unsolved, on arbitrary verdicts.
-    Catches a search that never ends, and a horizon whose next length was not unsolved."""
-    lengths = range(10, 10 + len(good))
-    verdicts = search(lengths, lambda length: good[length - 10], stride=stride)
-    assert all(verdicts[length] == good[length - 10] for length in verdicts)
-    found = interval(verdicts)
-    assert found.exceptions == ()
-    assert (found.solved is None) == (not good[0])
-    if found.solved is not None:
-        assert good[found.solved - 10]
-    if found.unsolved is None:
-        assert found.solved == lengths[-1]
+    best = min(
+        (optimize.minimize(loss, start, tol=1e-10) for start in ((0, 0.1), (20, 4), (50, 10))),
+        key=lambda found: found.fun,
+    ).x
+    fit = fit_horizon(*trials(outcomes))
+    if best[1] > 1e-3:
+        expected = np.clip(2 ** (best[0] / best[1]), 10, 160)
+        assert (fit.t50, fit.slope) == pytest.approx((expected, best[1]), rel=1e-3)
     else:
-        assert not good[found.unsolved - 10]
-        assert found.unsolved == (10 if found.solved is None else found.solved + 1)
+        assert fit.slope == 0
+        assert fit.bounded == ("above" if outcomes.mean() > 0.5 else "below")
 
 
-def test_a_search_goes_on_from_verdicts_that_contradict_it():
-    """Oracle: by hand. Solved at 10 and 40, not at 20 and 80: the search goes on beyond 40, and 20
-    is an exception. Catches a search that ends below a length seen solved."""
-    lengths = geometric_lengths(10, 80, 2)
-    verdicts = {10: True, 20: False, 40: True, 80: False}
-    assert interval(verdicts) == Interval(40, 80, (20,))
-    assert next_length(lengths, verdicts, 2) == 57
-    assert next_length(lengths, verdicts | {57: True}, 2) is None
-    with pytest.raises(UsageError, match=r"expected lengths out of \(10, .*80\), got 30"):
-        next_length(lengths, {30: True}, 2)
+def test_many_fits_at_once_are_each_their_own():
+    """Identity: a batch of fits and each alone. Catches a step that stops when the first fit of the
+    batch has converged."""
+    rng = np.random.default_rng(0)
+    successes = np.stack([drawn(rng, 6, t50=t50).sum(axis=0) for t50 in (12, 40, 100, 900, 1)])
+    counts, x = np.full(successes.shape, 6.0), np.log2(LENGTHS)
+    together = np.array(_logistic(successes, counts, x, RIDGE))
+    alone = [_logistic(*one, x, RIDGE) for one in zip(successes, counts, strict=True)]
+    np.testing.assert_allclose(together, np.array(alone).T, rtol=1e-6)
 
 
-def test_lengths_are_a_geometric_scale_with_both_ends():
-    """Oracle: by hand, 10 times sqrt(2)^k. Catches a scale without its longest length, and a length
-    that rounding repeats."""
-    assert geometric_lengths(10, 80, 2) == (10, 14, 20, 28, 40, 57, 80)
-    assert geometric_lengths(10, 90, 1) == (10, 20, 40, 80, 90)
-    assert geometric_lengths(1, 4, 4) == (1, 2, 3, 4)
-    assert geometric_lengths(7, 7, 3) == (7,)
-    with pytest.raises(UsageError, match="longest: expected at least 10, got 9"):
-        geometric_lengths(10, 9, 2)
+def test_separated_lengths_leave_t50_between_them():
+    """Oracle: by hand. All of eight seeds remember to 40 and none at 57. Catches a slope without an
+    end, and an interval of no width."""
+    fit = fit_horizon(*trials(up_to(*[40] * 8)))
+    assert 40 < fit.t50 < 57
+    assert (fit.low, fit.high, fit.bounded) == (40, 57, "inside")
+    assert 3 < fit.slope < 20
 
 
-@settings(max_examples=MANY)
-@given(
-    costs=st.dictionaries(
-        st.integers(1, 50), st.one_of(st.none(), st.integers(1, 30)), min_size=1, max_size=8
-    )
-)
-def test_the_curve_is_the_interval_at_each_budget(costs):
-    """Oracle: the interval at each budget, over all lengths, cheap longer ones included. Catches <
-    for <=, a bound at the wrong length, a change of the curve left out."""
-    curve = against_budget(costs)
-    assert curve[0][0] == 0
-    for budget in range(32):
-        good = {T for T, cost in costs.items() if cost is not None and cost <= budget}
-        solved = max(good, default=None)
-        bad = {T for T in costs if T not in good}
-        beyond = {T for T in bad if solved is None or solved < T}
-        expected = Interval(
-            solved, min(beyond, default=None), tuple(sorted(T for T in bad if T not in beyond))
-        )
-        assert [found for start, found in curve if start <= budget][-1] == expected
+def test_a_t50_outside_the_lengths_is_a_bound():
+    """Oracle: by hand. Catches a number that no length supports."""
+    above = fit_horizon(*trials(up_to(*[160] * 5, 80)))
+    assert (above.t50, above.high, above.bounded) == (160, np.inf, "above")
+    assert above.low <= 160
+    below = fit_horizon(*trials(up_to(*[0] * 5, 20)))
+    assert (below.t50, below.low, below.bounded) == (10, 0, "below")
+    for outcomes, bounded in ((up_to(999, 999), "above"), (up_to(0, 0), "below")):
+        assert fit_horizon(*trials(outcomes))[4] == bounded
+    assert fit_horizon(*trials(up_to(999, 999)))[:3] == (160, 160, np.inf)
+    assert fit_horizon(*trials(up_to(0, 0)))[:3] == (10, 0, 10)
 
 
-@settings(max_examples=MANY)
-@given(
-    difficulty=st.lists(st.floats(0.05, 4), min_size=1, max_size=5),
-    budget=st.integers(2, 12).map(lambda n: n * EVERY),
-)
-def test_the_curve_of_a_trainer_is_its_search_under_every_budget(difficulty, budget):
-    """Oracle: a trainer whose trial r needs difficulty_r x T steps, searched again under each
-    smaller budget; and its true horizon, floor(b / (median difficulty)) up to the evaluations'
-    distance. Catches a curve that disagrees with training under the smaller budget."""
-    lengths = geometric_lengths(4, 300, 3)
+def test_a_rise_with_length_is_no_horizon():
+    """Oracle: by hand. Longer lengths are remembered, shorter ones are not. Catches a negative slope
+    whose crossing is taken for T50."""
+    fit = fit_horizon(*trials(~up_to(*[20] * 6)))
+    assert (fit.slope, fit.bounded) == (0, "above")
+    assert fit_horizon(*trials(~up_to(*[80] * 6)))[4] == "below"
 
-    def trained(length, steps):
-        needs = [length * each for each in difficulty]
-        return history(needs, [math.inf] * len(needs), steps)
 
-    verdicts = search(
-        lengths, lambda T: judge(trained(T, budget), Budget(budget)).verdict, stride=3
-    )
-    costs = {T: judge(trained(T, budget), Budget(budget)).steps for T in verdicts}
-    curve = against_budget(costs)
-    middle = sorted(difficulty)[math.ceil(len(difficulty) / 2) - 1]
-    for smaller in range(EVERY, budget + 1, EVERY):
-        found = [point for start, point in curve if start <= smaller][-1]
-        for length in verdicts:
-            solves = judge(trained(length, smaller), Budget(smaller)).verdict
-            assert solves == (found.solved is not None and length <= found.solved)
-        true_horizon = smaller / middle
-        assert (found.solved or 0) <= true_horizon * (1 + 1e-9)
-        assert found.unsolved is None or true_horizon < found.unsolved * (1 + 1e-9)
-    assert curve[-1][1] == interval(verdicts)
+def test_units_of_length_do_not_matter():
+    """Identity: lengths times 7 and the order of trials. Catches a ridge on the level, which pulls
+    T50 towards the middle of the lengths, and seeds taken by place."""
+    grid, outcomes, seeds = trials(drawn(np.random.default_rng(3), 9))
+    fit = fit_horizon(grid, outcomes, seeds)
+    longer = fit_horizon(7 * grid, outcomes, seeds)
+    assert longer[:2] == pytest.approx((7 * fit.t50, 7 * fit.low))
+    assert longer.slope == pytest.approx(fit.slope)
+    mixed = np.random.default_rng(0).permutation(len(grid))
+    again = fit_horizon(grid[mixed], outcomes[mixed], seeds[mixed])
+    assert again[:4] == pytest.approx(fit[:4])
+
+
+def test_seeds_are_resampled_with_all_their_lengths():
+    """Oracle: the same outcomes of 16 seeds, once as they are, half good and half bad, and once
+    shuffled among the seeds of a length. Catches trials resampled alone, which gives both the same
+    interval."""
+    together = up_to(*[20] * 8, *[80] * 8)
+    rng = np.random.default_rng(0)
+    apart = rng.permuted(together, axis=0)
+    one, other = fit_horizon(*trials(together)), fit_horizon(*trials(apart))
+    assert one.t50 == pytest.approx(other.t50)
+    assert np.log(one.high / one.low) > 1.3 * np.log(other.high / other.low)
+
+
+def test_what_can_not_be_fitted_is_one_line():
+    """Catches a fit of one length, and numpy's broadcasting."""
+    with pytest.raises(UsageError, match="two lengths and two seeds at least, got 1 and 4"):
+        fit_horizon(np.full(4, 10), np.ones(4, bool), np.arange(4))
+    with pytest.raises(UsageError, match="two lengths and two seeds at least, got 4 and 1"):
+        fit_horizon(np.arange(1, 5), np.ones(4, bool), np.zeros(4))
+    with pytest.raises(UsageError, match=r"got shapes \(4,\), \(1,\) and \(4,\)"):
+        fit_horizon(np.arange(1, 5), np.ones(1, bool), np.zeros(4))
+    with pytest.raises(UsageError, match="expected positive lengths"):
+        fit_horizon(np.arange(4), np.ones(4, bool), np.zeros(4))
+
+
+def test_the_range_grows_until_t50_is_inside():
+    """Oracle: by hand. Catches a range that grows on the wrong side or beyond its limit."""
+    above, below = fit_horizon(*trials(up_to(999, 999))), fit_horizon(*trials(up_to(0, 0)))
+    assert next_lengths(above, 2, 1000) == (320,)
+    assert next_lengths(above, 2, 200) == (200,)
+    assert next_lengths(above, 2, 160) == ()
+    assert next_lengths(below, 2, 1000) == (5,)
+    assert next_lengths(below, 8, 1000) == (8,)
+    assert next_lengths(below, 10, 1000) == ()
+
+
+def test_lengths_near_t50_are_a_factor_of_sqrt_2_apart():
+    """Oracle: by hand, doublings from 10 with T50 between 40 and 80: the gap of T50 and its two
+    neighbours are halved, 10 to 20 and 160 to 320 are not. Catches a scan of the whole range."""
+    doublings = np.array([10, 20, 40, 80, 160, 320])
+    fit = fit_horizon(*trials(up_to(*[40] * 4, lengths=doublings), doublings))
+    assert next_lengths(fit, 2, 1000) == (28, 57, 113)
+    fine = np.array([10, 20, 28, 40, 57, 80, 113, 160, 320])
+    fit = fit_horizon(*trials(up_to(*[40] * 4, lengths=fine), fine))
+    assert next_lengths(fit, 2, 1000) == ()
+
+
+@pytest.mark.parametrize("t50", [3, 11, 47, 300, 900, 5000])
+def test_the_search_for_t50_ends_next_to_it(t50):
+    """Oracle: a trainer whose seeds remember up to a known length. Catches a search that never ends,
+    asks for a length twice, or ends with wide gaps around T50."""
+    lengths = [10, 20, 40]
+    for _ in range(20):
+        tried = np.array(sorted(lengths))
+        fit = fit_horizon(*trials(up_to(*[t50] * 4, lengths=tried), tried), resamples=20)
+        more = next_lengths(fit, 2, 1000)
+        if not more:
+            break
+        assert not set(more) & set(lengths)
+        lengths += more
+    assert not more
+    if t50 > 1000:
+        assert (fit.bounded, fit.t50) == ("above", 1000)
+    else:
+        assert fit.low <= t50 <= fit.high
+        assert fit.high <= fit.low * 2**0.5 + 1
+
+
+def test_a_power_law_of_the_budget_is_seen():
+    """Oracle: the law itself, T50 = 5 (budget / 1,000)^(1/2), seeds that differ little; bounds at
+    small and large budgets are left out. Catches the reciprocal slope, natural logs in one place
+    only, and a bound that bends the line."""
+    lengths = np.round(10 * 2 ** np.arange(0, 5.01, 0.25))
+    budgets = 1000 * 4.0 ** np.arange(8)
+    spread = np.exp(np.random.default_rng(0).normal(0, 0.05, 8))
+    fits = [
+        fit_horizon(*trials(up_to(*(5 * (b / 1000) ** 0.5 * spread), lengths=lengths), lengths))
+        for b in budgets
+    ]
+    assert {fits[0].bounded, fits[-1].bounded} == {"below", "above"}
+    mixed = np.random.default_rng(1).permutation(8)
+    line = fit_against_budget(budgets[mixed], [fits[n] for n in mixed])
+    assert line.slope == pytest.approx(0.5, abs=0.03)
+    assert line.low < 0.5 < line.high
+    assert 2 ** (line.intercept + line.slope * np.log2(16_000)) == pytest.approx(20, rel=0.1)
+
+
+def test_too_few_horizons_for_a_line_are_one_line():
+    """Catches a line through two points, which has no interval."""
+    inside, above = fit_horizon(*trials(up_to(40, 40))), fit_horizon(*trials(up_to(999, 999)))
+    with pytest.raises(UsageError, match="three budgets whose T50 is inside, got 2"):
+        fit_against_budget([1, 2, 4], [inside, inside, above])
+    with pytest.raises(UsageError, match="one a fit, got 2 budgets and 1 fits"):
+        fit_against_budget([1, 2], [inside])
+    other = fit_horizon(*trials(up_to(40, 40, 40)))
+    with pytest.raises(UsageError, match="over the same seeds"):
+        fit_against_budget([1, 2, 4], [inside, inside, other])

@@ -16,7 +16,7 @@ from benchmarks.markdown import joined
 from lstm_attn import report
 from lstm_attn.errors import UsageError
 from lstm_attn.report import language_model, tables
-from lstm_attn.report.horizon import budget_in_words, horizon_table
+from lstm_attn.report.horizon import horizon_table
 from lstm_attn.report.section import Table
 from lstm_attn.report.studies import STUDIES
 from lstm_attn.runner import command_line
@@ -126,8 +126,8 @@ def studies_section(results: Path) -> str:
                     paragraphs.append(tables.as_markdown(section.text))
     if study := _study(results / "horizon"):
         paragraphs += [
-            f"The memory horizon within {budget_in_words(study)}, {study['trials']} trials a "
-            f"length ({study['lengths'][0]} to {study['lengths'][-1]}):",
+            f"T50, the length that half of {study['seeds']} seeds remember within "
+            f"{study['budget']:,} steps, with its 95 % interval:",
             _markdown(horizon_table(study["searches"], with_task=True)),
         ]
     return joined(*paragraphs)
