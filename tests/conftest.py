@@ -21,7 +21,7 @@ from lstm_attn.training import optimizer, train_step
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
-pytest_plugins = ["tests.study_fixtures"]
+pytest_plugins = ["tests.made_run", "tests.study_fixtures"]
 
 # Each new shape compiles: a deadline would measure XLA, and a hundred examples take a minute.
 hypothesis.settings.register_profile("jit", deadline=None, derandomize=True, max_examples=20)

@@ -81,6 +81,8 @@ def checked_results(folder: RunFolder) -> list[dict[str, Any]]:
         raise UsageError(f"{path}: expected a list, got {type(records).__name__}")
     for number, record in enumerate(records, 1):
         _check(record, FIELDS, f"{path}: record {number}")
+        where = f"{path}: training_config of record {number}"
+        _check(record["training_config"], {"steps": int}, where)
         if not record["baseline"] > 0:
             raise UsageError(f"{path}: record {number}: baseline is {record['baseline']}")
         if not record["per_trial"]:

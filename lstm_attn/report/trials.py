@@ -34,7 +34,9 @@ def as_csv(records: Sequence[dict[str, Any]]) -> str:
     found = rows(records)
     text = io.StringIO()
     if found:
-        writer = csv.DictWriter(text, fieldnames=list(found[0]), lineterminator="\n")
+        # Of a damaged folder a trial may say more than another.
+        names = list(dict.fromkeys(name for row in found for name in row))
+        writer = csv.DictWriter(text, fieldnames=names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(found)
     return text.getvalue()

@@ -21,7 +21,7 @@ def compared(first: report.Run, second: report.Run, names: Sequence[str]) -> dic
     here = {_cell(record): record for record in _solvable(first)}
 
     def cell_compared(key: tuple) -> dict[str, Any]:
-        budget = min(_budget(first, here[key]), _budget(second, there[key]))
+        budget = min(_budget(here[key]), _budget(there[key]))
         compared = compare_records(here[key], there[key], budget)
         return {"cell": here[key]["cell"], "compared": compared}
 
@@ -39,13 +39,9 @@ def compared(first: report.Run, second: report.Run, names: Sequence[str]) -> dic
     }
 
 
-def _budget(run: report.Run, record: dict[str, Any]) -> int:
+def _budget(record: dict[str, Any]) -> int:
     """The steps within which it is known of every trial of the record whether it remembers."""
-    # Runs of before 2026-11-23 have one training config for all cells.
-    training = record.get("training_config") or run.config.get("training")
-    steps = training.get("steps") if isinstance(training, dict) else None
-    if not isinstance(steps, int):
-        raise UsageError(f"{run.folder.path}: expected training.steps in its config, got {steps!r}")
+    steps = record["training_config"]["steps"]
     # A search for the horizon ends a cell once it is settled: of the others nothing is known after.
     is_open = any(
         trial["steps_to_remember"] is None and trial["diverged_by"] is None

@@ -6,7 +6,7 @@ import pytest
 from lstm_attn import report
 from lstm_attn.history import stack
 from lstm_attn.runs import RunFolder
-from tests.report.conftest import RATES, SEEDS
+from tests.made_run import RATES, SEEDS
 
 
 def line(figure, label):

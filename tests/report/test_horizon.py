@@ -34,6 +34,10 @@ def search(model, curve, seconds, **ends):
 
 @pytest.fixture
 def found():
+    return make_found()
+
+
+def make_found():
     lstm = search(
         "lstm",
         [point(0, None, 10), point(300, 10, 20), point(900, 20, 28)],

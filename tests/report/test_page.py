@@ -15,8 +15,9 @@ CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 PHONE_WIDTH = 500  # the narrowest window that headless Chromium makes
-# 4 learning curves, 2 solve rates, 2 recall, 2 steps to solve; 2 verdicts, costs, config, environment
-FIGURES, TABLES = 10, 5
+# 4 learning curves, 2 shares, 2 rates, 2 recall, 4 survival, 1 of tuning; 2 verdicts, costs, config,
+# environment, tests of pairs, tuning.
+FIGURES, TABLES = 15, 7
 PROBE = """
 <script>
 addEventListener("load", () => {
@@ -118,9 +119,11 @@ def hostile_path(run_path, tmp_path_factory):
 @pytest.fixture(scope="module")
 def page_of_two(run_path, hostile_path, tmp_path_factory):
     """Both runs, and a comparison of one cell."""
-    rate = {"solved": 1, "trials": 2, "solve_rate_low": 0.1, "solve_rate_high": 0.9}
+    rate = {"remembers": 1, "trials": 2, "remember_rate_low": 0.1, "remember_rate_high": 0.9}
     difference = {"value": 0.5, "low": -0.2, "high": 0.8, "within_noise": True}
-    cell = {"first": rate, "second": rate, "paired": False, "solve_rate": difference, "steps": None}
+    cell = {
+        "first": rate, "second": rate, "paired": False, "remember_rate": difference, "steps": None
+    }  # fmt: skip
     compared = {
         "first": "one", "second": HOSTILE, "left_out": [HOSTILE],
         "cells": [{"cell": HOSTILE, "compared": cell}],
@@ -184,6 +187,6 @@ def test_a_task_of_symbols_with_one_answer_has_no_recall_section(run_path, tmp_p
         (folder / name).write_text(re.sub(r', "accuracy_by_position": \[.*\]\]', "", text))
     assert "accuracy_by_position" not in (folder / "metrics.jsonl").read_text()
     html = report.write(folder).read_text()
-    assert "at least half of the trials solve parity" in html
+    assert "Exact: criterion of parity." in html
     assert "recalled position" not in html
     assert (folder / "loss-parity-10.png").exists()

@@ -1,10 +1,18 @@
-"""Figures and words of the ablation, of learning rates and of two runs, on hand-made numbers."""
+"""Figures and words of studies, of tuning and of two runs, on hand-made numbers."""
 
 import numpy as np
 import pytest
 
-from lstm_attn.report import ablation, differences, learning_rates, two_runs
+from lstm_attn.report import (
+    ablation,
+    compare,
+    differences,
+    learning_rates,
+    tuning,
+    two_runs,
+)
 from lstm_attn.report.panel import colors_of
+from tests.made_run import COMPARE, TUNING
 
 
 def difference(value, low, high):
@@ -21,25 +29,30 @@ NOISE = compared(difference(0.125, -0.2, 0.47), difference(-100, -400, 200))
 FEW = compared(difference(0.0, -0.5, 0.5), difference(300, None, None))
 
 
-def column(name, solved, to_reference):
+def column(name, remember, to_reference, tests=()):
     return {
         "name": name, "key": None if to_reference is None else name, "cell": name, "trials": 8,
-        "remembers": solved, "remember_rate": solved / 8, "remember_rate_low": solved / 8 - 0.1,
-        "remember_rate_high": solved / 8 + 0.1, "median_steps_to_remember": 700.0 if solved else None,
-        "median_steps_low": 600.0 if solved else None, "median_confidence": 0.9,
-        "median_steps_high": 800.0 if solved else None,
+        "remembers": remember, "remember_rate": remember / 8,
+        "remember_rate_low": remember / 8 - 0.1, "remember_rate_high": remember / 8 + 0.1,
+        "mean_steps_to_remember": 1700.0, "mean_steps_low": 1600.0, "mean_steps_high": 1800.0,
+        "per_trial": [{"share_remembered": share} for share in (0.5, None, 0.98)],
         "parameters": 4513, "features": 32, "diverged": 0, "to_reference": to_reference,
+        "tests": [
+            {"what": what, "p": p, "verdict": said}
+            for what, (p, said) in zip(("on more seeds", "fewer steps"), tests, strict=False)
+        ],
     }  # fmt: skip
 
 
+SAID = "reference remembers on more seeds than model.a = 1"
 ABLATION = {
     "model": "gru", "task": "adding", "variant": "arjovsky2016", "length": 50,
-    "criterion": "all right", "budget": 3000,
+    "budget": 3000, "learning_rate": 0.01,
     "columns": [
         column("reference", 6, None),
-        column("model.a = 1", 0, CLEAR),
-        column("model.b = $2$", 7, NOISE),
-        column("model.c = 3", 6, FEW),
+        column("model.a = 1", 0, CLEAR, [(0.031, SAID), (1.0, None)]),
+        column("model.b = $2$", 7, NOISE, [(1.0, None), (0.5, None)]),
+        column("model.c = 3", 6, FEW, [(0.25, None), (0.125, None)]),
     ],
 }  # fmt: skip
 
@@ -57,15 +70,16 @@ def words(figure):
     return [text.get_text() for text in figure.axes[0].texts]
 
 
-def test_an_ablation_says_in_words_what_is_noise():
-    """Oracle: by hand. Catches a verdict in colour alone, rows out of order, and a figure of rates
-    compared with the wrong line."""
+def test_an_ablation_says_what_its_tests_allow():
+    """Oracle: by hand. Catches a rate in colour although no test allows a sentence, the p of
+    another column or of the other test, rows out of order, and a figure of rates compared with the
+    wrong line."""
     (section,) = ablation.sections(ABLATION)
     rates, steps = (figure.figure for figure in section.figures)
     assert points(rates) == [
         (0.75, 0, True), (0.0, 1, True), (0.875, 2, False), (0.75, 3, False)
     ]  # fmt: skip
-    assert words(rates) == ["", "differs", "within noise", "within noise"]
+    assert words(rates) == ["", "p = 0.031", "p = 1.000", "p = 0.250"]
     assert points(steps) == [(1200, 0, True), (-100, 1, False), (300, 2, False)]
     assert words(steps) == ["differs", "within noise", "within noise, too few pairs"]
     lines = {line.get_label(): line for line in rates.axes[0].get_lines()}
@@ -74,11 +88,25 @@ def test_an_ablation_says_in_words_what_is_noise():
     labels = [label.get_text() for label in rates.axes[0].get_yticklabels()]
     assert labels[2] == "model.b = $2$"
     rates.savefig("/dev/null", format="png")  # dollar signs make no formula
-    body = section.tables[0].rows
-    assert body[0][2] == body[0][4] == "–"
-    assert [row[3] for row in body[:2]] == ["700\n600–800, 90%", "–"]
-    assert body[1][2] == "−0.75 (−0.93, −0.31)\ndiffers"
-    assert body[2][4] == "−100 (−400, +200)\nwithin noise"
+    assert section.text.endswith(f"for all tests of the table. {SAID}.")
+    assert "learning rate (0.01) and budget (3,000 steps)" in section.text
+    headings, body = section.tables[0]
+    assert list(headings[1:6]) == [
+        "remember", "p", "share remembered", "steps to remember", "p "
+    ]  # fmt: skip
+    assert body[0][2] == body[0][5] == "–"
+    assert [row[2] for row in body[1:]] == ["0.031", "1.000", "0.250"]
+    assert [row[5] for row in body[1:]] == ["1.000", "0.500", "0.125"]
+    assert body[0][1] == "6/8\n.65–.85"
+    assert body[1][3] == ".500 (.000–.980)"
+    assert body[1][4] == "1,700 (1,600–1,800)"
+
+
+def test_an_ablation_whose_tests_allow_nothing_says_so():
+    """By the protocol. Catches a sentence from a figure alone."""
+    columns = [ABLATION["columns"][0], *ABLATION["columns"][2:]]
+    (section,) = ablation.sections({**ABLATION, "columns": columns})
+    assert section.text.endswith("No difference allows a sentence.")
 
 
 def test_differences_in_words():
@@ -89,48 +117,91 @@ def test_differences_in_words():
     assert differences.steps({**CLEAR, "steps": None}) == "–"
 
 
-def rate(value, ends, trials=3):
-    share = len(ends) / trials
+def rate(value, forgotten, median, trials=3):
+    remember = sum(one is not None and one <= 0.05 for one in forgotten)
     return {
-        "learning_rate": value, "trials": trials, "remembers": len(ends), "remember_rate": share,
-        "remember_rate_low": share * 0.5, "remember_rate_high": (1 + share) / 2,
-        "median_steps_to_remember": float(np.median(ends)) if ends else None, "steps_to_remember": ends,
-        "median_steps_low": min(ends, default=None), "median_steps_high": max(ends, default=None),
-        "median_confidence": 0.75,
-        "diverged": 0,
+        "learning_rate": value, "trials": trials, "remembers": remember,
+        "remember_rate": remember / trials, "remember_rate_low": 0.1, "remember_rate_high": 0.9,
+        "forgotten": forgotten, "median_forgotten": median,
+        "diverged": forgotten.count(None),
     }  # fmt: skip
 
 
 RATES = {
-    "task": "adding", "variant": "arjovsky2016", "length": 50, "criterion": "all right",
-    "budget": 3000,
+    "task": "adding", "variant": "arjovsky2016", "length": 50, "budget": 3000,
     "models": [
         {"model": "lstm", "cell": "a", "parameters": 10,
-         "rates": [rate(0.001, []), rate(0.01, [500.0, 900.0])]},
-        {"model": "gru", "cell": "b", "parameters": 10,
-         "rates": [rate(0.001, [100.0] * 3), rate(0.01, [])]},
+         "window": {"low": 0.001, "high": 0.01, "decades": 1.0, "open_low": False,
+                    "open_high": True},
+         "rates": [rate(0.001, [0.9, 0.8, 0.7], 0.8), rate(0.01, [0.04, None, 0.02], 0.04)]},
+        {"model": "gru", "cell": "b", "parameters": 10, "window": None,
+         "rates": [rate(0.001, [0.01, 0.5, 7.0], 0.5), rate(0.01, [None] * 3, None)]},
     ],
 }  # fmt: skip
 
 
-def test_learning_rates_are_drawn_with_their_intervals():
-    """Oracle: the numbers put in. Catches models exchanged, low and high exchanged, an unsolved
-    rate drawn at zero steps, and two models that hide each other."""
+def test_learning_rates_are_drawn_with_every_trial():
+    """Oracle: the numbers put in. Catches models exchanged, a diverged trial that is left out, a
+    mean for a median, and two models that hide each other."""
     (section,) = learning_rates.sections(RATES)
-    solved, steps = (figure.figure.axes[0] for figure in section.figures)
-    drawn = {container.get_label(): container for container in solved.containers}
-    line, _, bars = drawn["lstm"]
-    np.testing.assert_allclose(line.get_ydata(), [0, 2 / 3])
-    np.testing.assert_allclose(line.get_xdata(), [0.001, 0.01], rtol=0.1)
-    ends = np.array(bars[0].get_segments())[:, :, 1]
-    np.testing.assert_allclose(ends, [[0, 0.5], [1 / 3, 5 / 6]])
-    assert drawn["gru"][0].get_xdata()[0] != line.get_xdata()[0]
-    medians = {line.get_label(): line.get_ydata() for line in steps.get_lines()}
-    np.testing.assert_array_equal(medians["lstm"], [np.nan, 700])
-    np.testing.assert_array_equal(medians["gru"], [100, np.nan])
-    assert list(medians["budget"]) == [3000, 3000]
-    assert section.tables[0].rows[0][3] == "2/3\n0.33–0.83"
-    assert section.tables[1].rows[0][1:] == ["–", "700\n500–900, 75%"]
+    (figure,) = section.figures
+    axes = figure.figure.axes[0]
+    medians = {line.get_label(): line.get_data() for line in axes.get_lines()}
+    top = learning_rates.GREATEST
+    np.testing.assert_allclose(medians["lstm"][1], [0.8, 0.04])
+    np.testing.assert_allclose(medians["gru"][1], [0.5, top])
+    np.testing.assert_allclose(medians["lstm"][0], [0.001, 0.01], rtol=0.1)
+    assert medians["lstm"][0][0] != medians["gru"][0][0]
+    dots = [line.get_ydata() for line in axes.get_lines() if len(line.get_ydata()) == 3]
+    drawn = np.sort(np.concatenate(dots))
+    want = np.sort([0.9, 0.8, 0.7, 0.04, top, 0.02, 0.01, 0.5, top, top, top, top])
+    np.testing.assert_allclose(drawn, want)
+    (table,) = section.tables
+    assert table.headings == ["model", "parameters", "0.001", "0.01", "window"]
+    assert table.rows == [
+        ["lstm", "10", "0/3    0.8", "2/3   0.04", "≥ 1.0"],
+        ["gru", "10", "1/3    0.5", "0/3   div.", "–"],
+    ]
+
+
+def test_tuning_is_drawn_with_what_ended_early():
+    """Oracle: the numbers put in. Catches a line through rates in the order in which they were
+    tried, choices that share a line, a rate that ended early drawn as one that did not, and a
+    diverged one that is left out."""
+    (section,) = tuning.sections(TUNING)
+    (figure,) = section.figures
+    lines = figure.figure.axes[0].get_lines()
+    joined = {line.get_label(): line for line in lines if line.get_label()[0] != "_"}
+    assert {"lstm bias_1", "lstm chrono", "transformer"} <= joined.keys()
+    x, y = joined["lstm chrono"].get_data()
+    np.testing.assert_allclose(x, [0.01, 0.1])
+    np.testing.assert_allclose(y, np.exp([-3.0, -2.0]))
+    np.testing.assert_allclose(joined["lstm bias_1"].get_ydata(), [np.exp(-1.0), tuning.GREATEST])
+    assert joined["lstm bias_1"].get_linestyle() != joined["lstm chrono"].get_linestyle()
+    hollow = {
+        (line.get_xdata()[0], round(float(line.get_ydata()[0]), 6))
+        for line in lines
+        if line.get_marker() == "o" and line.get_markerfacecolor() == "white"
+    }
+    assert hollow == {(0.1, tuning.GREATEST), (0.1, round(float(np.exp(-2.0)), 6))}
+    assert section.tables[0].rows == [
+        ["adding-10-lstm", "0.01, chrono", "0.6", "8", "1,800", "5"],
+        ["adding-10-transformer", "0.001", "≥ 1.0", "4", "900", "2"],
+    ]
+
+
+def test_the_page_of_pairs_says_what_they_allow():
+    """Oracle: by hand. Catches a sentence that no test allows, one that is lost, and the counts of
+    the two models exchanged."""
+    (section,) = compare.sections(COMPARE)
+    assert section.text.endswith(f"copy, T = 50: {COMPARE['pairs'][1]['verdict']}.")
+    assert section.tables[0].rows == [
+        ["adding", "50", "lstm", "transformer", "remembers on more seeds than", "0", "2", "4", "–"],
+        ["copy", "50", "lstm", "transformer", "needs fewer steps than", "0", "12", "12", "0.002"],
+    ]
+    (silent,) = compare.sections({"pairs": COMPARE["pairs"][:1]})
+    assert silent.text.endswith("No difference allows one.")
+    assert compare.sections({"pairs": []}) == []
 
 
 CELL = {"remembers": 4, "trials": 8, "remember_rate_low": 0.2, "remember_rate_high": 0.8}
@@ -170,5 +241,5 @@ def test_a_comparison_counts_what_is_beyond_noise(found, summary):
     if cells:
         assert [row[0] for row in section.tables[0].rows] == [name for name, _ in found]
         difference = [verdicts["remember_rate"]["value"] for _, verdicts in found]
-        assert section.tables[0].rows[0][1:3] == ["4/8 (0.20–0.80)"] * 2
+        assert section.tables[0].rows[0][1:3] == ["4/8 (.20–.80)"] * 2
         assert [x for x, _, _ in points(section.figures[0].figure)] == difference
