@@ -34,7 +34,9 @@ TINY = (
     "--config.training.evaluate_every=5",
     "--config.training.warmup_steps=10",
     "--config.training.evaluation_sequences=20",
+    "--config.training.confirmation_sequences=40",
     "--config.training.seeds=2",
+    "--config.training.learning_rates=(0.01,)",
     "--config.training.stop_when_solved=False",
 )
 

@@ -21,9 +21,9 @@ from tests.configs.test_configs import FOLDER, load
 from tests.study_fixtures import TINY
 
 FIELDS = {
-    "model", "task", "variant", "length", "trials", "solved", "solve_rate", "solve_rate_low",
-    "solve_rate_high", "median_steps_to_solve", "final_loss", "baseline", "parameters", "seconds",
-    "steps",
+    "model", "task", "variant", "length", "trials", "remembers", "remember_rate",
+    "remember_rate_low", "remember_rate_high", "mean_steps_to_remember", "solved", "solve_rate",
+    "final_loss", "baseline", "parameters", "seconds", "steps",
 }  # fmt: skip
 
 
@@ -40,7 +40,10 @@ def metrics_lines(workdir):
 def test_a_run_leaves_everything_it_should(whole):
     """Catches a missing file or field, and a record without its cell."""
     workdir, _ = whole
-    for name in ("config.json", "environment.json", "metrics.jsonl", "results.json", "report.html"):
+    for name in (
+        "config.json", "environment.json", "metrics.jsonl", "results.json", "compare.json",
+        "report.html", "trials.csv",
+    ):  # fmt: skip
         assert (workdir / name).stat().st_size > 0, name
     assert list(workdir.glob("*.png"))
     records = json.loads((workdir / "results.json").read_text())
@@ -113,7 +116,14 @@ def test_a_stop_at_the_worst_moment_loses_and_doubles_nothing(stopped_in, tmp_pa
     the last evaluation and its record. Catches a line kept and then written again."""
     config = load(FOLDER / "quick.py")
     small = dataclasses.replace(
-        config.training, steps=8, evaluate_every=2, warmup_steps=1, seeds=2, evaluation_sequences=20
+        config.training,
+        steps=8,
+        evaluate_every=2,
+        warmup_steps=1,
+        seeds=2,
+        evaluation_sequences=20,
+        learning_rates=(0.01,),
+        confirmation_sequences=0,
     )
     cell = Cell("adding-4-gru", "gru", tasks.adding(4), config.model, small)
 

@@ -25,7 +25,7 @@ from tests.study_fixtures import ROOT, study_of
 COMPARE = study_of("compare")
 SMALL = {
     "features": 4, "steps": 4, "evaluate_every": 2, "warmup_steps": 1, "seeds": 2,
-    "evaluation_sequences": 20,
+    "evaluation_sequences": 20, "confirmation_sequences": 0, "learning_rates": 0.01,
 }  # fmt: skip
 
 
@@ -131,7 +131,10 @@ def test_a_path_may_be_a_pathlib_path():
 
 # For each study, arguments that make it small.
 SMALLEST = {
-    "compare": {"models": "gru", "tasks": "adding", "lengths": 4},
+    "compare": {
+        "models": "gru", "tasks": "adding", "lengths": 4, "learning_rates": (0.01, 0.1),
+        "tuning": {"seeds": 1},
+    },
     "ablation": {"model_name": "gru", "task": "adding", "length": 4, "changes": {"model.features": 8}},
     "learning_rates": {"models": "gru", "task": "adding", "length": 4, "learning_rates": (0.1, 0.2)},
     "horizon": {"models": "gru", "tasks": "adding", "shortest": 4, "longest": 8},
@@ -221,13 +224,14 @@ def test_a_table_of_pandas_has_a_row_for_each_trial(monkeypatch):
     result = object.__new__(studies.Result)
     cell = {
         "task": "adding", "variant": "a", "length": 4, "model": "gru", "features": 3,
-        "parameters": 9, "criterion": "c", "baseline": 0.1, "steps": 8, "cell": "adding-4-gru",
+        "parameters": 9, "criterion": "c", "baseline": 0.1, "cell": "adding-4-gru",
     }  # fmt: skip
     trials = [{"seed": 0, "final_loss": 0.2}, {"seed": 1, "final_loss": 0.3}]
-    result.records = [{**cell, "final_loss": 0.25, "solved": 0, "per_trial": trials}]
+    record = {**cell, "final_loss": 0.25, "solved": 0, "training_config": {"steps": 8}}
+    result.records = [{**record, "per_trial": trials}]
     pandas = types.SimpleNamespace(DataFrame=list)
     monkeypatch.setitem(sys.modules, "pandas", pandas)
-    assert result.to_pandas() == [{**cell, **trial} for trial in trials]
+    assert result.to_pandas() == [{**cell, "budget": 8, **trial} for trial in trials]
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(UsageError, match="to_pandas wants `pip install pandas`"):
         result.to_pandas()
@@ -269,7 +273,8 @@ def test_a_wheel_outside_the_clone_has_it_all(tmp_path):
         jax.jit(lambda x: x + 1)(1)  # a notebook has compiled something before
         from lstm_attn import studies
         assert "site" in lstm_attn.__file__, lstm_attn.__file__
-        result = studies.compare(models="lstm", tasks="adding", lengths=10, steps=200, seeds=2)
+        result = studies.compare(models="lstm", tasks="adding", lengths=10, steps=200, seeds=2,
+                                 learning_rates=0.01)
         result.show()
         assert len(os.listdir(os.environ["TMPDIR"])) == 1
         assert any(pathlib.Path(os.environ["JAX_COMPILATION_CACHE_DIR"]).iterdir()), "no cache"
@@ -288,7 +293,7 @@ def test_a_wheel_outside_the_clone_has_it_all(tmp_path):
     )
     assert run.returncode == 0, run.stderr
     assert "[1/1] adding-10-lstm  step 200  loss/baseline" in run.stdout
-    assert "Solved trials" in run.stdout
+    assert "Trials that remember" in run.stdout
     assert os.listdir(tmp_path / "tmp") == []
     assert os.listdir(tmp_path / "work") == []
 
