@@ -27,4 +27,5 @@ def config():
         warmup_steps=4,
         evaluate_every=5,
         evaluation_sequences=40,
+        confirmation_sequences=80,
     )

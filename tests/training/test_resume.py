@@ -45,13 +45,14 @@ def test_states_know_their_own_step(model, task, config):
 
 
 def test_a_resumed_cell_remembers_what_was_solved(model, task, config):
-    """Identity: every trial solved before the stop, so nothing is left to do. Catches a resumed
+    """Identity: every trial passed before the stop, so nothing is left to do. Catches a resumed
     run that goes on where an uninterrupted one would have ended."""
     stopping = dataclasses.replace(config, stop_when_solved=True)
     program = make_program(model, task, stopping)
     evaluation, states = next(run(program, task, stopping))
-    solved = dataclasses.replace(evaluation, solved=np.ones(4, bool))
-    assert list(run(program, task, stopping, states=states, earlier=[solved])) == []
+    passed = np.ones(4, bool)
+    earlier = [dataclasses.replace(evaluation, remembers=passed, solved=passed)]
+    assert list(run(program, task, stopping, states=states, earlier=earlier)) == []
 
 
 def test_a_checkpoint_of_another_model_is_refused(model, task, config, tmp_path):
@@ -74,7 +75,7 @@ def test_a_broken_checkpoint_is_one_line(model, task, config, tmp_path):
 
 
 def test_stop_when_solved_ends_at_the_evaluation_that_solves(model, task, config):
-    """Oracle: a criterion made true at step 10. Catches a loop that never ends, or ends late."""
+    """Oracle: criteria made true at step 10. Catches a loop that never ends, or ends late."""
 
     class SolvedAfterTen(type(task)):
         seen = 0
@@ -83,7 +84,10 @@ def test_stop_when_solved_ends_at_the_evaluation_that_solves(model, task, config
             type(self).seen += 1
             return type(self).seen > config.trials
 
+        def remembers(self, metrics):
+            return True
+
     easy = SolvedAfterTen(task.length)
-    stopping = dataclasses.replace(config, stop_when_solved=True)
+    stopping = dataclasses.replace(config, stop_when_solved=True, confirmation_sequences=0)
     evaluations = [e for e, _ in steps_of(model, easy, stopping)]
     assert [e.step for e in evaluations] == [5, 10]
