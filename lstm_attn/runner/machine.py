@@ -87,11 +87,11 @@ def _vector_bits() -> int | None:
     Sums are grouped by it, so that results of two widths differ in bits.
     """
     limit = re.search(r"--xla_cpu_max_isa=(\w+)", os.environ.get("XLA_FLAGS", ""))
+    widest = {"SSE4_2": 128, "AVX": 256, "AVX2": 256}.get(limit[1]) if limit else None
     known = _of_processor("flags").split()
-    if limit and not limit[1].startswith("AVX512"):
-        known = [flag for flag in known if not flag.startswith("avx512")]
     widths = {"avx512f": 512, "avx2": 256, "avx": 256, "sse2": 128}
-    return next((bits for flag, bits in widths.items() if flag in known), None)
+    bits = next((bits for flag, bits in widths.items() if flag in known), None)
+    return min(bits, widest) if bits and widest else bits
 
 
 def _of_processor(name: str) -> str:

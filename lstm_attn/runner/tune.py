@@ -236,10 +236,12 @@ class _Search:
             training=dataclasses.replace(self.cell.training, learning_rates=(best.learning_rate,)),
         )
         mine = sorted(self.tried[best.choice], key=lambda one: one.learning_rate)
-        window = learning_rate_window(
-            np.array([one.learning_rate for one in mine]),
-            np.exp([one.log_forgotten for one in mine]),
-        )
+        window = None  # where all trials diverged
+        if any(math.isfinite(one.log_forgotten) for one in mine):
+            window = learning_rate_window(
+                np.array([one.learning_rate for one in mine]),
+                np.exp([one.log_forgotten for one in mine]),
+            )._asdict()
         steps = sum(
             trial["steps"] for record in self.records.values() for trial in record["per_trial"]
         )
@@ -247,7 +249,7 @@ class _Search:
             **_identity(self.cell),
             "choice": best.choice,
             "learning_rate": best.learning_rate,
-            "window": window._asdict(),
+            "window": window,
             "trials": sum(record["trials"] for record in self.records.values()),
             "steps": steps,
             "seconds": round(sum(record["seconds"] for record in self.records.values()), 3),

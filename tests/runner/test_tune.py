@@ -1,14 +1,18 @@
 """Tuning: what is chosen, on which seeds, and how the grid of rates grows."""
 
+import dataclasses
+import io
 import math
 
 import pytest
+from rich.console import Console
 
 from lstm_attn import studies, tasks
 from lstm_attn.errors import UsageError
 from lstm_attn.models import ModelConfig
 from lstm_attn.runner import tune
 from lstm_attn.runner.cell import Cell
+from lstm_attn.runner.session import Session
 from lstm_attn.runner.tune import TuningConfig
 from lstm_attn.runs import RunFolder
 from lstm_attn.training import TrainingConfig
@@ -101,6 +105,158 @@ def test_tuning_seeds_are_no_test_seeds():
     """Catches a test on the seeds that a rate was chosen by."""
     with pytest.raises(UsageError, match="tuning.first_seed: expected seeds that no test has"):
         studies.compare("gru", "adding", 5, steps=4, seeds=200)
+
+
+@pytest.fixture
+def tuned_by(monkeypatch, tmp_path):
+    """tuned_by(loss, cells, config): tunes with known losses in place of training.
+
+    loss: function of (cell, learning rate); None for a diverged trial.
+
+    Returns:
+      The cells as they are tested, what tuning.json notes, and (name, rates) of each cell trained.
+    """
+
+    def run(loss, cells, config):
+        asked = []
+
+        def train(session, some):
+            asked.extend((cell.name, cell.training.learning_rates) for cell in some)
+            return list(some)
+
+        def record(session, cell):
+            rates = cell.training.learning_rates
+            losses = {rate: [loss(cell, rate)] * cell.training.seeds for rate in rates}
+            return record_of(losses, cell.training.steps)
+
+        monkeypatch.setattr(Session, "train", train)
+        monkeypatch.setattr(Session, "record", record)
+        folder = RunFolder.open(tmp_path / "run", {})
+        tested = tune.tune(cells, config, Session(folder, Console(file=io.StringIO())))
+        return tested, folder.study("tuning"), asked
+
+    return run
+
+
+def far_from(best):
+    """A loss that grows with the distance from the best rate."""
+    return lambda cell, rate: 0.01 * 10 ** abs(math.log10(rate / best))
+
+
+def test_a_longer_cell_tries_the_best_two_rates_of_the_shorter_one(tuned_by):
+    """By hand. At T = 6 the order is .03, .01, .1, .001. At 12 .01 and .03 are tried, and since the
+    better one is at an edge, whichever it is, .1 too. Catches all rates tried again, the two best by
+    number, lengths tuned at once or in the order given, and another model's rates."""
+    cells = [cell_of(length=12), cell_of(length=6), cell_of("gru", length=6)]
+    rates = (1e-3, 1e-2, 3e-2, 1e-1)
+    cells = [
+        dataclasses.replace(cell, training=dataclasses.replace(cell.training, learning_rates=rates))
+        for cell in cells
+    ]
+
+    def loss(cell, rate):
+        return far_from(0.027 if cell.model_name == "lstm" else 0.01)(cell, rate)
+
+    tested, noted, asked = tuned_by(loss, cells, TuningConfig(carry=True))
+    assert asked == [
+        ("adding-6-lstm", rates),
+        ("adding-6-gru", rates),
+        ("adding-12-lstm", (0.01, 0.03)),
+        ("adding-12-lstm", (0.01, 0.03, 0.1)),
+    ]
+    assert [cell.training.learning_rates for cell in tested] == [(0.03,), (0.03,), (0.01,)]
+    assert [cell.name for cell in tested] == [cell.name for cell in cells]
+    costs = {cell["cell"]: cell["trials"] for cell in noted["cells"]}
+    assert costs == {"adding-6-lstm": 8, "adding-6-gru": 8, "adding-12-lstm": 6}
+
+
+def test_the_choice_is_carried_with_the_rates(tuned_by):
+    """By hand: chrono is better at T = 6. Catches bias 1 tried again at 12, and chrono's range of
+    the shorter length."""
+    models = {}
+
+    def loss(cell, rate):
+        models[cell.name] = cell.model
+        worse = 1 if cell.model.chrono_steps else 5
+        return worse * far_from(0.01)(cell, rate)
+
+    cells = [cell_of(length=6), cell_of(length=12)]
+    tested, noted, asked = tuned_by(loss, cells, TuningConfig(carry=True, gate_bias=True))
+    names = [name for name, _ in asked]
+    assert names[:2] == ["adding-6-lstm-bias_1", "adding-6-lstm-chrono"]
+    assert set(names[2:]) == {"adding-12-lstm-chrono"}
+    assert models["adding-12-lstm-chrono"].chrono_steps == (2.0, 12)
+    assert [cell.model.chrono_steps for cell in tested] == [(2.0, 6), (2.0, 12)]
+    assert [cell["choice"] for cell in noted["cells"]] == ["chrono", "chrono"]
+
+
+def test_one_step_has_no_bias_to_tune(tuned_by):
+    """By the definition. Catches a traceback where the shorter cell had no choice."""
+    cells = [
+        dataclasses.replace(cell_of(), name=f"copy-{delay}-lstm", task=tasks.copy(delay))
+        for delay in (1, 10)
+    ]
+    _, _, asked = tuned_by(far_from(0.01), cells, TuningConfig(carry=True, gate_bias=True))
+    assert {name for name, _ in asked} >= {"copy-10-lstm-bias_1", "copy-10-lstm-chrono"}
+
+
+def test_each_choice_has_a_grid_of_its_own_and_the_best_of_all_is_tested(tuned_by):
+    """By hand: with bias 1 the best rate is inside, with chrono it is .1 at the edge, then .3. Catches
+    a grid that grows for both, one that stops at the edge, the best rate of the other choice, and a
+    cost without the choice that lost."""
+
+    def loss(cell, rate):
+        return far_from(0.3 if cell.model.chrono_steps else 0.01)(cell, rate)
+
+    (cell,) = cells = [cell_of("gru")]
+    (tested,), noted, asked = tuned_by(loss, cells, TuningConfig(gate_bias=True, seeds=3))
+    rates = cell.training.learning_rates
+    assert asked == [
+        ("adding-6-gru-bias_1", rates),
+        ("adding-6-gru-chrono", rates),
+        ("adding-6-gru-chrono", (*rates, 0.3)),
+        ("adding-6-gru-chrono", (*rates, 0.3, 1.0)),
+    ]
+    # Equal losses at the two best: the first choice wins.
+    assert (noted["cells"][0]["choice"], tested.training.learning_rates) == ("bias_1", (0.01,))
+    assert (tested.name, tested.model.chrono_steps) == (cell.name, ())
+    assert tested.training == dataclasses.replace(cell.training, learning_rates=(0.01,))
+    assert noted["cells"][0]["trials"] == 3 * (3 + 5)
+    assert noted["cells"][0]["steps"] == 3 * (3 + 5) * 40
+
+
+def test_positions_are_chosen_for_the_transformer_alone(tuned_by):
+    """By hand. Catches the default positions in the test, and an LSTM trained twice."""
+
+    def loss(cell, rate):
+        rotary = cell.model_name == "transformer" and cell.model.positions == "rotary"
+        return (0.1 if rotary else 1) * far_from(0.01)(cell, rate)
+
+    cells = [cell_of("lstm"), cell_of("transformer")]
+    config = TuningConfig(positions=("sinusoidal", "rotary"))
+    tested, _, asked = tuned_by(loss, cells, config)
+    assert [name for name, _ in asked] == [
+        "adding-6-lstm", "adding-6-transformer-sinusoidal", "adding-6-transformer-rotary",
+    ]  # fmt: skip
+    assert tested[1].model.positions == "rotary"
+    assert tested[0].model == cells[0].model
+
+
+def test_a_cell_of_one_rate_is_tested_as_it_is(tuned_by):
+    """Catches a cell that is lost or tuned where there is nothing to choose."""
+    cells = [cell_of("gru"), cell_of("lstm", rates=(0.3,))]
+    tested, _, asked = tuned_by(far_from(0.01), cells, TuningConfig())
+    assert [name for name, _ in asked] == ["adding-6-gru"]
+    assert tested[1] == cells[1]
+    assert tested[0].training.learning_rates == (0.01,)
+
+
+def test_a_cell_that_always_diverges_has_no_window(tuned_by):
+    """By the definition: the lowest rate within sense is taken. Catches a traceback, and a grid that
+    grows without end."""
+    (tested,), noted, asked = tuned_by(lambda cell, rate: None, [cell_of()], TuningConfig())
+    assert noted["cells"][0]["window"] is None
+    assert tested.training.learning_rates == (min(asked[-1][1]),) == (tune.SMALLEST,)
 
 
 @pytest.fixture(scope="module")
