@@ -28,11 +28,15 @@ STUDIES = {
     },
 }  # fmt: skip
 # Keys that a message may name differently.
-CALLED = {
-    "task.names": "task", "task.name": "task",
-    "task.trained_lengths": "length", "task.untrained_length": "length", "task.longest": "length",
-    "task.shortest": "length", "test.factors": "length",
-    "model_name": "model",
+CALLED: dict[str, tuple[str, ...]] = {
+    "task.names": ("task", "variant of adding"),
+    "task.name": ("task",),
+    "model_name": ("model",),
+    **dict.fromkeys(
+        ("task.trained_lengths", "task.untrained_length", "task.longest", "task.shortest",
+         "test.factors"),
+        ("length",),
+    ),
 }  # fmt: skip
 # For each type of a value in the file, values of no such type.
 OF_ANOTHER_TYPE: dict[type, tuple[Any, ...]] = {
@@ -59,7 +63,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
         (("training.seeds", 3),), (("training.learning_rates", (0.1, 0.2)),), ((3, 3),),
         (("training.clip_norm", nan),), (("task.length", 5),),
     ),
-    "task.names": ((), ("ading",), ("adding", "adding"), (1,), ("adding:arjovsky",), ("adding:arjovsky2016 ",)),
+    "task.names": ((), ("ading",), ("adding", "adding"), (1,), ("adding:arjovsky",)),
     "task.name": ("ading", "Adding"),
     "task.lengths": ((), (0,), (-5,), (1.5,), (10, 10), (True,), ("10",), (2**31,), (nan,)),
     "task.trained_lengths": ((), (0,), (20, 20), (2.5,), (True,), (2**31,)),
@@ -99,9 +103,14 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "training.weight_decay": (-0.1, nan, inf),
     "training.evaluate_every": (0, -1, 7, 10**9),
     "training.evaluation_sequences": (0, -1, 1009, 2**31),
+    "training.first_seed": (-1, 2**32),
+    "training.confirmation_sequences": (-1, 2**31),
     "training.trials_on_device": ("pmap",),
     "training.accumulation_steps": (0, -1, 7, 2**31),
     "training.parameters": ("shared",),
+    "tuning.seeds": (-1, 2**31),
+    "tuning.first_seed": (-1, 0, 1, 2**32),
+    "tuning.positions": (("rotatory",), (0,), ("rotary", "")),
 }  # fmt: skip
 # Text that is no value of the type, as an override; hypothesis adds more.
 NO_TEXT_OF: dict[type, tuple[str, ...]] = {
@@ -205,7 +214,7 @@ def source(tree: dict) -> str:
 
 def says(key: str) -> tuple[str, ...]:
     last = key.rpartition(".")[2]
-    return (key, last, last.rstrip("s"), *([CALLED[key]] if key in CALLED else []))
+    return (key, last, last.rstrip("s"), *CALLED.get(key, ()))
 
 
 def not_of_type(kind: type) -> st.SearchStrategy[str]:

@@ -112,7 +112,7 @@ def test_a_config_file_of_ones_own_is_checked_as_overrides_are(training, message
 
 def test_a_list_serves_for_a_tuple_and_a_whole_number_for_a_float():
     """Catches a config refused because of a list or a whole number."""
-    config = config_with(learning_rates=[1e-2], clip_norm=1)
+    config = config_with(learning_rates=[1e-3, 3e-3, 1e-2, 3e-2, 1e-1], clip_norm=1)
     assert command_line.checked(CompareConfig, config) == load(FOLDER / "quick.py")
 
 

@@ -26,7 +26,9 @@ SMALL = (
     "--config.training.evaluate_every=4",
     "--config.training.warmup_steps=10",
     "--config.training.evaluation_sequences=20",
+    "--config.training.confirmation_sequences=40",
     "--config.training.seeds=2",
+    "--config.training.learning_rates=(0.01,)",
     "--config.training.stop_when_solved=False",
 )
 

@@ -12,14 +12,15 @@ from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.train_cells import train_cells
 from lstm_attn.runner.train_grid import train_missing
 from lstm_attn.runs import RunFolder
-from lstm_attn.studies.compare import solved_table
+from lstm_attn.studies.compare import remembers_table
 from lstm_attn.training import TrainingConfig
 from tests.report.reading_html import Page
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
 NARROWEST = ModelConfig(features=1, num_heads=1, num_layers=1)
 ONE_OF_ALL = TrainingConfig(
-    steps=1, batch_size=1, seeds=1, warmup_steps=0, evaluate_every=1, evaluation_sequences=1
+    steps=1, batch_size=1, seeds=1, warmup_steps=0, evaluate_every=1, evaluation_sequences=1,
+    confirmation_sequences=1,
 )  # fmt: skip
 
 
@@ -45,8 +46,8 @@ def test_one_of_everything_trains_and_is_reported(tmp_path, monkeypatch):
     for record in records:
         assert (record["trials"], record["steps"]) == (1, 1)
         assert 0.01 < record["final_loss"] / record["baseline"] < 100
-        assert 0 <= record["solve_rate_low"] <= record["solve_rate_high"] <= 1
-    assert len(solved_table(records).rows) == len(cells)
+        assert 0 <= record["remember_rate_low"] <= record["remember_rate_high"] <= 1
+    assert len(remembers_table(records).rows) == len(cells)
     tables = Page(report.write(folder.path)).tables
     (costs,) = (table for table in tables if table[0][:3] == ["model", "task", "T"])
     assert [row[:3] for row in costs[1:]] == [

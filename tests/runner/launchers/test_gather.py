@@ -102,7 +102,7 @@ def test_the_folder_is_in_the_order_of_the_grid(cells, folder, gathered):
     assert [json.loads(line)["cell"] for line in lines] == [
         name for name in names for _ in range(4)
     ]
-    ends = re.findall(r"\[\d/3\] (\S+)  solved 1/2", launcher.printed)
+    ends = re.findall(r"\[\d/3\] (\S+)  remembers 1/2, exact 1", launcher.printed)
     assert ends == names[::-1]
     assert "2 waiting, 0 running, 1 ended" in launcher.printed
     assert not (folder.path / "cells").exists()
