@@ -29,7 +29,7 @@ CELLS = {
         line.cell for line in study.lines(config, config.task.length)
     ],
     "horizon": lambda study, config: [
-        study.probe_cell(config, task_name, model_name, length)
+        study.Search(task_name, model_name, {}).asked(config, length)
         for task_name in config.task.names
         for length in (config.task.shortest, config.task.longest)
         for model_name in config.models

@@ -1,4 +1,4 @@
-"""The horizon study on trainers with known horizons, interrupted and not."""
+"""The horizon study on trials with known horizons, interrupted and not."""
 
 import dataclasses
 import itertools
@@ -7,220 +7,200 @@ import math
 import numpy as np
 import pytest
 
-from lstm_attn import models, training
-from lstm_attn.analysis.horizon import judge
 from lstm_attn.errors import UsageError
-from lstm_attn.history import Evaluation
-from lstm_attn.runner.cell import Cell
-from lstm_attn.runner.command_line import checked
-from lstm_attn.runs import RunFolder
-from lstm_attn.studies.horizon import STUDY, HorizonConfig, probe_cell
-from tests.study_fixtures import do_study
+from lstm_attn.models import ModelConfig
+from lstm_attn.runner import grow
+from lstm_attn.runner.session import Session
+from lstm_attn.runner.tune import TuningConfig
+from lstm_attn.studies.horizon import STUDY, HorizonConfig, SearchedTask
+from lstm_attn.training import TrainingConfig
+from tests.study_fixtures import do_study, record_of
 
-EVERY, STEPS = 10, 60
-# Training steps per step of memory that each of three trials needs.
-DIFFICULTY = {"gru": (1.0, 2.0, 9.0), "lstm": (0.1, 0.2, 0.1)}
+# Training steps that the median trial needs for each step of memory.
+NEEDS = {"gru": 2.0, "lstm": 0.1, "transformer": 50.0}
+STEPS, SEEDS = 64, 8
+# Of the seeds, around 1.
+FACTORS = 2 ** np.linspace(-0.5, 0.5, SEEDS)
+BEST_RATE = 0.01
+
+CONFIG = HorizonConfig(
+    models=("gru", "lstm", "transformer"),
+    task=SearchedTask(("adding",), first=8, shortest=4, longest=64),
+    model=ModelConfig(features=4, num_heads=2, num_layers=1),
+    training=TrainingConfig(
+        steps=STEPS, evaluate_every=1, warmup_steps=1, seeds=SEEDS, learning_rates=(BEST_RATE,),
+        schedule="constant",
+    ),
+)  # fmt: skip
+GRU = dataclasses.replace(CONFIG, models=("gru",))
 
 
-def settings(**changes):
-    config = {
-        "models": ["gru", "lstm"],
-        "task": {
-            "names": ["adding"],
-            "shortest": 4,
-            "longest": 64,
-            "lengths_per_doubling": 2,
-        },
-        "budget_seconds": 0,
-        "model": dataclasses.asdict(models.ModelConfig(features=2, num_heads=1)),
-        "training": dataclasses.asdict(
-            training.TrainingConfig(
-                steps=STEPS, batch_size=4, seeds=3, warmup_steps=1, evaluate_every=EVERY,
-                evaluation_sequences=4, stop_when_solved=True,
-            )
-        ),
-    }  # fmt: skip
-    for key, value in changes.items():
-        part, _, inner = key.partition("__")
-        if inner:
-            config[part][inner] = value
-        else:
-            config[part] = value
-    return checked(HorizonConfig, config)
+def slower(rate):
+    """How many times as long a trial takes far from the best rate."""
+    return 4 ** abs(math.log10(rate / BEST_RATE))
+
+
+def ends_of(cell):
+    """The step at which each trial remembers."""
+    ends = []
+    for rate in cell.training.learning_rates:
+        for seed in cell.training.all_seeds:
+            factor = FACTORS[seed % SEEDS]
+            end = math.ceil(NEEDS[cell.model_name] * cell.task.length * factor * slower(rate))
+            ends.append(end if end <= cell.training.steps else None)
+    return ends
 
 
 @pytest.fixture
 def trainer(monkeypatch):
-    """Replaces training: trials solve at DIFFICULTY x T steps, at 2 steps a second.
+    """Replaces training by that law; gives the names of the cells that were trained."""
+    trained = []
 
-    Gives the chunks that were run, as (model, T, step).
-    """
-    chunks = []
-    programs = {}  # by model; parameters of adding are the same for every T
-    trains = []
-    make_program = Cell.make_program
+    def train(session, cells, *, train=None):
+        placed = [one.cell for one in grow.place(cells, session.folder)]
+        for cell in placed:
+            there = {record["cell"]: record["trials"] for record in session.folder.results}
+            if there.get(cell.name) != cell.training.trials:
+                trained.append(cell.name)
+                record = record_of(cell, ends_of(cell))
+                for trial in record["per_trial"]:
+                    trial["final_loss"] = 0.001 * slower(trial["learning_rate"])
+                session.folder.add_result(record, instead_of=[cell.name])
+        return placed
 
-    def noted(cell):
-        trains.append(cell.model_name)
-        if cell.model_name not in programs:
-            programs[cell.model_name] = make_program(cell)
-        return programs[cell.model_name]
-
-    def run(program, task, config, *, states=None, earlier=(), began=None):
-        states = program.start() if states is None else states
-        needs = task.length * np.array(DIFFICULTY[trains[-1]])
-        for step in range(int(states.step[0]) + EVERY, config.steps + 1, EVERY):
-            chunks.append((trains[-1], task.length, step))
-            states = states._replace(step=np.full(3, step, np.int32))
-            solved = needs <= step
-            metrics = {"loss": np.where(solved, 0.001, 0.1).astype(np.float32)}
-            yield Evaluation(step, step / 2, metrics, solved, solved, np.zeros(3, bool)), states
-            if solved.all():
-                return
-
-    monkeypatch.setattr(Cell, "make_program", noted)
-    monkeypatch.setattr(training, "run", run)
-    return chunks
+    monkeypatch.setattr(Session, "train", train)
+    return trained
 
 
-def searched(config, path):
-    folder, out = do_study(STUDY, config, path)
-    print(out)
-    return folder.study("horizon")
+def test_the_study_finds_the_horizons_put_in(trainer, tmp_path):
+    """Oracle: the law. Half of the GRUs remember 64 / 2 steps, of the LSTMs 640, which is more than
+    is tried, of the Transformers 1.3. Catches models exchanged, a search that stops outside or with
+    wide gaps, one that goes on beyond its limits, and a bound that looks like a horizon."""
+    folder, out = do_study(STUDY, CONFIG, tmp_path / "run")
+    found = folder.study("horizon")
+    gru, lstm, transformer = found["searches"]
+    assert gru["bounded"] == "inside"
+    assert gru["low"] < 32 < gru["high"]
+    assert gru["t50"] == pytest.approx(32, rel=0.1)
+    lengths = [one["length"] for one in gru["lengths"]]
+    assert lengths == sorted(lengths)
+    near = [length for length in lengths if 20 < length < 50]
+    assert all(b / a < 1.5 for a, b in itertools.pairwise(near))
+    assert (lstm["bounded"], lstm["t50"], lstm["high"]) == ("above", 64, None)
+    assert [one["length"] for one in lstm["lengths"]] == [8, 16, 32, 64]
+    assert (transformer["bounded"], transformer["t50"]) == ("below", 4)
+    assert [one["length"] for one in transformer["lengths"]] == [4, 8, 16]
+    for one in gru["lengths"]:
+        need = NEEDS["gru"] * one["length"] * FACTORS
+        assert one["remembers"] == (np.ceil(need) <= STEPS).sum()
+    assert "> 64" in out
+    assert "< 4" in out
+    page = (folder.path / "report.html").read_text()
+    assert "&gt; 64" in page
+    assert (folder.path / "horizon-adding.png").exists()
+    assert len(trainer) == len(set(trainer)) == len(folder.results)
 
 
-def true_interval(lengths, model, steps):
-    """Neighbours on the scale: within the steps, two of three trials solve the first one only."""
-    second = sorted(DIFFICULTY[model])[1]
-    good = [T for T in lengths if math.ceil(T * second / EVERY) * EVERY <= steps]
-    bad = [T for T in lengths if T not in good]
-    return max(good, default=None), min(bad, default=None)
+def test_half_of_the_budget_has_half_of_the_horizon(trainer, tmp_path):
+    """Oracle: the law, which is linear: with a budget of 32 steps T50 is 16. Catches a pass counted
+    after the smaller budget, and the slope of the wrong axis."""
+    config = dataclasses.replace(GRU, task=dataclasses.replace(GRU.task, first=4))
+    folder, _ = do_study(STUDY, config, tmp_path / "run")
+    (gru,) = folder.study("horizon")["searches"]
+    t50 = {one["budget"]: one["t50"] for one in gru["by_budget"] if one["bounded"] == "inside"}
+    assert t50[64] == gru["t50"]
+    assert t50[32] == pytest.approx(16, rel=0.25)
+    assert gru["against_budget"]["low"] < 1 < gru["against_budget"]["high"]
 
 
-@pytest.mark.full
-def test_the_study_finds_the_horizons_put_in(trainer, tmp_path, capsys):
-    """Oracle: the trainer's law. gru ends between two lengths, lstm at the longest. Catches a probe
-    that trains on after its verdict, probes counted for another model, half of the trials taken for
-    all, and a report or a terminal that does not show the result."""
-    config = settings()
-    found = searched(config, tmp_path / "run")
-    lengths = [4, 6, 8, 11, 16, 23, 32, 45, 64]
-    assert found["lengths"] == lengths
-    gru, lstm = found["searches"]
-    assert (gru["solved"], gru["unsolved"]) == true_interval(lengths, "gru", STEPS) == (23, 32)
-    assert (lstm["solved"], lstm["unsolved"]) == true_interval(lengths, "lstm", STEPS) == (64, None)
-    assert gru["complete"]
-    assert lstm["complete"]
-    assert [probe["length"] for probe in gru["probes"]] == [4, 8, 16, 32, 23]
-    assert [probe["length"] for probe in lstm["probes"]] == [4, 8, 16, 32, 64]
-    # Each probe ends with the chunk that settles it: at 2 T for gru, or earlier at the budget.
-    assert [probe["steps_run"] for probe in gru["probes"]] == [10, 20, 40, 60, 50]
-    assert [probe["steps"] for probe in gru["probes"]] == [10, 20, 40, None, 50]
-    assert len(trainer) == sum(p["steps_run"] // EVERY for p in gru["probes"] + lstm["probes"])
-    out = capsys.readouterr().out
-    assert "[1] adding-4-gru  step 10" in out
-    assert "[6] adding-4-lstm" in out
-    assert "adding, gru: horizon 23 ≤ T < 32" in out
-    assert "adding, lstm: horizon T ≥ 64" in out
-    page = (tmp_path / "run" / "report.html").read_text()
-    assert "23 ≤ T &lt; 32" in page
-    assert (tmp_path / "run" / "horizon-adding-steps.png").exists()
+def test_a_schedule_that_ends_has_one_budget(trainer, tmp_path):
+    """By the definition: under a cosine a trial of half the budget is another trial. Catches smaller
+    budgets that were never trained."""
+    training = dataclasses.replace(GRU.training, schedule="cosine")
+    folder, _ = do_study(STUDY, dataclasses.replace(GRU, training=training), tmp_path / "run")
+    (gru,) = folder.study("horizon")["searches"]
+    assert [one["budget"] for one in gru["by_budget"]] == [64]
+    assert gru["against_budget"] is None
 
 
-def test_a_budget_of_seconds_ends_a_probe(trainer, tmp_path):
-    """Oracle: the trainer's law at 2 steps a second: 15 seconds are 30 steps. Catches a budget that
-    ends no probe, and one that is applied only afterwards."""
-    config = settings(models=["gru"], budget_seconds=15)
-    found = searched(config, tmp_path)
-    (gru,) = found["searches"]
-    assert (
-        (gru["solved"], gru["unsolved"]) == true_interval(found["lengths"], "gru", 30) == (11, 16)
+def test_each_length_is_tested_at_its_tuned_rate(trainer, tmp_path):
+    """Oracle: the law, whose best rate is .01. Catches
+    trials of all rates in the fit, tuning seeds in the test, and a cost without tuning."""
+    config = dataclasses.replace(
+        GRU,
+        training=dataclasses.replace(GRU.training, learning_rates=(0.001, 0.01, 0.1)),
+        tuning=TuningConfig(seeds=4, halving=False, carry=True),
+        task=dataclasses.replace(GRU.task, first=16),
     )
-    assert found["budget"] == {"steps": STEPS, "seconds": 15}
-    assert max(step for _, _, step in trainer) == 30
+    folder, _ = do_study(STUDY, config, tmp_path / "run")
+    (gru,) = folder.study("horizon")["searches"]
+    for one in gru["lengths"]:
+        assert (one["trials"], one["learning_rate"]) == (SEEDS, BEST_RATE)
+    tuning = folder.study("tuning")["cells"]
+    assert {cell["length"] for cell in tuning} == {one["length"] for one in gru["lengths"]}
+    assert gru["steps_of_tuning"] == sum(cell["steps"] for cell in tuning)
+    seeds = {trial["seed"] for record in folder.results for trial in record["per_trial"]}
+    assert seeds == set(range(SEEDS))
 
 
-@pytest.mark.full
-@pytest.mark.parametrize("stopped_at", ["save", "add_result", "write_study"])
+@pytest.mark.parametrize("stopped_at", [2, 3])
 def test_a_search_that_was_stopped_goes_on_to_the_same_result(
     stopped_at, trainer, tmp_path, monkeypatch
 ):
-    """Identity with an uninterrupted search; interrupted in the middle of a probe, before its
-    record, and between two probes. Catches a probe or a search that starts again."""
-    config = settings(models=["gru"])
-    whole = searched(config, tmp_path / "whole")
-    chunks = list(trainer)
+    """Identity with an uninterrupted search, stopped before its second and third round. Catches a
+    length that is trained again, and a search that begins elsewhere."""
+    folder, _ = do_study(STUDY, GRU, tmp_path / "whole")
+    whole, names = folder.study("horizon"), list(trainer)
     trainer.clear()
-    module = training.checkpoints if stopped_at == "save" else RunFolder
-    act, calls = getattr(module, stopped_at), itertools.count(1)
+    train, calls = Session.train, []
 
-    def interrupted(*arguments):
-        if next(calls) == 3:
+    def stop(session, cells, **options):
+        calls.append(None)
+        if len(calls) == stopped_at:
             raise KeyboardInterrupt
-        act(*arguments)
+        return train(session, cells, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, stopped_at, interrupted)
+        patch.setattr(Session, "train", stop)
         with pytest.raises(KeyboardInterrupt):
-            searched(config, tmp_path / "stopped")
-    assert 0 < len(trainer) < len(chunks)
-    resumed = searched(config, tmp_path / "stopped")
-    assert resumed == whole
-    # At most the chunk that was not saved is done twice.
-    assert len(trainer) - len(chunks) == (stopped_at == "save")
-    assert sorted(set(trainer)) == sorted(chunks)
-    trainer.clear()
-    assert searched(config, tmp_path / "stopped") == whole
-    assert trainer == []
-
-
-@pytest.mark.full
-def test_an_early_end_in_real_training_has_the_verdict_of_the_whole_budget(tmp_path):
-    """Identity with training to the end of the budget, in memory. Catches an early end that changes
-    what is trained, or a verdict read from another cell."""
-    config = settings(
-        models=["gru"], task__shortest=2, task__longest=2, task__lengths_per_doubling=1,
-        model=dataclasses.asdict(models.ModelConfig(features=8, num_heads=1)),
-        training=dataclasses.asdict(
-            training.TrainingConfig(
-                steps=600, batch_size=32, seeds=3, learning_rates=(0.02,), warmup_steps=10,
-                evaluate_every=50, evaluation_sequences=100, stop_when_solved=True,
-                schedule="constant",
-            )
-        ),
-    )  # fmt: skip
-    found = searched(config, tmp_path)
-    (gru,) = found["searches"]
-    for probe in gru["probes"]:
-        cell = probe_cell(config, "adding", "gru", probe["length"])
-        whole = training.train(
-            cell.build(), cell.task, dataclasses.replace(config.training, stop_when_solved=False)
-        ).history
-        full = judge(whole, config.budget)
-        assert whole.steps[-1] == 600
-        assert (probe["verdict"], probe["steps"]) == (full.verdict, full.steps)
-    assert gru["probes"][0]["steps"] < 600, "too hard: nothing ended early"
+            do_study(STUDY, GRU, tmp_path / "stopped")
+    assert 0 < len(trainer) < len(names)
+    folder, _ = do_study(STUDY, GRU, tmp_path / "stopped")
+    assert folder.study("horizon") == whole
+    assert trainer == names
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("part", "changes", "message"),
     [
-        ({"task__longest": 3}, "task.longest: expected at least 4, got 3"),
-        ({"task__shortest": 1}, "adding: length: expected at least 2, got 1"),
-        (
-            {"task__lengths_per_doubling": 0},
-            "task.lengths_per_doubling: expected at least 1, got 0",
-        ),
-        ({"budget_seconds": -1}, "budget_seconds: expected finite and >= 0, got -1"),
-        ({"models": ["gru", "gru"]}, "models: 'gru' is given twice"),
-        ({"models": ["gur"]}, "unknown model 'gur': did you mean gru"),
-        ({"task__names": []}, "task.names: expected at least one, got none"),
-        ({"training__stop_when_solved": False}, "training.stop_when_solved: expected True"),
+        ("task", {"longest": 8}, "task.longest: expected at least 9, got 8"),
+        ("task", {"first": 3}, "task.first: expected at least 4, got 3"),
+        ("task", {"shortest": 0}, "task.shortest: expected at least 1, got 0"),
+        ("task", {"shortest": 1}, "adding: length: expected at least 2, got 1"),
+        ("task", {"names": ()}, "task.names: expected at least one, got none"),
+        (None, {"models": ("gru", "gru")}, "models: 'gru' is given twice"),
+        (None, {"models": ("gur",)}, "unknown model 'gur': did you mean gru"),
+        ("training", {"seeds": 1}, "training.seeds: expected at least 2, which are resampled"),
+        ("training", {"seeds": 200}, "tuning.first_seed: expected seeds that no test has"),
     ],
 )
-def test_a_config_that_does_not_fit_is_one_line(changes, message):
+def test_a_config_that_does_not_fit_is_one_line(part, changes, message):
     """Catches a search that begins and fails an hour in."""
+
+    def configured():
+        if part is None:
+            return dataclasses.replace(CONFIG, **changes)
+        changed = dataclasses.replace(getattr(CONFIG, part), **changes)
+        return dataclasses.replace(CONFIG, **{part: changed})
+
     with pytest.raises(UsageError) as caught:
-        settings(**changes)
+        configured()
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_several_rates_want_tuning():
+    """Catches trials of all rates in one fit."""
+    training = dataclasses.replace(CONFIG.training, learning_rates=(0.01, 0.1))
+    with pytest.raises(UsageError, match="tuning.seeds: expected at least 1 to choose a rate"):
+        dataclasses.replace(CONFIG, training=training, tuning=TuningConfig(seeds=0))
