@@ -1,13 +1,15 @@
 """A pass of a criterion counts once it has been confirmed on fresh sequences."""
 
 import dataclasses
+import types
 
 import jax
 import numpy as np
 import pytest
 
 from lstm_attn import models, tasks
-from lstm_attn.training import TrainingConfig, make_program, run, train
+from lstm_attn.history import Evaluation
+from lstm_attn.training import TrainingConfig, loop, make_program, run, train
 from lstm_attn.training.data_source import (
     CONFIRMATION_STREAM,
     EVALUATION_STREAM,
@@ -176,6 +178,18 @@ def test_a_diverged_trial_confirms_nothing(model, task, config):
     assert diverged.any()
     assert not diverged.all()
     np.testing.assert_array_equal(history.remembers[-1], ~diverged)
+
+
+def test_a_trial_that_diverges_after_its_pass_does_not_remember():
+    """By the definition. Catches a pass that is kept although the trial diverged."""
+    both, none = np.ones(2, bool), np.zeros(2, bool)
+    one = np.array([True, False])
+    before = Evaluation(5, 1.0, {"loss": np.zeros(2)}, both, both, none)
+    after = Evaluation(10, 2.0, {"loss": np.zeros(2)}, ~one, ~one, one)
+    program = types.SimpleNamespace(confirm=None)
+    found = loop._confirmed(after, before, none, None, program, None)
+    np.testing.assert_array_equal(found.remembers, ~one)
+    np.testing.assert_array_equal(found.solved, ~one)
 
 
 def test_stored_data_have_no_more_sequences():
