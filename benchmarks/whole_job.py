@@ -56,6 +56,7 @@ class Job:
         clip_norm=1.0,
         evaluate_every=100,
         evaluation_sequences=2000,
+        confirmation_sequences=0,  # as the peers, who end at the first pass
         stop_when_solved=True,
     )
 
