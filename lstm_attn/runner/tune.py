@@ -271,7 +271,8 @@ def tried(choice: str, record: Mapping[str, Any]) -> list[Tried]:
             choice,
             rate,
             float(np.median([_log_forgotten(trial, record["baseline"]) for trial in trials])),
-            all(trial["steps"] == record["steps"] for trial in trials),
+            # A trial that diverged has stopped earlier than the others.
+            any(trial["steps"] == record["steps"] for trial in trials),
         )
         for rate, trials in by_rate.items()
     ]

@@ -268,3 +268,25 @@ def test_a_port_that_is_taken_is_one_line():
             pytest.raises(UsageError, match="Address already in use"),
         ):
             command.start()
+
+
+@pytest.mark.full
+def test_processes_tune_as_one_does(start, tmp_path):
+    """Identity with one process, of what is chosen; two trials a rate, one on each process. Then a
+    folder that goes on trains nothing. Catches processes that choose differently, so that one waits
+    for the other for ever, and a tuning that is not taken up by all."""
+    tuned = ("--config.training.learning_rates=(0.003,0.03)", "--config.training.steps=40")
+    [(status, _, err)] = ends(start(1, tmp_path / "one", *tuned))
+    assert status == 0, err
+    for place in ("two", "two"):
+        found = ends(start(2, tmp_path / place, *tuned))
+        assert [status for status, _, _ in found] == [0, 0], found
+    assert "compiling" not in found[0][1]
+    (one,), (two,) = (
+        json.loads((tmp_path / name / "tuning.json").read_text())["cells"]
+        for name in ("one", "two")
+    )
+    assert (one["learning_rate"], one["trials"]) == (two["learning_rate"], two["trials"])
+    for mine, theirs in zip(one["tried"], two["tried"], strict=True):
+        assert mine["learning_rate"] == theirs["learning_rate"]
+        assert mine["log_forgotten"] == pytest.approx(theirs["log_forgotten"], abs=1e-3)
