@@ -62,6 +62,15 @@ def test_a_trial_among_others_equals_that_trial_alone(model, task, config, whole
     chex.assert_trees_all_close(alone_params, theirs, rtol=1e-4, atol=oracles.MODEL)
 
 
+def test_the_training_loss_is_the_mean_over_the_steps_of_a_chunk(model, task, config, whole):
+    """Identity, to 1e-5 relative: the same steps one by one. Catches a sum, and the loss of the last
+    step alone."""
+    history, _ = whole
+    one_by_one, _ = final(model, task, dataclasses.replace(config, evaluate_every=1))
+    losses = one_by_one.metrics["train_loss"].reshape(-1, config.chunk_steps, config.trials)
+    np.testing.assert_allclose(losses.mean(axis=1), history.metrics["train_loss"], rtol=1e-5)
+
+
 def test_one_trial_is_taken_out_of_all():
     """Oracle: written by hand. Catches a slice of another axis, and the first trial for all."""
     trained = Trained(None, {"kernel": np.arange(6).reshape(3, 2), "bias": np.arange(3)})
