@@ -19,6 +19,7 @@ from tests.report.reading_html import Page
 from tools.pages import readme
 
 RESULTS = Path(__file__).parent.parent.parent / "results"
+FIXTURES = Path(__file__).parent.parent / "fixtures"  # runs that no page shows
 # quick is a grid; the others are grids of their own or studies. `inside` draws thirty figures.
 RUNS = ("quick", "ablation", "learning_rates", "horizon", "gradient_reach", "length_generalisation")
 PAYLOADS = (
@@ -39,6 +40,10 @@ def hostile(value, known):
     if isinstance(value, dict):
         return {key: hostile(entry, known) for key, entry in value.items()}
     return [hostile(entry, known) for entry in value] if isinstance(value, list) else value
+
+
+def folder_of(name):
+    return next(place / name for place in (RESULTS, FIXTURES) if (place / name).exists())
 
 
 def copied(source, place, change):
@@ -68,8 +73,8 @@ def files_below(place):
 def test_a_page_has_the_elements_of_its_template_alone(name, tmp_path, without_figures):
     """Catches an unescaped string, in a cell, an attribute, a style or a file's name."""
     known = {}
-    benign = copied(RESULTS / name, tmp_path / "benign" / "run", lambda value: value)
-    evil = copied(RESULTS / name, tmp_path / "a" / "b" / "run", lambda value: hostile(value, known))
+    benign = copied(folder_of(name), tmp_path / "benign" / "run", lambda value: value)
+    evil = copied(folder_of(name), tmp_path / "a" / "b" / "run", lambda v: hostile(v, known))
     before = files_below(tmp_path)
     expected, found = Page(report.write(benign)), Page(report.write(evil))
     assert len(expected.elements) > 50
@@ -172,7 +177,7 @@ def test_the_readme_shows_strings_as_they_are(tmp_path, without_figures):
         return hostile(value, known)
 
     for name in ("quick", "horizon", "gradient_reach"):
-        copied(RESULTS / name, tmp_path / name, change)
+        copied(folder_of(name), tmp_path / name, change)
     quick = readme.quick_section(RunFolder(tmp_path / "quick"))
     studies = readme.studies_section(tmp_path)
     expected = readme.quick_section(RunFolder(RESULTS / "quick"))

@@ -10,7 +10,7 @@ from lstm_attn.report import inside_figures as figures
 from lstm_attn.report.tables import NONE
 from lstm_attn.runs import RunFolder
 
-RESULTS = Path(__file__).parents[2] / "results"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 def statistic(*values):
@@ -159,7 +159,7 @@ def test_the_words_say_how_many_trials_solve_and_which_is_shown():
 def test_a_row_of_many_steps_reaches_the_figure_whole():
     """Oracle: the committed run, whose copy has sixty steps. Catches rows of a matrix that are cut
     to the length of names."""
-    found = RunFolder(RESULTS / "inside").study("inside")
+    found = RunFolder(FIXTURES / "inside").study("inside")
     shown = harmless(found)
     assert shown == found
     assert len(inside.sections(shown)) == 2
