@@ -12,6 +12,6 @@
 The table: command. What is timed: workloads, data. Who is timed: contenders, ours, language,
 jitted, peers. How: comparison, processes. What is shown: sections, markdown, figures, progress.
 
-Every contender has a process of its own and must compute the same values as ours; then all take
-turns, so that the machine's noise hits them alike.
+In the first four every contender has a process of its own and must compute the same values as ours;
+then all take turns, so that the machine's noise hits them alike.
 """

@@ -28,7 +28,7 @@ from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.runner import command_line, machine
 
 DPI = 160
-# Whose versions matter, of those that are installed.
+# Whose versions matter; null for one that is not installed.
 PEERS = ("dm-haiku", "equinox", "torch")
 Record = dict[str, Any]
 
@@ -123,6 +123,11 @@ def main() -> None:
         for name in names:
             if name not in BENCHMARKS:
                 raise unknown_name("benchmark", name, BENCHMARKS)
+        if "resident_size" in names and len(names) > 1:
+            raise UsageError(
+                "resident_size: expected no other benchmark with it, since it limits the memory of "
+                f"the process, got {', '.join(names)}"
+            )
         folder = writable_folder(output.value)
         given = Settings(cases.value, peers.value, rounds.value, minutes.value)
         for name in names:
@@ -134,12 +139,13 @@ def main() -> None:
 def run_benchmark(name: str, benchmark: Benchmark, given: Settings, folder: Path | None) -> None:
     """Measures, prints the tables, and writes record and figure into the folder.
 
-    The record is what was measured, with the benchmark's name, the time, the machine and the
-    versions.
+    The record is what was measured, with the benchmark's name, the settings, the time, the machine
+    and the versions.
     """
     measured = benchmark.measure(given)
     finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    record = {"benchmark": name, "finished": finished, **machine.describe(PEERS), **measured}
+    about = {"benchmark": name, "settings": given._asdict(), "finished": finished}
+    record = {**about, **machine.describe(PEERS), **measured}
     console = make_console()
     if "skipped" in record:
         console.print(Markdown(sections.every_contender(record)))

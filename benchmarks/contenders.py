@@ -22,12 +22,15 @@ JAX_LIBRARIES: dict[str, dict[str, tuple[str, str | None]]] = {
     "lstm": {
         "linen LSTMCell": ("linen", "LSTMCell"),
         "linen OptimizedLSTMCell": ("linen", "OptimizedLSTMCell"),
+        "nnx LSTMCell": ("nnx", "LSTMCell"),
+        "nnx OptimizedLSTMCell": ("nnx", "OptimizedLSTMCell"),
         "haiku": ("haiku", None),
         "equinox": ("equinox", None),
         "cuDNN": ("cudnn", None),
     },
     "gru": {
         "linen GRUCell": ("linen", "GRUCell"),
+        "nnx GRUCell": ("nnx", "GRUCell"),
         "equinox": ("equinox", None),
     },
 }

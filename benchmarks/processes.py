@@ -42,21 +42,30 @@ class Process:
         self._pool = ProcessPoolExecutor(1, spawn, _begin, (self.contender.devices,))
         with _environment({**ENVIRONMENT, **self.contender.environment}):
             # At once, while other children import too; `ask` reports an error of the import.
+            others = set(multiprocessing.active_children())
             self._pool.submit(importlib.import_module, self.contender.module)
+            (self._child,) = set(multiprocessing.active_children()) - others
 
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """What the function returns in the child.
 
         Raises:
-          Unavailable: the contender cannot run here, or its process was ended, as a system short of
-            memory does; the next request goes to a fresh process.
-          RuntimeError: it failed; with the contender's name and the child's traceback.
+          Unavailable: the contender cannot run here, or its process was killed, as a system short
+            of memory does; the next request goes to a fresh process.
+          RuntimeError: it failed, with the contender's name and the child's traceback; or its
+            process ended by itself, such as by a segmentation fault.
         """
         try:
             return self._pool.submit(_answer, function, *arguments).result()
         except BrokenProcessPool as error:
+            self._child.join()
+            status = self._child.exitcode
             self._start()
-            raise Unavailable("its process was ended, perhaps for want of memory") from error
+            if status != -signal.SIGKILL:
+                raise RuntimeError(
+                    f"{self.contender.name}: its process ended with status {status}"
+                ) from error
+            raise Unavailable("its process was killed, perhaps for want of memory") from error
         except RuntimeError as error:
             raise RuntimeError(f"{self.contender.name}: {error}") from error
 

@@ -8,7 +8,8 @@ delay 50 3, 3, 8, 6; 200 10, 11, 51, 34; 500 26, 29, 255, 159. Cells whose trial
 end early, as those of the attention models did. On a GPU: not measured.
 
 Seen 2026-11-22, `--config.task.lengths=50,` alone, 6 minutes on two busy cores; six trials, three
-seeds at each of two learning rates; files in results/copy-50. Solved, with the 95 % Wilson
+seeds at each of two learning rates; from uncommitted code, hence on no page.
+Solved, with the 95 % Wilson
 interval, and the median of steps to solve:
   lstm 0/6 (.00 to .39); gru 0/6 (.00 to .39); transformer 6/6 (.61 to 1.00) 300;
   lstm_attention 6/6 (.61 to 1.00) 800.

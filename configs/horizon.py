@@ -8,7 +8,8 @@ budget, read off the same histories, is what training under it would have given.
 
 Cost: 11 minutes on two busy cores (Intel Xeon, shared).
 
-Seen 2026-11-23, four trials a length; files in results/horizon: lstm 42 <= T < 60; gru,
+Seen 2026-11-23, four trials a length, from uncommitted code, hence on no page:
+lstm 42 <= T < 60; gru,
 transformer, lstm_attention and attention_pooling T >= 170, the longest tried, which half of their
 trials solved after 1,200, 700, 600 and 300 steps.
 """

@@ -43,7 +43,8 @@ def pytest_configure(config):
     """One folder of compiled programs for all workers of a run.
 
     `make test` runs fewer examples and compiles with fewer optimisations, in child processes too;
-    other runs compile as users do.
+    other runs compile as users do, except in COMPILED_QUICKLY and where a test asks for
+    `compiled_quickly`.
     """
     if config.option.markexpr == "not full":
         hypothesis.settings.load_profile("few")

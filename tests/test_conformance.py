@@ -103,7 +103,6 @@ def case_of(name, task_name, config=CONFIG):
 
 
 @each_case
-@pytest.mark.full_but("lstm-adding", "transformer-copy")
 def test_outputs_have_the_tasks_shape_and_are_finite(name, task_name):
     """Oracle: the task's sizes, and its loss. Catches outputs of the wrong width, and NaN."""
     case = case_of(name, task_name)
@@ -156,7 +155,6 @@ def test_jit_equals_no_jit(name, task_name):
     np.testing.assert_allclose(eager, case.outputs, atol=oracles.MODEL)
 
 
-@pytest.mark.full_but("gru", "lstm_attention")
 @each_case
 def test_vmap_over_trials_equals_a_loop(name, task_name):
     """Oracle: one trial after another. Catches a parameter shared between trials."""

@@ -1,4 +1,4 @@
-"""The layers of JAX libraries: flax.linen, Haiku, Equinox and cuDNN; and jax.nn.
+"""The layers of JAX libraries: flax.linen, flax.nnx, Haiku, Equinox and cuDNN; and jax.nn.
 
 A library that need not be installed is imported by its network.
 """
@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen
+from flax import linen, nnx
 from jax import Array, lax
 from jax.experimental import rnn
 
@@ -56,6 +56,31 @@ def linen_network(case: Layer, cell: str) -> jitted.Network:
             return interop.lstm_from_linen(params["cell"])
         ours = interop.gru_from_linen(params["cell"])
         del ours["recurrent_bias"]  # linen has that of n alone
+        return ours
+
+    return jitted.Network(params, apply, to_ours)
+
+
+def nnx_network(case: Layer, cell: str) -> jitted.Network:
+    """flax.nnx.RNN over a cell of its own."""
+    rnn_layer = nnx.RNN(getattr(nnx, cell)(case.inputs, case.features, rngs=nnx.Rngs(0)))
+    if case.cell == "lstm":
+        theirs = interop.lstm_to_nnx(data.parameters(case), cell)  # type: ignore[arg-type]
+    else:
+        theirs = interop.gru_to_nnx(data.parameters(case))
+    nnx.update(rnn_layer.cell, jax.tree.map(jnp.asarray, theirs))
+    # The cell keeps random streams, which plain jax.jit may not change: only parameters go in.
+    graph, params, *others = nnx.split(rnn_layer, nnx.Param, ...)
+
+    def apply(params: nnx.State, inputs: Array) -> Array:
+        return nnx.merge(graph, params, *others, copy=True)(inputs)
+
+    def to_ours(params: nnx.State) -> jitted.Arrays:
+        cell_params = nnx.to_pure_dict(params)["cell"]
+        if case.cell == "lstm":
+            return interop.lstm_from_nnx(cell_params)
+        ours = interop.gru_from_nnx(cell_params)
+        del ours["recurrent_bias"]  # nnx has none
         return ours
 
     return jitted.Network(params, apply, to_ours)
@@ -161,6 +186,7 @@ def _cudnn_on_a_gpu(case: Layer) -> jitted.Network:
 
 NETWORKS: dict[str, Callable[..., jitted.Network]] = {
     "linen": linen_network,
+    "nnx": nnx_network,
     "haiku": haiku_network,
     "equinox": equinox_network,
     "cudnn": _cudnn_on_a_gpu,

@@ -127,7 +127,7 @@ def train(
     Raises:
       UsageError: a task, a module, a setting or an optimizer that doesn't fit, on one line.
     """
-    if not hasattr(task, "sample"):
+    if isinstance(task, type) or not all(hasattr(task, name) for name in ("sample", "loss")):
         raise UsageError(
             f"task: expected a task such as tasks.adding(50), got {reprlib.repr(task)}"
         )

@@ -174,7 +174,8 @@ def make_program(
 
 
 def quickly_compiled(level: int) -> dict[str, Any] | None:
-    """Options of XLA's CPU compiler; None elsewhere, and where JAX was told to optimise less still.
+    """Options of XLA's CPU compiler. None on other backends, and if JAX's setting
+    `jax_disable_most_optimizations` is on, which optimises even less.
 
     Level 1 took three quarters of the default's time to compile and gave code as fast; level 0
     took half of it and gave code several times slower, which serves what runs once.

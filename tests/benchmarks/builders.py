@@ -31,5 +31,9 @@ def broken(case):
     raise ZeroDivisionError("a bug")
 
 
+def crashed(case):
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
 def killed(case):
     os.kill(os.getpid(), signal.SIGKILL)

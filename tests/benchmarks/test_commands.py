@@ -51,6 +51,7 @@ def test_a_benchmark_writes_its_record_and_its_figure(name, tmp_path):
         (["recurrnt"], "unknown benchmark 'recurrnt': did you mean recurrent"),
         ([], "name a benchmark, of recurrent, training"),
         (["decoding", "--rounds=0"], "rounds"),
+        (["resident_size", "memory"], "resident_size: expected no other benchmark with it"),
     ],
 )
 @pytest.mark.full

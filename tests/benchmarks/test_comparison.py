@@ -73,7 +73,7 @@ def test_those_that_cannot_run_are_left_out_with_a_reason():
     reasons = {skip["name"]: skip["reason"] for skip in comparison.skipped}
     assert reasons == {
         "elsewhere": "not on this machine",
-        "killed": "its process was ended, perhaps for want of memory",
+        "killed": "its process was killed, perhaps for want of memory",
         "uninstalled": "a_library_that_is_not_there is not installed",
     }
     assert len(comparison.skipped) == 6
@@ -81,9 +81,11 @@ def test_those_that_cannot_run_are_left_out_with_a_reason():
 
 
 def test_a_bug_of_a_contender_is_an_error_with_its_name():
-    """Catches a bug that is reported as a missing library."""
+    """Catches a bug that is reported as a missing library, and a crash as a want of memory."""
     with pytest.raises(RuntimeError, match="(?s)^broken: Traceback.*ZeroDivisionError: a bug"):
         run(contender("broken", "broken"))
+    with pytest.raises(RuntimeError, match="^crashed: its process ended with status -11"):
+        run(contender("crashed", "crashed"))
 
 
 def test_other_values_are_an_error_with_the_name():

@@ -69,7 +69,7 @@ def test_methods_that_it_leaves_out_have_defaults(task):
 
 
 def test_an_impossible_length_or_variant_is_one_line(task, example):
-    """Catches a NotImplementedError from within a trace, and the variant of another task."""
+    """Catches an exception from within a trace, and the variant of another task."""
     with pytest.raises(UsageError, match=r"^parity: a range of lengths needs Parity.sample_within"):
         tasks.over_range(task, 3).sample(jax.random.key(0), 2)
     with pytest.raises(UsageError, match="unknown variant of parity 'arjovsky2016'"):

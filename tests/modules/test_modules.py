@@ -128,7 +128,7 @@ def test_lstm_attention_is_its_equations():
     np.testing.assert_allclose(out, expected, atol=oracles.MODEL)
 
 
-@pytest.mark.full_but("LSTM", "MultiHeadAttention")
+@pytest.mark.full_but("LSTM", "LSTMAttention")
 @pytest.mark.parametrize(
     "module",
     [

@@ -56,7 +56,6 @@ def test_a_gated_block_multiplies_by_its_gate():
 
 
 @pytest.mark.parametrize(("norm", "last"), [("pre", True), ("post", False)])
-@pytest.mark.full
 def test_only_pre_norm_blocks_end_with_a_last_norm(norm, last):
     """Catches a second norm after post-norm blocks, and none after the residual stream."""
     module = modules.Transformer(8, num_heads=2, num_layers=1, norm=norm)

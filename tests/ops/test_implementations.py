@@ -213,7 +213,6 @@ def test_unknown_choices_are_one_line(options, message):
         ops.lstm(params, inputs, **options)
 
 
-@pytest.mark.full
 def test_a_form_without_a_fused_implementation_is_refused():
     """Catches the reset before the product computed as the reset after it."""
     params, inputs, _ = test_gru.random_case(0, 2, 3, 2, 2, np.float32)

@@ -81,7 +81,7 @@ def test_a_full_room_is_the_sample_itself(name):
 
 
 @pytest.mark.parametrize("name", TASKS)
-@pytest.mark.full_but("adding")
+@pytest.mark.full_but("copy")
 def test_padding_counts_nothing(name):
     """Oracle: the same sequences cropped to their length, through the loss and metrics of the short
     task. Catches a mean over the room, and the last ten steps of the room taken for the symbols."""
@@ -112,7 +112,7 @@ def test_padding_counts_nothing(name):
 
 
 @pytest.mark.parametrize("name", TASKS)
-@pytest.mark.full_but("adding")
+@pytest.mark.full_but("copy")
 def test_a_range_weighs_sequences_alike(name):
     """Oracle: the mean of the losses and accuracies of each sequence cropped. Catches long
     sequences of copy that weigh more, which would change when devices split a batch."""

@@ -101,6 +101,7 @@ def test_eight_devices_give_the_losses_of_one(alone, on_eight, index):
     check_collectives(on_eight[index], *ON_EIGHT[index])
 
 
+@pytest.mark.full
 def test_another_process_gives_the_same_bits(alone, on_eight):
     """Identity, on eight devices that have a trial each there and on one that has all here. Catches
     a draw that depends on the process, such as one by hash, and trials that depend on the mesh."""

@@ -45,7 +45,7 @@ def test_a_cell_compiles_once(model, task, config, caplog):
     assert sum("jit(start)" in message for message in compiled) == 1
 
 
-@pytest.mark.full_but("0")
+@pytest.mark.full_but("1")
 @pytest.mark.parametrize("rate", [0, 1])
 def test_a_trial_among_others_equals_that_trial_alone(model, task, config, whole, rate):
     """Identity, to 1e-5 relative: another mesh may add in another order. Seed 0 is alone on one
@@ -62,6 +62,15 @@ def test_a_trial_among_others_equals_that_trial_alone(model, task, config, whole
     chex.assert_trees_all_close(alone_params, theirs, rtol=1e-4, atol=oracles.MODEL)
 
 
+def test_the_training_loss_is_the_mean_over_the_steps_of_a_chunk(model, task, config, whole):
+    """Identity, to 1e-5 relative: the same steps one by one. Catches a sum, and the loss of the last
+    step alone."""
+    history, _ = whole
+    one_by_one, _ = final(model, task, dataclasses.replace(config, evaluate_every=1))
+    losses = one_by_one.metrics["train_loss"].reshape(-1, config.chunk_steps, config.trials)
+    np.testing.assert_allclose(losses.mean(axis=1), history.metrics["train_loss"], rtol=1e-5)
+
+
 def test_one_trial_is_taken_out_of_all():
     """Oracle: written by hand. Catches a slice of another axis, and the first trial for all."""
     trained = Trained(None, {"kernel": np.arange(6).reshape(3, 2), "bias": np.arange(3)})
@@ -75,7 +84,7 @@ def test_trials_differ_in_seed_and_in_learning_rate(whole):
     assert len(set(losses.tolist())) == 4
 
 
-@pytest.mark.full
+@pytest.mark.full_but("1-7-map-shards2")
 @pytest.mark.parametrize(
     ("seeds", "batch_size", "placed", "shards"),
     [(4, 8, "vmap", (4, 1)), (1, 8, "map", (2, 2)), (1, 7, "map", (2, 1))],

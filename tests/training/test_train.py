@@ -87,6 +87,7 @@ class Counting(nn.Module):
         ),
         (Counting(), {}, "Counting with parameters and no other variables, got .*batch_stats"),
         (print, {}, "^model: expected a Model or a Flax module, got builtin_function_or_method"),
+        (MODULE, {"task": type(TASK)}, r"^task: expected a task such as tasks.adding\(50\), got <"),
         (
             MODULE,
             {"task": "adding"},

@@ -39,6 +39,7 @@ SHOWN = {
 def quick_section(folder: RunFolder) -> str:
     """The quick run: verdicts, every trial's share remembered, survival at the longest length, and
     its table with budget, seeds, rates and the cost of tuning."""
+    check_clean(folder)
     records = report.in_grid_order(folder)
     config, environment = map(report.harmless, (folder.config, folder.environment))
     tuning = report.harmless(folder.study("tuning"))["cells"]
@@ -134,7 +135,18 @@ def studies_section(results: Path) -> str:
 
 
 def _study(folder: Path) -> dict[str, Any] | None:
-    return report.harmless(RunFolder(folder).study(folder.name))
+    """What the study in the folder measured; None if it is not there."""
+    result = RunFolder(folder).study(folder.name)
+    if result is not None:
+        check_clean(RunFolder(folder))
+    return report.harmless(result)
+
+
+def check_clean(folder: RunFolder) -> None:
+    """Raises UsageError for a run of changed files, which nobody can make again."""
+    commit = folder.environment["commit"]
+    if commit is None or commit.endswith("-dirty"):
+        raise UsageError(f"{folder.path}: expected a run of a commit, got one of {commit}")
 
 
 def _figure(path: str, alt: str, percent: int) -> str:
@@ -185,14 +197,8 @@ def keep_runs(quick: Path) -> None:
 
 
 def _keep(run: Path, place: Path, *others: str) -> None:
-    """Replaces the place by FILES, the others and all figures of the run.
-
-    Raises:
-      UsageError: a run of changed files, which nobody could make again.
-    """
-    commit = RunFolder(run).environment["commit"]
-    if commit is None or commit.endswith("-dirty"):
-        raise UsageError(f"{run}: expected a run of a clean commit, got one of {commit}")
+    """Replaces the place by FILES, the others and all figures of the run."""
+    check_clean(RunFolder(run))
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     for path in (*(run / name for name in (*FILES, *others)), *run.glob("*.png")):
