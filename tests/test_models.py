@@ -20,7 +20,7 @@ def test_the_lstm_has_as_many_parameters_as_its_equations_say():
     assert sum(leaf.size for leaf in jax.tree.leaves(held)) == models.count_parameters(model)
 
 
-@pytest.mark.full_but("transformer-copy-64", "gru-adding-64", "lstm_attention-adding-64")
+@pytest.mark.full_but("transformer-copy-64")
 @pytest.mark.parametrize("config", SIZES, ids=lambda config: str(config.features))
 @pytest.mark.parametrize("task", [tasks.adding(50), tasks.copy(50)], ids=lambda task: task.name)
 @pytest.mark.parametrize("name", MODELS)

@@ -216,6 +216,7 @@ def test_a_model_without_gates_has_states_and_no_time_scales(monkeypatch):
         time_scales((norms,))
 
 
+@pytest.mark.full
 def test_the_example_runs_and_learns(example, capsys):
     """Oracle: the baseline, the loss of a model without memory: training halves it, and a cut of
     recurrence undoes most of that. Catches an example that prints what it did not measure."""

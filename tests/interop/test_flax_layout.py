@@ -76,7 +76,7 @@ NNX = [
 ]
 
 
-@pytest.mark.full_but("OptimizedLSTMCell", "GRUCell")
+@pytest.mark.full_but("GRUCell")
 @pytest.mark.parametrize(
     ("cell", "module", "from_linen", "to_linen"), LINEN, ids=lambda v: getattr(v, "__name__", None)
 )

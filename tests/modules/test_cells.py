@@ -120,6 +120,7 @@ def test_a_coupled_lstm_starts_with_its_forget_gate_open():
         np.testing.assert_array_equal(oracles.gate(bias, "fgo", name), expected)
 
 
+@pytest.mark.full
 def test_dropout_in_nnx_acts_with_a_key_given_to_the_call():
     """Oracle: linen's rule. Catches dropout that an NNX user can't turn on or off."""
     inputs, module = inputs_of(), modules.Transformer(4, num_heads=2, num_layers=1, dropout=0.5)

@@ -66,6 +66,7 @@ def write_records(path, records):
     (path / "results.json").write_text(json.dumps(records))
 
 
+@pytest.mark.full
 def test_two_runs_of_the_same_trials_are_within_noise(cut, quick, tmp_path):
     """Oracle: identity; a run compared with its copy. Catches a cell matched with another one, and
     a folder that is written to."""

@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from lstm_attn.models import Model
 from lstm_attn.training import train
@@ -40,6 +41,7 @@ def test_a_diverged_trial_is_frozen_and_the_others_go_on(model, task, config):
         assert np.isfinite(leaf).all()
 
 
+@pytest.mark.full
 def test_frozen_parameters_are_the_last_finite_ones(model, task, config):
     """Oracle: one step by hand at the fatal rate. The first step is finite, the second is not.
     Catches parameters frozen one step early or late."""
