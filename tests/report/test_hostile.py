@@ -52,10 +52,6 @@ def hostile(value, known):
     return [hostile(entry, known) for entry in value] if isinstance(value, list) else value
 
 
-def folder_of(name):
-    return next(place / name for place in (RESULTS, FIXTURES) if (place / name).exists())
-
-
 def copied(source, place, change):
     place.mkdir(parents=True)
     for path in source.glob("*.json"):
