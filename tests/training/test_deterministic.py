@@ -17,7 +17,7 @@ FLAG = "xla_gpu_deterministic_ops"
 def test_a_gpu_is_asked_for_deterministic_operations(
     model, task, config, monkeypatch, backend, deterministic, asked
 ):
-    """Oracle: the flag by name. Catches a key that reaches one of the two programs or none, and a
+    """Oracle: the flag by name. Catches a key that reaches some of the three programs or none, and a
     GPU's flag on a CPU, where it would change the key of the compilation cache."""
     given = []
     jit = jax.jit
@@ -29,9 +29,9 @@ def test_a_gpu_is_asked_for_deterministic_operations(
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     monkeypatch.setattr(jax, "jit", seen)
     make_program(model, task, dataclasses.replace(config, deterministic=deterministic))
-    # Both programs: the start of a trial and a chunk of all.
+    # The start of a trial, a chunk of all, and their confirmation.
     with_flag = [options for options in given if options and FLAG in options]
-    assert with_flag == [asked] * 2 * bool(asked)
+    assert with_flag == [asked] * 3 * bool(asked)
 
 
 def test_the_flag_is_one_that_xla_knows():

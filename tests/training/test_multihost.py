@@ -110,7 +110,10 @@ def test_the_clock_is_the_leaders(monkeypatch):
     state = SimpleNamespace(step=jax.numpy.zeros(1, int), finite=jax.numpy.ones(1, bool))
     metrics = {"loss": jax.numpy.ones(1), "accuracy": jax.numpy.ones(1)}
     program = SimpleNamespace(
-        start=lambda: state, advance=lambda *_: (state, metrics), read=lambda step: ()
+        start=lambda: state,
+        advance=lambda *_: (state, metrics),
+        read=lambda step: (),
+        confirm=None,
     )
     config = TrainingConfig(steps=1, evaluate_every=1, warmup_steps=0, seeds=1)
     [(evaluation, _)] = run(program, tasks.adding(4), config)

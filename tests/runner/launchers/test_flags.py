@@ -9,8 +9,6 @@ import pytest
 from lstm_attn.errors import UsageError
 from lstm_attn.runner import launchers
 from lstm_attn.runner.launchers import Options
-from lstm_attn.runner.session import Session
-from tests.study_fixtures import study_of
 
 
 @pytest.mark.parametrize(
@@ -58,12 +56,6 @@ def test_slurm_without_slurm_is_one_line(monkeypatch):
 def test_the_usual_launcher_is_this_process():
     """Catches a grid that needs a library or a cluster where nobody asked for one."""
     assert launchers.chosen(Options(), Path("run")) is None
-
-
-def test_a_search_has_no_launcher():
-    """Catches a --launcher that is ignored: a search trains one length after the other."""
-    with pytest.raises(UsageError, match="expected local, got ray: the length"):
-        study_of("horizon").work(None, Session(None, None, Options("ray")))
 
 
 def test_a_launcher_needs_no_flags():
