@@ -114,6 +114,7 @@ def test_the_clock_is_the_leaders(monkeypatch):
         advance=lambda *_: (state, metrics),
         read=lambda step: (),
         confirm=None,
+        settings=([0], [1e-2]),
     )
     config = TrainingConfig(steps=1, evaluate_every=1, warmup_steps=0, seeds=1)
     [(evaluation, _)] = run(program, tasks.adding(4), config)
