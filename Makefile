@@ -6,7 +6,7 @@ PYTEST := $(RUN) -m pytest --numprocesses=2 --dist=loadfile
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install native compare adding copy pooling language-model studies test test-rest test-all test-peers mutants mutants-random golden lint bench bench-all whole-job layouts scaling kill resident-size readme notebooks clean
+.PHONY: help install native compare check-quick adding copy pooling language-model studies test test-rest test-all test-peers mutants mutants-random golden lint bench bench-all whole-job layouts scaling kill resident-size readme notebooks clean
 
 help: ## List every target with one line each
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -15,6 +15,9 @@ install: $(VENV)/installed ## Make the virtual environment with pinned versions
 
 compare: $(VENV)/installed ## Compare all models on copy and adding: under 5 minutes on two cores
 	$(RUN) -m experiments.compare --config=configs/quick.py --workdir=runs/quick
+
+check-quick: compare ## The same; then whether it agrees with results/quick, the run of another machine
+	$(RUN) -m tools.check_quick runs/quick
 
 adding: $(VENV)/installed ## The full study of the adding problem: a night, or a GPU
 	$(RUN) -m experiments.compare --config=configs/adding.py --workdir=runs/adding

@@ -177,6 +177,7 @@ def test_a_run_without_copy_has_no_recall_section(run_path, tmp_path):
     assert "recalled position" not in report.write(folder).read_text()
 
 
+@pytest.mark.full
 def test_a_task_of_symbols_with_one_answer_has_no_recall_section(run_path, tmp_path):
     """Oracle: parity, whose chance is .5 and which measures accuracy alone. Catches a report that
     requires the accuracy by position from every task of symbols."""

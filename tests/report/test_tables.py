@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from lstm_attn import report
 from lstm_attn.runs import RunFolder
 
@@ -90,6 +92,7 @@ def test_records_are_in_the_order_of_the_config(run_path, tmp_path):
     ]
 
 
+@pytest.mark.full
 def test_a_folder_that_has_grown_is_shown_whole(run_path, tmp_path):
     """Oracle: by hand, three cells that the config does not name: a length, a task with a model,
     and an LSTM with other settings. Catches a cell that is left out, refused, or drawn over another

@@ -10,6 +10,7 @@ from lstm_attn.report import trials
 from lstm_attn.runs import RunFolder
 
 
+@pytest.mark.full
 def test_the_csv_has_a_row_for_each_trial_of_every_cell(run_path, tmp_path):
     """Oracle: the records, read by Python's csv. Catches a value of another trial or cell, the
     cell's median loss for the trial's, and null written as "None"."""

@@ -83,7 +83,7 @@ def whole(tmp_path_factory):
     return path
 
 
-@pytest.mark.full_but("has0-asked0")
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("has", "asked"),
     [({"seeds": 4, "learning_rates": (0.001,)}, {}), ({"learning_rates": (0.001,)}, {"seeds": 4})],

@@ -123,6 +123,7 @@ def test_a_schedule_that_ends_has_one_budget(trainer, tmp_path):
     assert gru["against_budget"] is None
 
 
+@pytest.mark.full
 def test_each_length_is_tested_at_its_tuned_rate(trainer, tmp_path):
     """Oracle: the law, whose best rate is .01. Catches
     trials of all rates in the fit, tuning seeds in the test, and a cost without tuning."""
@@ -143,7 +144,7 @@ def test_each_length_is_tested_at_its_tuned_rate(trainer, tmp_path):
     assert seeds == set(range(SEEDS))
 
 
-@pytest.mark.parametrize("stopped_at", [2, 3])
+@pytest.mark.parametrize("stopped_at", [2, pytest.param(3, marks=pytest.mark.full)])
 def test_a_search_that_was_stopped_goes_on_to_the_same_result(
     stopped_at, trainer, tmp_path, monkeypatch
 ):

@@ -170,6 +170,7 @@ def test_a_resumed_run_confirms_the_same(model, task, config, whole):
             np.testing.assert_array_equal(evaluation.solved, reference.solved)
 
 
+@pytest.mark.full
 def test_a_diverged_trial_confirms_nothing(model, task, config):
     """By the definition. Catches a pass of the last finite parameters."""
     fatal = dataclasses.replace(config, learning_rates=(1e-2, FATAL_RATE), warmup_steps=0)
@@ -192,6 +193,7 @@ def test_a_trial_that_diverges_after_its_pass_does_not_remember():
     np.testing.assert_array_equal(found.solved, ~one)
 
 
+@pytest.mark.full
 def test_stored_data_have_no_more_sequences():
     """By the definition. Catches a confirmation on the sequences of the evaluation, and a traceback
     at the first pass."""
