@@ -14,7 +14,7 @@ import jinja2
 from lstm_attn.files import write_whole, writing
 from lstm_attn.flat import flatten
 from lstm_attn.history import History
-from lstm_attn.report import figures, studies, tables, trials, two_runs
+from lstm_attn.report import figures, same_seconds, studies, tables, trials, two_runs
 from lstm_attn.report.escaping import harmless
 from lstm_attn.report.panel import colors_of
 from lstm_attn.report.reading import BY_POSITION, Run, read
@@ -108,7 +108,10 @@ def _part(run: Run, name: str) -> dict[str, Any]:
             for trial in record["per_trial"]
             if trial["diverged_by"] is not None
         ],
-        "studies": studies.sections(run.folder),
+        "studies": [
+            *same_seconds.sections(records, run.histories),
+            *studies.sections(run.folder),
+        ],
         "config": flatten(run.config),
         "environment": flatten(run.environment),
     }
