@@ -1,8 +1,8 @@
-"""Adding at T = 50 to 1,000, models of about 13,000 parameters: the full study.
+"""Adding at T = 50 to 1,000, models of about 4,000 parameters: the full study.
 
     python -m experiments.compare --config=configs/adding.py --workdir=runs/adding
 
-Two layers or blocks in every model. LSTM, GRU and the hybrid tune the bias of their gates (1, or
+Two blocks in the Transformer. LSTM, GRU and the hybrid tune the bias of their gates (1, or
 chrono), the Transformer its positions (sinusoidal or rotary), all of them their learning rate; the
 worse half of the rates ends at a quarter of the 2,000 steps, and longer lengths try the best two
 rates of the next shorter one. Sixteen other seeds are tested.
@@ -12,8 +12,7 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from lstm_attn.models import ModelConfig
-from lstm_attn.runner.configs import RATES, CompareConfig, TaskConfig
+from lstm_attn.runner.configs import RATES, SMALL, CompareConfig, TaskConfig
 from lstm_attn.runner.tune import TuningConfig
 from lstm_attn.training import TrainingConfig
 
@@ -23,7 +22,7 @@ def get_config() -> ConfigDict:
         dataclasses.asdict(
             CompareConfig(
                 task=TaskConfig(("adding",), (50, 100, 200, 500, 1000)),
-                model=ModelConfig(features=32, num_heads=2, num_layers=2),
+                model=SMALL,
                 training=TrainingConfig(
                     steps=2000,
                     seeds=16,

@@ -1,4 +1,4 @@
-"""Copy over delays of 10 to 500, models of about 15,000 parameters: the full study.
+"""Copy over delays of 10 to 500, models of about 5,000 parameters: the full study.
 
     python -m experiments.compare --config=configs/copy.py --workdir=runs/copy
 

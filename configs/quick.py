@@ -1,4 +1,4 @@
-"""Adding and copy at T = 10 and 30, models of about 5,000 parameters: a first look.
+"""Adding and copy at T = 10 and 30, models of about 4,500 parameters: a first look.
 
     python -m experiments.compare --config=configs/quick.py --workdir=runs/quick
 

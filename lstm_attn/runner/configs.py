@@ -18,7 +18,7 @@ from lstm_attn.training import TrainingConfig
 
 COMPARED = ("lstm", "gru", "transformer", "lstm_attention")  # models, unless a study is told
 RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # that tuning begins with
-SMALL = ModelConfig(features=32, num_heads=2, num_layers=1)  # about 5,000 parameters
+SMALL = ModelConfig(features=30, num_heads=2, num_layers=2)  # about 4,500 parameters
 
 
 @dataclasses.dataclass(frozen=True)

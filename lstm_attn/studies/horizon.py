@@ -19,7 +19,7 @@ from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.models import ModelConfig
 from lstm_attn.report import horizon as horizon_section
 from lstm_attn.runner.cell import Cell
-from lstm_attn.runner.configs import COMPARED, RATES, cell_name, check_lists, check_models
+from lstm_attn.runner.configs import COMPARED, RATES, SMALL, cell_name, check_lists, check_models
 from lstm_attn.runner.session import Session
 from lstm_attn.runner.tune import TuningConfig, tune
 from lstm_attn.studies.result import Result, Table
@@ -99,7 +99,7 @@ class HorizonConfig:
 
     models: tuple[str, ...] = COMPARED
     task: SearchedTask = SearchedTask()
-    model: ModelConfig = ModelConfig(features=32, num_heads=2, num_layers=2)
+    model: ModelConfig = SMALL
     training: TrainingConfig = TrainingConfig(
         steps=1600,
         seeds=16,
