@@ -1,9 +1,9 @@
-"""Adding and copy at T = 10 and 30, models of about 4,500 parameters: a first look.
+"""Adding and copy at T = 8 and 24, models of about 4,500 parameters: a first look.
 
     python -m experiments.compare --config=configs/quick.py --workdir=runs/quick
 
 By the protocol (docs/protocol.md), in five minutes: learning rates are tuned on two seeds, the
-worse half of them for a quarter of the 400 steps; ten other seeds are tested. Ten trials tune and
+worse half of them for a quarter of the 300 steps; ten other seeds are tested. Ten trials tune and
 ten test, so that one compiled program serves both.
 """
 
@@ -18,9 +18,9 @@ from lstm_attn.training import TrainingConfig
 def get_config() -> ConfigDict:
     default = CompareConfig()
     training: TrainingConfig = dataclasses.replace(
-        default.training, steps=400, seeds=10, evaluate_every=50, evaluation_sequences=500
+        default.training, steps=300, seeds=10, evaluate_every=50, evaluation_sequences=500
     )
-    task = TaskConfig(lengths=(10, 30))
+    task = TaskConfig(lengths=(8, 24))
     return ConfigDict(
         dataclasses.asdict(dataclasses.replace(default, task=task, training=training))
     )
