@@ -77,7 +77,7 @@ def main(steps: int = 300, length: int = 20) -> dict[str, Any]:
         for name, norms in analysis.norms_of_trials(model, trained.params, task).items()
     }
     for name, lags in (("x_t", reach["inputs"]["median"]), ("h_t", reach["body"]["median"])):
-        print(f"|d loss / d {name}| at lag {length - 1}: {lags[-1]:.2g} of that at lag 0")
+        print(f"|d loss / d {name}| at lag {length - 1}: {lags[-1]:.2g} of that at lag 1")
 
     key = jax.random.key(0)
     (inside,) = analysis.look_at_trials(model, task, trained.params, key, sequences=64)

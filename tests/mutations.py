@@ -135,6 +135,8 @@ MUTATIONS = [
     Mutation("cuts: a recurrent layer without gates is not cut", "lstm_attn/analysis/inside.py", "bool(observations.states)", "bool(observations.gates)", "tests/analysis/test_cuts.py -k paths_that_are_there"),
     Mutation("gradient reach: the losses of all steps", "lstm_attn/analysis/gradient_reach.py", "mask=batch.mask & (jnp.arange(length) == length - 1)", "mask=batch.mask", "tests/analysis/test_gradient_reach.py"),
     Mutation("gradient reach: squares of small gradients are zero", "lstm_attn/analysis/gradient_reach.py", "jnp.where(largest > 0, largest, 1)\n", "jnp.ones_like(largest)\n    largest = jnp.ones_like(largest)\n", "tests/analysis/test_gradient_reach.py"),
+    Mutation("gradient reach: the direct path to the output is the measure", "lstm_attn/analysis/gradient_reach.py", "trial / trial[:, 1:2]", "trial / trial[:, :1]", "tests/analysis/test_gradient_reach.py"),
+    Mutation("gradient reach: the start that reaches less far is ahead", "lstm_attn/analysis/gradient_reach.py", "paired_sign_test(*-pair)", "paired_sign_test(*pair)", "tests/analysis/test_gradient_reach.py -k starts"),
     Mutation("gradient reach: lags from the first step", "lstm_attn/analysis/gradient_reach.py", "_norm(g)[:, ::-1]", "_norm(g)", "tests/analysis/test_gradient_reach.py"),
     Mutation("horizon: a pass after the smaller budget counts", "lstm_attn/studies/horizon.py", "end is not None and end <= share * cell.training.steps", "end is not None", "tests/studies/test_horizon.py -k half_of"),
     Mutation("horizon fit: no ridge", "lstm_attn/analysis/horizon.py", ".sum(-1) - ridge * slope", ".sum(-1)", "tests/analysis/test_horizon.py"),

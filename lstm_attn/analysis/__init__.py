@@ -10,6 +10,7 @@ from lstm_attn.analysis.differences import (
     paired_rate_test,
     paired_sign_test,
     rate_difference,
+    table_of_tests,
     verdict,
 )
 from lstm_attn.analysis.gradient_reach import gradient_norms, norms_of_trials, reach
@@ -86,6 +87,7 @@ __all__ = [
     "restricted_mean",
     "summarise",
     "survival_curve",
+    "table_of_tests",
     "time_scales",
     "verdict",
 ]

@@ -225,6 +225,29 @@ def verdict(first: str, second: str, what: str, test: PairedTest, adjusted: floa
     )
 
 
+def table_of_tests(tests: Sequence[tuple[str, str, str, PairedTest]]) -> list[dict[str, Any]]:
+    """The tests of one table as JSON values: p after `holm` over all of them, and the sentence that
+    each allows, if any.
+
+    Args:
+      tests: (first, second, what, test) each, as `verdict` takes them.
+    """
+    adjusted = holm([test.p for *_, test in tests])
+    return [
+        {
+            "first": first,
+            "second": second,
+            "what": what,
+            "first_ahead": test.first,
+            "second_ahead": test.second,
+            "pairs": test.pairs,
+            "p": float(p),
+            "verdict": verdict(first, second, what, test, float(p)),
+        }
+        for (first, second, what, test), p in zip(tests, adjusted, strict=True)
+    ]
+
+
 def compare_records(first: Record, second: Record, budget: int) -> dict[str, Any]:
     """The differences between two records of results.json, as JSON values.
 

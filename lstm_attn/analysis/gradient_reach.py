@@ -1,6 +1,8 @@
 """How far back gradients travel: d loss / d x_t and d loss / d h_t against the lag."""
 
-from typing import Any
+import itertools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,12 +10,20 @@ import numpy as np
 from jax import Array, lax
 
 from lstm_attn import ops
-from lstm_attn.analysis.intervals import median_interval, or_null
+from lstm_attn.analysis.differences import (
+    ON_MORE_SEEDS,
+    PairedTest,
+    paired_rate_test,
+    paired_sign_test,
+    table_of_tests,
+)
+from lstm_attn.analysis.intervals import or_null
+from lstm_attn.errors import UsageError
 from lstm_attn.models import Model, Params
 from lstm_attn.tasks import Batch, Task
 
 INPUTS = "inputs"
-HALF, VANISHED = 0.5, 1e-6
+SHARE = 0.01  # of the norm at lag 1: a gradient below it does not reach so far
 # Points of a curve that a figure needs at most. All of the first lags are kept.
 FIRST_LAGS, CURVE_POINTS = 8, 64
 
@@ -83,25 +93,33 @@ def norms_of_trials(
     return jax.tree.map(np.asarray, of_all(params, jax.random.key(seed)))
 
 
-def reach(norms: np.ndarray) -> dict[str, Any]:
+def reach(norms: np.ndarray, share: float = SHARE) -> dict[str, Any]:
     """A summary of norms [R, B, T] of R trials and B sequences, as JSON values.
 
-    Each norm is divided by that at lag 0; a trial's curve is the median over its sequences. A
-    sequence whose norms are not all finite, or zero at lag 0, is left out.
+    Each norm is divided by that at lag 1: at lag 0 the output reads h_T and x_T directly, and no
+    path through time is taken. A trial's curve is the median over its sequences. A sequence whose
+    norms are not all finite, or zero at lag 1, is left out. The reach of a trial is the first lag
+    from 1 on at which its curve is below `share`; T where there is none, which says at least T.
 
     Returns:
       lags: some of 0 ... T - 1; median, low, high: the median, least and greatest over trials of
       the relative norms at those lags.
-      at_lag_0: the median over trials of the norm at lag 0 itself.
-      halves, vanishes: the first lag at which the relative norm is at most 1/2, and less than 1e-6:
-      its median over trials with the 95 % interval (`median_interval`), null beyond T.
-      trials: how many trials have a sequence left. sequences, length: B and T.
+      at_lag_1: the median over trials of the norm at lag 1 itself.
+      reach: values, that of every trial in their order, null for one without a sequence left; and
+      the median, least and greatest of them (median, low, high), null without any.
+      share: as given. trials: how many have a sequence left. sequences, length: B and T.
+
+    Raises:
+      UsageError: norms that are not [R, B, T] with T of at least 2.
     """
     norms = np.asarray(norms, np.float64)
+    if norms.ndim != 3 or norms.shape[-1] < 2:
+        raise UsageError(f"reach: expected norms [R, B, T] with T >= 2, got shape {norms.shape}")
     length = norms.shape[-1]
-    counted = np.isfinite(norms).all(axis=-1) & (norms[..., 0] > 0)
+    counted = np.isfinite(norms).all(axis=-1) & (norms[..., 1] > 0)
+    has_any = counted.any(axis=1)
     alive = [trial[those] for trial, those in zip(norms, counted, strict=True) if those.any()]
-    curves = np.array([np.median(trial / trial[:, :1], axis=0) for trial in alive])
+    curves = np.array([np.median(trial / trial[:, 1:2], axis=0) for trial in alive])
     curves = curves.reshape(len(alive), length)
     spread = np.linspace(0, length - 1, CURVE_POINTS).round().astype(int)
     lags = np.union1d(np.arange(min(FIRST_LAGS, length)), spread)
@@ -111,13 +129,48 @@ def reach(norms: np.ndarray) -> dict[str, Any]:
         "median": _rounded(np.median(at, axis=0)) if alive else [],
         "low": _rounded(at.min(axis=0)) if alive else [],
         "high": _rounded(at.max(axis=0)) if alive else [],
-        "at_lag_0": _rounded(np.median([np.median(t[:, 0]) for t in alive])) if alive else None,
+        "at_lag_1": _rounded(np.median([np.median(t[:, 1]) for t in alive])) if alive else None,
         "trials": len(curves),
         "sequences": norms.shape[1],
         "length": length,
-        "halves": _statement(_first(curves <= HALF)),
-        "vanishes": _statement(_first(curves < VANISHED)),
+        "share": share,
+        "reach": _of_trials(1 + _first(curves[:, 1:] < share), has_any),
     }
+
+
+class Start(NamedTuple):
+    """What is tested of the trials that begin with one initialisation.
+
+    reaches: for each phase, such as "before" training, the reach of each seed that has one.
+    remembers: whether the trial of each seed does.
+    """
+
+    label: str
+    reaches: dict[str, dict[int, float]]
+    remembers: dict[int, bool]
+
+
+def compare_starts(starts: Sequence[Start]) -> list[dict[str, Any]]:
+    """Every two starts, tested against each other on the seeds that both have, as JSON values: in
+    each phase whose gradients reach farther, and who remembers; p after Holm over all tests."""
+    tests: list[tuple[str, str, str, PairedTest]] = []
+    for first, second in itertools.combinations(starts, 2):
+        for phase, reaches in first.reaches.items():
+            pair = _on_same_seeds(reaches, second.reaches[phase])
+            if pair.size:
+                # Of the sign test the smaller values are the better ones.
+                what = f"reaches farther back {phase} training than"
+                tests.append((first.label, second.label, what, paired_sign_test(*-pair)))
+        pair = _on_same_seeds(first.remembers, second.remembers)
+        if pair.size:
+            tests.append((first.label, second.label, ON_MORE_SEEDS, paired_rate_test(*pair)))
+    return table_of_tests(tests)
+
+
+def _on_same_seeds(first: dict[int, Any], second: dict[int, Any]) -> np.ndarray:
+    """The values of both, [2, seeds]."""
+    seeds = [seed for seed in first if seed in second]
+    return np.array([[of[seed] for seed in seeds] for of in (first, second)])
 
 
 def _norm(gradient: Array) -> Array:
@@ -128,15 +181,19 @@ def _norm(gradient: Array) -> Array:
 
 
 def _first(holds: np.ndarray) -> np.ndarray:
-    """The first lag at which `holds` [R, T] is true, [R]; infinity where it never is."""
-    return np.where(holds.any(axis=1), holds.argmax(axis=1), np.inf)
+    """The first place at which `holds` [R, T] is true, [R]; T where it never is."""
+    return np.where(holds.any(axis=1), holds.argmax(axis=1), holds.shape[1])
 
 
-def _statement(lags: np.ndarray) -> dict[str, Any]:
-    if not len(lags):
-        return {"median": None, "low": None, "high": None}
-    middle = median_interval(lags)._asdict()
-    return {key: or_null(middle[key]) for key in ("median", "low", "high")}
+def _of_trials(lags: np.ndarray, has_any: np.ndarray) -> dict[str, Any]:
+    """The lags of the trials for which has_any [R] is true, their median and their range."""
+    values = np.full(len(has_any), np.nan)
+    values[has_any] = lags
+    summary = (np.median(lags), lags.min(), lags.max()) if len(lags) else (np.nan,) * 3
+    return {
+        "values": list(map(or_null, values)),
+        **dict(zip(("median", "low", "high"), map(or_null, summary), strict=True)),
+    }
 
 
 def _rounded(values: np.ndarray) -> Any:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from lstm_attn.report.differences import TESTS
 from lstm_attn.report.section import Section, table
-from lstm_attn.report.tables import NONE
 
 FEWEST_PAIRS = 12
 
@@ -34,13 +34,7 @@ def sections(result: Mapping[str, Any]) -> list[Section]:
         {
             "task": lambda pair: pair["task"],
             "T": lambda pair: str(pair["length"]),
-            "first": lambda pair: pair["first"],
-            "second": lambda pair: pair["second"],
-            "": lambda pair: pair["what"],
-            "seeds of the first": lambda pair: str(pair["first_ahead"]),
-            "of the second": lambda pair: str(pair["second_ahead"]),
-            "seeds": lambda pair: str(pair["pairs"]),
-            "p": lambda pair: NONE if pair["p"] == 1 else f"{pair['p']:.3f}",
+            **TESTS,
         },
     )
     return [Section("Differences between models", text, (), [shown])]

@@ -2,7 +2,7 @@
 of a figure."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
@@ -21,12 +21,32 @@ STEPS_RULE = (
     "Steps are compared by the median of their paired differences, with the interval of the sign "
     "test; a trial that does not remember has spent its whole budget."
 )
+LEAST_P = 0.001  # that is shown as a number
 WIDTH, ROW_HEIGHT, MARGINS = 6.0, 0.27, 1.25  # inches
 TITLE_LETTERS = 75  # of a line
 
 
 def verdict(difference: Difference) -> str:
     return "within noise" if difference["within_noise"] else "differs"
+
+
+# Columns of a table of exact tests, as `analysis.table_of_tests` gives them.
+TESTS: dict[str, Callable[[Any], str]] = {
+    "first": lambda test: test["first"],
+    "second": lambda test: test["second"],
+    "": lambda test: test["what"],
+    "seeds of the first": lambda test: str(test["first_ahead"]),
+    "of the second": lambda test: str(test["second_ahead"]),
+    "seeds": lambda test: str(test["pairs"]),
+    "p": lambda test: p_value(test["p"]),
+}
+
+
+def p_value(p: float) -> str:
+    """An adjusted p; at 1, where nothing speaks for a difference, a dash."""
+    if p == 1:
+        return NONE
+    return f"{p:.3f}" if p >= LEAST_P else f"< {LEAST_P:g}"
 
 
 def rate(compared: Compared | None) -> str:

@@ -1,6 +1,7 @@
 """How learning rates were chosen: what was tried on the tuning seeds, the window, and the cost."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -55,16 +56,15 @@ def _figure(title: str, name: str, cells: Sequence[Record]) -> NamedFigure:
         rates = {one["learning_rate"] for cell in cells for one in cell["tried"]}
         log_ticks(axes, sorted(rates), "learning rate", 1.4)
         colors = colors_of(cell["model"] for cell in cells)
+        lines: Counter[str] = Counter()  # of each model
         for cell in cells:
-            for number, (choice, tried) in enumerate(groups(cell["tried"], "choice").items()):
+            for choice, tried in groups(cell["tried"], "choice").items():
                 tried = sorted(tried, key=lambda one: one["learning_rate"])
                 x = np.array([one["learning_rate"] for one in tried])
                 y = np.array([_forgotten(one) for one in tried])
-                color, label = (
-                    colors[cell["model"]],
-                    " ".join(filter(None, (cell["model"], choice))),
-                )
-                style = ("-", "--", ":", "-.")[number % 4]
+                color, label = colors[cell["model"]], " ".join(filter(None, (_label(cell), choice)))
+                style = ("-", "--", ":", "-.")[lines[cell["model"]] % 4]
+                lines[cell["model"]] += 1
                 axes.plot(x, y, linestyle=style, color=color, linewidth=1.3, label=label)
                 for place, height, one in zip(x, y, tried, strict=True):
                     fill = color if one["whole"] else "white"
@@ -74,6 +74,11 @@ def _figure(title: str, name: str, cells: Sequence[Record]) -> NamedFigure:
         axes.set(yscale="log", ylabel="loss / baseline")
 
     return NamedFigure(name, f"loss against learning rate: {title}", panel(title, draw))
+
+
+def _label(cell: Record) -> str:
+    """The cell's name after its task and length: a model, or one of several cells of a model."""
+    return cell["cell"].removeprefix(f"{cell['task']}-{cell['length']}-")
 
 
 def _forgotten(one: Record) -> float:

@@ -98,6 +98,14 @@ def check_models(names: Sequence[str]) -> None:
             raise unknown_name("model", name, MODELS)
 
 
+def check_tuned(training: TrainingConfig, tuning: TuningConfig) -> None:
+    """Raises UsageError unless each cell is tested at one learning rate, on seeds that did not
+    choose it."""
+    if len(training.learning_rates) > 1 and not tuning.seeds:
+        raise UsageError("tuning.seeds: expected at least 1 to choose a rate, got 0")
+    tuning.check(training.first_seed, training.seeds)
+
+
 def check_one_rate(key: str, training: TrainingConfig) -> None:
     """Raises UsageError unless all trials of a cell have one learning rate."""
     if len(training.learning_rates) != 1:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lstm_attn import report
-from lstm_attn.analysis import holm, paired_rate_test, paired_sign_test, verdict
+from lstm_attn.analysis import paired_rate_test, paired_sign_test, table_of_tests
 from lstm_attn.analysis.differences import FEWER_STEPS, ON_MORE_SEEDS
 from lstm_attn.errors import UsageError
 from lstm_attn.runner import launchers, profile
@@ -117,7 +117,7 @@ def pairs(records: Sequence[dict]) -> list[dict[str, Any]]:
     """Every two models on the same task, length and seeds, tested against each other, as JSON
     values: who remembers on more seeds, and who needs fewer steps; p is after Holm over all tests.
     """
-    tests = []
+    where, tests = [], []
     for mine in report.tables.groups(records, "task", "variant", "length").values():
         for first, second in itertools.combinations(mine, 2):
             ends = [_ends(record) for record in (first, second)]
@@ -127,23 +127,9 @@ def pairs(records: Sequence[dict]) -> list[dict[str, Any]]:
                     (ON_MORE_SEEDS, paired_rate_test(np.isfinite(one), np.isfinite(other))),
                     (FEWER_STEPS, paired_sign_test(one, other)),
                 ):
-                    tests.append((first, second, what, test))
-    adjusted = holm([test.p for *_, test in tests])
-    return [
-        {
-            "task": first["task"],
-            "length": first["length"],
-            "first": first["model"],
-            "second": second["model"],
-            "what": what,
-            "first_ahead": test.first,
-            "second_ahead": test.second,
-            "pairs": test.pairs,
-            "p": float(p),
-            "verdict": verdict(first["model"], second["model"], what, test, float(p)),
-        }
-        for (first, second, what, test), p in zip(tests, adjusted, strict=True)
-    ]
+                    where.append({"task": first["task"], "length": first["length"]})
+                    tests.append((first["model"], second["model"], what, test))
+    return [{**at, **test} for at, test in zip(where, table_of_tests(tests), strict=True)]
 
 
 def _ends(record: dict) -> dict[int, float | None]:

@@ -1,25 +1,38 @@
-"""How far back do gradients reach, before and after training, and why does chrono work?
+"""How far back do gradients reach, before and after training at that length?
 
-For parameters in memory or of another run folder, see `lstm_attn.analysis.norms_of_trials` and
+Models are compared, and starts of the LSTM: forget biases, and chrono. Each has a learning rate of
+its own, tuned on other seeds. Starts are tested against each other on the same seeds. For
+parameters in memory or of another run folder, see `lstm_attn.analysis.norms_of_trials` and
 `lstm_attn.trained.load`.
 """
 
 import dataclasses
 import json
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 
-from lstm_attn import report, tasks, trained
+from lstm_attn import trained
 from lstm_attn.analysis import norms_of_trials, reach
+from lstm_attn.analysis.gradient_reach import INPUTS, Start, compare_starts
 from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.models import REFERENCE, ModelConfig
 from lstm_attn.report.gradient_reach import MODELS, STARTS, reach_table
-from lstm_attn.report.section import AFTER, BEFORE
+from lstm_attn.report.section import AFTER, STAGES
 from lstm_attn.runner.cell import Cell
-from lstm_attn.runner.configs import COMPARED, check_lists, check_models
+from lstm_attn.runner.configs import (
+    COMPARED,
+    RATES,
+    OneTaskConfig,
+    check_lists,
+    check_models,
+    check_one_rate,
+    check_tuned,
+)
 from lstm_attn.runner.session import Session
+from lstm_attn.runner.tune import TuningConfig, tune
 from lstm_attn.runs import RunFolder
 from lstm_attn.studies.result import Result, Table
 from lstm_attn.studies.study import Names, Numbers, Study, Workdir
@@ -32,7 +45,6 @@ def gradient_reach(
     models: Names | None = None,
     task: str | None = None,
     length: int | None = None,
-    untrained_length: int | None = None,
     *,
     forget_biases: Numbers | None = None,
     sequences: int | None = None,
@@ -41,13 +53,12 @@ def gradient_reach(
 ) -> Result:
     """Measures how the gradient of the last step's loss decays over earlier steps.
 
-        studies.gradient_reach("lstm", "adding", 100, steps=3000, seeds=6)
+        studies.gradient_reach("lstm", "adding", 100, steps=1200, seeds=16)
 
     Args:
       models: names in `models.MODELS`, or one.
       task: in `tasks.TASKS`, with a variant as in "adding:arjovsky2016".
-      length: T of training, and of measurements before and after it.
-      untrained_length: T of measurements at initialisation alone.
+      length: T of training, and of the measurements before and after it.
       forget_biases: the LSTM is trained from each of these, and from chrono initialisation.
       sequences: fresh sequences for each measurement.
       workdir, settings: see `studies.compare`.
@@ -63,33 +74,29 @@ def gradient_reach(
         "forget_biases": forget_biases,
         "task.name": task,
         "task.length": length,
-        "task.untrained_length": untrained_length,
         "sequences": sequences,
     }
     return STUDY.call(workdir, fields, settings)
 
 
 @dataclasses.dataclass(frozen=True)
-class ReachTask:
-    """name: of the task; length: T of training, and of measurements before and after it;
-    untrained_length: T of measurements at initialisation alone."""
-
-    name: str = "adding"
-    length: int = 100
-    untrained_length: int = 500
-
-
-@dataclasses.dataclass(frozen=True)
 class GradientReachConfig:
     """models: names in MODELS; forget_biases: the LSTM is trained from each of these, and from
-    chrono over 2 to T steps; sequences: of each measurement; task, model, training: see their
-    classes."""
+    chrono over 2 to T steps; sequences: of each measurement; task, model, training, tuning: see
+    their classes."""
 
     models: tuple[str, ...] = COMPARED
     forget_biases: tuple[float, ...] = (0.0, 1.0)
-    task: ReachTask = ReachTask()
-    model: ModelConfig = ModelConfig(features=64, num_heads=2, num_layers=1)
-    training: TrainingConfig = TrainingConfig(steps=3000, seeds=6, stop_when_solved=True)
+    task: OneTaskConfig = OneTaskConfig("adding", 100)
+    model: ModelConfig = ModelConfig(features=34, num_heads=2, num_layers=2)
+    training: TrainingConfig = TrainingConfig(
+        steps=1200,
+        seeds=16,
+        learning_rates=RATES,
+        evaluation_sequences=500,
+        stop_when_solved=True,
+    )
+    tuning: TuningConfig = TuningConfig()
     sequences: int = 64
 
     def __post_init__(self) -> None:
@@ -106,14 +113,19 @@ class GradientReachConfig:
         check_whole("sequences", self.sequences)
         # Chrono's longest time scale is T, and it begins at two steps.
         check_whole("task.length", self.task.length, 2)
-        check_whole("task.untrained_length", self.task.untrained_length, 2)
         if self.model.chrono_steps:
             raise UsageError(
                 f"model.chrono_steps: expected (), since the study sets it, "
                 f"got {self.model.chrono_steps}"
             )
-        lines(self, self.task.length)
-        lines(self, self.task.untrained_length)
+        if self.tuning.gate_bias:
+            raise UsageError(
+                "tuning.gate_bias: expected False, since the study sets the bias, got True"
+            )
+        if self.tuning.carry:
+            raise UsageError("tuning.carry: expected False, since there is one length, got True")
+        check_tuned(self.training, self.tuning)
+        lines(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,14 +140,14 @@ class Line:
     cell: Cell
 
 
-def lines(config: GradientReachConfig, length: int) -> list[Line]:
-    """The models side by side, and the starts of the LSTM side by side.
+def lines(config: GradientReachConfig) -> list[Line]:
+    """The models side by side, and the starts of the LSTM side by side, as they are asked for.
 
     Raises:
       ValueError: an unknown task or variant, or a length too short for it, on one line.
     """
-    task = tasks.build(config.task.name, length)
-    stem = f"{task.name}-{length}"
+    task = config.task.build()
+    stem = f"{task.name}-{task.length}"
 
     def line(group: str, label: str, ending: str, model_name: str, model: ModelConfig) -> Line:
         # The same start in two figures is one cell.
@@ -144,7 +156,8 @@ def lines(config: GradientReachConfig, length: int) -> list[Line]:
         cell = Cell(f"{stem}-{ending}", model_name, task, model, config.training)
         return Line(group, label, cell)
 
-    chrono = dataclasses.replace(config.model, chrono_steps=(SHORTEST_TIME_SCALE, float(length)))
+    time_scales = (SHORTEST_TIME_SCALE, float(task.length))
+    chrono = dataclasses.replace(config.model, chrono_steps=time_scales)
     return [
         *(line(MODELS, name, name, name, config.model) for name in config.models),
         *(
@@ -165,10 +178,8 @@ def measure(
     config: GradientReachConfig, cell: Cell, phase: str, folder: RunFolder
 ) -> dict[str, Any]:
     """The reach of every gradient of the cell's trials, before training or after it."""
-    solved = None
     if phase == AFTER:
-        loaded = trained.load(folder.path, cell.name)
-        params, solved = loaded.params, report.tables.count(loaded.record)
+        params = trained.load(folder.path, cell.name).params
     else:
         params = multihost.whole(cell.make_program().start().params)
     norms = norms_of_trials(cell.build(), params, cell.task, sequences=config.sequences)
@@ -176,18 +187,13 @@ def measure(
         "cell": cell.name,
         "phase": phase,
         "settings": _settings(config, cell),
-        "length": cell.task.length,
-        "trials": cell.training.trials,
-        "solved": solved,
         "gradients": {name: reach(of_one) for name, of_one in norms.items()},
     }
 
 
 def _settings(config: GradientReachConfig, cell: Cell) -> dict[str, Any]:
-    """What a measurement depends on besides the name of its cell, as JSON values.
-
-    A cell that is measured before training alone has the same name whatever its settings.
-    """
+    """What a measurement depends on besides the name of its cell, as JSON values: the cell may have
+    got more trials since."""
     settings = {
         "sequences": config.sequences,
         "seeds": list(cell.training.all_seeds),
@@ -212,21 +218,20 @@ def _check_states(cell: Cell) -> None:
 
 
 def work(config: GradientReachConfig, session: Session) -> list[Table | str]:
-    """Trains what the folder lacks, and measures before and after."""
+    """Tunes and trains what the folder lacks, and measures before and after."""
     folder, console = session.folder, session.console
-    untrained = lines(config, config.task.untrained_length)
-    compared = lines(config, config.task.length)
-    asked = list(dict.fromkeys(line.cell for line in compared))
+    asked = list(dict.fromkeys(line.cell for line in lines(config)))
     for cell in asked:
         _check_states(cell)
-    grid = session.train(asked)
-    # The folder may have a cell under another name.
+    grid = session.train(tune(asked, config.tuning, session))
+    for cell in grid:
+        check_one_rate(cell.name, cell.training)
+    # The cells as they are tested, under their names in the folder.
     own = dict(zip(asked, grid, strict=True))
-    compared = [dataclasses.replace(line, cell=own[line.cell]) for line in compared]
+    drawn = [dataclasses.replace(line, cell=own[line.cell]) for line in lines(config)]
+    records = [session.record(line.cell) for line in drawn]
 
-    every_line = list(dict.fromkeys([*untrained, *compared]))
-    before = dict.fromkeys(line.cell for line in every_line)
-    plan = [*((cell, BEFORE) for cell in before), *((cell, AFTER) for cell in grid)]
+    plan = [(cell, phase) for phase in STAGES for cell in grid]
     earlier = folder.study(STUDY.name) or {"measured": []}
     settings = {cell.name: _settings(config, cell) for cell, _ in plan}
     measured = {
@@ -234,29 +239,90 @@ def work(config: GradientReachConfig, session: Session) -> list[Table | str]:
         for entry in earlier["measured"]
         if entry["cell"] not in settings or entry.get("settings") == settings[entry["cell"]]
     }
-    result: dict[str, Any] = {
-        "task": compared[0].cell.task.name,
-        "lines": [
-            {"group": line.group, "label": line.label, "cell": line.cell.name}
-            for line in every_line
-        ],
-    }
     for number, (cell, phase) in enumerate(plan, 1):
         if (cell.name, phase) not in measured:
             console.print(f"measuring {number} of {len(plan)}: {cell.name} {phase} training")
             measured[cell.name, phase] = measure(config, cell, phase, folder)
-            folder.write_study(STUDY.name, {**result, "measured": list(measured.values())})
-    return [medians_table({**result, "measured": list(measured.values())})]
+            folder.write_study(STUDY.name, findings(config, drawn, records, [*measured.values()]))
+    result = findings(config, drawn, records, [*measured.values()])
+    folder.write_study(STUDY.name, result)
+    return [medians_table(result)]
+
+
+def findings(
+    config: GradientReachConfig,
+    drawn: Sequence[Line],
+    records: Sequence[Mapping[str, Any]],
+    measured: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """The lines with what their cells remember, the measurements, and once there are all of them
+    the tests of starts, as JSON values.
+
+    Args:
+      records: of results.json, of the lines' cells.
+    """
+    entries = {(entry["cell"], entry["phase"]): entry for entry in measured}
+    whole = entries.keys() >= {(line.cell.name, phase) for line in drawn for phase in STAGES}
+    shown = [
+        {"group": line.group, "label": line.label, **_remembered(record)}
+        for line, record in zip(drawn, records, strict=True)
+    ]
+    return {
+        "task": drawn[0].cell.task.name,
+        "length": config.task.length,
+        "budget": config.training.steps,
+        "lines": shown,
+        "measured": [*measured],
+        "tests": compare_starts(
+            [_start(line, entries) for line in shown if whole and line["group"] == STARTS]
+        ),
+    }
+
+
+def _remembered(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a line says of its cell's record."""
+    keys = (
+        "cell", "parameters", "trials", "remembers", "remember_rate_low", "remember_rate_high",
+        "solved",
+    )  # fmt: skip
+    of_trials = ("seed", "learning_rate", "share_remembered", "steps_to_remember")
+    return {
+        **{key: record[key] for key in keys},
+        "per_trial": [{key: trial[key] for key in of_trials} for trial in record["per_trial"]],
+    }
+
+
+def _start(line: Mapping[str, Any], entries: Mapping[tuple[str, str], Mapping]) -> Start:
+    """What is tested of a start.
+
+    Args:
+      line: of the result.
+      entries: (cell, phase) -> what was measured.
+    """
+    reaches = {}
+    for phase in STAGES:
+        entry = entries[line["cell"], phase]
+        by_seed = zip(entry["settings"]["seeds"], _hidden_of(entry)["reach"]["values"], strict=True)
+        reaches[phase] = {seed: lag for seed, lag in by_seed if lag is not None}
+    remembers = {
+        trial["seed"]: trial["steps_to_remember"] is not None for trial in line["per_trial"]
+    }
+    return Start(line["label"], reaches, remembers)
+
+
+def _hidden_of(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The norms of the one recurrent layer of a start."""
+    return next(norms for name, norms in entry["gradients"].items() if name != INPUTS)
 
 
 STUDY = Study("gradient_reach", GradientReachConfig, work)
 
 
 def medians_table(result: dict[str, Any]) -> Table:
-    """Medians alone; the report has their intervals."""
-    shown = reach_table(result, intervals=False)
+    """Medians alone; the report has every trial."""
+    shown = reach_table(result, ranges=False)
     return Table(
-        "First lag at which gradients have halved, and are under 1e-6 of the last step's",
+        f"{result['task']}, T = {result['length']}: lags that gradients reach, medians of trials",
         shown.headings,
         shown.rows,
         left=shown.headings[:1],

@@ -19,7 +19,15 @@ from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.models import ModelConfig
 from lstm_attn.report import horizon as horizon_section
 from lstm_attn.runner.cell import Cell
-from lstm_attn.runner.configs import COMPARED, RATES, SMALL, cell_name, check_lists, check_models
+from lstm_attn.runner.configs import (
+    COMPARED,
+    RATES,
+    SMALL,
+    cell_name,
+    check_lists,
+    check_models,
+    check_tuned,
+)
 from lstm_attn.runner.session import Session
 from lstm_attn.runner.tune import TuningConfig, tune
 from lstm_attn.studies.result import Result, Table
@@ -117,9 +125,7 @@ class HorizonConfig:
             tasks.build(name, self.task.shortest)
         if self.training.seeds < 2:
             raise UsageError("training.seeds: expected at least 2, which are resampled, got 1")
-        if len(self.training.learning_rates) > 1 and not self.tuning.seeds:
-            raise UsageError("tuning.seeds: expected at least 1 to choose a rate, got 0")
-        self.tuning.check(self.training.first_seed, self.training.seeds)
+        check_tuned(self.training, self.tuning)
 
 
 class Search(NamedTuple):

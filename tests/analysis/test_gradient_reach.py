@@ -7,6 +7,8 @@ import pytest
 
 from lstm_attn import models, tasks
 from lstm_attn.analysis import gradient_norms, norms_of_trials, reach
+from lstm_attn.analysis.gradient_reach import Start, compare_starts
+from lstm_attn.errors import UsageError
 from lstm_attn.models import MODELS, Model, ModelConfig
 from lstm_attn.tasks import Batch
 from tests.modules.test_hidden_states import in_float64
@@ -150,34 +152,82 @@ def powers(rates, length, batch=3, scale=1.0):
     return np.stack([sizes * rate ** np.arange(length) for rate in rates])
 
 
-def test_half_and_vanished_are_the_first_such_lags():
-    """Closed form: a^lag is at most 1/2 from ln 2 / -ln a on; the interval of six trials is their
-    range. Catches an off-by-one, and an order statistic of the wrong rank."""
-    rates = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95]
+def test_reach_is_the_first_lag_below_the_share():
+    """Closed form: a^(lag - 1) is below 1 % from 1 + ln .01 / ln a on. Catches an off-by-one, norms
+    relative to lag 0, an order statistic for the range, and trials out of their order."""
+    rates = [0.95, 0.5, 0.6, 0.7, 0.8, 0.9]
     found = reach(powers(rates, 600))
-    halves = [np.ceil(np.log(0.5) / np.log(rate)) for rate in rates]
-    gone = [np.ceil(np.log(1e-6) / np.log(rate)) for rate in rates]
-    for key, lags in (("halves", halves), ("vanishes", gone)):
-        assert found[key] == {"median": np.median(lags), "low": min(lags), "high": max(lags)}
+    lags = [1 + np.ceil(np.log(0.01) / np.log(rate)) for rate in rates]
+    assert found["reach"] == {
+        "values": lags, "median": np.median(lags), "low": min(lags), "high": max(lags)
+    }  # fmt: skip
+    assert reach(powers(rates, 600), 0.5)["reach"]["values"][:2] == [1 + 14, 1 + 2]
     assert (found["trials"], found["sequences"], found["length"]) == (6, 3, 600)
-    assert found["at_lag_0"] == 2.0
+    assert (found["share"], found["at_lag_1"]) == (0.01, 1.5)  # 2 times .75, the median rate
     lags = np.array(found["lags"])
     assert lags[0] == 0
     assert lags[-1] == 599
-    curves = np.array(rates)[:, None] ** lags
+    curves = np.array(rates)[:, None] ** (lags - 1.0)
     for key, values in (
         ("median", np.median(curves, axis=0)), ("low", curves.min(0)), ("high", curves.max(0)),
     ):  # fmt: skip
         np.testing.assert_allclose(found[key], values, rtol=1e-3)
 
 
-def test_what_never_vanishes_is_null_and_a_dead_trial_is_not_counted():
-    """Catches T given as the lag at which a gradient vanishes, and NaN in JSON."""
-    norms = powers([1.0, 0.99, 0.999], 50)
+def test_a_direct_path_to_the_output_is_no_reach():
+    """By hand: the output reads h itself, a thousand times as strongly as through the recurrence,
+    whose gradient stays. Catches a reach of one step because of the drop from lag 0 to lag 1, and
+    one of none because lag 0 is below the share."""
+    norms = np.ones((2, 3, 40))
+    norms[0, :, 0], norms[1, :, 0] = 1e3, 1e-3
+    assert reach(norms)["reach"]["values"] == [40, 40]
+
+
+def test_what_never_falls_is_t_and_a_dead_trial_is_null():
+    """By the definition. Catches a trial that reaches beyond T counted as short, NaN in JSON, and a
+    dead trial that shifts the seeds of those after it."""
+    norms = powers([0.5, 0.99, 0.999], 50)
     norms[1] = 0
     norms[2, 0] = np.nan
     found = reach(norms)
     assert found["trials"] == 2
-    assert found["halves"] == found["vanishes"] == {"median": None, "low": None, "high": None}
-    assert reach(norms[1:2])["trials"] == 0
-    assert reach(norms[1:2])["median"] == []
+    assert found["reach"] == {"values": [8, None, 50], "median": 29, "low": 8, "high": 50}
+    dead = reach(norms[1:2])
+    assert (dead["trials"], dead["median"]) == (0, [])
+    assert dead["reach"] == {"values": [None], "median": None, "low": None, "high": None}
+    with pytest.raises(UsageError, match=r"^reach: expected norms \[R, B, T\] with T >= 2, got"):
+        reach(norms[..., :1])
+
+
+def test_starts_are_tested_on_the_seeds_of_both():
+    """By hand. Of seeds 0 to 11 chrono reaches farther before training on all, p = 2 / 2^12, and
+    after it on none of the eleven that both have. Eleven remember with chrono alone: p = 2 / 2^11.
+    Three tests make Holm's factors 3, 2 and 1. Catches a shorter reach taken for the better one,
+    seeds paired by place, phases exchanged, and p before Holm."""
+    seeds = range(12)
+    plain = Start(
+        "bias 1",
+        {"before": dict.fromkeys(seeds, 14.0), "after": {s: float(s) for s in seeds if s != 3}},
+        {**dict.fromkeys(reversed(seeds), False), 12: True},
+    )
+    chrono = Start(
+        "chrono",
+        {
+            "before": {s: 15.0 + s for s in reversed(seeds)},
+            "after": {s: float(s) for s in reversed(seeds)},
+        },
+        {s: s > 0 for s in seeds},
+    )
+    before, after, remember = compare_starts([plain, chrono])
+    assert (before["first_ahead"], before["second_ahead"], before["pairs"]) == (0, 12, 12)
+    assert before["p"] == pytest.approx(3 * 2 / 2**12)
+    assert before["verdict"].startswith(
+        "chrono reaches farther back before training than bias 1: 12 to 0 of 12 pairs"
+    )
+    assert (after["first_ahead"], after["second_ahead"], after["pairs"]) == (0, 0, 11)
+    assert (after["p"], after["verdict"]) == (1.0, None)
+    assert (remember["first"], remember["second_ahead"], remember["pairs"]) == ("bias 1", 11, 12)
+    assert remember["p"] == pytest.approx(2 * 2 / 2**11)
+    assert remember["verdict"].startswith("chrono remembers on more seeds than bias 1: 11 to 0")
+    nothing = plain._replace(reaches={"before": {}, "after": {}}, remembers={20: True})
+    assert compare_starts([plain, nothing]) == compare_starts([plain]) == []

@@ -25,9 +25,7 @@ PATHS = [path for path in sorted(FOLDER.glob("*.py")) if path.name != "__init__.
 CELLS = {
     "ablation": lambda study, config: [column.cell for column in study.columns(config)],
     "length_generalisation": lambda study, config: study.grid_cells(config),
-    "gradient_reach": lambda study, config: [
-        line.cell for line in study.lines(config, config.task.length)
-    ],
+    "gradient_reach": lambda study, config: [line.cell for line in study.lines(config)],
     "horizon": lambda study, config: [
         study.Search(task_name, model_name, {}).asked(config, length)
         for task_name in config.task.names

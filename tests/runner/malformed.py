@@ -33,8 +33,7 @@ CALLED: dict[str, tuple[str, ...]] = {
     "task.name": ("task",),
     "model_name": ("model",),
     **dict.fromkeys(
-        ("task.trained_lengths", "task.untrained_length", "task.longest", "task.shortest",
-         "test.factors"),
+        ("task.trained_lengths", "task.longest", "task.shortest", "test.factors"),
         ("length",),
     ),
 }  # fmt: skip
@@ -69,7 +68,6 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "task.trained_lengths": ((), (0,), (20, 20), (2.5,), (True,), (2**31,)),
     "task.shortest": ((), (0.0,), (1.5,), (-0.5,), (nan,), (1.0, 1.0), (0.5, 0.500001), (inf,), (1e-9,)),
     "task.length": (0, 1, -7, 2**31),
-    "task.untrained_length": (0, 1, -7, 2**31),
     "task.longest": (0, 1, 2**31),
     "task.lengths_per_doubling": (0, -1, 2**31, 10**6),
     "test.factors": ((), (0.0,), (-1.0,), (nan,), (inf,), (1.0, 1.0), (1e300,), (0.33,), (1e-9,)),

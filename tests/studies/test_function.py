@@ -65,7 +65,7 @@ def test_what_a_user_types_is_a_config():
         ("ablation", ("gru", "copy", 7, [("model.update_bias", 1.0)]), ("model_name", "task.name", "task.length", "changes")),
         ("learning_rates", ("gru", "copy", 7), ("models", "task.name", "task.length")),
         ("horizon", ("gru", "copy", 5), ("models", "task.names", "task.first")),
-        ("gradient_reach", ("gru", "adding", 7, 8), ("models", "task.name", "task.length", "task.untrained_length")),
+        ("gradient_reach", ("gru", "adding", 7), ("models", "task.name", "task.length")),
         ("inside", ("gru", "copy", (5, 7)), ("models", "task.names", "task.lengths")),
     ],
 )  # fmt: skip
@@ -138,7 +138,7 @@ SMALLEST = {
     "ablation": {"model_name": "gru", "task": "adding", "length": 4, "changes": {"model.features": 8}},
     "learning_rates": {"models": "gru", "task": "adding", "length": 4, "learning_rates": (0.1, 0.2)},
     "horizon": {"models": "gru", "tasks": "adding", "first": 4, "shortest": 4, "longest": 8},
-    "gradient_reach": {"models": "lstm", "forget_biases": 1.0, "length": 4, "untrained_length": 5, "sequences": 4},
+    "gradient_reach": {"models": "lstm", "forget_biases": 1.0, "length": 4, "sequences": 4},
     "inside": {"models": "gru", "tasks": "adding", "lengths": 4},
     "length_generalisation": {
         "models": "gru", "tasks": "adding", "trained_lengths": 4, "factors": (1.0, 2.0),

@@ -32,7 +32,7 @@ FILES = (FORMAT_FILE, CONFIG, ENVIRONMENT, METRICS, RESULTS)
 # Study -> the figure of it that the README shows.
 SHOWN = {
     "length_generalisation": "length-generalisation-copy",
-    "gradient_reach": "gradient-h-starts-500",
+    "gradient_reach": "gradient-h-starts",
 }
 
 
