@@ -153,6 +153,8 @@ MUTATIONS = [
     Mutation("gates: those of the peephole LSTM, i and f exchanged", "lstm_attn/ops/lstm_step.py", "LSTMGates(i, f, g, o)", "LSTMGates(f, i, g, o)", "tests/ops/test_gates.py"),
     Mutation("gates: the share that a GRU writes taken for what it keeps", "lstm_attn/ops/gru_step.py", "return self.z\n", "return 1 - self.z\n", "tests/analysis/test_inside.py"),
     Mutation("attention distance over all queries", "lstm_attn/analysis/inside.py", "jnp.mean(back, axis=(0, 2), where=queries[:, None])", "jnp.mean(back, axis=(0, 2))", "tests/analysis/test_inside.py"),
+    Mutation("inside: a cut that loses is one that gains", "lstm_attn/studies/inside.py", "paired_sign_test(change, np.zeros_like(change))", "paired_sign_test(np.zeros_like(change), change)", "tests/studies/test_inside.py -k sign"),
+    Mutation("inside: the first trial is shown, whether or not it remembers", "lstm_attn/studies/inside.py", "remembers if any(remembers) else finite", "finite", "tests/studies/test_inside.py -k shown"),
     Mutation("a cut's line is one step late", "lstm_attn/analysis/inside.py", "resets, mask = steps == step,", "resets, mask = steps == step + 1,", "tests/modules/test_cutting.py -k nothing_crosses"),
     Mutation("a cut opens what the call's own mask closes", "lstm_attn/modules/intercept.py", "cut.mask if given is None else cut.mask & given", "cut.mask", "tests/modules/test_cutting.py -k adds"),
     Mutation("gates are shown without the call's resets", "lstm_attn/modules/recurrent_protocol.py", "run_steps(self, params, inputs, initial_carry, **limits)[1][1])", "run_steps(self, params, inputs, initial_carry)[1][1])", "tests/modules/test_observing.py -k an_lstm_shows"),

@@ -16,7 +16,6 @@ from lstm_attn.report.panel import (
     SIZE_INCHES,
     colors_of,
     dots,
-    error_bars,
     line_with_band,
     offsets,
     panel,
@@ -39,8 +38,9 @@ Norms = Mapping[str, Any]  # of one layer or of the inputs, by lag
 # The group of a line: each group has figures of its own.
 MODELS, STARTS = "models", "starts"
 HIDDEN, INPUTS = "hidden", "inputs"
-FLOOR = 1e-8  # of the figures
-ROW_HEIGHT, MARGINS = 0.34, 1.2  # inches of the figures of reach
+# Of the curves: nothing below is shown, and their axis goes down at least so far.
+FLOOR, SMALLEST = 1e-8, 1e-3
+ROW_HEIGHT, MARGINS = 0.42, 1.2  # inches of the figures of reach
 # All starts are LSTMs: each start has its own shade of the LSTM's colour.
 SHADES = LinearSegmentedColormap.from_list("starts", ["#8CCBF2", MODEL_COLORS["lstm"], "#000000"])
 TEXT = (
@@ -51,7 +51,7 @@ TEXT = (
     "sequences; line: median over trials; band: their range. Before training, and where it ended: "
     "once both criteria were confirmed, or after {budget} steps. Starts are LSTMs that differ in "
     "their bias alone; chrono spreads the forget gates over time scales from 2 to T steps. Reach: "
-    "the first lag at which a trial is below {share:.0%} of its norm at lag 1; ≥ T where there is "
+    "the first lag at which a trial is below {share:g} % of its norm at lag 1; ≥ T where there is "
     "none. Dots are trials, {trials} seeds; bar: median and range. Each row of the table has its "
     "own learning rate, tuned on other seeds. Remember: trials whose loss is confirmed to be at "
     "most 5 % of that without memory, with the 95 % interval of the rate; exact: those that meet "
@@ -88,7 +88,7 @@ def sections(result: Result) -> list[Section]:
     ]
     text = TEXT.format(
         budget=f"{result['budget']:,}",
-        share=_inputs_of(first)["share"],
+        share=100 * _inputs_of(first)["share"],
         trials=" to ".join(map(str, sorted({line["trials"] for line in lines}))),
     )
     shown = [reach_table(result)]
@@ -124,7 +124,8 @@ def norms_by_lag(result: Result, group: str, name: str) -> Figure:
         axes.set(yscale="log", xlabel="lag (steps before the loss)")
         axes.set_xlim(0, max((norms["length"] for *_, norms in shown), default=2) - 1)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_ylim(bottom=FLOOR)
+        lowest = min([min(norms["low"]) for *_, norms in shown], default=1)
+        axes.set_ylim(bottom=max(FLOOR, 0.3 * min(lowest, SMALLEST)))
         axes.set_ylabel(f"norm of d loss / d {_symbol(name)} (lag 1 = 1)")
 
     return panel(f"d loss / d {_symbol(name)}: {_title(result)}", draw)
@@ -146,22 +147,24 @@ def reaches(result: Result, name: str) -> Figure:
     def draw(axes: Axes) -> None:
         length = 1
         for place, ((_, color), phases) in enumerate(rows.items()):
-            for shift, phase in zip(offsets(2, 0.36), STAGES, strict=True):
+            for shift, phase in zip(offsets(2, 0.42), STAGES, strict=True):
                 if phase not in phases:
                     continue
                 norms, look = phases[phase], color if phase == AFTER else REFERENCE_COLOR
                 length = max(length, norms["length"])
                 values = np.array(norms["reach"]["values"], float)  # NaN for null
                 # Many trials have the same reach: dots side by side show how many.
-                beside = place + shift + offsets(len(values), 0.2 / len(values))
-                dots(axes, values, beside, look)
-                low, median, high = ([norms["reach"][key]] for key in ("low", "median", "high"))
-                error_bars(axes, [place + shift], low, median, high, "black", horizontal=True)
+                row = place + shift
+                dots(axes, values, row + offsets(len(values), 0.3 / len(values)), look)
+                low, median, high = (norms["reach"][key] for key in ("low", "median", "high"))
+                axes.plot([low, high], [row, row], color="black", linewidth=1)
+                axes.plot(median, row, "|", color="black", markersize=10, markeredgewidth=2)
         for phase, look in zip(STAGES, (REFERENCE_COLOR, MODEL_COLORS["lstm"]), strict=True):
             axes.plot([], [], "o", color=look, markersize=4, label=f"{phase} training")
         reference(axes, "T", x=length)
         axes.set_yticks(range(len(rows)), [label for label, _ in rows], parse_math=False)
         axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.grid(visible=False, axis="y")
         axes.set_xlim(0, 1.03 * length)
         axes.set_xlabel(f"reach of d loss / d {_symbol(name)} (steps before the loss)")
 
@@ -179,13 +182,14 @@ def reach_table(result: Result, *, ranges: bool = True) -> Table:
       ranges: the intervals and ranges too, else medians alone.
     """
     remember: dict[str, Callable[[Line], str]] = {
-        "remember": lambda line: "\n".join(
-            [remembering(line), *([remember_interval(line)] if ranges else [])]
-        ),
+        "remember": lambda line: f"{remembering(line)}\n{remember_interval(line)}",
         "exact": lambda line: str(line["solved"]),
         "share remembered": share_remembered,
         "rate": rates,
     }
+    if not ranges:
+        remember["remember"] = remembering
+        remember["share remembered"] = lambda line: share_remembered(line).partition(" ")[0]
     headings = ["", *remember, "h before", "h after", "x before", "x after"]
     rows = []
     for line in result["lines"]:

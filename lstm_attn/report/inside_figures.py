@@ -1,4 +1,4 @@
-"""The figures of the inside of models: gates, time scales, attention, and accuracy under cuts."""
+"""The figures of the inside of models: gates, time scales, attention, and what cuts change."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -23,9 +23,10 @@ from lstm_attn.report.section import STAGES
 Cell = Mapping[str, Any]  # one of inside.json
 # Dark where a gate is shut or a weight is zero; equal steps of lightness, in grey print too.
 IMAGE: dict[str, Any] = {"cmap": "cividis", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
+LEAST_CHANGE = -1.1  # of a share, where lower ones are drawn
 LEAST_SHOWN = 100  # steps, so that histograms of several models mostly share an axis
 PATHS = ("recurrence", "attention", "both")
-CUTS = ("nothing", *(f"{path}, {how}" for how in ("always", "once") for path in PATHS))
+CUTS = tuple(f"{path}, {how}" for how in ("always", "once") for path in PATHS)
 CUT_COLORS = {
     "nothing cut": "#000000",
     "recurrence cut": COLORS[0],
@@ -129,8 +130,10 @@ def distances(cells: Sequence[Cell], title: str) -> Figure:
             for shift, stage, color in zip(
                 offsets(2, 0.34), STAGES, (REFERENCE_COLOR, colors[model]), strict=True
             ):
-                dots(axes, head[stage]["values"], place + shift, color)
-                _median(axes, place + shift, head[stage], color, horizontal=True)
+                dots(axes, np.array(head[stage]["values"], float), place + shift, color)
+                ends = ([head[stage][key]] for key in ("low", "median", "high"))
+                low, median, high = (np.array(end, float) for end in ends)  # NaN for null
+                error_bars(axes, [place + shift], low, median, high, color, horizontal=True)
         for stage, color in zip(STAGES, (REFERENCE_COLOR, "black"), strict=True):
             axes.plot([], [], "o-", color=color, markersize=4, label=f"{stage} training")
         reference(axes, "all steps alike", x=cell["uniform_distance"])
@@ -143,8 +146,13 @@ def distances(cells: Sequence[Cell], title: str) -> Figure:
     return panel(title, draw)
 
 
-def cuts(cells: Sequence[Cell], title: str) -> Figure:
-    """Accuracy under each cut, a bar for each model: median and interval, a dot for each trial."""
+def changes(cells: Sequence[Cell], key: str, title: str, words: str) -> Figure:
+    """What each cut changes: a dot for each trial, hollow if it does not remember without a cut,
+    and the median. Changes below LEAST_CHANGE are drawn there.
+
+    Args:
+      key: "share_remembered" or "accuracy"; words: the same in words.
+    """
     colors = colors_of(cell["model"] for cell in cells)
     made = {entry["cut"] for cell in cells for entry in cell["cuts"]}
     names = [name for name in CUTS if name in made]
@@ -153,15 +161,27 @@ def cuts(cells: Sequence[Cell], title: str) -> Figure:
     def draw(axes: Axes) -> None:
         for shift, cell in zip(offsets(len(cells), width), cells, strict=True):
             color = colors[cell["model"]]
+            remembers = np.array([t["steps_to_remember"] is not None for t in cell["per_trial"]])
             for entry in cell["cuts"]:
-                x, accuracy = names.index(entry["cut"]) + shift, entry["accuracy"]
-                axes.bar(x, accuracy["median"], width * 0.92, color=color, alpha=0.45)
-                dots(axes, x, accuracy["values"], color)
-                _median(axes, x, accuracy, "black")
-            axes.bar(0, 0, color=color, alpha=0.45, label=cell["model"])
-        reference(axes, "no memory", y=cells[0]["accuracy_without_memory"])
+                if entry["change"] is None:
+                    continue
+                change, place = entry["change"][key], names.index(entry["cut"]) + shift
+                y = np.maximum(np.array(change["values"], float), LEAST_CHANGE)  # NaN for null
+                # Many trials change alike: dots side by side show how many.
+                x = place + offsets(len(y), 0.7 * width / len(y))
+                dots(axes, x[remembers], y[remembers], color)
+                look: dict[str, Any] = {"markersize": 3.5, "markerfacecolor": "none"}
+                axes.plot(x[~remembers], y[~remembers], "o", color=color, alpha=0.6, **look)
+                if change["median"] is not None:
+                    median = max(change["median"], LEAST_CHANGE)
+                    bar = [place - 0.4 * width, place + 0.4 * width]
+                    axes.plot(bar, [median] * 2, color=color, linewidth=2)
+            axes.plot([], [], "o", color=color, markersize=4, label=cell["model"])
+        reference(axes, "nothing cut", y=0)
         axes.set_xticks(range(len(names)), [name.replace(", ", "\n") for name in names], fontsize=7)
-        axes.set(ylim=(0, 1.05), xlabel="path cut", ylabel="accuracy")
+        axes.set_xlim(-0.5, len(names) - 0.5)
+        axes.set(xlabel="path cut", ylabel=f"change of {words}")
+        axes.set_ylim(LEAST_CHANGE - 0.04, max(0.1, axes.get_ylim()[1]))
 
     return panel(title, draw)
 
@@ -174,10 +194,3 @@ def recall_when_cut(cell: Cell, title: str) -> Figure:
         if not entry["cut"].endswith("always")
     }
     return accuracy_by_position(accuracies, CUT_COLORS, cell["accuracy_without_memory"], title)
-
-
-def _median(
-    axes: Axes, at: float, statistic: Mapping[str, Any], color: str, *, horizontal: bool = False
-) -> None:
-    low, median, high = ([statistic[key]] for key in ("low", "median", "high"))
-    error_bars(axes, [at], low, median, high, color, horizontal=horizontal)

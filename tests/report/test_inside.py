@@ -9,20 +9,26 @@ from lstm_attn.report.tables import NONE
 
 
 def statistic(*values):
-    middle = float(np.median(values))
+    there = [value for value in values if value is not None]
     return {
-        "median": middle, "low": min(values), "high": max(values), "confidence": 0.75,
-        "trials": len(values), "values": list(values),
+        "median": float(np.median(there)), "low": min(there), "high": max(there),
+        "confidence": 0.75, "trials": len(there), "values": list(values),
     }  # fmt: skip
 
 
-def cut(name, accuracy):
-    by_position = [[accuracy, accuracy - 0.1, accuracy + 0.1]] * 10
+def cut(name, share):
+    """A trial without a change, one that gains .1, and one that loses far more than there is."""
+    by_position = [[share, share - 0.1, share + 0.1]] * 10
+    changes = (0.0, 0.1, -7.0)
     return {
         "cut": name,
-        "accuracy": statistic(accuracy, accuracy - 0.1, accuracy + 0.1),
+        "share_remembered": statistic(share, share - 0.2, share + 0.2),
+        "accuracy": statistic(share, share - 0.1, share + 0.1),
+        "change": None if name == "nothing" else {
+            "share_remembered": statistic(*changes), "accuracy": statistic(-share, -0.9, None),
+        },
         "by_position": by_position,
-    }
+    }  # fmt: skip
 
 
 GATES = {
@@ -34,14 +40,28 @@ GATES = {
 HEAD = {"map": ["100 0", "40 60"], "before": statistic(1.0, 2.0, 3.0), "after": statistic(7.0)}
 HYBRID = {
     "cell": "copy-2-lstm_attention", "model": "lstm_attention", "task": "copy", "length": 2,
-    "solved": 1, "trials": 3, "shown": {"seed": 2, "solved": True}, "uniform_distance": 4.5, "due_distance": 12, "crossing": 11,
+    "parameters": 5067, "trials": 3, "remembers": 2, "remember_rate_low": 0.09,
+    "remember_rate_high": 0.99, "solved": 1, "budget": 1500, "shown": 1,
+    "per_trial": [
+        {"seed": seed, "learning_rate": 0.03, "share_remembered": share, "steps_to_remember": end}
+        for seed, share, end in ((0, 0.2, None), (1, 0.99, 100), (2, 0.98, 200))
+    ],
+    "uniform_distance": 4.5, "due_distance": 12, "crossing": 11,
     "accuracy_without_memory": 0.125, "gates": [GATES],
     "attention": [{"layer": "attention", "heads": [HEAD, HEAD]}],
     "cuts": [cut("nothing", 0.9), cut("recurrence, always", 0.3), cut("attention, once", 0.2)],
 }  # fmt: skip
 LSTM = {**HYBRID, "model": "lstm", "cell": "copy-2-lstm", "attention": []}
+SAID = "lstm_attention remembers a larger share than lstm_attention with attention cut once"
+TESTS = [
+    {"cell": "copy-2-lstm_attention", "cut": "recurrence, always", "p": 1.0, "verdict": None},
+    {"cell": "copy-2-lstm_attention", "cut": "attention, once", "p": 0.0005, "verdict": SAID},
+    {"cell": "copy-2-lstm", "cut": "recurrence, always", "p": 0.25, "verdict": None},
+    {"cell": "adding-2-lstm", "cut": "recurrence, always", "p": 0.001, "verdict": "elsewhere"},
+]
 LSTM["cuts"] = [cut("nothing", 0.5), cut("recurrence, always", 0.1)]
 EDGES = [1.0, 10.0, 100.0, 1000.0]
+FOUND = {"edges": EDGES, "sequences": 1000, "cells": [LSTM, HYBRID], "tests": TESTS}
 
 
 def test_histograms_hold_the_shares_before_and_after():
@@ -93,16 +113,34 @@ def test_distances_have_their_intervals_and_baselines():
     assert labels == ["lstm_attention\nhead 1", "lstm_attention\nhead 2"]
 
 
-def test_bars_of_cuts_are_over_their_names():
-    """Oracle: the statistics. Catches bars of one model over another cut's name."""
-    axes = figures.cuts([LSTM, HYBRID], "").axes[0]
+def test_every_trial_is_a_point_over_its_cut():
+    """Oracle: the changes. Catches points of one model over another cut's name, a change far below
+    zero that leaves the figure, a diverged trial that is drawn, and one that does not remember drawn
+    as one that does."""
+    axes = figures.changes([LSTM, HYBRID], "share_remembered", "", "share remembered").axes[0]
     names = [label.get_text() for label in axes.get_xticklabels()]
-    assert names == ["nothing", "recurrence\nalways", "attention\nonce"]
-    bars = [bar for bar in axes.patches if bar.get_height()]
-    found = sorted((round(bar.get_x() + bar.get_width() / 2), bar.get_height()) for bar in bars)
-    assert found == [(0, 0.5), (0, 0.9), (1, 0.1), (1, 0.3), (2, 0.2)]
-    (chance,) = [line for line in axes.get_lines() if line.get_label() == "no memory"]
-    assert list(chance.get_ydata()) == [0.125, 0.125]
+    assert names == ["recurrence\nalways", "attention\nonce"]
+    points = [
+        line for line in axes.get_lines() if line.get_marker() == "o" and len(line.get_xdata())
+    ]
+    filled = [line for line in points if line.get_markerfacecolor() != "none"]
+    hollow = [line for line in points if line.get_markerfacecolor() == "none"]
+    low = figures.LEAST_CHANGE
+    for line in filled:
+        np.testing.assert_allclose(line.get_ydata(), [0.1, low])
+    for line in hollow:
+        np.testing.assert_allclose(line.get_ydata(), [0.0])
+    places = sorted((round(line.get_xdata().mean(), 1), line.get_color()) for line in filled)
+    colors = [figures.colors_of([model])[model] for model in ("lstm", "lstm_attention")]
+    assert [color for _, color in places] == [*colors, colors[1]]
+    np.testing.assert_allclose([x for x, _ in places], [-0.2, 0.2, 1.2], atol=0.11)
+    accuracy = figures.changes([HYBRID], "accuracy", "", "accuracy").axes[0]
+    drawn = [line for line in accuracy.get_lines() if len(line.get_xdata()) == 2]
+    assert [list(line.get_ydata()) for line in drawn if line.get_marker() == "o"] == [
+        [-0.9, pytest.approx(np.nan, nan_ok=True)]
+    ] * 2
+    bars = [line.get_ydata()[0] for line in drawn if line.get_linewidth() == 2]
+    np.testing.assert_allclose(bars, [-0.6, -0.55])
 
 
 def test_recall_under_cuts_is_of_the_cuts_made_once():
@@ -115,25 +153,66 @@ def test_recall_under_cuts_is_of_the_cuts_made_once():
 
 
 def test_a_section_has_every_figure_once_and_every_statistic_with_its_interval():
-    """Catches two figures with one file name, and a number without its interval."""
-    (section,) = inside.sections({"cells": [LSTM, HYBRID], "edges": EDGES})
+    """Catches two figures with one file name, a number without its interval, the p of another cut,
+    and one of nothing cut."""
+    (section,) = inside.sections(FOUND)
     names = [figure.name for figure in section.figures]
-    assert len(names) == len(set(names)) == 9
+    assert len(names) == len(set(names)) == 10
     assert all("/" not in name for name in names)
-    accuracy, units, heads = section.tables
-    assert accuracy.rows[0] == ["lstm", "nothing", "0.500 (0.400 to 0.600)", "75%", "3"]
+    remember, cuts, units, heads = section.tables
+    assert remember.rows[1] == [
+        "lstm_attention", "2/3", ".09–.99", "1", ".980 (.200–.990)", "0.03", "5,067",
+    ]  # fmt: skip
+    rows = {tuple(row[:2]): row[2:] for row in cuts.rows}
+    assert rows["lstm", "nothing"] == [
+        "0.500 (0.300 to 0.700)", "–", "–", "0.500 (0.400 to 0.600)", "–", "75%", "3",
+    ]  # fmt: skip
+    assert rows["lstm_attention", "attention, once"][1:3] == [
+        "+0.000 (−7.000 to +0.100)",
+        "< 0.001",
+    ]
+    assert rows["lstm_attention", "attention, once"][4] == "−0.550 (−0.900 to −0.200)"
+    assert rows["lstm_attention", "recurrence, always"][2] == "–"
+    assert rows["lstm", "recurrence, always"][2] == "0.250"
     assert units.rows[1] == ["lstm", "slowest", "4 steps", "60 steps"]
     assert heads.rows[0] == ["lstm_attention", "1", "2 (1 to 3) steps", "7 steps"]
-    assert "before step 12 to that step" in section.text
-    assert "over 3 trials" in section.text
+
+
+def test_a_sentence_is_one_that_a_test_allows():
+    """By the protocol. Catches a sentence of another task, one without a test, and a caption without
+    seeds, budget, criterion and where the cut is."""
+    (section,) = inside.sections(FOUND)
+    assert section.text.endswith(f"for all cuts of the run. {SAID}.")
+    for words in ("before step 12 to that step", "than the 3 that", "at most 1,500 steps", "5 %"):
+        assert words in section.text
+    (silent,) = inside.sections({**FOUND, "tests": TESTS[2:]})
+    assert silent.text.endswith("No change allows a sentence.")
 
 
 def test_in_words_is_what_the_terminal_shows():
     """Catches before and after exchanged, and cuts made always among those made once."""
-    scales, distance, accuracy = inside.in_words(HYBRID)
-    assert (scales, distance) == ("4, 60", "2, 7")
-    assert accuracy == "nothing 0.90\nattention 0.20"
-    assert inside.in_words(LSTM)[1] == NONE
+    remember, scales, distance, share = inside.in_words(HYBRID)
+    assert (remember, scales, distance) == ("2/3", "4, 60", "2, 7")
+    assert share == "nothing 0.90\nattention 0.20"
+    assert inside.in_words(LSTM)[2] == NONE
+
+
+def test_a_model_whose_trials_all_diverged_has_dashes():
+    """Catches a traceback at null, after all is trained."""
+    null = {"median": None, "low": None, "high": None, "confidence": None, "trials": 0,
+            "values": [None] * 3}  # fmt: skip
+    head = {**HEAD, "after": null}
+    gates = {**GATES, "after": {**GATES["after"], "median_unit": null, "slowest_unit": null}}
+    cuts = [
+        {**one, "share_remembered": null, "accuracy": null, "by_position": [[np.nan] * 3] * 10,
+         "change": one["change"] and {"share_remembered": null, "accuracy": null}}
+        for one in HYBRID["cuts"]
+    ]  # fmt: skip
+    dead = {**HYBRID, "gates": [gates], "attention": [{"layer": "attention", "heads": [head]}]}
+    (section,) = inside.sections({**FOUND, "cells": [{**dead, "cuts": cuts}], "tests": []})
+    assert section.tables[1].rows[1][2:] == ["–"] * 6 + ["0"]
+    assert section.tables[2].rows[0][3] == section.tables[3].rows[0][3] == "–"
+    assert inside.in_words({**dead, "cuts": cuts})[1:] == ("4", "2", "nothing –\nattention –")
 
 
 @pytest.mark.parametrize(("layers", "expected"), [(["a"], "lstm"), (["a", "b"], "lstm a")])
@@ -143,12 +222,11 @@ def test_a_layer_is_named_where_there_are_several(layers, expected):
     assert figures.whose(cell, "a") == expected
 
 
-def test_the_words_say_how_many_trials_solve_and_which_is_shown():
-    """Oracle: by hand. Catches the figure of a failed trial, shown as a solution."""
-    failed = {**LSTM, "solved": 0, "shown": {"seed": 0, "solved": False}}
-    (section,) = inside.sections({"edges": EDGES, "cells": [HYBRID, failed]})
-    assert "1/3 of lstm_attention, 0/3 of lstm solve the task" in section.text
-    assert "lstm_attention seed 2 (solved), lstm seed 0 (not solved)" in section.text
+def test_the_words_say_which_trial_is_shown():
+    """Oracle: by hand. Catches the figure of a trial that does not remember, shown as one that
+    does."""
+    (section,) = inside.sections({**FOUND, "cells": [HYBRID, {**LSTM, "shown": 0}]})
+    assert "lstm_attention seed 1 (remembers), lstm seed 0 (does not remember)" in section.text
 
 
 def test_a_row_of_many_steps_reaches_the_figure_whole():
@@ -156,7 +234,7 @@ def test_a_row_of_many_steps_reaches_the_figure_whole():
     length of names."""
     rows = [" ".join(["100"] * 100)] * 3
     gates = {**GATES, "sample": dict.fromkeys(GATES["sample"], rows)}
-    found = {"cells": [{**HYBRID, "gates": [gates]}, LSTM], "edges": EDGES}
+    found = {**FOUND, "cells": [{**HYBRID, "gates": [gates]}, LSTM]}
     assert len(rows[0]) > 300
     shown = harmless(found)
     assert shown == found

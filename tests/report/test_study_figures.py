@@ -190,6 +190,16 @@ def test_tuning_is_drawn_with_what_ended_early():
     ]
 
 
+def test_cells_of_one_model_are_told_apart():
+    """By hand: two starts of the LSTM. Catches two lines of one label and style."""
+    lstm = TUNING["cells"][1] | {"model": "lstm"}
+    names = ("adding-10-lstm", "adding-10-lstm-chrono")
+    (section,) = tuning.sections({"cells": [{**lstm, "cell": name} for name in names]})
+    lines = section.figures[0].figure.axes[0].get_lines()
+    styles = {one.get_label(): one.get_linestyle() for one in lines if one.get_label()[0] != "_"}
+    assert styles == {"lstm": "-", "lstm-chrono": "--"}
+
+
 def test_the_page_of_pairs_says_what_they_allow():
     """Oracle: by hand. Catches a sentence that no test allows, one that is lost, and the counts of
     the two models exchanged."""
