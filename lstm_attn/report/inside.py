@@ -27,9 +27,10 @@ CUTS = (
     "cut once: nothing passes through it from before step {crossing} to that step or a later one, "
     "so what the model still remembers took the other path. A cut model is in states that it was "
     "never trained in. The effect of a cut is the change of a trial against itself without a cut, "
-    "on the same {sequences} sequences. Dots are trials, hollow if they do not remember without a "
-    "cut; bars: medians. p: exact sign test of whether more trials lose than gain in the share "
-    "remembered, or fewer, adjusted by Holm for all cuts of the run. "
+    "on the same {sequences} sequences; a trial that does worse than without memory remembers "
+    "nothing. Dots are trials, hollow if they do not remember without a cut; bars: medians. p: "
+    "exact sign test of whether more trials lose than gain in the share remembered, or fewer, "
+    "adjusted by Holm for all cuts of the run. Of the cuts made once: "
 )
 
 
@@ -67,14 +68,15 @@ def _section(title: str, name: str, cells: Sequence[Cell], result: Mapping[str, 
         figures += _figures_of(cell, result["edges"], title)
     tests = {(test["cell"], test["cut"]): test for test in result["tests"]}
     mine = [tests[key] for cell in cells for key in _cuts_of(cell) if key in tests]
-    said = [f"{test['verdict']}." for test in mine if test["verdict"]]
+    once = [test for test in mine if test["cut"].endswith("once")]
+    said = [f"{test['verdict']}." for test in once if test["verdict"]]
     text = TEXT.format(
         trials=_listed_once(cell["trials"] for cell in cells),
         budget=_listed_once(cell["budget"] for cell in cells),
         shown=", ".join(map(_shown, cells)),
     )
     text += CUTS.format(crossing=cells[0]["crossing"] + 1, sequences=f"{result['sequences']:,}")
-    text += " ".join(said) or "No change allows a sentence."
+    text += " ".join(said) or "no change allows a sentence."
     return Section(f"Inside the models: {title}", text, figures, _tables(cells, tests))
 
 

@@ -23,7 +23,6 @@ from lstm_attn.report.section import STAGES
 Cell = Mapping[str, Any]  # one of inside.json
 # Dark where a gate is shut or a weight is zero; equal steps of lightness, in grey print too.
 IMAGE: dict[str, Any] = {"cmap": "cividis", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
-LEAST_CHANGE = -1.1  # of a share, where lower ones are drawn
 LEAST_SHOWN = 100  # steps, so that histograms of several models mostly share an axis
 PATHS = ("recurrence", "attention", "both")
 CUTS = tuple(f"{path}, {how}" for how in ("always", "once") for path in PATHS)
@@ -148,7 +147,7 @@ def distances(cells: Sequence[Cell], title: str) -> Figure:
 
 def changes(cells: Sequence[Cell], key: str, title: str, words: str) -> Figure:
     """What each cut changes: a dot for each trial, hollow if it does not remember without a cut,
-    and the median. Changes below LEAST_CHANGE are drawn there.
+    and the median.
 
     Args:
       key: "share_remembered" or "accuracy"; words: the same in words.
@@ -166,22 +165,21 @@ def changes(cells: Sequence[Cell], key: str, title: str, words: str) -> Figure:
                 if entry["change"] is None:
                     continue
                 change, place = entry["change"][key], names.index(entry["cut"]) + shift
-                y = np.maximum(np.array(change["values"], float), LEAST_CHANGE)  # NaN for null
+                y = np.array(change["values"], float)  # NaN for null
                 # Many trials change alike: dots side by side show how many.
                 x = place + offsets(len(y), 0.7 * width / len(y))
                 dots(axes, x[remembers], y[remembers], color)
                 look: dict[str, Any] = {"markersize": 3.5, "markerfacecolor": "none"}
                 axes.plot(x[~remembers], y[~remembers], "o", color=color, alpha=0.6, **look)
                 if change["median"] is not None:
-                    median = max(change["median"], LEAST_CHANGE)
                     bar = [place - 0.4 * width, place + 0.4 * width]
-                    axes.plot(bar, [median] * 2, color=color, linewidth=2)
+                    axes.plot(bar, [change["median"]] * 2, color=color, linewidth=2)
             axes.plot([], [], "o", color=color, markersize=4, label=cell["model"])
         reference(axes, "nothing cut", y=0)
         axes.set_xticks(range(len(names)), [name.replace(", ", "\n") for name in names], fontsize=7)
         axes.set_xlim(-0.5, len(names) - 0.5)
         axes.set(xlabel="path cut", ylabel=f"change of {words}")
-        axes.set_ylim(LEAST_CHANGE - 0.04, max(0.1, axes.get_ylim()[1]))
+        axes.set_ylim(-1.05, max(0.1, axes.get_ylim()[1]))
 
     return panel(title, draw)
 

@@ -64,12 +64,14 @@ def observe(params, inputs):
 
 def apply_cut(params, inputs, cut):
     """Knows the blanks. Recalls all symbols; with recurrence cut none, and with attention cut the
-    first five: of the others it knows that they are no blanks."""
+    first five: of the others it knows that they are no blanks. With both cut it answers blanks."""
     sure = 40.0
     known = ~cut.resets.any() & (cut.mask.all() | (jnp.arange(10) < 5))
     any_symbol = jnp.where(jnp.arange(9) > 0, sure, 0.0)
     right = sure * inputs[:, :10, :9]
     answers = jnp.where(known[:, None] & (params["right"] > 0), right, any_symbol)
+    both = cut.resets.any() & ~cut.mask.all()
+    answers = jnp.where(both, jnp.where(jnp.arange(9) > 0, 0.0, sure), answers)
     blanks = jnp.zeros((*inputs.shape[:2], 9)).at[..., 0].set(sure)
     return blanks.at[:, -10:].set(answers) + 0 * params["right"]
 
@@ -128,8 +130,8 @@ def test_gates_and_heads_are_those_of_a_hand_made_model(by_hand):
 def test_a_cut_changes_what_each_trial_remembers(by_hand):
     """Closed form. The loss of guessing k of the ten symbols is k ln 8 / T, so the share remembered
     is 1 - k / 10: 1, .5 with attention cut, 0 with recurrence cut; of the third trial 0 whatever is
-    cut. Catches a change of the wrong sign or against another cut, a loss that is not divided by the
-    baseline, cuts or trials exchanged, and a diverged trial counted as one that forgets."""
+    cut; and 0 with both cut, which costs more than a guess. Catches a change of the wrong sign or against another cut, a loss that is not divided by the
+    baseline, less than nothing remembered, cuts or trials exchanged, and a diverged trial counted as one that forgets."""
     cuts = {cut["cut"]: cut for cut in by_hand["cuts"]}
     shares = {"nothing": 1, "attention": 0.5, "recurrence": 0, "both": 0}
     assert list(cuts) == [
