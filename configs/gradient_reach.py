@@ -1,4 +1,4 @@
-"""Gradient reach on adding before and after training at T = 100: models of about 5,000 parameters.
+"""Gradient reach on adding before and after training at T = 100: models of about 4,000 parameters.
 
     python -m experiments.gradient_reach --config=configs/gradient_reach.py \\
         --workdir=runs/gradient_reach

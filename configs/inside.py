@@ -1,4 +1,4 @@
-"""What goes on inside the models, on adding and copy at T = 30, about 5,000 parameters each.
+"""What goes on inside the models, on adding and copy at T = 30, about 4,500 parameters each.
 
     python -m experiments.inside --config=configs/inside.py --workdir=runs/inside
 
@@ -17,7 +17,6 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from lstm_attn.models import ModelConfig
 from lstm_attn.runner.configs import RATES, CompareConfig, TaskConfig
 from lstm_attn.training import TrainingConfig
 
@@ -27,8 +26,6 @@ def get_config() -> ConfigDict:
         dataclasses.asdict(
             CompareConfig(
                 task=TaskConfig(("adding", "copy"), (30,)),
-                # 34 features: the other models are then within 8 % of the LSTM's parameters.
-                model=ModelConfig(features=34, num_heads=2, num_layers=2),
                 training=TrainingConfig(
                     steps=1500,
                     seeds=16,

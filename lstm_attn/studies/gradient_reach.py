@@ -25,6 +25,7 @@ from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.configs import (
     COMPARED,
     RATES,
+    SMALL,
     OneTaskConfig,
     check_lists,
     check_models,
@@ -88,8 +89,7 @@ class GradientReachConfig:
     models: tuple[str, ...] = COMPARED
     forget_biases: tuple[float, ...] = (0.0, 1.0)
     task: OneTaskConfig = OneTaskConfig("adding", 100)
-    # 34 features: the other models are then within 5 % of the LSTM's parameters.
-    model: ModelConfig = ModelConfig(features=34, num_heads=2, num_layers=2)
+    model: ModelConfig = SMALL
     training: TrainingConfig = TrainingConfig(
         steps=1000,
         seeds=16,
