@@ -16,7 +16,7 @@ BASELINE = 0.2
 TUNING = {
     "cells": [
         {
-            "cell": "adding-10-lstm", "task": "adding", "length": 10, "model": "lstm",
+            "cell": "adding-10-lstm", "task": "adding", "shortest": 10, "length": 10, "model": "lstm",
             "choice": "chrono", "learning_rate": 0.01, "trials": 8, "steps": 1800, "seconds": 4.6,
             "window": {"low": 0.005, "high": 0.02, "decades": 0.6, "open_low": False,
                        "open_high": False},
@@ -28,7 +28,7 @@ TUNING = {
             ],
         },
         {
-            "cell": "adding-10-transformer", "task": "adding", "length": 10,
+            "cell": "adding-10-transformer", "task": "adding", "shortest": 10, "length": 10,
             "model": "transformer", "choice": "", "learning_rate": 0.001, "trials": 4,
             "steps": 900, "seconds": 2.4,
             "window": {"low": 0.001, "high": 0.01, "decades": 1.0, "open_low": True,

@@ -37,7 +37,11 @@ from lstm_attn.analysis.intervals import (
     median_interval,
     rate_interval,
 )
-from lstm_attn.analysis.length_generalisation import LengthGeneralisation, length_generalisation
+from lstm_attn.analysis.length_generalisation import (
+    LengthGeneralisation,
+    horizon_beyond,
+    length_generalisation,
+)
 from lstm_attn.analysis.solving import (
     Window,
     by_learning_rate,
@@ -66,6 +70,7 @@ __all__ = [
     "fit_horizon",
     "gradient_norms",
     "holm",
+    "horizon_beyond",
     "learning_rate_window",
     "length_generalisation",
     "log_rank",

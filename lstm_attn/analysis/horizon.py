@@ -3,12 +3,12 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy import special, stats
 
-from lstm_attn.analysis.intervals import LEVEL
+from lstm_attn.analysis.intervals import LEVEL, or_null
 from lstm_attn.errors import UsageError, check_whole
 
 # Penalty on the slope; it only has to keep a slope finite. By simulation with 4 to 16 seeds,
@@ -41,6 +41,16 @@ class HorizonFit(NamedTuple):
     lengths: tuple[float, ...]
     seeds: int
     resampled: np.ndarray
+
+    def as_json(self) -> dict[str, Any]:
+        """T50, its interval, the slope and whether it is a bound; null for an infinite end."""
+        return {
+            "t50": self.t50,
+            "low": self.low,
+            "high": or_null(self.high),
+            "slope": self.slope,
+            "bounded": self.bounded,
+        }
 
 
 def fit_horizon(

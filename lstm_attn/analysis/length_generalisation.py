@@ -1,4 +1,4 @@
-"""Length generalisation: accuracy at lengths that a model was not trained on."""
+"""Length generalisation: what a model remembers at lengths that it was not trained on."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from lstm_attn.analysis.horizon import HorizonFit, fit_horizon
 from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.models import Model, Params
 from lstm_attn.tasks import Task, each_alone
@@ -19,7 +20,9 @@ class LengthGeneralisation(NamedTuple):
 
     lengths: [L], in steps.
     loss, accuracy: float64 [L, R], means over the sequences.
-    solved: bool [L, R], whether the task's criterion holds.
+    share_remembered: float64 [L, R], 1 - loss / baseline of that length.
+    remembers: bool [L, R], whether the loss is at most 5 % of the baseline.
+    solved: bool [L, R], whether the task's own criterion holds.
     sequences: S, for each trial and length.
     programs: how many programs were compiled.
     """
@@ -27,6 +30,8 @@ class LengthGeneralisation(NamedTuple):
     lengths: list[int]
     loss: np.ndarray
     accuracy: np.ndarray
+    share_remembered: np.ndarray
+    remembers: np.ndarray
     solved: np.ndarray
     sequences: int
     programs: int
@@ -96,6 +101,30 @@ def length_generalisation(
     return _summary(task, {n: measured[n] for n in lengths}, len(rooms))
 
 
+def horizon_beyond(
+    found: LengthGeneralisation, length: int, seeds: np.ndarray
+) -> HorizonFit | None:
+    """T50, fitted to all trials at the tested lengths from the trained one on (`fit_horizon`).
+
+    Trials are the same ones at every length, so a seed is resampled with all of them.
+
+    Args:
+      length: the longest that the model was trained on.
+      seeds: [R], of the trials.
+
+    Returns:
+      None where fewer than two lengths or seeds are left.
+    """
+    beyond = [n for n, tested in enumerate(found.lengths) if tested >= length]
+    if len(beyond) < 2 or len(set(seeds.tolist())) < 2:
+        return None
+    return fit_horizon(
+        np.repeat([found.lengths[n] for n in beyond], len(seeds)),
+        found.remembers[beyond].ravel(),
+        np.tile(seeds, len(beyond)),
+    )
+
+
 def share_rooms(lengths: Sequence[int], most_padding: float) -> dict[int, list[int]]:
     """Room -> the lengths tested in it; as few rooms as most_padding allows."""
     if not lengths or not most_padding >= 1:
@@ -139,16 +168,23 @@ def _summary(
         name: np.stack([metrics[name].mean(axis=1) for metrics in measured.values()])
         for name in ("loss", "accuracy")
     }
+    tested = [task.of_length(length) for length in measured]
+
+    def holds(criterion: Callable[[Task, dict], bool]) -> np.ndarray:
+        return np.array(
+            [
+                [criterion(one, {name: means[name][n, r] for name in means}) for r in range(trials)]
+                for n, one in enumerate(tested)
+            ]
+        )
+
     return LengthGeneralisation(
         lengths=list(measured),
         loss=means["loss"],
         accuracy=means["accuracy"],
-        solved=np.array(
-            [
-                [task.is_solved({name: means[name][n, r] for name in means}) for r in range(trials)]
-                for n in range(len(measured))
-            ]
-        ),
+        share_remembered=1 - means["loss"] / np.array([[one.baseline] for one in tested]),
+        remembers=holds(lambda one, metrics: one.remembers(metrics)),
+        solved=holds(lambda one, metrics: one.is_solved(metrics)),
         sequences=sequences,
         programs=programs,
     )

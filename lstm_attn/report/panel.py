@@ -48,26 +48,38 @@ def panel(
     title: str, draw: Callable[[Axes], None], inches: tuple[float, float] = SIZE_INCHES
 ) -> Figure:
     """A figure with one set of axes, drawn on by draw(axes), and the legend below them."""
-    figure = panels([(title, draw)], inches)
-    legend = figure.legend(
-        *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-    return figure
+    return panels([(title, draw)], inches, legend=True)
 
 
 @rc_context(STYLE)
 def panels(
-    parts: Sequence[tuple[str, Callable[[Axes], None]]], inches: tuple[float, float] | None = None
+    parts: Sequence[tuple[str, Callable[[Axes], None]]],
+    inches: tuple[float, float] | None = None,
+    *,
+    legend: bool = False,
 ) -> Figure:
-    """A figure with several sets of axes, one below the other: (title, draw) each."""
+    """A figure with several sets of axes, one below the other: (title, draw) each.
+
+    Args:
+      legend: one below them all, in which a label of several axes is there once.
+    """
     inches = inches or (SIZE_INCHES[0], 2.4 * len(parts))
     figure = Panel(figsize=inches, dpi=DPI, layout="constrained")
     for axes, (title, draw) in zip(np.ravel(figure.subplots(len(parts), 1)), parts, strict=True):
         draw(axes)
         # A name from a run folder is shown as it is, dollar signs included.
         axes.set_title(title, parse_math=False)
+    if legend:
+        handles = {
+            label: handle
+            for axes in figure.axes
+            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        below = figure.legend(
+            list(handles.values()), list(handles), loc="outside lower center", ncols=3
+        )
+        for text in below.get_texts():
+            text.set_parse_math(False)
     return figure
 
 

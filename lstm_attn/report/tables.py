@@ -51,7 +51,7 @@ def verdict(records: Sequence[Record], task: str) -> str:
     for model, mine in groups([r for r in records if r["task"] == task], "model").items():
         at = groups([{**r, "standing": standing(r)} for r in mine], "standing")
         clauses = [
-            f"{words} at T = {_listed(sorted(str(r['length']) for r in at[words]))}"
+            f"{words} at T = {_listed([str(n) for n in sorted(r['length'] for r in at[words])])}"
             for words in (REMEMBERS, DOES_NOT, UNDECIDED)
             if words in at
         ]
@@ -114,6 +114,11 @@ def window(found: Record | None) -> str:
     if found is None:
         return NONE
     return f"{'≥ ' if found['open_low'] or found['open_high'] else ''}{found['decades']:.1f}"
+
+
+def lengths_in_words(shortest: int, length: int) -> str:
+    """Those that a model was trained on: 20, or 5 to 20."""
+    return str(length) if shortest == length else f"{shortest} to {length}"
 
 
 def rates(record: Record) -> str:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from lstm_attn.report.figures import FORGOTTEN
 from lstm_attn.report.panel import colors_of, log_ticks, panel, reference
 from lstm_attn.report.section import NamedFigure, Section, table
-from lstm_attn.report.tables import groups, window
+from lstm_attn.report.tables import groups, lengths_in_words, window
 
 Record = Mapping[str, Any]  # of tuning.json
 GREATEST = 3.0  # loss / baseline above which points are drawn here
@@ -25,8 +25,9 @@ def sections(result: Mapping[str, Any]) -> list[Section]:
     """
     cells = result["cells"]
     figures = [
-        _figure(f"{task}, T = {length}", f"tuning-{task}-{length}", mine)
-        for (task, length), mine in groups(cells, "task", "length").items()
+        _figure(f"{task}, T = {trained}", f"tuning-{task}-{trained.replace(' ', '')}", mine)
+        for (task, shortest, length), mine in groups(cells, "task", "shortest", "length").items()
+        for trained in [lengths_in_words(shortest, length)]
     ]
     text = (
         "Loss / baseline at the end of training against the learning rate, on tuning seeds that no "
@@ -51,18 +52,28 @@ def sections(result: Mapping[str, Any]) -> list[Section]:
     return [Section("Tuning", text, figures, [shown])]
 
 
+def _labels(cells: Sequence[Record]) -> list[str]:
+    """The model of each cell; where several have the same, what its cell's name says of it."""
+    models = [cell["model"] for cell in cells]
+    return [
+        model if models.count(model) == 1 else model + cell["cell"].rpartition(model)[2]
+        for model, cell in zip(models, cells, strict=True)
+    ]
+
+
 def _figure(title: str, name: str, cells: Sequence[Record]) -> NamedFigure:
     def draw(axes: Axes) -> None:
         rates = {one["learning_rate"] for cell in cells for one in cell["tried"]}
         log_ticks(axes, sorted(rates), "learning rate", 1.4)
         colors = colors_of(cell["model"] for cell in cells)
         lines: Counter[str] = Counter()  # of each model
-        for cell in cells:
+        for name, cell in zip(_labels(cells), cells, strict=True):
+            color = colors[cell["model"]]
             for choice, tried in groups(cell["tried"], "choice").items():
                 tried = sorted(tried, key=lambda one: one["learning_rate"])
                 x = np.array([one["learning_rate"] for one in tried])
                 y = np.array([_forgotten(one) for one in tried])
-                color, label = colors[cell["model"]], " ".join(filter(None, (_label(cell), choice)))
+                label = " ".join(filter(None, (name, choice)))
                 style = ("-", "--", ":", "-.")[lines[cell["model"]] % 4]
                 lines[cell["model"]] += 1
                 axes.plot(x, y, linestyle=style, color=color, linewidth=1.3, label=label)
@@ -74,11 +85,6 @@ def _figure(title: str, name: str, cells: Sequence[Record]) -> NamedFigure:
         axes.set(yscale="log", ylabel="loss / baseline")
 
     return NamedFigure(name, f"loss against learning rate: {title}", panel(title, draw))
-
-
-def _label(cell: Record) -> str:
-    """The cell's name after its task and length: a model, or one of several cells of a model."""
-    return cell["cell"].removeprefix(f"{cell['task']}-{cell['length']}-")
 
 
 def _forgotten(one: Record) -> float:

@@ -15,7 +15,7 @@ from ml_collections import config_flags
 
 from lstm_attn import training
 from lstm_attn.errors import UsageError
-from lstm_attn.runner import command_line, launchers, tune
+from lstm_attn.runner import command_line, launchers, tuning_notes
 from lstm_attn.runner.launchers import flags as launcher_flags
 from lstm_attn.runner.launchers.gather import CellsFailed
 from lstm_attn.runner.session import Session
@@ -189,7 +189,7 @@ def _open(path: str, config: dict[str, Any]) -> RunFolder:
 def _to_copy(folder: Path) -> list[str]:
     """What training goes on from, and what a study takes up; not what is drawn from it."""
     files: list[Path] = []
-    for place in (folder, folder / tune.NAME):
+    for place in (folder, folder / tuning_notes.NAME):
         files += [*place.glob("*.json"), *place.glob("*.jsonl"), *place.glob("checkpoints/*")]
         # Of cells that the workers of a launcher have begun.
         files += [*place.glob("cells/*/*.json*"), *place.glob("cells/*/checkpoints/*")]

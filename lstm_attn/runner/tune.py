@@ -16,11 +16,10 @@ from lstm_attn.analysis import learning_rate_window
 from lstm_attn.errors import UsageError, check_whole, unknown_name
 from lstm_attn.models import ModelConfig
 from lstm_attn.modules.positions import POSITIONS
+from lstm_attn.runner import tuning_notes
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.session import Session
-from lstm_attn.runs import RunFolder
 
-NAME = "tuning"  # of the folder, and of the file beside it
 SMALLEST, GREATEST = 1e-6, 10.0  # learning rates between which the grid grows
 GATED = ("lstm", "gru", "lstm_attention")  # models whose gates have a bias to tune
 
@@ -121,11 +120,11 @@ def tune(cells: Sequence[Cell], config: TuningConfig, session: Session) -> list[
     tuned = [cell for cell in cells if is_tuned(cell, config)]
     if not tuned:
         return [*cells]
-    inner = session.within(NAME)
+    inner = session.within(tuning_notes.NAME)
     chosen: dict[str, Chosen] = {}
     for batch in _batches(tuned, config):
-        noted = (session.folder.study(NAME) or {"cells": []})["cells"] if config.carry else []
-        searches = [_Search(cell, config, _shorter(cell, noted)) for cell in batch]
+        noted = tuning_notes.records(session.folder) if config.carry else []
+        searches = [_Search(cell, config, tuning_notes.shorter(cell, noted)) for cell in batch]
         while open_ones := [search for search in searches if not search.is_done]:
             inner.console.print(f"tuning {len(open_ones)} of {len(tuned)} cells")
             asked = [search.cells() for search in open_ones]
@@ -134,7 +133,7 @@ def tune(cells: Sequence[Cell], config: TuningConfig, session: Session) -> list[
                 search.take([inner.record(next(trained)) for _ in some])
         for search in searches:
             chosen[search.cell.name] = search.chosen()
-        _note(session.folder, [chosen[search.cell.name].record for search in searches])
+        tuning_notes.add(session.folder, batch, [chosen[cell.name].record for cell in batch])
     return [chosen[cell.name].cell if cell.name in chosen else cell for cell in cells]
 
 
@@ -144,34 +143,12 @@ def _batches(cells: Sequence[Cell], config: TuningConfig) -> Iterator[list[Cell]
     if not config.carry:
         yield [*cells]
         return
-    by_model: dict[tuple, list[Cell]] = {}
+    by_model: dict[str, list[Cell]] = {}
     for cell in sorted(cells, key=lambda cell: cell.task.length):
-        by_model.setdefault((cell.task.name, cell.task.variant, cell.model_name), []).append(cell)
+        is_range = cell.task.shortest < cell.task.length
+        by_model.setdefault(f"{tuning_notes.kind(cell)} {is_range}", []).append(cell)
     for row in itertools.zip_longest(*by_model.values()):
         yield [cell for cell in row if cell is not None]
-
-
-def _shorter(cell: Cell, noted: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """What was noted of the same model, budget and task at the next shorter length."""
-    mine = _identity(cell)
-    same = [
-        record
-        for record in noted
-        if all(record[key] == mine[key] for key in mine if key not in ("cell", "length"))
-        if record["length"] < cell.task.length
-    ]
-    return max(same, key=lambda record: record["length"], default=None)
-
-
-def _identity(cell: Cell) -> dict[str, Any]:
-    return {
-        "cell": cell.name,
-        "task": cell.task.name,
-        "variant": cell.task.variant,
-        "length": cell.task.length,
-        "model": cell.model_name,
-        "budget": cell.training.steps,
-    }
 
 
 class _Search:
@@ -246,7 +223,7 @@ class _Search:
             trial["steps"] for record in self.records.values() for trial in record["per_trial"]
         )
         record = {
-            **_identity(self.cell),
+            **tuning_notes.identity(self.cell),
             "choice": best.choice,
             "learning_rate": best.learning_rate,
             "window": window,
@@ -305,14 +282,6 @@ def _beyond(best: float, rates: Sequence[float]) -> float | None:
     half_decades = round(2 * math.log10(best)) + direction
     more = float(f"{10 ** (half_decades / 2):.0e}")
     return more if SMALLEST <= more <= GREATEST else None
-
-
-def _note(folder: RunFolder, records: Sequence[dict[str, Any]]) -> None:
-    """Adds the records to tuning.json, in place of those of the same cells."""
-    mine = {record["cell"] for record in records}
-    noted = (folder.study(NAME) or {"cells": []})["cells"]
-    others = [record for record in noted if record["cell"] not in mine]
-    folder.write_study(NAME, {"cells": [*others, *records]})
 
 
 def _finite(value: float) -> float | None:

@@ -18,6 +18,7 @@ from lstm_attn.analysis import BudgetFit, HorizonFit, fit_against_budget, fit_ho
 from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.models import ModelConfig
 from lstm_attn.report import horizon as horizon_section
+from lstm_attn.runner import tuning_notes
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.configs import (
     COMPARED,
@@ -198,18 +199,16 @@ def findings(config: HorizonConfig, searches: Sequence[Search], session: Session
 def _search_findings(config: HorizonConfig, search: Search, session: Session) -> dict[str, Any]:
     shares = BUDGETS if config.training.schedule == "constant" else BUDGETS[:1]
     fits = {share * config.training.steps: search.fit(session, share) for share in shares}
-    tuning = {
-        one["cell"]: one for one in (session.folder.study("tuning") or {"cells": []})["cells"]
-    }
     records = {length: session.record(search.tested[length]) for length in sorted(search.tested)}
-    names = [search.asked(config, length).name for length in records]
-    spent = [tuning[name] for name in names if name in tuning]
+    asked = [search.asked(config, length) for length in records]
+    tuning = [tuning_notes.record_of(cell, session.folder) for cell in asked]
+    spent = [record for record in tuning if record is not None]
     return {
         "task": search.task,
         "model": search.model,
         "parameters": max(record["parameters"] for record in records.values()),
-        **_described(fits[config.training.steps]),
-        "by_budget": [{"budget": budget, **_described(fit)} for budget, fit in fits.items()],
+        **fits[config.training.steps].as_json(),
+        "by_budget": [{"budget": budget, **fit.as_json()} for budget, fit in fits.items()],
         "against_budget": _line(fits),
         "steps_of_tuning": sum(one["steps"] for one in spent),
         "seconds_of_tuning": sum(one["seconds"] for one in spent),
@@ -229,16 +228,6 @@ def _search_findings(config: HorizonConfig, search: Search, session: Session) ->
             for length, record in records.items()
         ],
     }  # fmt: skip
-
-
-def _described(fit: HorizonFit) -> dict[str, Any]:
-    return {
-        "t50": fit.t50,
-        "low": fit.low,
-        "high": fit.high if math.isfinite(fit.high) else None,
-        "slope": fit.slope,
-        "bounded": fit.bounded,
-    }
 
 
 def _line(fits: dict[float, HorizonFit]) -> dict[str, float | None] | None:

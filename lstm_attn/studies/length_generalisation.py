@@ -1,32 +1,31 @@
-"""Does a model work at lengths that it was not trained on? Each is tested at multiples of T."""
+"""Does a model remember at lengths that it was not trained on? Each is tested at multiples of T.
+
+A row is a model, or a scheme of positions of the Transformer, trained on T alone or on a range of
+lengths up to T. Each row has a learning rate of its own, tuned on other seeds than it is tested.
+"""
 
 import dataclasses
 import math
-import time
 from collections.abc import Sequence
 from typing import Any
 
-import jax
-
-from lstm_attn import trained
-from lstm_attn.analysis import length_generalisation as measure
-from lstm_attn.analysis import rate_interval
-from lstm_attn.analysis.intervals import or_null
-from lstm_attn.errors import UsageError, check_whole, unknown_name
+from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.models import ModelConfig
-from lstm_attn.modules import POSITIONS, continue_positions
-from lstm_attn.report.length_generalisation import label, median, reach, share, trained_on
-from lstm_attn.runner.cell import TEST_SEED, Cell
-from lstm_attn.runner.configs import SMALL, check_lists, check_models
+from lstm_attn.modules import POSITIONS
+from lstm_attn.report.length_generalisation import label_and_mark, reach, t50, trained_on
+from lstm_attn.report.tables import remembering
+from lstm_attn.runner import tuning_notes
+from lstm_attn.runner.cell import Cell
+from lstm_attn.runner.configs import COMPARED, RATES, check_lists, check_models
 from lstm_attn.runner.session import Session
-from lstm_attn.runs import RunFolder
+from lstm_attn.runner.tune import TuningConfig, tune
 from lstm_attn.studies.result import Result, Table
 from lstm_attn.studies.study import Names, Numbers, Study, Workdir
+from lstm_attn.studies.tested_lengths import WITH_POSITIONS, MeasuredOn, test_cell
+from lstm_attn.studies.trained_ranges import findings
 from lstm_attn.tasks import Task
 from lstm_attn.tasks import build as build_task
 from lstm_attn.training import TrainingConfig
-
-WITH_POSITIONS = "transformer"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,44 +43,19 @@ class TrainedOn:
 
 
 @dataclasses.dataclass(frozen=True)
-class MeasuredOn:
-    """The test data: for each task, these multiples of every trained length.
-
-    factors: multiples of T.
-    sequences: of each trial at each length, in batches of batch_size.
-    most_padding: as in `analysis.length_generalisation`.
-    """
-
-    factors: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-    sequences: int = 500
-    batch_size: int = 100
-    most_padding: float = 4.0
-
-    def __post_init__(self) -> None:
-        for field in ("sequences", "batch_size"):
-            check_whole(f"test.{field}", getattr(self, field))
-        if self.sequences % self.batch_size:
-            raise UsageError(
-                f"test.sequences: expected a multiple of batch_size={self.batch_size}, "
-                f"got {self.sequences}"
-            )
-        if not 1 <= self.most_padding < math.inf:
-            raise UsageError(
-                f"test.most_padding: expected finite and at least 1, got {self.most_padding}"
-            )
-
-
-@dataclasses.dataclass(frozen=True)
 class LengthConfig:
-    """models: names in MODELS; positions: schemes of the Transformer, each a model of its own;
-    task, test, model, training: as their classes say."""
+    """models: names in MODELS; positions: schemes of the Transformer, each a row of its own;
+    task, test, model, training, tuning: as their classes say."""
 
-    models: tuple[str, ...] = ("lstm", "gru", "lstm_attention", "transformer")
+    models: tuple[str, ...] = COMPARED
     positions: tuple[str, ...] = ("none", "sinusoidal", "learned", "rotary", "alibi")
     task: TrainedOn = TrainedOn()
     test: MeasuredOn = MeasuredOn()
-    model: ModelConfig = SMALL
-    training: TrainingConfig = TrainingConfig(steps=2000, seeds=4, evaluation_sequences=1000)
+    model: ModelConfig = ModelConfig(features=32, num_heads=2, num_layers=2)
+    training: TrainingConfig = TrainingConfig(
+        steps=2000, seeds=16, learning_rates=RATES, evaluation_sequences=1000
+    )
+    tuning: TuningConfig = TuningConfig()
 
     def __post_init__(self) -> None:
         check_lists(
@@ -101,6 +75,14 @@ class LengthConfig:
         for factor in self.test.factors:
             if not 0 < factor < math.inf:
                 raise UsageError(f"test.factors: expected finite ones above 0, got {factor}")
+        if len(self.training.learning_rates) > 1 and not self.tuning.seeds:
+            raise UsageError("tuning.seeds: expected at least 1 to choose a rate, got 0")
+        if self.tuning.positions:
+            raise UsageError(
+                "tuning.positions: expected none, since each scheme in `positions` is a row of its "
+                f"own, got {self.tuning.positions}"
+            )
+        self.tuning.check(self.training.first_seed, self.training.seeds)
         grid = grid_cells(self)
         for cell in grid:
             tested_lengths(self, cell.task)
@@ -164,66 +146,26 @@ def tested_lengths(config: LengthConfig, task: Task) -> list[int]:
     return sorted(lengths)
 
 
-def test_cell(cell: Cell, config: LengthConfig, folder: RunFolder) -> dict[str, Any]:
-    """What all trials of a trained cell do at the lengths of its task, as JSON values."""
-    began = time.monotonic()
-    key = jax.random.key(TEST_SEED)
-    finished = trained.load(folder.path, cell.name)
-    lengths = tested_lengths(config, cell.task)
-    longest = cell.task.of_length(lengths[-1]).sequence_length
-    measured = measure(
-        finished.model,
-        continue_positions(finished.params, longest, key),
-        cell.task,
-        lengths,
-        key,
-        trials=len(finished.seeds),
-        sequences=config.test.sequences,
-        batch_size=config.test.batch_size,
-        most_padding=config.test.most_padding,
-    )
-    return {
-        "cell": cell.name,
-        "model": cell.model_name,
-        "positions": cell.model.positions if cell.model_name == WITH_POSITIONS else None,
-        "task": cell.task.name,
-        "length": cell.task.length,
-        "shortest": cell.task.shortest,
-        "criterion": cell.task.of_length(cell.task.length).criterion,
-        "accuracy_without_memory": cell.task.accuracy_without_memory,
-        "trials": len(finished.seeds),
-        "sequences": measured.sequences,
-        "programs": measured.programs,
-        "seconds": round(time.monotonic() - began, 3),
-        "at": [
-            {
-                "length": length,
-                "baseline": cell.task.of_length(length).baseline,
-                "solved": int(measured.solved[n].sum()),
-                "solve_rate": rate_interval(int(measured.solved[n].sum()), len(finished.seeds))[1:],
-                "accuracies": measured.accuracy[n].tolist(),
-                "losses": [or_null(loss) for loss in measured.loss[n]],
-            }
-            for n, length in enumerate(measured.lengths)
-        ],
-    }
-
-
-def accuracy_table(entries: Sequence[dict[str, Any]]) -> Table:
-    """One row a cell of one task: median accuracy at each length, and how far it holds."""
+def remembers_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """One row a cell of one task: how many trials remember each length, and how far."""
+    first = rows[0]
     return Table(
-        f"{entries[0]['task']}: accuracy by tested length, median of trials",
-        ("model", "trained on", *(str(at["length"]) for at in entries[0]["at"]), "holds\nto"),
+        f"{first['task']}: trials that remember, by tested length",
+        ("model", "trained on", *(str(at["length"]) for at in first["at"]), "up to", "T50"),
         [
             (
-                label(entry),
-                trained_on(entry),
-                *(share(median(at)) for at in entry["at"]),
-                reach(entry),
+                label_and_mark(row),
+                trained_on(row),
+                *map(remembering, row["at"]),
+                reach(row),
+                t50(row),
             )
-            for entry in entries
+            for row in rows
         ],
         left=("model", "trained on"),
+        caption="up to: the longest tested length at which the interval of the rate lies above one "
+        "half, and does from the trained length on; T50: the length that half of the trials "
+        "remember, with its interval; (tuned): the best positions on other seeds",
     )
 
 
@@ -245,13 +187,13 @@ def length_generalisation(
       models: names in `models.MODELS`; tasks: in `tasks.TASKS`.
       trained_lengths: T of training, in steps.
       factors: the multiples of T that are tested.
-      positions: schemes of the Transformer, each a model of its own.
+      positions: schemes of the Transformer, each a row of its own.
       workdir: a run folder to make or to extend; None for a temporary one.
-      settings: fields of ModelConfig and TrainingConfig; task=, test=, model=, training= with a
+      settings: fields of ModelConfig and TrainingConfig; task=, test=, tuning= and so on with a
         dict, such as task={"shortest": (1.0, 0.25)}, test={"sequences": 500}.
 
     Returns:
-      A result whose `measured` has the accuracy of every trial at every length.
+      A result whose `measured` has the share remembered of every trial at every length.
 
     Raises:
       UsageError: a name, a value or a folder that does not fit, on one line.
@@ -267,23 +209,49 @@ def length_generalisation(
 
 
 def work(config: LengthConfig, session: Session) -> list[Table | str]:
-    """Trains what the folder lacks, and tests it."""
+    """Tunes and trains what the folder lacks, and tests it."""
     folder, console = session.folder, session.console
-    grid = session.train(grid_cells(config))
+    asked = grid_cells(config)
+    grid = session.train(tune(asked, config.tuning, session))
     # Those of cells that were not asked for this time stay.
     entries = {
         entry["cell"]: entry for entry in (folder.study(STUDY.name) or {"cells": []})["cells"]
     }
     untested = [cell for cell in grid if not _is_tested(config, cell, entries.get(cell.name))]
+    forgotten = {
+        cell.name: _log_forgotten(tuning_notes.record_of(one, folder))
+        for cell, one in zip(grid, asked, strict=True)
+    }
+    for name in entries.keys() & forgotten.keys():
+        entries[name]["log_forgotten"] = forgotten[name]
     for number, cell in enumerate(untested, 1):
         console.print(f"measuring {number} of {len(untested)}: {cell.name}")
-        entry = entries[cell.name] = test_cell(cell, config, folder)
-        folder.write_study(STUDY.name, {"cells": list(entries.values())})
-        console.print(f"tested {cell.name}: holds to {reach(entry)}, {entry['seconds']:.0f} s")
+        entry = entries[cell.name] = test_cell(
+            cell, tested_lengths(config, cell.task), config.test, folder
+        )
+        entry["log_forgotten"] = forgotten[cell.name]
+        folder.write_study(STUDY.name, findings([*entries.values()]))
+        console.print(
+            f"tested {cell.name}: remembers up to {reach(entry)}, {entry['seconds']:.0f} s"
+        )
+    result = findings([*entries.values()])
+    folder.write_study(STUDY.name, result)
+    rows = {row["cell"]: row for row in result["cells"]}
     return [
-        accuracy_table([entries[cell.name] for cell in grid if cell.task.name == name])
+        remembers_table([rows[cell.name] for cell in grid if cell.task.name == name])
         for name in dict.fromkeys(cell.task.name for cell in grid)
     ]
+
+
+def _log_forgotten(tuning: dict[str, Any] | None) -> float | None:
+    """That of the chosen rate on the tuning seeds; None if there was no choice, or all diverged."""
+    if tuning is None:
+        return None
+    return next(
+        one["log_forgotten"]
+        for one in tuning["tried"]
+        if (one["choice"], one["learning_rate"]) == (tuning["choice"], tuning["learning_rate"])
+    )
 
 
 def _is_tested(config: LengthConfig, cell: Cell, entry: dict[str, Any] | None) -> bool:

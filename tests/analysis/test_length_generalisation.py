@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 from lstm_attn import tasks
-from lstm_attn.analysis import length_generalisation
+from lstm_attn.analysis import (
+    LengthGeneralisation,
+    fit_horizon,
+    horizon_beyond,
+    length_generalisation,
+)
 from lstm_attn.analysis.length_generalisation import share_rooms
 from lstm_attn.models import Model
 from tests import oracles
@@ -75,7 +80,8 @@ def test_a_model_that_is_right_up_to_the_trained_length(task_name):
 
 def test_trials_each_have_their_own_parameters():
     """Oracle: by hand. Four trials with errors 0, .03, .05 and 1: two of four right at each length,
-    losses .0009 and so on. Catches swapped trials."""
+    losses .0009 and so on, of a baseline of 1/6: three of four remember. Catches swapped trials,
+    and one criterion taken for the other."""
     errors = np.array([0, 0.03, 0.05, 1.0])
     model, params, task = hand_written("adding", errors=errors)
     found = length_generalisation(
@@ -84,6 +90,11 @@ def test_trials_each_have_their_own_parameters():
     for n in range(2):
         np.testing.assert_array_equal(found.accuracy[n], [1, 1, 0, 0])
         np.testing.assert_allclose(found.loss[n], errors**2, atol=oracles.MODEL)
+        np.testing.assert_allclose(
+            found.share_remembered[n], 1 - 6 * errors**2, atol=6 * oracles.MODEL
+        )
+        assert found.remembers[n].tolist() == [True, True, True, False]
+        assert found.solved[n].tolist() == [True, True, False, False]
 
 
 def test_parameters_may_lie_on_other_devices_than_the_test_takes():
@@ -130,6 +141,41 @@ def test_programs_are_as_many_as_rooms(most_padding, programs, caplog):
     # The name of the function that is mapped over trials.
     assert sum("of_a_device" in message for message in compiled) == programs
     assert found.programs == programs
+
+
+def test_a_share_is_that_of_the_baseline_of_the_tested_length():
+    """Oracle: closed form. Logits of zero cost ln 9 a step, whatever the delay; the baseline is
+    10 ln 8 / (T + 20). Catches the baseline of the trained length."""
+    model = Model(
+        init=lambda key: {}, apply=lambda params, inputs: jnp.zeros((*inputs.shape[:2], 9))
+    )
+    found = length_generalisation(
+        model, {}, tasks.copy(4), (4, 64), jax.random.key(0), sequences=20, batch_size=20
+    )
+    expected = [1 - math.log(9) * (length + 20) / (10 * math.log(8)) for length in (4, 64)]
+    np.testing.assert_allclose(found.share_remembered[:, 0], expected, rtol=1e-5)
+
+
+def test_the_horizon_is_that_of_the_lengths_from_the_trained_one_on():
+    """Oracle: `fit_horizon` of the trials listed one by one. At T = 10 no trial remembers, of which
+    the fit must not know. Catches lengths below the trained one, and trials whose seeds or lengths
+    are exchanged."""
+    remembers = np.array([[0, 0, 0], [1, 1, 1], [1, 1, 0], [0, 1, 0]], bool)
+    found = LengthGeneralisation(
+        [10, 20, 40, 80], *[np.zeros((4, 3))] * 3, remembers, remembers, sequences=1, programs=1
+    )
+    seeds = np.array([3, 4, 5])
+    fit = horizon_beyond(found, 20, seeds)
+    expected = fit_horizon(
+        np.array([20, 20, 20, 40, 40, 40, 80, 80, 80]),
+        np.array([1, 1, 1, 1, 1, 0, 0, 1, 0], bool),
+        np.array([3, 4, 5, 3, 4, 5, 3, 4, 5]),
+    )
+    assert fit.as_json() == expected.as_json()
+    assert fit.lengths == (20, 40, 80)
+    assert 20 < fit.t50 < 80
+    assert horizon_beyond(found, 80, seeds) is None
+    assert horizon_beyond(found, 20, np.zeros(3)) is None
 
 
 def test_rooms_are_as_few_as_the_padding_allows():

@@ -30,7 +30,7 @@ STUDIES = {
     "learning_rates": test_study_figures.RATES,
     "horizon": test_horizon.make_found(),
     "gradient_reach": test_gradient_reach.FOUND,
-    "length_generalisation": {"cells": test_length_generalisation.ENTRIES},
+    "length_generalisation": test_length_generalisation.FOUND,
 }
 PAYLOADS = (
     "<script>alert(1)</script>", '" onload="alert(1)', "' onerror='alert(1)", "</style><b>", "</td>",

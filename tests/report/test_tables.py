@@ -30,10 +30,10 @@ def test_verdict_says_of_each_model_what_its_intervals_allow():
 
     records = [
         record("gru", 100, 0.0, 0.3), record("gru", 50, 0.4, 0.6), record("gru", 10, 0.8, 1.0),
-        record("gru", 20, 0.8, 1.0), record("lstm", 10, 0.2, 0.8), record("lstm", 10, 0.8, 1, "copy"),
+        record("gru", 5, 0.8, 1.0), record("lstm", 10, 0.2, 0.8), record("lstm", 10, 0.8, 1, "copy"),
     ]  # fmt: skip
     assert report.verdict(records, "adding") == (
-        "gru remembers at T = 10 and 20; does not at T = 100; is undecided at T = 50. "
+        "gru remembers at T = 5 and 10; does not at T = 100; is undecided at T = 50. "
         "lstm is undecided at T = 10."
     )
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from lstm_attn import studies, tasks
 from lstm_attn.errors import UsageError
 from lstm_attn.models import ModelConfig
-from lstm_attn.runner import tune
+from lstm_attn.runner import tune, tuning_notes
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.session import Session
 from lstm_attn.runner.tune import TuningConfig
@@ -168,6 +168,55 @@ def test_a_longer_cell_tries_the_best_two_rates_of_the_shorter_one(tuned_by):
     assert [cell.name for cell in tested] == [cell.name for cell in cells]
     costs = {cell["cell"]: cell["trials"] for cell in noted["cells"]}
     assert costs == {"adding-6-lstm": 8, "adding-6-gru": 8, "adding-12-lstm": 6}
+
+
+def test_rates_are_carried_within_one_scheme_and_range(tuned_by):
+    """By hand. With rotary positions .03 and .1 are the best at T = 8, without .001 and .003; on 2 to
+    8 the other way round. Catches rates carried from another scheme, from T alone, or from a range
+    that is not the same one but for rounding: 3 to 12 is 2 to 8, but not 6 to 8."""
+    rates = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+
+    def best(cell):
+        if cell.task.shortest == 6:
+            return 0.01
+        is_alone = cell.task.shortest == cell.task.length
+        return 0.03 if (cell.model.positions == "rotary") == is_alone else 0.001
+
+    cells = [
+        dataclasses.replace(
+            cell_of("transformer", rates, length),
+            name=f"{shortest}to{length}-{positions}",
+            task=tasks.build("adding", length, shortest=shortest),
+            model=ModelConfig(features=4, num_layers=1, positions=positions),
+        )
+        for length, shortest in ((12, 12), (12, 3), (8, 8), (8, 6), (8, 2))
+        for positions in ("none", "rotary")
+    ]
+    _, noted, asked = tuned_by(
+        lambda cell, rate: far_from(1.1 * best(cell))(cell, rate), cells, TuningConfig(carry=True)
+    )
+    first = dict(reversed([(name, tried) for name, tried in asked if "12-" in name]))
+    assert first == {
+        "12to12-none": (1e-3, 3e-3), "12to12-rotary": (3e-2, 1e-1),
+        "3to12-none": (3e-2, 1e-1), "3to12-rotary": (1e-3, 3e-3),
+    }  # fmt: skip
+    assert len(noted["cells"]) == len(cells)
+
+
+def test_a_record_is_found_by_what_its_cell_is(tuned_by, tmp_path):
+    """By hand: two cells of one name that differ in their positions, tuned one after the other, as a
+    command with other positions does. Catches the record of the cell that had the name last, one
+    that is replaced by it, one that stays beside its newer self, and that of a range."""
+    plain = cell_of("transformer")
+    rotary = dataclasses.replace(plain, model=dataclasses.replace(plain.model, positions="rotary"))
+    over_range = dataclasses.replace(plain, task=tasks.build("adding", 6, shortest=3))
+    for cell, rate in ((plain, 0.01), (rotary, 0.001), (rotary, 0.1)):
+        _, noted, _ = tuned_by(far_from(rate), [cell], TuningConfig(halving=False))
+    folder = RunFolder(tmp_path / "run")
+    assert len(noted["cells"]) == 2
+    assert tuning_notes.record_of(plain, folder)["learning_rate"] == 0.01
+    assert tuning_notes.record_of(rotary, folder)["learning_rate"] == 0.1
+    assert tuning_notes.record_of(over_range, folder) is None
 
 
 def test_the_choice_is_carried_with_the_rates(tuned_by):

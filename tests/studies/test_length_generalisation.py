@@ -2,14 +2,24 @@
 
 import dataclasses
 import importlib
+import io
 import json
+import math
 import shutil
 
 import pytest
+from rich.console import Console
 
 from lstm_attn import tasks
+from lstm_attn.analysis.solving import remember_rate, solve_rate
 from lstm_attn.models import ModelConfig
-from lstm_attn.studies.length_generalisation import LengthConfig, MeasuredOn, TrainedOn, grid_cells
+from lstm_attn.runner import grow
+from lstm_attn.runner.configs import RATES
+from lstm_attn.runner.session import Session
+from lstm_attn.runner.tune import TuningConfig
+from lstm_attn.runs import RunFolder
+from lstm_attn.studies.length_generalisation import LengthConfig, TrainedOn, grid_cells
+from lstm_attn.studies.tested_lengths import MeasuredOn
 from lstm_attn.training import TrainingConfig
 from tests.study_fixtures import do_study
 
@@ -24,9 +34,11 @@ CONFIG = LengthConfig(
     test=MeasuredOn(factors=(0.5, 1.0, 2.0), sequences=20, batch_size=20),
     model=ModelConfig(features=4, num_layers=1),
     training=TrainingConfig(
-        steps=4, evaluate_every=4, warmup_steps=1, seeds=2, evaluation_sequences=20
+        steps=4, evaluate_every=4, warmup_steps=1, seeds=2, learning_rates=(0.01, 10.0),
+        evaluation_sequences=20, confirmation_sequences=20,
     ),
-)
+    tuning=TuningConfig(seeds=1, halving=False),
+)  # fmt: skip
 
 
 def run(path):
@@ -67,6 +79,99 @@ def test_a_cell_for_each_task_range_and_scheme():
     assert lengths == [[5, 10, 20, 40]] * 2
 
 
+BEST_RATE = {"gru": 0.01, "none": 0.003, "rotary": 0.03}
+
+
+def forgotten(cell, rate):
+    """The loss of all trials: least at a rate of its own for each scheme, and least of all with
+    rotary positions on T alone, with none on a range."""
+    kind = cell.model.positions if cell.model_name == "transformer" else cell.model_name
+    tuned = "none" if cell.task.shortest < cell.task.length else "rotary"
+    return (1 if kind == tuned else 2) * 1e-4 * 10 ** abs(math.log10(rate / BEST_RATE[kind]))
+
+
+@pytest.fixture
+def tested(monkeypatch):
+    """Replaces training by that law, and the test by one in which all trials remember T alone.
+    Gives (cell, learning rates) of each test."""
+
+    def train(session, cells, *, train=None):
+        placed = [one.cell for one in grow.place(cells, session.folder)]
+        for cell in placed:
+            there = {record["cell"]: record["trials"] for record in session.folder.results}
+            if there.get(cell.name) != cell.training.trials:
+                trials = [
+                    {
+                        "seed": seed, "learning_rate": rate, "steps": cell.training.steps,
+                        "final_loss": forgotten(cell, rate),
+                    }
+                    for rate in cell.training.learning_rates
+                    for seed in cell.training.all_seeds
+                ]  # fmt: skip
+                record = {
+                    "cell": cell.name, **cell.purpose, "baseline": 1.0, "trials": len(trials),
+                    "steps": cell.training.steps, "seconds": 1.0, "per_trial": trials,
+                }  # fmt: skip
+                session.folder.add_result(record, instead_of=[cell.name])
+        return placed
+
+    def test(cell, lengths, config, folder):
+        calls.append((cell.name, cell.training.learning_rates))
+        found = {"cell": cell.name, "model": cell.model_name, "positions": None, "task": "adding"}
+        if cell.model_name == "transformer":
+            found["positions"] = cell.model.positions
+        seeds = cell.training.all_seeds
+        return found | {
+            "length": cell.task.length, "shortest": cell.task.shortest, "criterion": "C",
+            "budget": 4, "learning_rate": cell.training.learning_rates[0], "trials": len(seeds),
+            "sequences": config.sequences, "seconds": 0.0, "horizon": None,
+            "at": [
+                {
+                    "length": length, **solve_rate(0, len(seeds)),
+                    **remember_rate(len(seeds) * (length == cell.task.length), len(seeds)),
+                    "per_trial": [
+                        {"seed": seed, "share_remembered": 0.5, "remembers": True} for seed in seeds
+                    ],
+                }
+                for length in lengths
+            ],
+        }  # fmt: skip
+
+    calls = []
+    monkeypatch.setattr(Session, "train", train)
+    monkeypatch.setattr(experiment, "test_cell", test)
+    return calls
+
+
+def test_each_scheme_is_tuned_for_its_rate_and_the_best_one_counts(tested, tmp_path):
+    """Oracle: the law. Catches one rate for all schemes or ranges, a scheme that is chosen over all
+    ranges, a cell that is tested at all rates, one that is tested again, and rows that a later
+    command forgets."""
+    config = dataclasses.replace(
+        CONFIG,
+        positions=("none", "rotary"),
+        task=TrainedOn(("adding",), (4,), (1.0, 0.5)),
+        training=dataclasses.replace(CONFIG.training, learning_rates=RATES),
+        tuning=TuningConfig(seeds=1),
+    )
+    session = Session(RunFolder.open(tmp_path / "run", {}), Console(file=io.StringIO()))
+    (table,) = experiment.work(config, session)
+    rates = {"gru": 0.01, "transformer_none": 0.003, "transformer_rotary": 0.03}
+    assert dict(tested) == {
+        f"adding-{lengths}-{name}": (rate,)
+        for lengths in ("4", "2to4")
+        for name, rate in rates.items()
+    }
+    rows = {row["cell"].removeprefix("adding-"): row for row in found(tmp_path / "run")}
+    assert {name for name, row in rows.items() if row["counts"]} == {
+        "4-gru", "4-transformer_rotary", "2to4-gru", "2to4-transformer_none",
+    }  # fmt: skip
+    assert table.rows[2][:5] == ("transformer rotary (tuned)", "T = 4", "0/2", "2/2", "0/2")
+    experiment.work(dataclasses.replace(config, models=("gru",)), session)
+    assert len(tested) == len(found(tmp_path / "run")) == 6
+
+
+@pytest.mark.full
 def test_the_study_leaves_what_it_should(whole):
     """Catches a cell that is not tested, learned positions that end at the trained length, and a
     program for each length."""
@@ -78,14 +183,32 @@ def test_the_study_leaves_what_it_should(whole):
         assert [at["length"] for at in entry["at"]] == [2, 4, 8]
         assert (entry["trials"], entry["sequences"], entry["programs"]) == (2, 20, 1)
         for at in entry["at"]:
-            assert all(0 <= accuracy <= 1 for accuracy in at["accuracies"])
-            assert len(at["accuracies"]) == len(at["losses"]) == 2
+            assert [trial["seed"] for trial in at["per_trial"]] == [0, 1]
+            for trial in at["per_trial"]:
+                assert trial["share_remembered"] == pytest.approx(1 - 6 * trial["loss"])
+            assert at["remembers"] == sum(trial["remembers"] for trial in at["per_trial"])
+        assert entry["horizon"]["bounded"] in ("inside", "above", "below")
     assert (path / "length-generalisation-adding.png").stat().st_size > 0
     assert "Length generalisation: adding" in (path / "report.html").read_text()
     assert "2 of 2 cells to train" in out
-    assert "transformer learned  T = 2 to 4" in out
+    assert "T = 2 to 4" in out
 
 
+@pytest.mark.full
+def test_each_cell_is_tested_at_its_tuned_rate(whole):
+    """By the protocol, from the files. Catches a test of all rates, and a loss of another cell's
+    tuning."""
+    path, _ = whole
+    tuning = {one["cell"]: one for one in RunFolder(path).study("tuning")["cells"]}
+    for entry in found(path):
+        mine = tuning[entry["cell"]]
+        assert entry["learning_rate"] == mine["learning_rate"]
+        losses = [one["log_forgotten"] for one in mine["tried"]]
+        assert entry["log_forgotten"] == min(loss for loss in losses if loss is not None)
+        assert mine["model_config"]["positions"] == entry["positions"] or not entry["positions"]
+
+
+@pytest.mark.full
 def test_an_interrupted_test_goes_on(whole, tmp_path, monkeypatch):
     """Identity with an uninterrupted run; interrupted in the second test. Catches a cell that is
     tested twice, and one that is left out."""
@@ -137,6 +260,9 @@ def test_an_interrupted_test_goes_on(whole, tmp_path, monkeypatch):
             {"most_padding": 0.5},
             "test.most_padding: expected finite and at least 1, got 0.5",
         ),
+        ("tuning", {"seeds": 0}, "tuning.seeds: expected at least 1 to choose a rate, got 0"),
+        ("tuning", {"positions": ("rotary",)}, "tuning.positions: expected none, since each"),
+        ("training", {"seeds": 101}, "tuning.first_seed: expected seeds that no test has"),
     ],
 )
 def test_a_wrong_config_is_one_line_that_names_the_key(part, changes, message):

@@ -29,10 +29,10 @@ KEPT_RUNS = ROOT / "results"
 KEPT = KEPT_RUNS / "quick"
 RECORDS = KEPT_RUNS / "benchmarks"
 FILES = (FORMAT_FILE, CONFIG, ENVIRONMENT, METRICS, RESULTS)
-# Study -> the figure of it that the README shows.
+# Study -> the figure of it that the README shows, and how many of the tables in its section.
 SHOWN = {
-    "length_generalisation": "length-generalisation-copy",
-    "gradient_reach": "gradient-h-starts",
+    "length_generalisation": ("length-generalisation-copy", 1),
+    "gradient_reach": ("gradient-h-starts", 0),
 }
 
 
@@ -116,15 +116,16 @@ def language_model_section(study: dict[str, Any]) -> str:
 
 
 def studies_section(results: Path) -> str:
-    """The figures of SHOWN with their captions; then the table of horizons."""
+    """The figures of SHOWN with their captions and tables; then the table of horizons."""
     paragraphs = []
-    for name, shown in SHOWN.items():
+    for name, (shown, count) in SHOWN.items():
         study = _study(results / name)
         for section in STUDIES[name](study) if study else ():
             for figure in section.figures:
                 if figure.name == shown:
                     paragraphs.append(_figure(f"{name}/{shown}", figure.alt, 60))
                     paragraphs.append(tables.as_markdown(section.text))
+                    paragraphs += map(_markdown, section.tables[:count])
     if study := _study(results / "horizon"):
         paragraphs += [
             f"T50, the length that half of {study['seeds']} seeds remember within "
