@@ -13,6 +13,7 @@ from lstm_attn.analysis.differences import (
     verdict,
 )
 from lstm_attn.analysis.gradient_reach import gradient_norms, norms_of_trials, reach
+from lstm_attn.analysis.hierarchical_bootstrap import hierarchical_bootstrap
 from lstm_attn.analysis.horizon import (
     BudgetFit,
     HorizonFit,
@@ -64,6 +65,7 @@ __all__ = [
     "fit_against_budget",
     "fit_horizon",
     "gradient_norms",
+    "hierarchical_bootstrap",
     "holm",
     "learning_rate_window",
     "length_generalisation",
