@@ -1,4 +1,4 @@
-"""The mean over seeds and blocks of a text, and the difference of two models, by resampling both."""
+"""The mean over seeds and blocks of a text, and the difference of two such means."""
 
 import functools
 

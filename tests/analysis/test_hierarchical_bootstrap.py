@@ -34,8 +34,7 @@ def test_both_add_as_variances_do():
     """Closed form: the half widths, without t, add as squares. Catches one of the two left out."""
     values = np.zeros((16, 1)) + 0.3 * BLOCKS
     both, blocks, seeds = (
-        width(hierarchical_bootstrap(one))
-        for one in (SEEDS + values, values, SEEDS + np.zeros(20))
+        width(hierarchical_bootstrap(one)) for one in (SEEDS + values, values, SEEDS + np.zeros(20))
     )
     assert both == pytest.approx(np.hypot(blocks, seeds), rel=0.05)
 
