@@ -68,7 +68,7 @@ class LanguageModelConfig:
         steps=1000,
         batch_size=8,
         seeds=5,
-        learning_rates=(1e-3, 3e-3, 1e-2),
+        learning_rates=(1e-3, 3e-3, 1e-2, 3e-2),
         evaluation_sequences=80,
     )
     tuning: TuningConfig = TuningConfig(seeds=1)

@@ -3,12 +3,13 @@ tests/analysis/test_coverage.py."""
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from lstm_attn.analysis import hierarchical_bootstrap, mean_interval
 from lstm_attn.errors import UsageError
 
 RNG = np.random.default_rng(3)
-SEEDS, BLOCKS = RNG.normal(0, 0.02, (16, 1)), RNG.normal(0, 0.2, 20)
+SEEDS, BLOCKS = RNG.normal(0, 0.02, (6, 1)), RNG.normal(0, 0.2, 20)
 
 
 def width(interval):
@@ -16,27 +17,28 @@ def width(interval):
 
 
 def test_without_differences_of_seeds_it_is_students_over_blocks():
-    """Oracle: Student's interval, which is exact there, within 5 %. Catches blocks that are drawn for
-    each seed anew, which is sqrt(R) too narrow, and no widening by t."""
-    values = np.zeros((16, 1)) + BLOCKS
-    expected, found = mean_interval(BLOCKS), hierarchical_bootstrap(values)
-    assert found == pytest.approx(expected, abs=0.05 * width(expected))
+    """Oracle: the width of Student's interval, which is exact there. Catches blocks that are drawn
+    for each seed anew, which is sqrt(R) too narrow, and no widening by t."""
+    found = hierarchical_bootstrap(np.zeros((6, 1)) + BLOCKS)
+    assert found.mean == pytest.approx(BLOCKS.mean())
+    assert width(found) == pytest.approx(width(mean_interval(BLOCKS)), rel=0.03)
 
 
 def test_without_differences_of_blocks_it_is_students_over_seeds():
-    """As above. Catches seeds drawn for each block anew, and t of the number of blocks."""
-    expected = mean_interval(SEEDS[:, 0])
+    """As above. Catches seeds drawn for each block anew, t of the number of blocks, and a variance
+    that is (R - 1) / R of what it is."""
     found = hierarchical_bootstrap(SEEDS + np.zeros(20))
-    assert found == pytest.approx(expected, abs=0.05 * width(expected))
+    assert width(found) == pytest.approx(width(mean_interval(SEEDS[:, 0])), rel=0.03)
 
 
 def test_both_add_as_variances_do():
-    """Closed form: the half widths, without t, add as squares. Catches one of the two left out."""
-    values = np.zeros((16, 1)) + 0.3 * BLOCKS
+    """Closed form: the variances add, and the degrees of freedom are more than those of the seeds.
+    Catches one of the two left out, and t of the seeds for what blocks decide."""
+    values = np.zeros((6, 1)) + 0.3 * BLOCKS
     both, blocks, seeds = (
         width(hierarchical_bootstrap(one)) for one in (SEEDS + values, values, SEEDS + np.zeros(20))
     )
-    assert both == pytest.approx(np.hypot(blocks, seeds), rel=0.05)
+    assert max(blocks, seeds) < both < 0.97 * np.hypot(blocks, seeds)
 
 
 def test_what_is_hard_for_both_models_cancels_out():
@@ -52,11 +54,12 @@ def test_what_is_hard_for_both_models_cancels_out():
 
 
 def test_seeds_of_two_models_are_drawn_independently():
-    """Closed form: the variance of a difference is the sum. Catches one draw for both, with which a
-    model that is equal seed by seed has no width."""
+    """Closed form: twice the variance, and t of 5 + 5 degrees of freedom. Catches one draw for both,
+    with which a model that is equal seed by seed has no width, and t of one model."""
     one = SEEDS + np.zeros(20)
-    apart = width(hierarchical_bootstrap(one, one))
-    assert apart == pytest.approx(np.sqrt(2) * width(hierarchical_bootstrap(one)), rel=0.08)
+    apart, alone = width(hierarchical_bootstrap(one, one)), width(hierarchical_bootstrap(one))
+    t_10, t_5 = stats.t.ppf(0.975, (10, 5))
+    assert apart == pytest.approx(np.sqrt(2) * t_10 / t_5 * alone, rel=0.04)
 
 
 def test_models_may_have_other_numbers_of_seeds():
