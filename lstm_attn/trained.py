@@ -10,7 +10,7 @@ import numpy as np
 from lstm_attn import models, tasks, text
 from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.models import Model, ModelConfig, Params
-from lstm_attn.runs import RESULTS, RunFolder
+from lstm_attn.runs import CONFIG, RESULTS, RunFolder
 from lstm_attn.tasks import Task
 from lstm_attn.training import checkpoints
 from lstm_attn.training.checkpoints import Damaged
@@ -44,6 +44,13 @@ class TrainedCell(NamedTuple):
         return jax.tree.map(lambda leaf: leaf[index], self.params)
 
 
+def text_folder(folder: Path) -> Path:
+    """Where the text of a run folder is: of one within another, such as tuning/, in the outer."""
+    own, outer = folder / TEXT, folder.resolve().parent
+    is_within = not own.is_dir() and (outer / CONFIG).exists()
+    return outer / TEXT if is_within else own
+
+
 def build_task(
     folder: Path, name: str, length: int, variant: str, shortest: int | None = None
 ) -> Task:
@@ -53,7 +60,7 @@ def build_task(
       ValueError: as `tasks.build`, or a text that can't be read, on one line.
     """
     if name == tasks.TextPrediction.name:
-        return tasks.TextPrediction(text.load(folder / TEXT), length)
+        return tasks.TextPrediction(text.load(text_folder(folder)), length)
     return tasks.build(name, length, variant, shortest)
 
 

@@ -52,3 +52,15 @@ def test_a_cell_comes_back_as_it_was_trained(tmp_path):
     (tmp_path / "results.json").write_text(json.dumps([record]))
     with pytest.raises(ValueError, match=r"training_config.batch_size is 32 there and 7 here"):
         trained.load(tmp_path, "one")
+
+
+def test_tuning_has_the_text_of_its_run(tmp_path):
+    """By hand. Catches a copy of the text that is looked for, and a text taken from a folder around
+    the run that is no run."""
+    run = tmp_path / "run"
+    assert trained.text_folder(run) == run / "text"
+    RunFolder.open(run, {})
+    assert trained.text_folder(run / "tuning") == run / "text"
+    (run / "tuning" / "text").mkdir(parents=True)
+    assert trained.text_folder(run / "tuning") == run / "tuning" / "text"
+    assert trained.text_folder(run) == run / "text"

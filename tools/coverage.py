@@ -26,10 +26,13 @@ from tools.pages import write_sections
 PAGE = Path(__file__).parent.parent / "docs" / "statistics.md"
 SEEDS = (4, 8, 16, 20)
 BUDGET = 1.0
-RESAMPLES = 500  # a quarter of what a study takes
+RESAMPLES = 500  # a quarter of what a study takes, or less
 LENGTHS = np.concatenate([[10, 20], 40 * 2 ** np.arange(0, 2.01, 0.5), [320, 640]])
 BUDGETS = 1000 * 2.0 ** np.arange(5)
 EXPONENT = 1.5  # of the steps that a length needs
+# Of a language model: blocks of its text, and standard deviations in bits per byte: of a block,
+# of what a block adds to one model, and of one seed on one block.
+BLOCKS, OF_BLOCK, OF_MODEL, OF_BOTH = 20, 0.2, 0.02, 0.02
 Random = np.random.Generator
 Holds = Callable[[Random, int], bool]
 
@@ -142,6 +145,41 @@ def power_law(rng: Random, seeds: int, noise: float) -> bool:
     return within(1 / EXPONENT, (line.low, line.high))
 
 
+def bits(rng: Random, seeds: int, models: int, apart: float) -> list[np.ndarray]:
+    """Bits per byte [seeds, blocks] of equal models whose mean is 0; `apart` is that of seeds."""
+    of_models = [
+        rng.normal(0, apart, (seeds, 1))
+        + rng.normal(0, OF_MODEL, BLOCKS)
+        + rng.normal(0, OF_BOTH, (seeds, BLOCKS))
+        for _ in range(models)
+    ]
+    text = rng.normal(0, OF_BLOCK, BLOCKS)
+    return [text + of_model for of_model in of_models]
+
+
+def bootstrap(rng: Random, seeds: int, models: int, apart: float) -> bool:
+    """Whether the mean of one model, or the difference of two, is covered."""
+    drawn = bits(rng, seeds, models, apart)
+    return within(0, analysis.hierarchical_bootstrap(*drawn, resamples=RESAMPLES))
+
+
+def plain_bootstrap(rng: Random, seeds: int, apart: float) -> bool:
+    """The same of the difference, by percentiles as they are."""
+    first, second = bits(rng, seeds, 2, apart)
+    blocks = rng.multinomial(BLOCKS, np.full(BLOCKS, 1 / BLOCKS), RESAMPLES)
+    drawn = [
+        np.sum((rng.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) @ side) * blocks, 1)
+        for side in (first, second)
+    ]
+    return within(0, np.quantile(drawn[0] - drawn[1], [0.025, 0.975]))
+
+
+def blocks_alone(rng: Random, seeds: int, apart: float) -> bool:
+    """The same of the difference, by Student's interval over blocks of the means over seeds."""
+    first, second = bits(rng, seeds, 2, apart)
+    return within(0, analysis.mean_interval((first - second).mean(axis=0)))
+
+
 def log_rank(rng: Random, seeds: int) -> bool:
     first, second = ends(rng, 0.9, (2, seeds))
     return analysis.log_rank(first, second, BUDGET) >= 0.05
@@ -204,6 +242,28 @@ SIMULATIONS = (
     Simulation("(bootstrap)", "separated", _with(horizon, slope=1000.0, plain=True), None),
     Simulation("fit_against_budget", "nearly separated", _with(power_law, noise=0.1)),
     Simulation("fit_against_budget", "steps differ by a factor 2", _with(power_law, noise=1.0)),
+    *(
+        Simulation(
+            "hierarchical_bootstrap",
+            f"{what}, seeds {apart} bits apart",
+            _with(bootstrap, models=models, apart=apart),
+            least=0.94,  # Student's interval, exact here, varies as much
+        )
+        for models, what in ((1, "a language model"), (2, "difference of two"))
+        for apart in (0.01, 0.03)
+    ),
+    Simulation(
+        "(percentiles)",
+        "difference of two, seeds 0.03 bits apart",
+        _with(plain_bootstrap, apart=0.03),
+        None,
+    ),
+    Simulation(
+        "(Student, blocks alone)",
+        "difference of two, seeds 0.03 bits apart",
+        _with(blocks_alone, apart=0.03),
+        None,
+    ),
     Simulation("log_rank", EQUAL, log_rank),
     Simulation("(scipy's logrank)", EQUAL, log_rank_of_scipy, None),
     Simulation("paired_rate_test", "equal models, .5 remember", mcnemar),

@@ -14,6 +14,7 @@ from lstm_attn.analysis.differences import (
     verdict,
 )
 from lstm_attn.analysis.gradient_reach import gradient_norms, norms_of_trials, reach
+from lstm_attn.analysis.hierarchical_bootstrap import hierarchical_bootstrap
 from lstm_attn.analysis.horizon import (
     BudgetFit,
     HorizonFit,
@@ -69,6 +70,7 @@ __all__ = [
     "fit_against_budget",
     "fit_horizon",
     "gradient_norms",
+    "hierarchical_bootstrap",
     "holm",
     "horizon_beyond",
     "learning_rate_window",

@@ -200,9 +200,9 @@ def _advanced(model: Model, params: Params, state: object, ids: Array) -> tuple[
 def block_bits(losses: np.ndarray, split: Split, blocks: int = 20) -> np.ndarray:
     """Bits per byte of equally long blocks of a text, in their order: [blocks].
 
-    Student's interval over blocks takes them as independent. Neighbours resemble each other, so the
+    `hierarchical_bootstrap` takes blocks as independent. Neighbours resemble each other, so its
     interval says how the figure would change with other text of the same kind, not with another
-    author. To compare two models, take the interval of their differences, block by block.
+    author. Two models have the same blocks: give it both.
 
     Args:
       losses: of the tokens of the text, in bits [n - 1].

@@ -4,35 +4,44 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from lstm_attn.report.panel import colors_of, error_bars, panel, panels, reference
+from lstm_attn.report.language_model_figures import bits, contexts, curves, differences
+from lstm_attn.report.language_model_figures import memory as memory_figure
+from lstm_attn.report.panel import colors_of, panel
 from lstm_attn.report.section import NamedFigure, Quote, Section, Table, table
 from lstm_attn.report.tables import NONE
 
 Model = Mapping[str, Any]  # one of language_model.json
-Point = Mapping[str, Any]  # a mean with the ends of its interval; null where a trial diverged
-LOSS = "loss, bits per token"
-FALL = "fall, bits per token"
+Pair = Mapping[str, Any]  # of two models: bits per byte of the second minus those of the first
+# A mean with the ends of its interval, and that of each seed; null where a trial diverged.
+Point = Mapping[str, Any]
+NO_VERDICT = "No difference allows a sentence."
 
 
 def sections(result: Mapping[str, Any]) -> list[Section]:
     """Bits per byte of all models, how each uses its context, and what each writes."""
-    models, length = result["models"], result["length"]
+    models, pairs, length = result["models"], result["pairs"], result["length"]
     colors = colors_of(model["model"] for model in models)
     figures = [
         NamedFigure(
+            "text-bits",
+            "Bits per byte of every seed, and their mean with its interval, by model",
+            panel("Bits per byte", lambda axes: bits(axes, models, colors)),
+        ),
+        NamedFigure(
             "text-training",
             "Validation loss against the training step",
-            panel("Training", lambda axes: _curves(axes, models, colors)),
+            panel("Training", lambda axes: curves(axes, models, colors)),
         ),
         NamedFigure(
             "text-by-context",
             "Loss against the length of the context, all models",
-            panel("Context", lambda axes: _contexts(axes, models, length, colors)),
+            panel("Context", lambda axes: contexts(axes, models, length, colors)),
         ),
     ]
+    if pairs:
+        alt = "Differences of bits per byte, with their intervals"
+        figures.insert(1, NamedFigure("text-differences", alt, differences(pairs)))
     by_model = [
         NamedFigure(
             f"text-memory-{model['model']}",
@@ -50,10 +59,9 @@ def sections(result: Mapping[str, Any]) -> list[Section]:
         )
         for model in models
     ]
+    tables = [bits_table(models), *([differences_table(pairs)] if pairs else [])]
     return [
-        Section(
-            f"Language models: {result['source']}", _text(result), figures, [bits_table(models)]
-        ),
+        Section(f"Language models: {result['source']}", _text(result), figures, tables),
         Section(
             "How far back they look, on text",
             _memory_text(result),
@@ -65,20 +73,64 @@ def sections(result: Mapping[str, Any]) -> list[Section]:
 
 
 def bits_table(models: Sequence[Model]) -> Table:
-    """A row for each model, with its difference from the first one, block by block."""
+    """A row for each model: its mean with the interval, the range of its seeds, and its cost."""
     return table(
         models,
         {
             "model": lambda model: model["model"],
             "parameters": lambda model: f"{model['parameters']:,}",
             "bits per byte": lambda model: _statement(model["bits_per_byte"], ".3f"),
-            "by trial": lambda model: ", ".join(
-                f"{_number(bits):.2f}" for bits in model["by_trial"]
-            ),
-            f"minus {models[0]['model']}": lambda model: _statement(model["minus_first"], "+.3f"),
+            "range of seeds": range_of_seeds,
+            "learning rate": lambda model: f"{model['learning_rate']:g}",
             "seconds": lambda model: f"{model['seconds']:.0f}",
+            "of tuning": seconds_of_tuning,
         },
     )
+
+
+def differences_table(pairs: Sequence[Pair]) -> Table:
+    """A row for each two models."""
+    return table(
+        pairs,
+        {
+            "difference": lambda pair: f"{pair['second']} minus {pair['first']}",
+            "bits per byte": lambda pair: _statement(pair, "+.3f").replace("\n", " (") + ")",
+        },
+    )
+
+
+def mean_and_interval(point: Point) -> tuple[str, str]:
+    """Such as ("1.753", "1.543–1.964"); NONE for what is not there."""
+    mean, low, high = (point[key] for key in ("mean", "low", "high"))
+    return (
+        NONE if mean is None else f"{mean:.3f}",
+        NONE if low is None or high is None else f"{low:.3f}–{high:.3f}",
+    )
+
+
+def range_of_seeds(model: Model) -> str:
+    """The least and the greatest bits per byte of its seeds, and how many diverged."""
+    by_seed = model["bits_per_byte"]["by_seed"]
+    finite = [bits for bits in by_seed if bits is not None]
+    lost = len(by_seed) - len(finite)
+    shown = [f"{min(finite):.3f}–{max(finite):.3f}"] if finite else []
+    return ", ".join([*shown, *([f"{lost} diverged"] if lost else [])])
+
+
+def count_of_seeds(models: Sequence[Model]) -> str:
+    """How many seeds each model has: "5", or "2 to 5"."""
+    counts = sorted({len(model["seeds"]) for model in models})
+    return " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+
+
+def seconds_of_tuning(model: Model) -> str:
+    return f"{model['tuning']['seconds']:.0f}" if model["tuning"] else NONE
+
+
+def verdicts(result: Mapping[str, Any]) -> str:
+    """The sentences that the intervals of differences allow."""
+    said = [f"{pair['verdict']}." for pair in result["pairs"] if pair["verdict"]]
+    return " ".join(said) or NO_VERDICT
 
 
 def context_table(models: Sequence[Model]) -> Table:
@@ -106,64 +158,22 @@ def induction_table(models: Sequence[Model]) -> Table:
     return Table(["repeated passage", *headings], rows)
 
 
-def memory_figure(model: Model, result: Mapping[str, Any], color: str) -> Figure:
-    """Loss by position, its fall with more context, and its fall for a repeated passage."""
-
-    def draw(
-        x: Sequence[float], points: Sequence[Point], level: float, xlabel: str, ylabel: str
-    ) -> Any:
-        def on(axes: Axes) -> None:
-            low, mean, high = (
-                np.array([point[key] for point in points], float) for key in ("low", "mean", "high")
-            )
-            error_bars(axes, x, low, mean, high, color)
-            reference(axes, y=level)
-            _in_powers_of_two(axes)
-            axes.set(xlabel=xlabel, ylabel=ylabel)
-
-        return on
-
-    name, bins = model["model"], model["by_position"]
-    contexts, passages = model["by_context"], model["induction"]
-    position = draw(
-        [np.sqrt(point["first"] * point["last"]) for point in bins],
-        bins,
-        result["baseline_bits"],
-        "position in a window that begins without memory, tokens",
-        LOSS,
-    )
-    context = draw(
-        [point["context"] for point in contexts],
-        [point["fall"] for point in contexts],
-        0,
-        "context, tokens",
-        FALL,
-    )
-    induction = draw(
-        [point["distance"] for point in passages],
-        passages,
-        0,
-        f"distance to the first occurrence of the {result['passage']} tokens, tokens",
-        FALL,
-    )
-    return panels(
-        [
-            (f"{name}: loss by position", position),
-            (f"{name}: fall with more context", context),
-            (f"{name}: fall at a repetition", induction),
-        ]
-    )
-
-
 def _text(result: Mapping[str, Any]) -> str:
+    count, seeds = len(result["pairs"]), count_of_seeds(result["models"])
     return (
         f"Bits per byte on the test text of {result['source']}: {result['vocabulary']} different "
         f"{result['level']} tokens, segments of {result['length']}, {result['tokens_a_step']:,} "
-        "tokens per step for every model. The mean over trials, with a 95 % interval over blocks "
-        "of the text, which says nothing about other seeds; for those see the trials. Differences "
-        "are taken block by block, so that hard and easy text cancel out. Models with a carry read "
-        f"the text from beginning to end; others see at most {result['length']} tokens back. First "
-        "figure: validation loss during training. Second: test loss against the context; a line "
+        f"tokens per step for every model, {result['budget']:,} steps, {seeds} seeds, "
+        "learning rates tuned on other seeds by the validation loss. The mean over seeds, with a "
+        "95 % interval of a bootstrap over seeds and blocks of the text: how the mean would change "
+        "with other seeds and other text of the same kind. Of a difference both models have the "
+        "same blocks, so that hard and easy text cancel out. "
+        f"{verdicts(result)} "
+        + (f"One interval in twenty excludes 0 by chance; there are {count}. " if count else "")
+        + f"Models with a carry read the text from beginning to end; others see at most "
+        f"{result['length']} tokens back. Figures: every seed (dots) and the mean with its "
+        "interval; the differences, in colour where the interval excludes 0; validation loss "
+        "during training, median and range of seeds; test loss against the context, where a line "
         "that leaves the figure goes on to the loss in the table below."
     )
 
@@ -175,45 +185,12 @@ def _memory_text(result: Mapping[str, Any]) -> str:
         "same tokens falls when the context grows from the shortest. Bottom, an induction test: "
         f"how far the loss of {result['passage']} random tokens at the end of a text falls if the "
         "same tokens occur that far before, compared with the same text with other tokens there. "
+        "Points: the mean over seeds with its 95 % interval, a bootstrap over seeds and places of "
+        "the text; dots: every seed. "
         f"Training had segments of {result['length']}: longer positions and distances are new to a "
         "model without a carry. A model with a carry has hardly ever begun without one, so a short "
         "context costs it more than a model that begins every segment so."
     )
-
-
-def _curves(axes: Axes, models: Sequence[Model], colors: Mapping[str, str]) -> None:
-    for model in models:
-        steps = [point["step"] for point in model["curve"]]
-        bits = np.array([point["bits"] for point in model["curve"]], float)
-        axes.plot(steps, bits, color=colors[model["model"]], label=model["model"])
-    axes.set(xlabel="training step", ylabel="validation " + LOSS)
-
-
-def _contexts(axes: Axes, models: Sequence[Model], length: int, colors: Mapping[str, str]) -> None:
-    for model in models:
-        points = model["by_context"]
-        contexts = [point["context"] for point in points]
-        losses = np.array([point["mean"] for point in points], float)
-        color = colors[model["model"]]
-        axes.plot(contexts, losses, "o-", color=color, markersize=4, label=model["model"])
-    reference(axes, x=length)
-    # Beyond the trained length a loss may be many times higher; it would flatten all others.
-    within = [
-        point["mean"]
-        for model in models
-        for point in model["by_context"]
-        if point["context"] <= length and point["mean"] is not None
-    ]
-    if within:
-        low, high = min(within), max(within)
-        axes.set_ylim(low - 0.1 * (high - low) - 0.01, high + (high - low) + 0.01)
-    _in_powers_of_two(axes)
-    axes.set(xlabel="context, tokens (dashed: a training segment)", ylabel=LOSS)
-
-
-def _in_powers_of_two(axes: Axes) -> None:
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
 def _statement(point: Point | None, form: str) -> str:

@@ -32,10 +32,13 @@ def sections(result: Mapping[str, Any]) -> list[Section]:
     text = (
         "Loss / baseline at the end of training against the learning rate, on tuning seeds that no "
         "test has: the median over seeds, a line for each model and choice; open points ended at a "
-        "quarter of the steps. The rate with the lowest median is tested. Window: how many factors "
-        "of ten of the rate stay within a factor of two of the best; ≥ where it reaches the edge "
-        "of what was tried."
+        "quarter of the steps. The rate with the lowest median is tested."
     )
+    if any(cell["window"] for cell in cells):
+        text += (
+            " Window: how many factors of ten of the rate stay within a factor of two of the best; "
+            "≥ where it reaches the edge of what was tried."
+        )
     shown = table(
         cells,
         {
@@ -80,9 +83,11 @@ def _figure(title: str, name: str, cells: Sequence[Record]) -> NamedFigure:
                 for place, height, one in zip(x, y, tried, strict=True):
                     fill = color if one["whole"] else "white"
                     axes.plot(place, height, "o", color=color, markerfacecolor=fill, markersize=4)
-        reference(axes, y=1)
-        reference(axes, y=FORGOTTEN, linestyle=":")
-        axes.set(yscale="log", ylabel="loss / baseline")
+        axes.set(ylabel="loss / baseline")
+        if any(cell["window"] for cell in cells):  # losses of a text are nearer to one another
+            reference(axes, y=1)
+            reference(axes, y=FORGOTTEN, linestyle=":")
+            axes.set(yscale="log")
 
     return NamedFigure(name, f"loss against learning rate: {title}", panel(title, draw))
 

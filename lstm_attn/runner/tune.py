@@ -14,6 +14,7 @@ import numpy as np
 
 from lstm_attn.analysis import learning_rate_window
 from lstm_attn.errors import UsageError, check_whole, unknown_name
+from lstm_attn.history import NO_CRITERION
 from lstm_attn.models import ModelConfig
 from lstm_attn.modules.positions import POSITIONS
 from lstm_attn.runner import tuning_notes
@@ -213,8 +214,10 @@ class _Search:
             training=dataclasses.replace(self.cell.training, learning_rates=(best.learning_rate,)),
         )
         mine = sorted(self.tried[best.choice], key=lambda one: one.learning_rate)
-        window = None  # where all trials diverged
-        if any(math.isfinite(one.log_forgotten) for one in mine):
+        window = None  # where all trials diverged; and of a text, which nobody knows by heart
+        if self.cell.task.criterion != NO_CRITERION and any(
+            math.isfinite(one.log_forgotten) for one in mine
+        ):
             window = learning_rate_window(
                 np.array([one.learning_rate for one in mine]),
                 np.exp([one.log_forgotten for one in mine]),

@@ -1,4 +1,7 @@
-"""The same models on text: bits a byte, how far back they use it, and what they write."""
+"""The same models on text: bits a byte, how far back they use it, and what they write.
+
+The learning rate of each is tuned on other seeds, by the loss on the validation split.
+"""
 
 import dataclasses
 import os
@@ -14,13 +17,16 @@ from lstm_attn.errors import UsageError, check_whole, unknown_name
 from lstm_attn.flat import difference
 from lstm_attn.history import Evaluation
 from lstm_attn.models import ModelConfig
+from lstm_attn.report import language_model as text_section
 from lstm_attn.runner.cell import TEST_SEED, Cell
-from lstm_attn.runner.configs import COMPARED, check_lists, check_models, check_one_rate
+from lstm_attn.runner.configs import COMPARED, check_lists, check_models
 from lstm_attn.runner.session import Session
+from lstm_attn.runner.tune import NAME as TUNING
+from lstm_attn.runner.tune import TuningConfig, is_tuned, tune
 from lstm_attn.runs import RunFolder
 from lstm_attn.studies.result import Result, Table
 from lstm_attn.studies.study import Names, Study, Workdir
-from lstm_attn.studies.text_measures import SAMPLE_CHUNK, MemoryConfig, look_at
+from lstm_attn.studies.text_measures import SAMPLE_CHUNK, MemoryConfig, look_at, pairs
 from lstm_attn.tasks import TextPrediction
 from lstm_attn.training import TrainingConfig, multihost
 
@@ -51,7 +57,7 @@ class DataConfig:
 @dataclasses.dataclass(frozen=True)
 class LanguageModelConfig:
     """models: names in MODELS; length: tokens of a segment, through which gradients pass; data,
-    memory, model, training: as their classes say."""
+    memory, model, training, tuning: as their classes say."""
 
     models: tuple[str, ...] = COMPARED
     length: int = 256
@@ -61,16 +67,19 @@ class LanguageModelConfig:
     training: TrainingConfig = TrainingConfig(
         steps=1000,
         batch_size=8,
-        seeds=2,
-        learning_rates=(6e-3,),
+        seeds=5,
+        learning_rates=(1e-3, 3e-3, 1e-2, 3e-2),
         evaluation_sequences=80,
     )
+    tuning: TuningConfig = TuningConfig(seeds=1)
 
     def __post_init__(self) -> None:
         check_lists(self, "models", "memory.contexts", "memory.distances")
         check_models(self.models)
         check_whole("length", self.length, 2)
-        check_one_rate("training.learning_rates", self.training)
+        if len(self.training.learning_rates) > 1 and not self.tuning.seeds:
+            raise UsageError("tuning.seeds: expected at least 1 to choose a rate, got 0")
+        self.tuning.check(self.training.first_seed, self.training.seeds)
         if self.memory.contexts[0] > self.length:
             raise UsageError(
                 f"memory.contexts: expected the shortest to be at most length={self.length}, got "
@@ -78,7 +87,8 @@ class LanguageModelConfig:
             )
         # Found out here, not when all are trained: nothing of the config can be changed then.
         longest = max(self.memory.contexts[-1], self.memory.distances[-1] + self.memory.passage - 1)
-        if self.model.positions == "learned" and max(longest, 2 * SAMPLE_CHUNK) > self.length:
+        positions = (self.model.positions, *self.tuning.positions)
+        if "learned" in positions and max(longest, 2 * SAMPLE_CHUNK) > self.length:
             raise UsageError(
                 f"model.positions: learned ones reach as far as length={self.length}; expected "
                 f"others, or length of at least {max(longest, 2 * SAMPLE_CHUNK)}, as "
@@ -148,41 +158,51 @@ def cells(config: LanguageModelConfig, task: TextPrediction) -> list[Cell]:
 
 
 def curve(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
-    """Loss of the validation split after so many steps, in bits a token; null where it diverged."""
+    """Loss of the validation split after so many steps, of each seed in bits a token; null where it
+    diverged."""
     return [
         {
             "step": evaluation.step,
-            "bits": or_null(evaluation.metrics["loss"].mean() / np.log(2)),
+            "bits": [or_null(loss / np.log(2)) for loss in evaluation.metrics["loss"]],
         }
         for evaluation in evaluations
     ]
 
 
+def labels(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The model of each record. Where cells of one model differ in their settings, what the name of
+    each cell adds follows."""
+    models = [record["model"] for record in records]
+    plain = [f"text-{record['length']}-{record['model']}" for record in records]
+    return [
+        f"{model} {record['cell'].removeprefix(start)}".strip()
+        if models.count(model) > 1
+        else model
+        for model, start, record in zip(models, plain, records, strict=True)
+    ]
+
+
 def bits_table(result: Mapping[str, Any]) -> Table:
     """One row a model."""
-    rows = []
-    for one in result["models"]:
-        bits = {name: _digits(value) for name, value in one["bits_per_byte"].items()}
-        interval = f"{bits['low']}-{bits['high']}"
-        rows.append(
+    seeds = text_section.count_of_seeds(result["models"])
+    return Table(
+        f"Bits a byte of the test split, mean of {seeds} seeds",
+        ("model", "bits a byte", "interval", "seeds", "rate", "s", "of tuning"),
+        [
             (
                 one["model"],
-                f"{one['parameters']:,}",
-                bits["mean"],
-                interval,
+                *text_section.mean_and_interval(one["bits_per_byte"]),
+                text_section.range_of_seeds(one),
+                f"{one['learning_rate']:g}",
                 f"{one['seconds']:.0f}",
+                text_section.seconds_of_tuning(one),
             )
-        )
-    return Table(
-        "Bits a byte of the test split, with a 95 % interval over its blocks",
-        ("model", "parameters", "bits a byte", "interval", "seconds"),
-        rows,
+            for one in result["models"]
+        ],
         left=("model",),
+        caption="interval: 95 %, over seeds and blocks of the text; seeds: their range; "
+        "rate: of learning, tuned on other seeds",
     )
-
-
-def _digits(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3f}"
 
 
 def language_model(
@@ -218,7 +238,7 @@ def language_model(
 
 
 def work(config: LanguageModelConfig, session: Session) -> list[Table | str]:
-    """Trains what the folder lacks, and measures each model on the test split."""
+    """Tunes and trains what the folder lacks, and measures each model on the test split."""
     folder, console = session.folder, session.console
     task = prepared(config, folder)
     step_tokens = config.training.batch_size * config.length
@@ -227,33 +247,63 @@ def work(config: LanguageModelConfig, session: Session) -> list[Table | str]:
         f"train on, {task.output_features} of them different; {step_tokens:,} a step",
         soft_wrap=True,
     )
-    names = [cell.name for cell in session.train(cells(config, task))]
+    asked = cells(config, task)
+    tested = session.train(tune(asked, config.tuning, session))
+    costs = costs_of_tuning(asked, tested, config.tuning, folder)
+    records = [session.record(cell) for cell in tested]
     # Models that were trained by an earlier command at this length are measured with the others.
-    names += [
-        record["cell"]
+    records += [
+        record
         for record in folder.results
-        if record["length"] == config.length and record["cell"] not in names
+        if record["length"] == config.length and record not in records
     ]
     result: dict[str, Any] = {
         "source": task.text.source,
         "level": task.variant,
         "vocabulary": task.output_features,
         "length": config.length,
+        "budget": config.training.steps,
         "tokens_a_step": step_tokens,
         "baseline_bits": task.baseline / float(np.log(2)),
         "passage": config.memory.passage,
         "models": [],
+        "pairs": [],
     }
-    for number, name in enumerate(names, 1):
-        console.print(f"measuring {number} of {len(names)}: {name}")
-        first = result["models"][0]["blocks"] if result["models"] else None
-        one = look_at(trained.load(folder.path, name), config.memory, TEST_SEED, first)
-        result["models"].append({**one, "curve": curve(folder.evaluations(name))})
+    for number, (record, label) in enumerate(zip(records, labels(records), strict=True), 1):
+        name = record["cell"]
+        console.print(f"measuring {number} of {len(records)}: {name}")
+        one = look_at(trained.load(folder.path, name), config.memory, TEST_SEED)
+        result["models"].append(
+            {
+                "model": label,
+                **one,
+                "learning_rate": record["per_trial"][0]["learning_rate"],
+                "tuning": costs.get(name),
+                "curve": curve(folder.evaluations(name)),
+            }
+        )
+        result["pairs"] = pairs(result["models"])
         folder.write_study(STUDY.name, result)
         written = one["samples"][-1]
         console.print(written["prompt"]["text"], end="", soft_wrap=True)
         console.print(written["text"], style="dim", soft_wrap=True)
-    return [bits_table(result)]
+    return [bits_table(result), text_section.verdicts(result)]
+
+
+def costs_of_tuning(
+    asked: Sequence[Cell], tested: Sequence[Cell], config: TuningConfig, folder: RunFolder
+) -> dict[str, dict[str, Any]]:
+    """Name of a tested cell -> trials, steps and seconds that its tuning took.
+
+    Cells that were not tuned have none, nor have those of earlier commands: their notes may have
+    given way to later ones.
+    """
+    notes = {note["cell"]: note for note in (folder.study(TUNING) or {"cells": []})["cells"]}
+    return {
+        after.name: {key: notes[before.name][key] for key in ("trials", "steps", "seconds")}
+        for before, after in zip(asked, tested, strict=True)
+        if is_tuned(before, config)
+    }
 
 
 STUDY = Study("language_model", LanguageModelConfig, work, check_text)

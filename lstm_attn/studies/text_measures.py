@@ -2,12 +2,13 @@
 
 import dataclasses
 import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from lstm_attn.analysis import mean_interval, text_memory
+from lstm_attn.analysis import Interval, hierarchical_bootstrap, text_memory
 from lstm_attn.analysis.intervals import as_json, or_null
 from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.generation import generate, make_generator
@@ -21,6 +22,7 @@ TOKENS_AT_ONCE = 16_384
 # Places of the test split after which it writes, tokens that it is given and that it writes.
 SAMPLES, PROMPT_TOKENS, SAMPLE_TOKENS, SAMPLE_CHUNK = 3, 64, 200, 16
 SAMPLE_TEMPERATURE = 0.7
+FEWEST_SEEDS = 5  # of each of two models, for a sentence on them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,21 +51,16 @@ class MemoryConfig:
                 raise UsageError(f"memory.{field}: expected them to rise, got {values}")
 
 
-def look_at(
-    cell: TrainedCell, asked: MemoryConfig, seed: int, first: list[float | None] | None = None
-) -> dict[str, Any]:
+def look_at(cell: TrainedCell, asked: MemoryConfig, seed: int) -> dict[str, Any]:
     """Bits a byte, loss by position and by context, induction by distance, and samples.
 
-    With several trials, each figure is their mean; its interval is over places of the text.
-
-    Args:
-      first: the `blocks` of the first model; None for that itself.
+    Each figure is a mean over seeds and places of the text, as `over_seeds` gives it.
     """
     task, model = cell.task, cell.model
     assert isinstance(task, TextPrediction)
     split, size = task.text.splits["test"], task.output_features
     trials = [cell.trial(index) for index in range(len(cell.seeds))]
-    of_trials = np.array(
+    blocks = np.array(
         [
             text_memory.block_bits(
                 text_memory.split_losses(
@@ -74,16 +71,13 @@ def look_at(
             for params in trials
         ]
     )
-    blocks = of_trials.mean(axis=0)
     return {
-        "model": cell.record["model"],
         "cell": cell.record["cell"],
         "parameters": cell.record["parameters"],
         "seconds": cell.record["seconds"],
-        "by_trial": list(map(or_null, of_trials.mean(axis=1))),
-        "bits_per_byte": as_json(mean_interval(blocks)),
-        "blocks": list(map(or_null, blocks)),
-        "minus_first": minus(blocks, first),
+        "seeds": cell.seeds.tolist(),
+        "bits_per_byte": over_seeds(blocks),
+        "blocks": [list(map(or_null, of_seed)) for of_seed in blocks],
         "by_context": by_context(model, trials, split.tokens, asked),
         "by_position": by_position(model, trials, split.tokens, asked),
         "induction": by_distance(model, trials, split.tokens, size, asked, seed),
@@ -91,10 +85,48 @@ def look_at(
     }
 
 
-def minus(blocks: np.ndarray, first: list[float | None] | None) -> dict[str, float | None] | None:
-    """Bits a byte minus those of the first model, block by block, so that what is hard for both
-    cancels out; None for the first model itself."""
-    return None if first is None else as_json(mean_interval(blocks - np.array(first, float)))
+def over_seeds(values: np.ndarray) -> dict[str, Any]:
+    """The mean of values [R, N] over seeds and N places of the text, with its interval, and that of
+    each seed, as JSON values."""
+    return {
+        **as_json(hierarchical_bootstrap(values)),
+        "by_seed": list(map(or_null, values.mean(axis=1))),
+    }
+
+
+def pairs(models: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Every two models: bits per byte of the second minus those of the first, as JSON values.
+
+    Args:
+      models: with `model`, its name, and `blocks` [R, B], as `look_at` gives them.
+    """
+    compared = []
+    for first, second in itertools.combinations(models, 2):
+        blocks = (np.array(model["blocks"], float) for model in (second, first))
+        apart = hierarchical_bootstrap(*blocks)
+        seeds = min(len(first["blocks"]), len(second["blocks"]))
+        compared.append(
+            {
+                "first": first["model"],
+                "second": second["model"],
+                **as_json(apart),
+                "verdict": verdict(first["model"], second["model"], apart, seeds),
+            }
+        )
+    return compared
+
+
+def verdict(first: str, second: str, apart: Interval, seeds: int) -> str | None:
+    """A sentence on which of two models needs fewer bits; None where the interval of the second
+    minus the first holds 0, or one of them has fewer than FEWEST_SEEDS."""
+    if seeds < FEWEST_SEEDS or not (apart.low > 0 or apart.high < 0):
+        return None
+    better, worse = (first, second) if apart.mean > 0 else (second, first)
+    low, high = sorted(map(abs, (apart.low, apart.high)))
+    return (
+        f"{better} needs {abs(apart.mean):.3f} ({low:.3f} to {high:.3f}) fewer bits per byte "
+        f"than {worse}"
+    )
 
 
 def at_once(length: int) -> int:
@@ -117,14 +149,13 @@ def by_context(
         for params in trials
     ]
     losses = {
-        context: np.mean([of_trial[context] for of_trial in of_trials], axis=0)
-        for context in contexts
+        context: np.array([of_trial[context] for of_trial in of_trials]) for context in contexts
     }
     return [
         {
             "context": context,
-            **as_json(mean_interval(of_tokens)),
-            "fall": as_json(mean_interval(losses[contexts[0]] - of_tokens)),
+            **over_seeds(of_tokens),
+            "fall": over_seeds(losses[contexts[0]] - of_tokens),
         }
         for context, of_tokens in losses.items()
     ]
@@ -139,16 +170,15 @@ def by_position(
     """
     longest = max(context for context in asked.contexts if context < len(tokens))
     windows = text_memory.windows_of(tokens, longest + 1, asked.tokens)
-    losses = np.mean(
-        [text_memory.token_losses(model, params, windows, at_once(longest)) for params in trials],
-        axis=0,
+    losses = np.array(
+        [text_memory.token_losses(model, params, windows, at_once(longest)) for params in trials]
     )
     edges = [0, *(2**power for power in range(int(np.log2(longest)) + 1)), longest]
     return [
         {
             "first": start + 1,
             "last": end,
-            **as_json(mean_interval(losses[:, start:end].mean(axis=1))),
+            **over_seeds(losses[:, :, start:end].mean(axis=2)),
         }
         for start, end in itertools.pairwise(edges)
         if end > start
@@ -175,18 +205,17 @@ def by_distance(
             tokens, asked.passage, distance, asked.passages, size, seed
         )
         again, control = (
-            np.mean(
+            np.array(
                 [
                     text_memory.passage_losses(
                         model, params, one, asked.passage, at_once(one.shape[1])
                     )
                     for params in trials
-                ],
-                axis=0,
+                ]
             )
             for one in texts
         )
-        falls = as_json(mean_interval(control - again))
+        falls = over_seeds(control - again)
         measured.append({"distance": distance, "loss": or_null(control.mean()), **falls})
     return measured
 

@@ -43,7 +43,7 @@ def chosen_cell(run: str | os.PathLike, name: str) -> trained.TrainedCell:
       UsageError: a run without a language model, or with none that is trained yet, an unknown name.
     """
     folder = RunFolder(run)
-    if not str(run) or not (folder.path / trained.TEXT).is_dir():
+    if not str(run) or not trained.text_folder(folder.path).is_dir():
         raise UsageError(f"run: expected a run folder of language_model, got {str(run)!r}")
     names = [record["cell"] for record in report.checked_results(folder)]
     if not names:

@@ -18,6 +18,7 @@ from lstm_attn.runs import RunFolder
 from tests.report import (
     test_gradient_reach,
     test_horizon,
+    test_language_model,
     test_length_generalisation,
     test_study_figures,
 )
@@ -30,6 +31,7 @@ STUDIES = {
     "learning_rates": test_study_figures.RATES,
     "horizon": test_horizon.make_found(),
     "gradient_reach": test_gradient_reach.FOUND,
+    "language_model": test_language_model.make_found(),
     "length_generalisation": test_length_generalisation.FOUND,
 }
 PAYLOADS = (

@@ -200,6 +200,19 @@ def test_cells_of_one_model_are_told_apart():
     assert styles == {"lstm": "-", "lstm-chrono": "--"}
 
 
+def test_the_tuning_of_a_text_has_no_window_and_no_criterion():
+    """By hand: losses of a text differ by some percent. Catches an axis down to the 5 % of a trial
+    that remembers, and a caption of a column that is empty."""
+    cells = [{**cell, "task": "text", "window": None} for cell in TUNING["cells"]]
+    (section,) = tuning.sections({"cells": cells})
+    axes = section.figures[0].figure.axes[0]
+    assert axes.get_yscale() == "linear"
+    assert not [line for line in axes.get_lines() if set(line.get_ydata()) <= {1, 0.05}]
+    assert "Window" not in section.text
+    assert [row[2] for row in section.tables[0].rows] == ["–", "–"]
+    assert "Window" in tuning.sections(TUNING)[0].text
+
+
 def test_the_page_of_pairs_says_what_they_allow():
     """Oracle: by hand. Catches a sentence that no test allows, one that is lost, and the counts of
     the two models exchanged."""

@@ -1,5 +1,6 @@
 """The study of language models from its command on: errors, its run folder, and resuming."""
 
+import dataclasses
 import os
 import re
 import shutil
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from lstm_attn import report
+from lstm_attn import report, studies, trained
+from lstm_attn.errors import UsageError
 from lstm_attn.runner.launchers import cell_folder
 from lstm_attn.runs import RunFolder
 from tests import PATIENCE
@@ -57,6 +59,7 @@ def test_a_run_goes_on_without_its_text_to_the_same_bits(
     sample = {"prompt": {"text": ""}, "text": ""}
     monkeypatch.setattr(language_model, "look_at", lambda *_: {"samples": [sample]})
     monkeypatch.setattr(language_model, "bits_table", lambda _: "")
+    monkeypatch.setattr(language_model, "pairs", lambda _: [])
     monkeypatch.setattr(report, "write", lambda _: None)
     path = text_in(tmp_path)
     add, left = RunFolder.add_evaluation, iter(range(3))
@@ -105,6 +108,76 @@ def test_a_worker_finds_the_text_of_its_run(text_run, tmp_path):
     read = (np.array([0, 1]), 0, 2, 4)
     np.testing.assert_array_equal(found.task.read(*read), task.read(*read))
     assert cell_folder.hand_out(cell, folder) == path
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    """A study of one model whose rate is tuned: its arguments, its folder and its result."""
+    place = tmp_path_factory.mktemp("tuned")
+    arguments = {
+        **dataclasses.asdict(config_of(text_in(place))), "workdir": place / "run", "models": "lstm",
+    }  # fmt: skip
+    arguments["training"] |= {"learning_rates": (0.001, 0.1), "seeds": 2}
+    return arguments, place / "run", studies.language_model(**arguments)
+
+
+@pytest.mark.full
+def test_the_rate_is_tuned_on_other_seeds_of_the_same_text(tuned):
+    """By the protocol, and identity with the validation losses in metrics.jsonl. Catches a rate
+    chosen by another loss, tests on tuning seeds, a second copy of the text, and a folder of tuning
+    whose models find no text."""
+    _, run, result = tuned
+    (record,), (noted,) = result.records, RunFolder(run).study("tuning")["cells"]
+    tuning = RunFolder(run / "tuning")
+    (trained_there,) = tuning.results
+    assert [trial["seed"] for trial in record["per_trial"]] == [0, 1]
+    assert {trial["seed"] for trial in trained_there["per_trial"]} == {100}
+    losses = tuning.evaluations(CELL)[-1].metrics["loss"]
+    whole = [one for one in trained_there["per_trial"] if one["steps"] == 12]
+    (best,) = (one for one in whole if one["final_loss"] == losses.min())
+    assert {trial["learning_rate"] for trial in record["per_trial"]} == {best["learning_rate"]}
+    assert noted["window"] is None
+    (measured,) = result.measured["models"]
+    assert measured["learning_rate"] == best["learning_rate"]
+    assert measured["tuning"] == {key: noted[key] for key in ("trials", "steps", "seconds")}
+    assert not (run / "tuning" / "text").exists()
+    inner, outer = (trained.load(path, CELL).task.text for path in (run / "tuning", run))
+    assert inner.splits["train"].sha256 == outer.splits["train"].sha256
+    cell = trained.load(run / "tuning", CELL)
+    assert (cell.seeds == 100).all()
+    assert "Loss / baseline" in (run / "report.html").read_text()
+
+
+@pytest.mark.full
+def test_a_tuned_run_goes_on_without_training(tuned, capsys):
+    """Catches tuning that is done again."""
+    arguments, _, result = tuned
+    again = studies.language_model(**arguments)
+    assert again.records == result.records
+    assert again.measured == result.measured
+    assert "compiling" not in capsys.readouterr().out
+
+
+def test_several_rates_are_never_pooled():
+    """Catches a cell whose trials differ in their rates, and a test on the tuning seeds."""
+    for changed, message in (
+        ({"seeds": 0}, "tuning.seeds: expected at least 1 to choose a rate"),
+        ({"first_seed": 2}, "tuning.first_seed: expected seeds that no test has"),
+        ({"positions": ("rotary", "learned")}, "model.positions: learned ones reach as far as"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            language_model.STUDY.configure({}, {"tuning": changed})
+
+
+def test_cells_of_one_model_have_names_of_their_own():
+    """By hand. Catches two rows of a table, or files of figures, with one name."""
+    records = [
+        {"model": model, "length": 8, "cell": cell}
+        for model, cell in (
+            ("gru", "text-8-gru"), ("lstm", "text-8-lstm+x=1"), ("gru", "text-8-gru+steps=8"),
+        )
+    ]  # fmt: skip
+    assert language_model.labels(records) == ["gru", "lstm", "gru +steps=8"]
 
 
 GIVEN = (

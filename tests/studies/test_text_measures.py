@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from lstm_attn.analysis import mean_interval
+from lstm_attn.analysis import hierarchical_bootstrap
 from lstm_attn.models import Model
 from lstm_attn.studies import text_measures
 from tests.analysis.looking_back import SIZE, delayed
@@ -62,15 +62,48 @@ def test_a_passage_is_known_again_at_its_distance_alone():
     assert abs(far) < 0.3
 
 
-def test_models_are_compared_block_by_block():
-    """By hand: differences of -.1, -.2, -.3 are -.2 +- 4.303 * .1 / sqrt(3), though blocks differ by
-    more. Catches the difference of two intervals."""
-    first, second = [2.0, 3.0, 4.0], np.array([1.9, 2.8, 3.7])
-    apart = text_measures.minus(second, first)
-    assert apart["mean"] == pytest.approx(-0.2)
-    assert apart["high"] - apart["mean"] == pytest.approx(4.3027 * 0.1 / 3**0.5, rel=1e-4)
-    assert apart["high"] < mean_interval(second).high - 2
-    assert text_measures.minus(second, None) is None
+def test_each_seed_has_its_figure():
+    """By hand. Catches a mean over the wrong axis, and a bootstrap over one of the two alone."""
+    values = np.array([[1.0, 2.0, 3.0], [3.0, 4.0, 5.0]])
+    found = text_measures.over_seeds(values)
+    assert found["by_seed"] == [2.0, 4.0]
+    assert (found["mean"], found["low"], found["high"]) == hierarchical_bootstrap(values)
+
+
+def measured(name, means, blocks=(0.0, 1.0, -1.0, 0.5)):
+    """A model of these means by seed, all on the same blocks."""
+    return {"model": name, "blocks": (np.array(means)[:, None] + np.array(blocks)).tolist()}
+
+
+SEEDS = np.array([-0.02, -0.01, 0.0, 0.01, 0.02])
+
+
+def test_a_difference_that_excludes_0_is_said():
+    """By hand: the second needs .5 bits fewer on every block. Catches the sign of a difference, the
+    better model taken for the worse, and blocks that differ between models."""
+    (pair,) = text_measures.pairs([measured("a", 2.5 + SEEDS), measured("b", 2.0 + SEEDS)])
+    assert (pair["first"], pair["second"]) == ("a", "b")
+    assert pair["mean"] == pytest.approx(-0.5)
+    assert -0.55 < pair["low"] < -0.5 < pair["high"] < -0.45
+    numbers = f"0.500 ({-pair['high']:.3f} to {-pair['low']:.3f})"
+    assert pair["verdict"] == f"b needs {numbers} fewer bits per byte than a"
+    (turned,) = text_measures.pairs([measured("b", 2.0 + SEEDS), measured("a", 2.5 + SEEDS)])
+    assert turned["verdict"].startswith("b needs 0.500 (0.4")
+
+
+@pytest.mark.parametrize(("apart", "seeds"), [(0.01, 5), (0.5, 4)])
+def test_a_difference_within_noise_or_of_few_seeds_is_not_said(apart, seeds):
+    """By the protocol: no sentence where the interval holds 0, or with fewer than 5 seeds."""
+    few = SEEDS[:seeds]
+    (pair,) = text_measures.pairs([measured("a", 2.0 + few), measured("b", 2.0 + apart + few)])
+    assert (pair["low"] > 0) == (apart == 0.5)
+    assert pair["verdict"] is None
+
+
+def test_every_two_models_are_compared():
+    """By hand. Catches a model compared with the first alone."""
+    found = text_measures.pairs([measured(name, 2.0 + SEEDS) for name in "abc"])
+    assert [(one["first"], one["second"]) for one in found] == [("a", "b"), ("a", "c"), ("b", "c")]
 
 
 def test_a_model_that_diverged_is_null_in_json():
@@ -80,4 +113,5 @@ def test_a_model_that_diverged_is_null_in_json():
     )
     found = text_measures.by_distance(lost, [None], PERIODIC, SIZE, asked(), 0)
     assert json.loads(json.dumps(found, allow_nan=False))[0]["loss"] is None
-    assert text_measures.minus(np.ones(2), [1.0, None]) == dict.fromkeys(("mean", "low", "high"))
+    (pair,) = text_measures.pairs([measured("a", SEEDS), measured("b", [*SEEDS[1:], np.nan])])
+    assert [pair[key] for key in ("mean", "low", "high", "verdict")] == [None] * 4

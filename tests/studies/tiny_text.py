@@ -60,6 +60,7 @@ def config_of(path):
                 "evaluation_sequences": 8,
                 "warmup_steps": 2,
                 "seeds": 4,
+                "learning_rates": (0.006,),
             },
         }
     )

@@ -99,15 +99,18 @@ def mutants_section(record: dict[str, Any]) -> str:
 
 
 def language_model_section(study: dict[str, Any]) -> str:
-    """Tables and figures of all models, and a text that the best of them wrote."""
+    """Tables and figures of all models, their cost, and a text by the one with the fewest bits."""
     section, memory, *_ = language_model.sections(study)
     best = min(study["models"], key=lambda model: model["bits_per_byte"]["mean"] or math.inf)
     sample = best["samples"][-1]
     written = f"{sample['prompt']['text']}▸{sample['text']}"
+    tuning = sum(model["tuning"]["seconds"] for model in study["models"] if model["tuning"])
+    trained = sum(model["seconds"] for model in study["models"])
     return joined(
         tables.as_markdown(section.text),
         *map(_markdown, section.tables),
         " ".join(_figure(f"language_model/{p.name}", p.alt, 49) for p in section.figures),
+        f"Tuning took {tuning / 60:.1f} minutes, training all seeds {trained / 60:.1f}.",
         tables.as_markdown(memory.text),
         *map(_markdown, memory.tables),
         f"{tables.as_markdown(best['model'])} wrote the text after ▸:",
