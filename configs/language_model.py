@@ -4,8 +4,8 @@
         --workdir=runs/language_model
 
 Rates .001 to .03 are tuned on seed 100, by the loss on the validation split after 1,000 steps of
-2,048 tokens; the two worse of the four end at 250. Five test seeds at the best rate. The Transformer
-has two blocks; its rotary positions and the bias of gates are given, not tuned.
+2,048 tokens; the two worse of the four end at 250. Five test seeds at the best rate. The
+Transformer has two blocks; its rotary positions and the bias of gates are given, not tuned.
 
 Cost: about 23 minutes on two quiet cores (Intel Xeon), by measure of a few steps: 20, 27, 40 and 25
 ms a step and trial of lstm, gru, transformer and lstm_attention. Tuning takes 6 minutes of it,

@@ -163,7 +163,7 @@ def reaches(result: Result, name: str) -> Figure:
             axes.plot([], [], "o", color=look, markersize=4, label=f"{phase} training")
         reference(axes, "T", x=length)
         axes.set_yticks(range(len(rows)), [label for label, _ in rows], parse_math=False)
-        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_ylim(max(len(rows), 1) - 0.5, -0.5)
         axes.grid(visible=False, axis="y")
         axes.set_xlim(0, 1.03 * length)
         axes.set_xlabel(f"reach of d loss / d {_symbol(name)} (steps before the loss)")

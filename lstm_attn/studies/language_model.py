@@ -18,10 +18,10 @@ from lstm_attn.flat import difference
 from lstm_attn.history import Evaluation
 from lstm_attn.models import ModelConfig
 from lstm_attn.report import language_model as text_section
+from lstm_attn.runner import tuning_notes
 from lstm_attn.runner.cell import TEST_SEED, Cell
 from lstm_attn.runner.configs import COMPARED, check_lists, check_models
 from lstm_attn.runner.session import Session
-from lstm_attn.runner.tune import NAME as TUNING
 from lstm_attn.runner.tune import TuningConfig, is_tuned, tune
 from lstm_attn.runs import RunFolder
 from lstm_attn.studies.result import Result, Table
@@ -298,7 +298,7 @@ def costs_of_tuning(
     Cells that were not tuned have none, nor have those of earlier commands: their notes may have
     given way to later ones.
     """
-    notes = {note["cell"]: note for note in (folder.study(TUNING) or {"cells": []})["cells"]}
+    notes = {note["cell"]: note for note in tuning_notes.records(folder)}
     return {
         after.name: {key: notes[before.name][key] for key in ("trials", "steps", "seconds")}
         for before, after in zip(asked, tested, strict=True)
