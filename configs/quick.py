@@ -3,8 +3,8 @@
     python -m experiments.compare --config=configs/quick.py --workdir=runs/quick
 
 By the protocol (docs/protocol.md), in five minutes: learning rates are tuned on two seeds, the
-worse half of them for a quarter of the 300 steps; ten other seeds are tested. Ten trials tune and
-ten test, so that one compiled program serves both.
+worse half of them for a quarter of the 300 steps; twelve other seeds are tested. Twelve trials tune
+and twelve test, so that one compiled program serves both.
 """
 
 import dataclasses
@@ -18,7 +18,12 @@ from lstm_attn.training import TrainingConfig
 def get_config() -> ConfigDict:
     default = CompareConfig()
     training: TrainingConfig = dataclasses.replace(
-        default.training, steps=300, seeds=10, evaluate_every=50, evaluation_sequences=500
+        default.training,
+        steps=300,
+        seeds=12,
+        learning_rates=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1),
+        evaluate_every=50,
+        evaluation_sequences=500,
     )
     task = TaskConfig(lengths=(8, 24))
     return ConfigDict(

@@ -10,7 +10,7 @@ from lstm_attn import report
 from lstm_attn.analysis import paired_rate_test, paired_sign_test, table_of_tests
 from lstm_attn.analysis.differences import FEWER_STEPS, ON_MORE_SEEDS
 from lstm_attn.errors import UsageError
-from lstm_attn.runner import launchers, profile
+from lstm_attn.runner import launchers, profile, tuning_notes
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.configs import CompareConfig, grid_cells
 from lstm_attn.runner.progress import GridProgress
@@ -71,7 +71,8 @@ def work(config: CompareConfig, session: Session) -> list[Table | str]:
     records = report.in_grid_order(session.folder)
     session.folder.write_study(STUDY.name, {"pairs": pairs(records)})
     times = session.folder.times if session.profile else []
-    return [remembers_table(records), in_all(records), *([times_table(times)] if times else [])]
+    spent = in_all(records, tuning_notes.records(session.folder))
+    return [remembers_table(records), spent, *([times_table(times)] if times else [])]
 
 
 STUDY = Study("compare", CompareConfig, work)
@@ -140,12 +141,13 @@ def _ends(record: dict) -> dict[int, float | None]:
     return {trial["seed"]: trial["steps_to_remember"] for trial in trials}
 
 
-def in_all(records: Sequence[dict]) -> str:
-    """Seconds of the grid, and the share of them spent waiting for programs."""
+def in_all(records: Sequence[dict], tuned: Sequence[dict]) -> str:
+    """Seconds of the grid, the share of them spent waiting for programs, and seconds of tuning."""
     seconds, waited = (
         sum(record[key] for record in records) for key in ("seconds", "seconds_to_program")
     )
-    return f"{seconds:.0f} s in all, {waited / seconds:.0%} of them spent waiting for compilation"
+    before = f", after {sum(cell['seconds'] for cell in tuned):.0f} s of tuning" if tuned else ""
+    return f"{seconds:.0f} s in all{before}; {waited / seconds:.0%} spent waiting for compilation"
 
 
 def times_table(records: Sequence[dict]) -> Table:
