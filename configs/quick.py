@@ -3,7 +3,7 @@
     python -m experiments.compare --config=configs/quick.py --workdir=runs/quick
 
 By the protocol (docs/protocol.md), in five minutes: learning rates are tuned on two seeds, the
-worse half of them for a quarter of the 300 steps; twelve other seeds are tested. Twelve trials tune
+worse half of them for a quarter of the 400 steps; twelve other seeds are tested. Twelve trials tune
 and twelve test, so that one compiled program serves both.
 """
 
@@ -19,7 +19,7 @@ def get_config() -> ConfigDict:
     default = CompareConfig()
     training: TrainingConfig = dataclasses.replace(
         default.training,
-        steps=300,
+        steps=400,
         seeds=12,
         learning_rates=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1),
         evaluate_every=50,
