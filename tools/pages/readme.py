@@ -172,9 +172,8 @@ def sections() -> dict[str, str]:
         "studies": studies_section(KEPT_RUNS),
         **benchmark_sections(RECORDS),
     }
-    if study := _study(KEPT_RUNS / "language_model"):
-        written["language_model"] = language_model_section(study)
-    return written
+    study = _study(KEPT_RUNS / "language_model")
+    return written | {"language_model": language_model_section(study) if study else ""}
 
 
 def benchmark_sections(folder: Path) -> dict[str, str]:
