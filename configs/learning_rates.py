@@ -1,15 +1,14 @@
-"""Seven learning rates from .0001 to .1 for four models of about 4,500 parameters: adding, T = 50.
+"""Seven learning rates from .0003 to .3 for four models of about 4,000 parameters: adding, T = 50.
 
     python -m experiments.learning_rates --config=configs/learning_rates.py \\
         --workdir=runs/learning_rates
 
-Cost: 6 minutes on two busy cores (Intel Xeon, shared); four seeds, so that two cores share the 28
-trials of a model evenly.
+Eight seeds at each rate, with 1,000 steps; nothing is tuned, for the rate is what is studied. The
+window is how many factors of ten of the rate stay within a factor of two of the best.
 
-Seen 2026-11-23, four trials a rate, 1,500 steps; files in results/learning_rates. None solves at
-.003 or below. At .01, .03 and .1: lstm 0, 2 and 3 of 4; gru 1, 4 and 4; transformer 3, 4 and 1;
-lstm_attention 2, 1 and 2 (95 % intervals of 0/4, 2/4, 4/4: 0 to .49, .15 to .85, .51 to 1). What
-suits the Transformer is too low for the LSTM.
+Cost: about 9 minutes on two cores.
+
+Seen 2026-11-30: nothing yet by the protocol (docs/protocol.md).
 """
 
 import dataclasses

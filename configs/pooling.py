@@ -4,16 +4,11 @@
 
 attention_pooling takes the parameter budget of an LSTM of 50 features, which gives it the paper's
 100 features and 10,602 parameters. Markers are those of `arjovsky2016`, not the paper's; batches of
-32, not 100.
+32, not 100. Rates, seeds and steps are those of configs/adding.py.
 
-Cost: 11 minutes on two cores (Intel Xeon, shared, busy with other work). T = 10,000, the paper's
-longest, has not been run: a step of two trials took 4 seconds on the busy cores.
+Cost: not measured; two hours or more on two cores, most of it at T = 1,000.
 
-Seen 2026-11-22; six trials, three seeds at each of two learning rates; files in results/pooling.
-Solved, with the 95 % Wilson interval, and the median of steps to solve:
-  T = 100: 6/6 (.61 to 1.00) 400; T = 1,000: 6/6 (.61 to 1.00) 800.
-The paper has it solved within its first 1,000 updates at both lengths. At T = 1,000 the learning
-rate .01 took 400 to 700 steps, .003 took 900 to 1,100.
+Seen 2026-11-30: nothing yet by the protocol (docs/protocol.md).
 """
 
 import dataclasses

@@ -3,9 +3,10 @@
     python -m experiments.compare --config=configs/quick.py --workdir=runs/quick
 
 By the protocol (docs/protocol.md), in five minutes: learning rates are tuned on two seeds, the
-worse half of them for a quarter of the 400 steps; twelve other seeds are tested. Twelve trials tune
-and twelve test, so that one compiled program serves both. Tried before, and set by what five minutes allow: ten
-seeds and 300 steps, T of 10 and 30, five rates up to .1, of which three cells wanted more.
+worse half of them for a quarter of the 400 steps; twelve other seeds are tested. Twelve trials
+tune and twelve test, so that one compiled program serves both. Tried before, and set by what five
+minutes allow: ten seeds and 300 steps, T of 10 and 30, five rates up to .1, of which three cells
+wanted more.
 
 Cost: 3.2 minutes on two quiet cores (Intel Xeon, vectors of 512 bits), with an empty compilation
 cache; two thirds of it tuning.

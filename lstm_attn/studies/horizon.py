@@ -86,7 +86,7 @@ class SearchedTask:
     names: tuple[str, ...] = ("adding",)
     first: int = 30
     shortest: int = 4
-    longest: int = 480
+    longest: int = 120
 
     def __post_init__(self) -> None:
         check_whole("task.shortest", self.shortest)
@@ -110,11 +110,11 @@ class HorizonConfig:
     task: SearchedTask = SearchedTask()
     model: ModelConfig = SMALL
     training: TrainingConfig = TrainingConfig(
-        steps=1600,
+        steps=800,
         seeds=16,
         learning_rates=RATES,
         schedule="constant",
-        evaluation_sequences=1000,
+        evaluation_sequences=500,
         stop_when_solved=True,
     )
     tuning: TuningConfig = TuningConfig(carry=True)

@@ -65,7 +65,7 @@ class LanguageModelConfig:
     memory: MemoryConfig = MemoryConfig()
     model: ModelConfig = ModelConfig(features=192, num_heads=4, num_layers=2, positions="rotary")
     training: TrainingConfig = TrainingConfig(
-        steps=1000,
+        steps=700,
         batch_size=8,
         seeds=5,
         learning_rates=(1e-3, 3e-3, 1e-2, 3e-2),

@@ -58,9 +58,10 @@ class LearningRatesConfig:
     task: OneTaskConfig = OneTaskConfig("adding", 50)
     model: ModelConfig = SMALL
     training: TrainingConfig = TrainingConfig(
-        steps=1500,
-        seeds=4,
-        learning_rates=(1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
+        steps=1000,
+        seeds=8,
+        learning_rates=(3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1),
+        evaluation_sequences=500,
     )
 
     def __post_init__(self) -> None:

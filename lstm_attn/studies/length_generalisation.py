@@ -16,7 +16,7 @@ from lstm_attn.report.length_generalisation import label_and_mark, reach, t50, t
 from lstm_attn.report.tables import remembering
 from lstm_attn.runner import tuning_notes
 from lstm_attn.runner.cell import Cell
-from lstm_attn.runner.configs import COMPARED, RATES, check_lists, check_models
+from lstm_attn.runner.configs import COMPARED, RATES, SMALL, check_lists, check_models
 from lstm_attn.runner.session import Session
 from lstm_attn.runner.tune import TuningConfig, tune
 from lstm_attn.studies.result import Result, Table
@@ -48,12 +48,12 @@ class LengthConfig:
     task, test, model, training, tuning: as their classes say."""
 
     models: tuple[str, ...] = COMPARED
-    positions: tuple[str, ...] = ("none", "sinusoidal", "learned", "rotary", "alibi")
+    positions: tuple[str, ...] = ("none", "sinusoidal", "rotary", "alibi")
     task: TrainedOn = TrainedOn()
     test: MeasuredOn = MeasuredOn()
-    model: ModelConfig = ModelConfig(features=32, num_heads=2, num_layers=2)
+    model: ModelConfig = SMALL
     training: TrainingConfig = TrainingConfig(
-        steps=2000, seeds=16, learning_rates=RATES, evaluation_sequences=1000
+        steps=1000, seeds=16, learning_rates=RATES, evaluation_sequences=500
     )
     tuning: TuningConfig = TuningConfig()
 
