@@ -169,7 +169,8 @@ MUTATIONS = [
     Mutation("bounded mean: nothing may have been missed", "lstm_attn/analysis/intervals.py", "weights[:, 0] * highest", "weights[:, 0] * values.max()", "tests/analysis/test_intervals.py"),
     Mutation("learned positions continued with zeros", "lstm_attn/modules/positions.py", "new = LEARNED_INIT(key,", "new = 0 * LEARNED_INIT(key,", "tests/modules/test_positions.py"),
     Mutation("a run folder's parameters with the optimiser's among them", "lstm_attn/training/checkpoints.py", 'if name.startswith("params."):', 'if "." in name:', "tests/test_trained.py"),
-    Mutation("more than half for at least half", "lstm_attn/report/length_generalisation.py", '2 * at["solved"] >= entry["trials"]', '2 * at["solved"] > entry["trials"]', "tests/report/test_length_generalisation.py"),
+    Mutation("length generalisation: the worst scheme of positions counts", "lstm_attn/studies/trained_ranges.py", "min(tuned or rows, key", "max(tuned or rows, key", "tests/studies/test_trained_ranges.py"),
+    Mutation("length generalisation: trained lengths are tested as if beyond", "lstm_attn/studies/trained_ranges.py", 'if length > first["length"]', 'if length >= first["length"]', "tests/studies/test_trained_ranges.py"),
     Mutation("median's interval: a rank too far inside", "lstm_attn/analysis/intervals.py", "rank = sign_test_rank(trials) or 1", "rank = (sign_test_rank(trials) or 1) + 1", "tests/analysis/test_intervals.py"),
     # faults
     Mutation("checkpoint: its checksum is not compared", "lstm_attn/training/checkpoints.py", " or _checksum(path, digits) != digits", "", "tests/training/test_checkpoints.py"),

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarni
         ),
         ("--config.models=lstm,gur", "unknown model 'gur': did you mean gru"),
         ("--config.task.lengths=(1,)", "adding: length: expected at least 2, got 1"),
-        ("--config.model.num_heads=3", "num_heads expected a divisor of features=32, got 3"),
+        ("--config.model.num_heads=4", "num_heads expected a divisor of features=30, got 4"),
         ("--config.training.seeds=0", "training.seeds: expected at least 1, got 0"),
         ("--config.training.steps=many", "invalid literal for int() with base 10: 'many'"),
         ("--config.training.steps=3000000000", "training.steps: expected at most 2147483647"),
@@ -112,7 +112,7 @@ def test_a_config_file_of_ones_own_is_checked_as_overrides_are(training, message
 
 def test_a_list_serves_for_a_tuple_and_a_whole_number_for_a_float():
     """Catches a config refused because of a list or a whole number."""
-    config = config_with(learning_rates=[1e-3, 3e-3, 1e-2, 3e-2, 1e-1], clip_norm=1)
+    config = config_with(learning_rates=[1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1], clip_norm=1)
     assert command_line.checked(CompareConfig, config) == load(FOLDER / "quick.py")
 
 
@@ -139,4 +139,4 @@ def test_a_config_flag_may_be_spelt_as_absl_allows(tmp_path):
     spaced = ["--config", "configs/adding.py", f"--workdir={tmp_path / 'run'}"]
     outcome = knock(COMPARE, [*spaced, "--config.model.num_heads", "7"])
     assert outcome.status == 2
-    assert "divisor of features=64, got 7" in outcome.err
+    assert "divisor of features=30, got 7" in outcome.err

@@ -167,7 +167,7 @@ def test_a_config_may_leave_a_value_to_the_command(tmp_path):
     config = tmp_path / "config.py"
     config.write_text(malformed.source(tree))
     arguments = [f"--config={config}", f"--workdir={tmp_path / 'run'}"]
-    given = knock(COMPARE, [*arguments, "--config.model.features=32"]).settings
+    given = knock(COMPARE, [*arguments, "--config.model.features=30"]).settings
     assert given == knock(COMPARE, [QUICK, f"--workdir={tmp_path / 'other'}"]).settings
     check_refused(knock(COMPARE, arguments), ["model.features"], "it has no value")
 
