@@ -118,5 +118,5 @@ def test_a_folder_that_has_grown_is_shown_whole(run_path, tmp_path):
         metrics += lines
     (tmp_path / "metrics.jsonl").write_text("".join(metrics))
     html = report.write(tmp_path).read_text()
-    assert html.count(">lstm features=8</th>") == 2
+    assert html.count(">lstm features=8</th>") == 3
     assert "gru is undecided at T = 10." in html
