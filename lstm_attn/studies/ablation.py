@@ -41,8 +41,8 @@ CHANGES = (
     ("model.recurrent_kernel_init", "glorot"),
     ("model.features", 16),
     ("model.features", 64),
-    ("training.learning_rates", (3e-3,)),
-    ("training.learning_rates", (3e-2,)),
+    ("training.learning_rates", (1e-2,)),
+    ("training.learning_rates", (1e-1,)),
     ("training.clip_norm", 100.0),
 )
 
@@ -125,7 +125,13 @@ class AblationConfig:
     model_name: str = "lstm"
     task: OneTaskConfig = OneTaskConfig("adding", 100)
     model: ModelConfig = ModelConfig(features=32)
-    training: TrainingConfig = TrainingConfig(steps=3000, seeds=12, stop_when_solved=True)
+    training: TrainingConfig = TrainingConfig(
+        steps=2000,
+        seeds=12,
+        learning_rates=3e-2,
+        evaluation_sequences=500,
+        stop_when_solved=True,
+    )
     changes: tuple[tuple[str, Any], ...] = CHANGES
 
     def __post_init__(self) -> None:
