@@ -128,7 +128,7 @@ class AblationConfig:
     training: TrainingConfig = TrainingConfig(
         steps=2000,
         seeds=12,
-        learning_rates=3e-2,
+        learning_rates=(3e-2,),
         evaluation_sequences=500,
         stop_when_solved=True,
     )
