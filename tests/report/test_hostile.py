@@ -202,9 +202,9 @@ def test_the_readme_shows_strings_as_they_are(made, tmp_path, without_figures):
 
     for name in ("grid", "horizon", "gradient_reach", "length_generalisation"):
         copied(made / name, tmp_path / name, change)
-    quick = readme.quick_section(RunFolder(tmp_path / "grid"))
+    quick = readme.grid_section(RunFolder(tmp_path / "grid"))
     studies = readme.studies_section(tmp_path)
-    expected = readme.quick_section(RunFolder(made / "grid"))
+    expected = readme.grid_section(RunFolder(made / "grid"))
     bare = re.sub(r'<img src="results/[^"<]*" width="\d+%" alt="[^"<]*">', "", quick + studies)
     bare = bare.replace("<br>", "\n")  # of a table; no payload has one
     assert not re.search(r"<(?=[a-zA-Z/!?])|(?<!\\)[\[\]`]", bare)

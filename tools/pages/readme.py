@@ -27,6 +27,7 @@ ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "README.md"
 KEPT_RUNS = ROOT / "results"
 KEPT = KEPT_RUNS / "quick"
+GRIDS = ("quick", "adding", "copy")  # runs of `experiments.compare`
 RECORDS = KEPT_RUNS / "benchmarks"
 FILES = (FORMAT_FILE, CONFIG, ENVIRONMENT, METRICS, RESULTS)
 # Study -> the figure of it that the README shows, and how many of the tables in its section.
@@ -36,21 +37,21 @@ SHOWN = {
 }
 
 
-def quick_section(folder: RunFolder) -> str:
-    """The quick run: verdicts, every trial's share remembered, survival at the longest length, and
-    its table with budget, seeds, rates and the cost of tuning."""
+def grid_section(folder: RunFolder) -> str:
+    """A run of `experiments.compare`: verdicts, every trial's share remembered, survival at the
+    longest length, and its table with budget, seeds, rates and the cost of tuning."""
     check_clean(folder)
     records = report.in_grid_order(folder)
     config, environment = map(report.harmless, (folder.config, folder.environment))
     tuning = report.harmless(folder.study("tuning"))["cells"]
-    longest = max(config["task"]["lengths"])
-    names = config["task"]["names"]
+    name, names = folder.path.name, config["task"]["names"]
+    longest = max(record["length"] for record in records)
     figures = " ".join(
         [
-            *(_figure(f"quick/share-remembered-{n}", f"Share remembered: {n}", 49) for n in names),
+            *(_figure(f"{name}/share-remembered-{n}", f"Share remembered: {n}", 49) for n in names),
             *(
                 _figure(
-                    f"quick/survival-{n}-{longest}", f"Steps to remember: {n}, T = {longest}", 49
+                    f"{name}/survival-{n}-{longest}", f"Steps to remember: {n}, T = {longest}", 49
                 )
                 for n in names
             ),
@@ -166,7 +167,10 @@ def _markdown(table: Table) -> str:
 def sections() -> dict[str, str]:
     """Name -> section, of everything in results/ that the README shows."""
     written = {
-        "quick": quick_section(RunFolder(KEPT)),
+        **{
+            name: grid_section(RunFolder(KEPT_RUNS / name)) if (KEPT_RUNS / name).exists() else ""
+            for name in GRIDS
+        },
         "layouts": BENCHMARKS["trial_layouts"].section(_json(KEPT_RUNS / "trial_layouts.json")),
         "mutants": mutants_section(_json(KEPT_RUNS / "mutants.json")),
         "studies": studies_section(KEPT_RUNS),
@@ -190,21 +194,26 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def keep_runs(quick: Path) -> None:
-    """Copies the quick run, and the studies in the folder that it is in, to results/."""
+    """Copies the quick run, and the other grids and studies in the folder that it is in, to
+    results/."""
     if not (quick / RESULTS).exists() or quick.resolve() == KEPT:
         raise UsageError(f"--quick: expected a run folder outside {KEPT}, got {quick}")
-    _keep(quick, KEPT, "compare.json", "tuning.json", "trials.csv")
-    for name in STUDIES:
-        if (quick.parent / name / f"{name}.json").exists():
-            _keep(quick.parent / name, KEPT_RUNS / name, f"{name}.json")
+    _keep(quick, KEPT, "compare")
+    for name, study in (
+        *((name, "compare") for name in GRIDS[1:]),
+        *((name, name) for name in STUDIES),
+    ):
+        if (quick.parent / name / f"{study}.json").exists():
+            _keep(quick.parent / name, KEPT_RUNS / name, study)
 
 
-def _keep(run: Path, place: Path, *others: str) -> None:
-    """Replaces the place by FILES, the others and all figures of the run."""
+def _keep(run: Path, place: Path, study: str) -> None:
+    """Replaces the place by the run's FILES and figures, and what its study and tuning noted."""
     check_clean(RunFolder(run))
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    for path in (*(run / name for name in (*FILES, *others)), *run.glob("*.png")):
+    names = (*FILES, f"{study}.json", "tuning.json", "trials.csv")
+    for path in (*(run / name for name in names if (run / name).exists()), *run.glob("*.png")):
         shutil.copy(path, place)
 
 
