@@ -20,6 +20,7 @@ class LengthGeneralisation(NamedTuple):
 
     lengths: [L], in steps.
     loss, accuracy: float64 [L, R], means over the sequences.
+    loss_error, accuracy_error: float64 [L, R], their standard errors.
     share_remembered: float64 [L, R], 1 - loss / baseline of that length.
     remembers: bool [L, R], whether the loss is at most 5 % of the baseline.
     solved: bool [L, R], whether the task's own criterion holds.
@@ -30,6 +31,8 @@ class LengthGeneralisation(NamedTuple):
     lengths: list[int]
     loss: np.ndarray
     accuracy: np.ndarray
+    loss_error: np.ndarray
+    accuracy_error: np.ndarray
     share_remembered: np.ndarray
     remembers: np.ndarray
     solved: np.ndarray
@@ -168,6 +171,10 @@ def _summary(
         name: np.stack([metrics[name].mean(axis=1) for metrics in measured.values()])
         for name in ("loss", "accuracy")
     }
+    errors = {
+        name: np.stack([m[name].std(axis=1) for m in measured.values()]) / np.sqrt(sequences)
+        for name in means
+    }
     tested = [task.of_length(length) for length in measured]
 
     def holds(criterion: Callable[[Task, dict], bool]) -> np.ndarray:
@@ -182,6 +189,8 @@ def _summary(
         lengths=list(measured),
         loss=means["loss"],
         accuracy=means["accuracy"],
+        loss_error=errors["loss"],
+        accuracy_error=errors["accuracy"],
         share_remembered=1 - means["loss"] / np.array([[one.baseline] for one in tested]),
         remembers=holds(lambda one, metrics: one.remembers(metrics)),
         solved=holds(lambda one, metrics: one.is_solved(metrics)),

@@ -156,13 +156,27 @@ def test_a_share_is_that_of_the_baseline_of_the_tested_length():
     np.testing.assert_allclose(found.share_remembered[:, 0], expected, rtol=1e-5)
 
 
+def test_standard_errors_are_those_of_a_constant_answer():
+    """Closed form: of the sum of two numbers, 1 is wrong by x with density 1 - |x|, so that x^2 has
+    the mean 1/6 and the variance 1/15 - 1/36, and is right within .04 with p = 1 - .96^2. Catches an
+    error that is not divided by the root of the sequences, and that of a batch."""
+    task = tasks.build("adding", TRAINED, "arjovsky2016")
+    model = Model(init=lambda key: {}, apply=lambda params, inputs: jnp.ones_like(inputs[..., :1]))
+    found = length_generalisation(model, {}, task, (4, 8), jax.random.key(3), sequences=4000)
+    right = 1 - 0.96**2
+    expected = np.sqrt(np.array([1 / 15 - 1 / 36, right * (1 - right)]) / 4000)
+    errors = np.stack([found.loss_error[:, 0], found.accuracy_error[:, 0]], axis=1)
+    np.testing.assert_allclose(errors, [expected, expected], rtol=0.08)
+    assert (abs(found.loss - 1 / 6) < 4 * expected[0]).all()
+
+
 def test_the_horizon_is_that_of_the_lengths_from_the_trained_one_on():
     """Oracle: `fit_horizon` of the trials listed one by one. At T = 10 no trial remembers, of which
     the fit must not know. Catches lengths below the trained one, and trials whose seeds or lengths
     are exchanged."""
     remembers = np.array([[0, 0, 0], [1, 1, 1], [1, 1, 0], [0, 1, 0]], bool)
     found = LengthGeneralisation(
-        [10, 20, 40, 80], *[np.zeros((4, 3))] * 3, remembers, remembers, sequences=1, programs=1
+        [10, 20, 40, 80], *[np.zeros((4, 3))] * 5, remembers, remembers, sequences=1, programs=1
     )
     seeds = np.array([3, 4, 5])
     fit = horizon_beyond(found, 20, seeds)
