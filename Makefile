@@ -25,13 +25,13 @@ adding: $(VENV)/installed ## The full study of the adding problem: a night, or a
 copy: $(VENV)/installed ## The full study of the copy problem: a night, or a GPU
 	$(RUN) -m experiments.compare --config=configs/copy.py --workdir=runs/copy
 
-pooling: $(VENV)/installed ## Adding to T = 1,000 by attention alone: 11 minutes
+pooling: $(VENV)/installed ## Adding to T = 1,000 by attention alone: some hours
 	$(RUN) -m experiments.compare --config=configs/pooling.py --workdir=runs/pooling
 
-language-model: $(VENV)/installed ## Train all models on the text that Python has with it and let them write: under 10 minutes
+language-model: $(VENV)/installed ## Train all models on the text that Python has with it and let them write: a quarter of an hour
 	$(RUN) -m experiments.language_model --config=configs/language_model.py --workdir=runs/language_model
 
-studies: $(VENV)/installed ## Every study of the analysis: about an hour on two cores
+studies: $(VENV)/installed ## Every study of the analysis: about an hour and a half on two cores
 	for name in length_generalisation horizon gradient_reach inside ablation learning_rates; do \
 	  $(RUN) -m experiments.$$name --config=configs/$$name.py --workdir=runs/$$name || exit 1; \
 	done
