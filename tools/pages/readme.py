@@ -32,6 +32,7 @@ RECORDS = KEPT_RUNS / "benchmarks"
 FILES = (FORMAT_FILE, CONFIG, ENVIRONMENT, METRICS, RESULTS)
 # Study -> the figure of it that the README shows, and how many of the tables in its section.
 SHOWN = {
+    "learning_rates": ("learning-rates", 1),
     "length_generalisation": ("length-generalisation-copy", 1),
     "gradient_reach": ("gradient-h-starts", 0),
 }
