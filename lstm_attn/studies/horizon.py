@@ -86,7 +86,7 @@ class SearchedTask:
     names: tuple[str, ...] = ("adding",)
     first: int = 30
     shortest: int = 4
-    longest: int = 120
+    longest: int = 240
 
     def __post_init__(self) -> None:
         check_whole("task.shortest", self.shortest)
@@ -110,7 +110,7 @@ class HorizonConfig:
     task: SearchedTask = SearchedTask()
     model: ModelConfig = SMALL
     training: TrainingConfig = TrainingConfig(
-        steps=800,
+        steps=400,
         seeds=16,
         learning_rates=RATES,
         schedule="constant",
