@@ -12,7 +12,7 @@ from lstm_attn.errors import UsageError
 from tools.coverage import SEEDS, SIMULATIONS, binomial_error, coverage, table
 
 USED = [one for one in SIMULATIONS if one.least is not None]
-QUICK, MANY = 100, 500
+QUICK, MANY = 100, 200
 
 
 def name(simulation):
@@ -34,7 +34,7 @@ def test_it_keeps_its_level(simulation):
 @pytest.mark.parametrize("seeds", SEEDS)
 @pytest.mark.parametrize("simulation", USED, ids=name)
 def test_it_keeps_its_level_with_any_number_of_seeds(simulation, seeds):
-    """Oracle: as above, with the simulations of the table in docs/statistics.md."""
+    """Oracle: as above, with the numbers of seeds of docs/statistics.md."""
     if seeds >= simulation.fewest:
         assert holds(simulation, seeds, MANY)
 
