@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 
 from lstm_attn.history import History
 from lstm_attn.report.panel import (
@@ -148,11 +149,14 @@ def remember_rates(records: Sequence[Record], title: str = "") -> Figure:
 
 def survival(records: Sequence[Record], title: str = "") -> Figure:
     """The share of trials that do not remember yet against steps: the Kaplan-Meier curve of each
-    record. Trials that never do are censored where their cell's training ended, with a bar."""
+    record. Trials that never do are censored where their cell's training ended, with a bar. Curves
+    are drawn two points apart, so that equal ones can be seen."""
 
     def draw(axes: Axes) -> None:
         colors = colors_of(record["model"] for record in records)
-        for record in records:
+        points = offsets(len(records), 2 / 72)  # of an inch
+        for record, up in zip(records, points, strict=True):
+            place = axes.transData + ScaledTranslation(0, up, axes.figure.dpi_scale_trans)
             ends = sorted(
                 trial["steps_to_remember"]
                 for trial in record["per_trial"]
@@ -161,13 +165,14 @@ def survival(records: Sequence[Record], title: str = "") -> Figure:
             trials, color, budget = record["trials"], colors[record["model"]], budget_of(record)
             left = 1 - np.arange(len(ends) + 1) / trials
             x, y = [0.0, *ends, budget], [*left, left[-1]]
-            axes.step(x, y, where="post", color=color, linewidth=1.5, label=record["model"])
+            look: dict[str, Any] = {"color": color, "transform": place}
+            axes.step(x, y, where="post", linewidth=1.5, label=record["model"], **look)
             if len(ends) < trials:
-                axes.plot(budget, left[-1], "|", color=color, markersize=9, markeredgewidth=1.5)
+                axes.plot(budget, left[-1], "|", markersize=9, markeredgewidth=1.5, **look)
         axes.set(
             ylim=(-0.03, 1.03), xlabel="training steps", ylabel="trials that do not remember yet"
         )
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, 1.04 * max(map(budget_of, records)))
 
     return panel(title, draw)
 

@@ -81,3 +81,4 @@ def test_survival_falls_at_each_trial_and_stays_at_the_budget(run_path):
     steps, left = line(figure, "lstm")
     assert (list(steps), list(left)) == ([0, 200, 200, 300], [1, 0.75, 0.5, 0.5])
     assert list(line(figure, "transformer")[1])[-1] == 0
+    assert figure.axes[0].get_xlim() == (0, pytest.approx(312))
