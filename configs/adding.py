@@ -13,10 +13,10 @@ trials took 14 and 14 s (lstm), 16 and 23 s (gru), 66 and 179 s (transformer), 2
 a factor of T and attention one of T squared, so that T = 1,000 of the Transformer is some 5 hours.
 
 Seen 2026-11-30, of T = 50 and 100; files in results/adding:
-  lstm and gru remember 16/16 (.81 to 1) at both, all of them exactly; transformer 15/16 (.72 to .99)
-    at both, 14 and 12 exactly; lstm_attention 16/16 and 14/16 (.64 to .97), as many exactly.
-  Chosen: rates of .1 for lstm and lstm_attention with chrono, .3 and .1 for gru with bias 1, .03 for
-    the transformer with rotary positions.
+  lstm and gru remember 16/16 (.81 to 1) at both, all of them exactly; transformer 15/16 (.72 to
+    .99) at both, 14 and 12 exactly; lstm_attention 16/16 and 14/16 (.64 to .97), as many exactly.
+  Chosen: rates of .1 for lstm and lstm_attention with chrono, .3 and .1 for gru with bias 1, .03
+    for the transformer with rotary positions.
   T = 50: gru needs fewer steps than each other model (p < .006 after Holm). No other difference
     allows a sentence.
 """
