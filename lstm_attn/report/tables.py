@@ -10,6 +10,7 @@ from typing import Any
 Record = Mapping[str, Any]  # of results.json
 NONE = "–"
 REMEMBERS, DOES_NOT, UNDECIDED = "remembers", "does not", "is undecided"
+PLURAL = {REMEMBERS: "remember", DOES_NOT: "do not", UNDECIDED: "are undecided"}
 LEAST_TRIALS = 8  # with fewer, no sentence is written
 RULE = (
     "A trial remembers if its loss is at most 5 % of the loss of the best predictor without "
@@ -46,16 +47,23 @@ def standing(record: Record) -> str:
 
 
 def verdict(records: Sequence[Record], task: str) -> str:
-    """What the intervals say of each model on the task, one sentence a model."""
-    sentences = []
+    """What the intervals say of each model on the task, a sentence for all models alike."""
+    alike: dict[tuple[tuple[str, str], ...], list[str]] = {}  # (standing, lengths) -> models
     for model, mine in groups([r for r in records if r["task"] == task], "model").items():
         at = groups([{**r, "standing": standing(r)} for r in mine], "standing")
-        clauses = [
-            f"{words} at T = {_listed([str(n) for n in sorted(r['length'] for r in at[words])])}"
-            for words in (REMEMBERS, DOES_NOT, UNDECIDED)
+        standings = tuple(
+            (words, _listed([str(n) for n in sorted(r["length"] for r in at[words])]))
+            for words in PLURAL
             if words in at
+        )
+        alike.setdefault(standings, []).append(model)
+    sentences = []
+    for standings, models in alike.items():
+        clauses = [
+            f"{words if len(models) == 1 else PLURAL[words]} at T = {lengths}"
+            for words, lengths in standings
         ]
-        sentences.append(f"{model} {'; '.join(clauses)}.")
+        sentences.append(f"{_listed(models)} {'; '.join(clauses)}.")
     return " ".join(sentences)
 
 

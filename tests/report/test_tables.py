@@ -31,10 +31,11 @@ def test_verdict_says_of_each_model_what_its_intervals_allow():
     records = [
         record("gru", 100, 0.0, 0.3), record("gru", 50, 0.4, 0.6), record("gru", 10, 0.8, 1.0),
         record("gru", 5, 0.8, 1.0), record("lstm", 10, 0.2, 0.8), record("lstm", 10, 0.8, 1, "copy"),
+        record("rnn", 10, 0.1, 0.9),
     ]  # fmt: skip
     assert report.verdict(records, "adding") == (
         "gru remembers at T = 5 and 10; does not at T = 100; is undecided at T = 50. "
-        "lstm is undecided at T = 10."
+        "lstm and rnn are undecided at T = 10."
     )
 
 
