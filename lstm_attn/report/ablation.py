@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lstm_attn.report import differences
 from lstm_attn.report.differences import Row, rows
 from lstm_attn.report.panel import colors_of
 from lstm_attn.report.section import NamedFigure, Section, table
@@ -37,7 +36,7 @@ def sections(result: Mapping[str, Any]) -> list[Section]:
     spent = rows(
         steps_title,
         "median of paired differences, steps (95 % interval)",
-        [differences.row(one["name"], one["to_reference"]["steps"]) for one in changed],
+        list(map(_steps_row, changed)),
         color,
         (0, "reference"),
     )
@@ -76,12 +75,19 @@ def p_value(column: Column, index: int) -> str:
 
 def _rate_row(column: Column) -> Row:
     """The rate, in colour if a test allows a sentence on it."""
-    is_said = any(test["verdict"] for test in column["tests"][:1])
-    return Row(
-        column["name"],
-        column["remember_rate"],
-        column["remember_rate_low"],
-        column["remember_rate_high"],
-        f"p = {p_value(column, 0)}" if column["tests"] else "",
-        is_said or not column["tests"],
-    )
+    value, low, high = (column[f"remember_rate{end}"] for end in ("", "_low", "_high"))
+    return Row(column["name"], value, low, high, *_tested(column, 0))
+
+
+def _steps_row(column: Column) -> Row:
+    """The difference of steps, in colour if a test allows a sentence on it. The interval is that
+    of one row alone: it knows nothing of the other rows."""
+    value, low, high = (column["to_reference"]["steps"][end] for end in ("value", "low", "high"))
+    return Row(column["name"], value, low, high, *_tested(column, 1))
+
+
+def _tested(column: Column, index: int) -> tuple[str, bool]:
+    """p in words, and whether the test allows a sentence; the reference has none and stands out."""
+    if not column["tests"]:
+        return "", True
+    return f"p = {p_value(column, index)}", bool(column["tests"][index]["verdict"])
