@@ -119,8 +119,18 @@ def test_a_study_that_was_not_run_has_its_command_alone(tmp_path):
     assert readme.grid_section(readme.RunFolder(tmp_path / "copy")) == readme.NOT_MEASURED
 
 
-def test_a_study_begins_with_its_picture():
-    """Oracle: results/gradient_reach. Catches a paragraph before the picture, and one that the run
-    folder does not have."""
+def test_a_study_begins_with_its_picture_and_what_was_found():
+    """Oracle: results/gradient_reach. Catches a paragraph before the picture, and a finding that is
+    lost in one, or twice there."""
     section = readme.study_section(readme.RunFolder(readme.KEPT_RUNS / "gradient_reach"))
     assert section.startswith('<img src="results/gradient_reach/gradient-h-starts.png"')
+    first, second = section.split("\n\n")[1:3]
+    verdicts = [
+        test["verdict"]
+        for test in json.loads(
+            (readme.KEPT_RUNS / "gradient_reach/gradient_reach.json").read_text()
+        )["tests"]
+        if test["verdict"]
+    ]
+    assert first.splitlines() == [f"- {verdict}." for verdict in verdicts]
+    assert "after Holm" not in second

@@ -6,7 +6,9 @@ python -m tools.pages.readme --quick=runs/quick
 
 import json
 import math
+import re
 import shutil
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +146,8 @@ def language_model_section(study: dict[str, Any]) -> str:
 
 
 def study_section(folder: RunFolder) -> str:
-    """All that a study's sections of the report say: the picture to look at first, the text, the
-    tables, then the other pictures."""
+    """All that a study's sections of the report say: the picture to look at first, what was found,
+    how to read it, the tables, then the other pictures."""
     study = _study(folder.path)
     if study is None:
         return NOT_MEASURED
@@ -159,11 +161,34 @@ def study_section(folder: RunFolder) -> str:
         paragraphs += [
             f"## {tables.as_markdown(section.title)}" if len(sections) > 1 else "",
             first,
-            tables.as_markdown(section.text),
+            *_found_and_how_to_read(section.text, _verdicts(study)),
             *map(table, section.tables),
             " ".join(others),
         ]
     return joined(*paragraphs, made(folder))
+
+
+def _found_and_how_to_read(text: str, verdicts: Collection[str]) -> list[str]:
+    """The verdicts that the text has, as a list; then the text without them."""
+    found = [verdict for verdict in verdicts if f"{verdict}." in text]
+    for verdict in found:
+        text = text.replace(f"{verdict}.", "").replace("  ", " ")
+    text = re.sub(r"(?<=\.) [^.]*:\s*$", "", text)  # what introduced them
+    listed = "\n".join(f"- {tables.as_markdown(verdict)}." for verdict in found)
+    return [listed, tables.as_markdown(text.strip())]
+
+
+def _verdicts(value: Any) -> list[str]:
+    """Every sentence that a study noted under "verdict", each once, in order."""
+    if isinstance(value, list):
+        parts: Iterable[Any] = value
+        mine = []
+    elif isinstance(value, dict):
+        parts = value.values()
+        mine = [value["verdict"]] if isinstance(value.get("verdict"), str) else []
+    else:
+        return []
+    return list(dict.fromkeys([*mine, *(verdict for part in parts for verdict in _verdicts(part))]))
 
 
 def _study(folder: Path) -> dict[str, Any] | None:
