@@ -6,7 +6,7 @@ PYTEST := $(RUN) -m pytest --numprocesses=2 --dist=loadfile
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install native compare check-quick adding copy pooling language-model studies test test-rest test-all test-peers mutants mutants-random golden lint bench bench-all whole-job layouts scaling kill resident-size readme notebooks clean
+.PHONY: help install native compare check-quick adding copy pooling language-model studies test test-rest test-all test-peers mutants mutants-random golden lint bench bench-all whole-job layouts scaling kill resident-size readme docs wheel notebooks clean
 
 help: ## List every target with one line each
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -39,7 +39,7 @@ studies: $(VENV)/installed ## Every study of the analysis: about an hour and a h
 test: $(VENV)/test-installed ## Install what the tests need and run the fast ones: under 5 minutes on two cores
 	$(PYTEST)
 
-test-rest: $(VENV)/test-installed ## The tests that `make test` leaves out: processes, browser, notebooks, long tables
+test-rest: $(VENV)/test-installed ## The tests that `make test` leaves out: processes, browser, notebooks, docs, long tables
 	$(PYTEST) -m full
 
 test-all: $(VENV)/test-installed ## Every test
@@ -86,14 +86,23 @@ resident-size: $(VENV)/installed ## Train for an hour under a memory limit and w
 scaling: $(VENV)/installed ## Check the cost model on this machine and write docs/scaling.md: 2 minutes
 	$(RUN) -m tools.scaling
 
-readme: $(VENV)/installed ## Put the table and pictures of runs/quick into the README
+readme: $(VENV)/installed ## Keep runs/quick and its neighbours in results/; write the sections of README and docs
 	$(RUN) -m tools.pages.readme --quick=runs/quick
+
+docs: $(VENV)/test-installed ## Build README, docs and the API as pages into site/
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
+	@echo "open site/index.html; for its search: $(PYTHON) -m http.server --directory site"
+
+wheel: $(VENV)/installed ## Build a wheel into dist/, to install in another project
+	rm -rf build
+	$(RUN) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@ls dist/lstm_attn-*.whl
 
 notebooks: $(VENV)/test-installed ## Make notebooks/*.ipynb from their sources, the .py beside them
 	$(RUN) -m jupytext --quiet --update --to ipynb notebooks/*.py
 
 clean: ## Remove the virtual environment and caches; run folders stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build site
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -104,13 +113,13 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/test-installed: $(VENV)/installed
-	$(INSTALL) --editable '.[test,ray,slurm,notebooks,text]'
+	$(INSTALL) --editable '.[test,ray,slurm,notebooks,text,docs]'
 	@touch $@
 
 $(VENV)/peers-installed: $(VENV)/test-installed
-	$(INSTALL) --editable '.[test,ray,slurm,notebooks,text,peers]'
+	$(INSTALL) --editable '.[test,ray,slurm,notebooks,text,docs,peers]'
 	@touch $@
 
 $(VENV)/lint-installed: $(VENV)/test-installed
-	$(INSTALL) --editable '.[test,ray,slurm,notebooks,text,lint]'
+	$(INSTALL) --editable '.[test,ray,slurm,notebooks,text,docs,lint]'
 	@touch $@

@@ -1,1 +1,1 @@
-"""What writes this repository's own pages: tables of the README and docs, the cost model."""
+"""What writes this repository's own pages: tables of README and docs, the cost model."""

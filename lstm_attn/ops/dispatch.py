@@ -7,7 +7,7 @@ from lstm_attn.errors import UsageError, unknown_name
 RECURRENT_IMPLEMENTATIONS = ("auto", "scan", "fused", "native")
 
 # Platform -> the implementations that "auto" tries in this order, before "scan". Measured on two
-# x86 cores (README, "What it costs"): for none of five shapes was a later one faster. Other
+# x86 cores (docs/performance.md): for none of five shapes was a later one faster. Other
 # platforms were not measured.
 MEASURED = {"cpu": ("native", "fused")}
 

@@ -161,7 +161,7 @@ def lay_out(
         devices=used,
     )
     if placed == "auto":
-        # Measured (README, "How trials are run"): with a device a core, a batch of trials
+        # Measured (docs/performance.md): with a device a core, a batch of trials
         # gains the recurrent models little and more than doubles the time of the attention models.
         placed = "map" if jax.default_backend() == "cpu" else "vmap"
     return Layout(mesh, placed, trials)

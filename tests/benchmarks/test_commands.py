@@ -10,7 +10,7 @@ import pytest
 from benchmarks import command
 from lstm_attn.errors import UsageError
 from tests import PATIENCE
-from tools.pages.readme import ROOT
+from tools.pages import ROOT
 
 COMPARISONS = ("recurrent", "training", "attention", "memory", "decoding")
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.resident_size import growth_bytes
 from tests import PATIENCE
-from tools.pages.readme import ROOT
+from tools.pages import ROOT
 
 
 def test_growth_is_from_the_second_tenth_to_the_last():

@@ -16,7 +16,7 @@ from benchmarks.whole_job import Evaluated, Job
 from lstm_attn import interop, models
 from tests import PATIENCE
 from tests.conftest import make_lenient_optimizer
-from tools.pages.readme import ROOT
+from tools.pages import ROOT
 
 TRAINING = dataclasses.replace(Job.training, seeds=2, steps=200, evaluation_sequences=200)
 SMALL = Job(length=6, features=4, training=TRAINING)

@@ -1,9 +1,12 @@
-"""Writes sections of this repository's pages: of the README from run folders and records."""
+"""Writes sections of this repository's pages: of README and docs from run folders and records."""
 
+import os
 import re
 from pathlib import Path
 
 from lstm_attn.errors import UsageError
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 def replaced(text: str, name: str, section: str, page: str) -> str:
@@ -20,9 +23,16 @@ def replaced(text: str, name: str, section: str, page: str) -> str:
     )
 
 
+def from_page(section: str, page: Path) -> str:
+    """The section with the addresses of its pictures, which are from ROOT, as from the page."""
+    up = os.path.relpath(ROOT, page.parent)
+    prefix = "" if up == "." else f"{up}/"
+    return section.replace('<img src="', f'<img src="{prefix}')
+
+
 def write_sections(page: Path, sections: dict[str, str]) -> None:
     """Writes each section, by its name, between its markers on the page. Raises as `replaced`."""
     text = page.read_text()
     for name, section in sections.items():
-        text = replaced(text, name, section, page.name)
+        text = replaced(text, name, from_page(section, page), page.name)
     page.write_text(text)

@@ -1,11 +1,14 @@
-"""Writes the README's generated sections from results/; with --quick, keeps those runs there first.
+"""Writes the generated sections of README and docs from results/; with --quick, keeps those runs
+there first.
 
 python -m tools.pages.readme --quick=runs/quick
 """
 
 import json
 import math
+import re
 import shutil
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,42 +19,54 @@ from benchmarks.markdown import joined
 from lstm_attn import report
 from lstm_attn.errors import UsageError
 from lstm_attn.report import language_model, tables
-from lstm_attn.report.horizon import horizon_table
-from lstm_attn.report.section import Table
 from lstm_attn.report.studies import STUDIES
 from lstm_attn.runner import command_line
 from lstm_attn.runs import CONFIG, ENVIRONMENT, FORMAT_FILE, METRICS, RESULTS, RunFolder
-from tools.pages import write_sections
+from tools.pages import ROOT, answer, speed, write_sections
+from tools.pages.paragraphs import check_clean, figure, made, table
 
-ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "README.md"
+DOCS = ROOT / "docs"
 KEPT_RUNS = ROOT / "results"
 KEPT = KEPT_RUNS / "quick"
-GRIDS = ("quick", "adding", "copy")  # runs of `experiments.compare`
+GRIDS = ("quick", "adding", "copy", "pooling")  # runs of `experiments.compare`
 RECORDS = KEPT_RUNS / "benchmarks"
 FILES = (FORMAT_FILE, CONFIG, ENVIRONMENT, METRICS, RESULTS)
-# Study -> the figure of it that the README shows, and how many of the tables in its section.
+# Study -> the figure that its page begins with, where it is not the first one.
 SHOWN = {
-    "learning_rates": ("learning-rates", 1),
-    "length_generalisation": ("length-generalisation-copy", 1),
-    "gradient_reach": ("gradient-h-starts", 0),
+    "length_generalisation": "length-generalisation-copy",
 }
+# Studies that have a page of their own: not those that are drawn with a grid.
+STUDIES_SHOWN = tuple(name for name in STUDIES if name not in ("compare", "tuning"))
+NOT_MEASURED = "Nothing is committed yet: the command above makes it."
+# Page -> the sections that it shows.
+PAGES = {
+    README: ("question", "speed"),
+    DOCS / "performance.md": (
+        "training", "recurrent", "attention", "memory", "decoding", "whole_job", "layouts",
+    ),
+    DOCS / "survives.md": ("resident_size",),
+    DOCS / "house.md": ("mutants",),
+    **{DOCS / "results" / f"{name}.md": (name,) for name in (*GRIDS, *STUDIES_SHOWN)},
+}  # fmt: skip
 
 
 def grid_section(folder: RunFolder) -> str:
     """A run of `experiments.compare`: verdicts, every trial's share remembered, survival at the
     longest length, and its table with budget, seeds, rates and the cost of tuning."""
+    if not folder.path.exists():
+        return NOT_MEASURED
     check_clean(folder)
     records = report.in_grid_order(folder)
-    config, environment = map(report.harmless, (folder.config, folder.environment))
+    config = report.harmless(folder.config)
     tuning = report.harmless(folder.study("tuning"))["cells"]
     name, names = folder.path.name, config["task"]["names"]
     longest = max(record["length"] for record in records)
     figures = " ".join(
         [
-            *(_figure(f"{name}/share-remembered-{n}", f"Share remembered: {n}", 49) for n in names),
+            *(figure(f"{name}/share-remembered-{n}", f"Share remembered: {n}", 49) for n in names),
             *(
-                _figure(
+                figure(
                     f"{name}/survival-{n}-{longest}", f"Steps to remember: {n}, T = {longest}", 49
                 )
                 for n in names
@@ -66,8 +81,8 @@ def grid_section(folder: RunFolder) -> str:
     minutes = sum(record["seconds"] for record in (*records, *tuning)) / 60
     spent = sum(record["seconds"] for record in tuning) / 60
     return joined(
-        verdicts,
         figures,
+        verdicts,
         report.markdown_table(records),
         tables.as_markdown(
             f"{tables.RULE} Trials that remember, of {training['seeds']} seeds with a budget of "
@@ -75,13 +90,23 @@ def grid_section(folder: RunFolder) -> str:
             "exact; the share remembered, 1 - loss / baseline at the end, with the median and the "
             "range of trials; and the learning rate, tuned on other seeds."
         ),
-        tables.as_markdown(
-            f"{environment['started'][:10]}, {minutes:.1f} minutes on "
-            f"{environment['device']['cores']} cores ({environment['device']['kind']}, vectors of "
-            f"{environment['device']['vector_bits']} bits), of which tuning {spent:.1f}; jax "
-            f"{environment['versions']['jax']}, commit {environment['commit']}."
-        ),
+        *_differences(folder),
+        f"{minutes:.1f} minutes, of which tuning {spent:.1f}. {made(folder)}",
     )
+
+
+def _differences(folder: RunFolder) -> list[str]:
+    """Every two models on the same seeds: the section of the report."""
+    study = report.harmless(folder.study("compare"))
+    return [
+        paragraph
+        for section in (STUDIES["compare"](study) if study else ())
+        for paragraph in (
+            f"## {section.title}",
+            tables.as_markdown(section.text),
+            *map(table, section.tables),
+        )
+    ]
 
 
 def mutants_section(record: dict[str, Any]) -> str:
@@ -110,34 +135,60 @@ def language_model_section(study: dict[str, Any]) -> str:
     trained = sum(model["seconds"] for model in study["models"])
     return joined(
         tables.as_markdown(section.text),
-        *map(_markdown, section.tables),
-        " ".join(_figure(f"language_model/{p.name}", p.alt, 49) for p in section.figures),
+        *map(table, section.tables),
+        " ".join(figure(f"language_model/{p.name}", p.alt, 49) for p in section.figures),
         f"Tuning took {tuning / 60:.1f} minutes, training all seeds {trained / 60:.1f}.",
         tables.as_markdown(memory.text),
-        *map(_markdown, memory.tables),
+        *map(table, memory.tables),
         f"{tables.as_markdown(best['model'])} wrote the text after ▸:",
         "\n".join(f"    {line}".rstrip() for line in written.split("\n")),
     )
 
 
-def studies_section(results: Path) -> str:
-    """The figures of SHOWN with their captions and tables; then the table of horizons."""
-    paragraphs = []
-    for name, (shown, count) in SHOWN.items():
-        study = _study(results / name)
-        for section in STUDIES[name](study) if study else ():
-            for figure in section.figures:
-                if figure.name == shown:
-                    paragraphs.append(_figure(f"{name}/{shown}", figure.alt, 60))
-                    paragraphs.append(tables.as_markdown(section.text))
-                    paragraphs += map(_markdown, section.tables[:count])
-    if study := _study(results / "horizon"):
+def study_section(folder: RunFolder) -> str:
+    """All that a study's sections of the report say: the picture to look at first, what was found,
+    how to read it, the tables, then the other pictures."""
+    study = _study(folder.path)
+    if study is None:
+        return NOT_MEASURED
+    paragraphs, name = [], folder.path.name
+    sections = STUDIES[name](study)
+    for section in sections:
+        figures = sorted(section.figures, key=lambda f: f.name != SHOWN.get(name))
+        first, *others = (
+            figure(f"{name}/{f.name}", f.alt, 49 if at else 70) for at, f in enumerate(figures)
+        )
         paragraphs += [
-            f"T50, the length that half of {study['seeds']} seeds remember within "
-            f"{study['budget']:,} steps, with its 95 % interval:",
-            _markdown(horizon_table(study["searches"], with_task=True)),
+            f"## {tables.as_markdown(section.title)}" if len(sections) > 1 else "",
+            first,
+            *_found_and_how_to_read(section.text, _verdicts(study)),
+            *map(table, section.tables),
+            " ".join(others),
         ]
-    return joined(*paragraphs)
+    return joined(*paragraphs, made(folder))
+
+
+def _found_and_how_to_read(text: str, verdicts: Collection[str]) -> list[str]:
+    """The verdicts that the text has, as a list; then the text without them."""
+    found = [verdict for verdict in verdicts if f"{verdict}." in text]
+    for verdict in found:
+        text = text.replace(f"{verdict}.", "").replace("  ", " ")
+    text = re.sub(r"(?<=\.) [^.]*:\s*$", "", text)  # what introduced them
+    listed = "\n".join(f"- {tables.as_markdown(verdict)}." for verdict in found)
+    return [listed, tables.as_markdown(text.strip())]
+
+
+def _verdicts(value: Any) -> list[str]:
+    """Every sentence that a study noted under "verdict", each once, in order."""
+    if isinstance(value, list):
+        parts: Iterable[Any] = value
+        mine = []
+    elif isinstance(value, dict):
+        parts = value.values()
+        mine = [value["verdict"]] if isinstance(value.get("verdict"), str) else []
+    else:
+        return []
+    return list(dict.fromkeys([*mine, *(verdict for part in parts for verdict in _verdicts(part))]))
 
 
 def _study(folder: Path) -> dict[str, Any] | None:
@@ -148,37 +199,19 @@ def _study(folder: Path) -> dict[str, Any] | None:
     return report.harmless(result)
 
 
-def check_clean(folder: RunFolder) -> None:
-    """Raises UsageError for a run of changed files, which nobody can make again."""
-    commit = folder.environment["commit"]
-    if commit is None or commit.endswith("-dirty"):
-        raise UsageError(f"{folder.path}: expected a run of a commit, got one of {commit}")
-
-
-def _figure(path: str, alt: str, percent: int) -> str:
-    source, alt = map(tables.as_markdown, (f"results/{path}.png", alt))
-    return f'<img src="{source}" width="{percent}%" alt="{alt}">'
-
-
-def _markdown(table: Table) -> str:
-    rows = [[tables.as_markdown(cell).replace("\n", "<br>") for cell in row] for row in table.rows]
-    return tables.markdown(list(map(tables.as_markdown, table.headings)), rows)
-
-
 def sections() -> dict[str, str]:
-    """Name -> section, of everything in results/ that the README shows."""
-    written = {
-        **{
-            name: grid_section(RunFolder(KEPT_RUNS / name)) if (KEPT_RUNS / name).exists() else ""
-            for name in GRIDS
-        },
+    """Name -> section, of everything in results/ that the pages show."""
+    language = _study(KEPT_RUNS / "language_model")
+    return {
+        "question": answer.section(RunFolder(KEPT)),
+        "speed": speed.section(RECORDS),
+        **{name: grid_section(RunFolder(KEPT_RUNS / name)) for name in GRIDS},
+        **{name: study_section(RunFolder(KEPT_RUNS / name)) for name in STUDIES_SHOWN},
+        **({"language_model": language_model_section(language)} if language else {}),
         "layouts": BENCHMARKS["trial_layouts"].section(_json(KEPT_RUNS / "trial_layouts.json")),
         "mutants": mutants_section(_json(KEPT_RUNS / "mutants.json")),
-        "studies": studies_section(KEPT_RUNS),
         **benchmark_sections(RECORDS),
     }
-    study = _study(KEPT_RUNS / "language_model")
-    return written | {"language_model": language_model_section(study) if study else ""}
 
 
 def benchmark_sections(folder: Path) -> dict[str, str]:
@@ -221,8 +254,12 @@ def _keep(run: Path, place: Path, study: str) -> None:
 def main(quick: str | None) -> int:
     if quick:
         keep_runs(Path(quick))
-    write_sections(README, sections())
-    print(f"{README} shows what is in {KEPT_RUNS}")
+        answer.draw(RunFolder(KEPT))
+    written = sections()
+    for page, names in PAGES.items():
+        shown = {name: written[name] for name in names if name in written}
+        write_sections(page, shown)
+    print(f"{README} and {DOCS} show what is in {KEPT_RUNS}")
     return 0
 
 
