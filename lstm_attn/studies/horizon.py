@@ -117,7 +117,7 @@ class HorizonConfig:
         evaluation_sequences=500,
         stop_when_solved=True,
     )
-    tuning: TuningConfig = TuningConfig(carry=True)
+    tuning: TuningConfig = TuningConfig(halving=False, carry=True)
 
     def __post_init__(self) -> None:
         check_lists(self, "models", "task.names")
