@@ -218,8 +218,8 @@ MUTATIONS = [
     Mutation("processes: the leader's files with padding", "lstm_attn/training/multihost.py", "blocks.append(_send(block)[:size])", "blocks.append(_send(block))", "tests/training/test_multihost.py"),
     # input and old formats
     Mutation("command line: whatever else flags raise is let through", "lstm_attn/runner/command_line.py", "except (Exception, SystemExit) as error:  # the user", "except (ArithmeticError) as error:  # the code", "tests/runner/test_malformed.py"),
-    Mutation("command line: True passes for a number", "lstm_attn/runner/command_line.py", "isinstance(value, bool) and kind in (int, float)", "isinstance(value, bool) and kind is str", "tests/runner/test_command_line.py -k config_file"),
-    Mutation("command line: a message keeps its commands to the terminal", "lstm_attn/runner/command_line.py", 'line = visible(" ".join(str(message).split()))', 'line = " ".join(str(message).split())', "tests/runner/test_malformed.py"),
+    Mutation("command line: True passes for a number", "lstm_attn/runner/checked_config.py", "isinstance(value, bool) and kind in (int, float)", "isinstance(value, bool) and kind is str", "tests/runner/test_command_line.py -k config_file"),
+    Mutation("command line: a message keeps its commands to the terminal", "lstm_attn/errors.py", 'line = visible(" ".join(str(message).split()))', 'line = " ".join(str(message).split())', "tests/runner/test_malformed.py"),
     Mutation("a size beyond int32 is taken", "lstm_attn/errors.py", "HIGHEST = 2**31 - 1", "HIGHEST = 2**63", "tests/runner/test_malformed.py"),
     Mutation("memory: trials are not counted", "lstm_attn/runner/memory_check.py", "FLOAT32 * STATES * training.trials * kernels", "FLOAT32 * STATES * kernels", "tests/runner/test_memory_check.py"),
     Mutation("report: a page that escapes nothing", "lstm_attn/report/page.py", "autoescape=True", "autoescape=False", "tests/report/test_hostile.py"),

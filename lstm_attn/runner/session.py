@@ -48,9 +48,9 @@ class Session(NamedTuple):
         Workers of a launcher note their own machines and layouts.
 
         Args:
-          compilation_cache: as `machine.use_compilation_cache` takes it.
+          compilation_cache: as `training.use_compilation_cache` takes it.
         """
-        note = machine.use_compilation_cache(compilation_cache)
+        note = training.use_compilation_cache(compilation_cache)
         if note:
             self.console.print(f"note: {note}", soft_wrap=True)
         if self.launcher.launcher == launchers.LOCAL:

@@ -75,7 +75,7 @@ def work(config: CompareConfig, session: Session) -> list[Table | str]:
     return [remembers_table(records), spent, *([times_table(times)] if times else [])]
 
 
-STUDY = Study("compare", CompareConfig, work)
+STUDY = Study("compare", CompareConfig, work, lambda config, _: grid_cells(config))
 
 
 def train_profiled(cells: Sequence[Cell], folder: RunFolder, progress: GridProgress) -> None:

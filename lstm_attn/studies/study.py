@@ -17,16 +17,17 @@ from lstm_attn import report, runs, training
 from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.flat import flatten
 from lstm_attn.models import ModelConfig
-from lstm_attn.runner import command_line, memory_check
+from lstm_attn.runner import checked_config, memory_check
+from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.session import Session
 from lstm_attn.runner.terminal import Terminal
 from lstm_attn.runs import RunFolder
 from lstm_attn.studies.result import Result, Table, goes_with, temporary_folder
 from lstm_attn.training import TrainingConfig, multihost
 
-# What an argument may be: a single value will do for a list.
+# What an argument may be: a single value will do for a list, and so will a text with commas.
 Names = str | Sequence[str]
-Numbers = float | Sequence[float]
+Numbers = float | str | Sequence[float]
 Workdir = str | os.PathLike | None
 # Classes whose fields are arguments of every study.
 SETTINGS = (ModelConfig, TrainingConfig)
@@ -79,6 +80,8 @@ class Study:
     config: a dataclass with a default for each field; `model` and `training` are two of them.
     work: (config, session) -> tables and lines, the main table first. It trains with
       `session.train`, and notes what it measures with `session.folder.write_study`.
+    cells: (config, path of the run folder) -> the cells that are known before any is trained, for
+      `--dry_run`.
     check: (config, path of the run folder) -> None, before anything is begun there; for what a
       config alone can't know, such as whether a file is there.
     """
@@ -86,6 +89,7 @@ class Study:
     name: str
     config: type
     work: Callable[[Any, Session], Sequence[Table | str]]
+    cells: Callable[[Any, Path], Sequence[Cell]]
     check: Callable[[Any, Path], None] = lambda config, workdir: None
 
     def __post_init__(self) -> None:
@@ -166,8 +170,9 @@ class Study:
     def configure(self, fields: Mapping[str, Any], settings: Mapping[str, Any]) -> Any:
         """The config with these fields and settings, checked; the others are the default's.
 
-        A single value will do for a list. A setting is a field of ModelConfig or TrainingConfig by
-        its name, or a whole group of the config, such as `training=`, as a dict or its dataclass.
+        A single value will do for a list, and so will "lstm,gru" or "10,50". A setting is a field
+        of ModelConfig or TrainingConfig by its name, or a whole group of the config, such as
+        `training=`, as a dict or its dataclass.
 
         Raises:
           UsageError: an unknown name, or a value that does not fit, naming the key.
@@ -198,7 +203,7 @@ class Study:
         given |= {key: value for key, value in fields.items() if value is not None}
         for key, value in given.items():
             _set(tree, self.config, key, value)
-        return command_line.checked(self.config, tree)
+        return checked_config.checked(self.config, tree)
 
     @property
     def arguments(self) -> list[str]:
@@ -227,10 +232,6 @@ def _set(tree: dict[str, Any], kind: Any, key: str, value: Any) -> None:
         value = value.tolist()
     if wanted is str and isinstance(value, os.PathLike):
         value = os.fspath(value)
-    if typing.get_origin(wanted) is tuple:
-        value = (value,) if isinstance(value, str) or not _is_iterable(value) else tuple(value)
+    if typing.get_origin(wanted) is tuple and not isinstance(value, str):
+        value = tuple(value) if hasattr(value, "__iter__") else (value,)
     tree[group] = value
-
-
-def _is_iterable(value: Any) -> bool:
-    return hasattr(value, "__iter__")

@@ -4,7 +4,7 @@ import runpy
 
 import pytest
 
-from lstm_attn.runner import command_line
+from lstm_attn.runner import checked_config
 from lstm_attn.runner.configs import CompareConfig
 from lstm_attn.studies.compare import STUDY as COMPARE
 from tests import PATIENCE
@@ -82,7 +82,7 @@ def test_an_object_instead_of_a_name_is_a_short_line(key, table):
     config = config_with()
     (config if key == "models" else config["task"])[key] = (Own(),)
     with pytest.raises(ValueError, match=rf"of your own is a line in {table}\), got ") as caught:
-        command_line.checked(CompareConfig, config)
+        checked_config.checked(CompareConfig, config)
     assert len(str(caught.value)) < 200
     assert "\n" not in str(caught.value)
 
@@ -106,14 +106,14 @@ def config_with(**training):
 def test_a_config_file_of_ones_own_is_checked_as_overrides_are(training, message):
     """Catches an unknown key that is ignored, and a type that fails deep in a trace."""
     with pytest.raises(ValueError, match=message) as caught:
-        command_line.checked(CompareConfig, config_with(**training))
+        checked_config.checked(CompareConfig, config_with(**training))
     assert "\n" not in str(caught.value)
 
 
 def test_a_list_serves_for_a_tuple_and_a_whole_number_for_a_float():
     """Catches a config refused because of a list or a whole number."""
     config = config_with(learning_rates=[1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1], clip_norm=1)
-    assert command_line.checked(CompareConfig, config) == load(FOLDER / "quick.py")
+    assert checked_config.checked(CompareConfig, config) == load(FOLDER / "quick.py")
 
 
 def test_names_are_separated_by_commas_as_numbers_are(tmp_path):

@@ -12,10 +12,9 @@ import types
 
 import pytest
 
-from lstm_attn import studies
+from lstm_attn import studies, training
 from lstm_attn.errors import UsageError
 from lstm_attn.models import ModelConfig
-from lstm_attn.runner import machine
 from lstm_attn.runs import RunFolder
 from lstm_attn.studies.study import Study
 from lstm_attn.training import TrainingConfig
@@ -32,7 +31,7 @@ SMALL = {
 @pytest.fixture(autouse=True)
 def no_compilation_cache(monkeypatch):
     """The cache of the tests stays in use."""
-    monkeypatch.setattr(machine, "use_compilation_cache", lambda folder: None)
+    monkeypatch.setattr(training, "use_compilation_cache", lambda folder: None)
 
 
 def test_what_a_user_types_is_a_config():
@@ -271,7 +270,7 @@ def test_a_wheel_outside_the_clone_has_it_all(tmp_path):
     code = textwrap.dedent("""
         import jax, lstm_attn, os, pathlib
         jax.jit(lambda x: x + 1)(1)  # a notebook has compiled something before
-        from lstm_attn import studies
+        from lstm_attn import studies, training
         assert "site" in lstm_attn.__file__, lstm_attn.__file__
         result = studies.compare(models="lstm", tasks="adding", lengths=10, steps=200, seeds=2,
                                  learning_rates=0.01)
