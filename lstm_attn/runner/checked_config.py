@@ -122,14 +122,14 @@ def _number(value: Any) -> Any:
 
 
 def _several(kind: type, value: Any) -> Any:
-    """What can be read as several values of the kind, as a tuple; anything else as it is, for
-    dacite to refuse."""
+    """What can be read as several values of the kind, as a tuple; anything else as it is, or a text
+    as the only entry, for dacite to refuse."""
     if isinstance(value, str):
         texts = [text.strip() for text in value.strip().strip("()[]").split(",")]
         try:
             return tuple(kind(text) for text in texts if text)
         except ValueError:
-            return value
+            return (value,)
     if kind is not str:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return (value,) if is_number else value

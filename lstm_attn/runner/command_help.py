@@ -14,6 +14,7 @@ from lstm_attn.models import MODELS
 from lstm_attn.tasks import TASKS
 
 ASKED = ("-h", "--h", "-help", "--help")
+FIRST = ("config", "workdir", "dry_run")  # of the flags
 WIDEST = 100
 INDENT = "      "
 
@@ -32,7 +33,7 @@ def of_command(about_config: str = "") -> str:
 
 def _flags() -> Iterator[str]:
     own = flags.FLAGS.get_key_flags_for_module(sys.argv[0])
-    for flag in sorted(own, key=lambda flag: flag.name != "config"):
+    for flag in sorted(own, key=lambda flag: (*FIRST, flag.name).index(flag.name)):
         given = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}=..."
         default = "" if flag.default in (None, "", [], False) else f" Default: {flag.default}."
         yield f"  {given}\n{_wrapped(f'{flag.help.rstrip()}{default}')}"

@@ -29,7 +29,8 @@ GATED = ("lstm", "gru", "lstm_attention")  # models whose gates have a bias to t
 class TuningConfig:
     """How each cell's learning rate is chosen among `training.learning_rates`.
 
-    seeds: how many try each rate; 0 for no tuning: all rates are then tested. A single rate is not tuned.
+    seeds: how many try each rate; 0 for no tuning: all rates are then tested. A single rate is not
+      tuned.
     first_seed: the tuning seeds are first_seed, first_seed + 1, ...
     halving: end the worse half of the rates at a quarter of the steps.
     gate_bias: tune the bias of LSTM's forget and GRU's update gate too: 1, or chrono (2, T).

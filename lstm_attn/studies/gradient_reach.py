@@ -83,8 +83,8 @@ def gradient_reach(
 @dataclasses.dataclass(frozen=True)
 class GradientReachConfig:
     """models: names in MODELS; forget_biases: the LSTM is trained from each of these, and from
-    chrono over 2 to T steps; sequences: fresh ones for each measurement; task, model, training, tuning: see
-    their classes."""
+    chrono over 2 to T steps; sequences: fresh ones for each measurement; task, model, training,
+    tuning: see their classes."""
 
     models: tuple[str, ...] = COMPARED
     forget_biases: tuple[float, ...] = (0.0, 1.0)

@@ -29,6 +29,7 @@ from lstm_attn.training import TrainingConfig, multihost
 Names = str | Sequence[str]
 Numbers = float | str | Sequence[float]
 Workdir = str | os.PathLike | None
+HOOK = "on_evaluation"  # an argument of every study, besides those in its signature
 # Classes whose fields are arguments of every study.
 SETTINGS = (ModelConfig, TrainingConfig)
 # What others call an argument; of several, those that the study has are meant.
@@ -126,11 +127,19 @@ class Study:
         Args:
           workdir: the run folder, which is taken up if it is there; None for a temporary one.
           fields: of the config, by keys such as `task.lengths`; None for the default.
-          settings: of the model and of training, see `configure`.
+          settings: of the model and of training, see `configure`; and `on_evaluation`, see
+            `Session`.
 
         Raises:
           UsageError: a value or a folder that does not fit, on one line.
         """
+        settings = dict(settings)
+        on_evaluation = settings.pop(HOOK, None)
+        if on_evaluation is not None and not callable(on_evaluation):
+            raise UsageError(
+                f"{HOOK}: expected a function of a cell's name and an evaluation, got "
+                f"{on_evaluation!r}"
+            )
         config = self.configure(fields, settings)
         path = temporary_folder() if workdir is None else runs.checked_path(workdir)
         try:
@@ -140,7 +149,7 @@ class Study:
             with contextlib.suppress(RuntimeError):
                 training.use_host_cores()
             folder = RunFolder.open(path, dataclasses.asdict(config))
-            session = Session(folder, Terminal(), profile=profile)
+            session = Session(folder, Terminal(), profile=profile, on_evaluation=on_evaluation)
             session.begin(config.training, compilation_cache=None)
             result = self.run(config, session, with_page=workdir is not None)
         except BaseException as error:
@@ -197,7 +206,7 @@ class Study:
             elif name in owners:
                 given[f"{owners[name]}.{name}"] = value
             else:
-                known = dict.fromkeys([*self.arguments, *groups, *owners])
+                known = dict.fromkeys([*self.arguments, HOOK, *groups, *owners])
                 meant = SYNONYMS.get(name, ())
                 raise unknown_name(f"argument of {self.name}", name, known, meant)
         given |= {key: value for key, value in fields.items() if value is not None}

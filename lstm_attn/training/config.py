@@ -31,8 +31,8 @@ class TrainingConfig:
       steps if those are fewer. `warmup` is the number.
     clip_norm: the gradient's global norm is scaled down to at most this.
     weight_decay: AdamW's, scaled by the learning rate.
-    evaluate_every: steps between evaluations, and between checkpoints; None for the divisor of steps
-      that is nearest to 100, or to half of the steps if those are fewer. `chunk_steps` is the
+    evaluate_every: steps between evaluations, and between checkpoints; None for the divisor of
+      steps that is nearest to 100, or to half of the steps if those are fewer. `chunk_steps` is the
       number.
     evaluation_sequences: fresh sequences for each evaluation; at most EVALUATION_BATCH = 200, or a
       multiple of a number from half of it to it, such as 500. Of `tasks.from_arrays` all of the
