@@ -1,12 +1,13 @@
 """--dry_run: the cells of a study, and an estimate of their time; nothing is trained or written.
 
-Some steps of the longest cell of each model are timed. Seconds of any cell follow from these:
+Some steps of each model are timed: of its longest cell, and of its shortest one too where lengths
+are far apart. Seconds of any cell follow from these:
 
     seconds = compilation + rounds u T (3 B steps + evaluation_sequences evaluations)
 
 with u the seconds a step of a sequence takes in a forward pass, a training step counting as three
-passes, and as many rounds of trials as the devices need. Attention takes less than that at a
-shorter T.
+passes, and as many rounds of trials as the devices need. Between two lengths log u is linear in
+log T; with one it is constant, though attention takes less at a shorter T.
 """
 
 import dataclasses
@@ -31,14 +32,16 @@ from lstm_attn.training import TrainingConfig
 
 TIMED_STEPS = 3
 TIMED_SECONDS = 0.3  # at least, unless one run takes longer
+FAR = 8  # a factor between lengths
 PASSES = 3  # of a training step: forward, and backward as long as two of them
 NO_TUNING = TuningConfig(seeds=0)
 
 
 class Timing(NamedTuple):
-    """u: seconds a step of a sequence, of one trial where trials run one after another, or of all
-    in one batched program. compilation: seconds."""
+    """length: T, of the cell that was timed. u: seconds a step of a sequence, of one trial where
+    trials run one after another, or of all in one batched program. compilation: seconds."""
 
+    length: int
     u: float
     compilation: float
 
@@ -59,13 +62,11 @@ def show(cells: Sequence[Cell], config: Any, workdir: Path | None, console: Term
     plan = planned(cells, getattr(config, "tuning", NO_TUNING))
     everything = [one for each in plan for one in (each.cell, *each.tuning)]
     memory_check.check_fits(everything)
-    longest = {
-        _kind(one): one for one in sorted(everything, key=lambda one: one.task.sequence_length)
-    }
-    timings = {}
-    for number, (kind, one) in enumerate(longest.items(), 1):
-        with console.status(f"timing {number} of {len(longest)}: {one.name}"):
-            timings[kind] = time_cell(one)
+    timings: dict[Any, list[Timing]] = {}
+    to_time = timed_cells(everything)
+    for number, one in enumerate(to_time, 1):
+        with console.status(f"timing {number} of {len(to_time)}: {one.name}"):
+            timings.setdefault(_kind(one), []).append(time_cell(one))
     seconds = [
         sum(estimate(one, timings[_kind(one)]) for one in (each.cell, *each.tuning))
         for each in plan
@@ -101,6 +102,19 @@ def _size(cell: Cell) -> Any:
     return dataclasses.replace(cell.model, recurrent_kernel_init="glorot", **start)  # type: ignore[arg-type]
 
 
+def timed_cells(cells: Iterable[Cell]) -> list[Cell]:
+    """Of each kind the longest cell, after the shortest if that is FAR shorter."""
+    kinds: dict[Any, list[Cell]] = {}
+    for cell in sorted(cells, key=lambda cell: cell.task.sequence_length):
+        kinds.setdefault(_kind(cell), []).append(cell)
+    timed = []
+    for alike in kinds.values():
+        shortest, longest = alike[0], alike[-1]
+        far = longest.task.sequence_length > FAR * shortest.task.sequence_length
+        timed += [shortest, longest] if far else [longest]
+    return timed
+
+
 def time_cell(cell: Cell) -> Timing:
     """Compiles and runs a few steps of a cell and an evaluation, with a trial a device where trials
     run one after another."""
@@ -133,7 +147,8 @@ def time_cell(cell: Cell) -> Timing:
         jax.block_until_ready(metrics)
         shortest = min(shortest, time.perf_counter() - began)
         spent += shortest
-    return Timing(shortest / (cell.task.sequence_length * passes(few)), compilation)
+    length = cell.task.sequence_length
+    return Timing(length, shortest / (length * passes(few)), compilation)
 
 
 def passes(config: TrainingConfig) -> float:
@@ -148,18 +163,24 @@ def passes(config: TrainingConfig) -> float:
     return whole * (kept + (1 - kept) * config.halving_step / config.steps)
 
 
-def estimate(cell: Cell, timing: Timing) -> float:
-    """Seconds of a cell on this machine."""
-    layout = training.choose_layout(cell.training)
+def estimate(cell: Cell, timings: Sequence[Timing]) -> float:
+    """Seconds of a cell on this machine.
+
+    Args:
+      timings: of its kind, from the shortest to the longest.
+    """
+    layout, length = training.choose_layout(cell.training), cell.task.sequence_length
     rounds = cell.training.trials // layout.trial_shards if layout.placed == "map" else 1
-    steps = cell.task.sequence_length * passes(cell.training)
-    return timing.compilation + rounds * timing.u * steps
+    lengths, logs = (np.log([getattr(one, name) for one in timings]) for name in ("length", "u"))
+    u = math.exp(np.interp(math.log(length), lengths, logs))
+    compilation = max(one.compilation for one in timings)
+    return compilation + rounds * u * length * passes(cell.training)
 
 
 def _table(plan: Sequence[Planned], seconds: Sequence[float]) -> rich.table.Table:
-    table = rich.table.Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = rich.table.Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("cell", overflow="fold")
-    for heading in ("parameters", "width", "steps", "trials", "of tuning", "about"):
+    for heading in ("parameters", "width", "steps", "trials", "tuning", "about"):
         table.add_column(heading, justify="right")
     for (cell, tuning), about in zip(plan, seconds, strict=True):
         table.add_row(
@@ -186,9 +207,9 @@ def in_words(seconds: float) -> str:
 def _notes(plan: Sequence[Planned], seconds: float, workdir: Path | None) -> Iterable[str]:
     yield (
         f"{len(plan)} cells, about {in_words(seconds)} on this machine, one after the other, "
-        f"compilation included: from {TIMED_STEPS} steps of each model at its longest T, in "
-        "proportion to T. It is less for trials that end early and for attention at shorter T, and "
-        "more for rates that tuning adds, confirmations, and what the study does afterwards."
+        f"compilation included; estimated from {TIMED_STEPS} steps of each model. It is less for "
+        "trials that end early, and more for rates that tuning adds, confirmations, and what the "
+        "study does afterwards. `trials` are tested, and `tuning` is those that choose a rate."
     )
     if workdir is not None and (workdir / CONFIG).exists():
         finished = len(RunFolder(workdir).results)

@@ -32,7 +32,7 @@ def cell(name="a", model_name="gru", length=10, training=FEW):
 def test_it_prints_the_grid_and_leaves_nothing(tmp_path, monkeypatch):
     """Oracle: by hand. Catches a folder that is made, a cell that is trained, a workdir that is
     asked for, and tuning that is not counted."""
-    monkeypatch.setattr(dry_run, "time_cell", lambda cell: dry_run.Timing(0.0, 30.0))
+    monkeypatch.setattr(dry_run, "time_cell", lambda cell: dry_run.Timing(50, 1e-12, 30.0))
     overrides = [
         "--config.models=lstm,gru",
         "--config.task.names=adding",
@@ -42,7 +42,7 @@ def test_it_prints_the_grid_and_leaves_nothing(tmp_path, monkeypatch):
     for place in ([], [f"--workdir={workdir}"]):
         outcome = knock(COMPARE, ["--config=configs/quick.py", "--dry_run", *place, *overrides])
         assert (outcome.status, outcome.err, outcome.settings) == (0, "", None)
-        rows = [line.split() for line in outcome.out.splitlines() if line.startswith(" adding")]
+        rows = [line.split() for line in outcome.out.splitlines() if line.startswith("adding")]
         # 4 * 30 * (2 + 30 + 1) + 31, by hand; 12 seeds; 6 rates on 2 tuning seeds; two programs
         assert rows[0] == ["adding-50-lstm", "3,991", "30", "400", "12", "12", "60", "s"]
         assert [row[0] for row in rows] == ["adding-50-lstm", "adding-50-gru"]
@@ -52,7 +52,7 @@ def test_it_prints_the_grid_and_leaves_nothing(tmp_path, monkeypatch):
 
 def test_a_folder_that_is_there_stays_as_it_is(tmp_path, monkeypatch):
     """Catches a note in the folder, and an estimate that does not say what is there."""
-    monkeypatch.setattr(dry_run, "time_cell", lambda cell: dry_run.Timing(0.0, 1.0))
+    monkeypatch.setattr(dry_run, "time_cell", lambda cell: dry_run.Timing(10, 1e-12, 1.0))
     RunFolder.open(tmp_path / "run", {"models": ()}).add_result({"cell": "adding-50-lstm"})
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
     console = Console(file=io.StringIO(), width=200)
@@ -73,8 +73,36 @@ def test_passes_are_counted():
 def test_an_estimate_goes_with_length_trials_and_passes():
     """Oracle: the equation, by hand, for four devices. Catches rounds of trials that are not
     counted, and compilation that is multiplied."""
-    found = dry_run.estimate(cell(length=20), dry_run.Timing(1e-6, 7.0))
+    found = dry_run.estimate(cell(length=20), [dry_run.Timing(40, 1e-6, 7.0)])
     assert found == pytest.approx(7 + 3 * 1e-6 * 20 * dry_run.passes(FEW))
+
+
+def test_between_two_lengths_seconds_are_interpolated():
+    """Oracle: a power law, u = 1e-7 sqrt(T). Catches an interpolation on the wrong axes, and the
+    seconds of the longest length for a short one."""
+    timings = [dry_run.Timing(length, 1e-7 * length**0.5, 2.0) for length in (4, 400)]
+    for length in (4, 40, 400):
+        found = dry_run.estimate(cell(length=length), timings)
+        expected = 2 + 3 * 1e-7 * length**1.5 * dry_run.passes(FEW)
+        assert found == pytest.approx(expected)
+
+
+def test_lengths_far_apart_are_timed_twice():
+    """Oracle: by hand. Catches attention at T = 1,000 in the place of T = 50, and a program that is
+    compiled for nothing."""
+    grid = [
+        cell(f"{name}-{length}", name, length)
+        for length in (100, 50, 10)
+        for name in ("lstm", "gru")
+    ]
+    timed = [one.name for one in dry_run.timed_cells([*grid, cell("lstm-20", "lstm", 20)][:4])]
+    assert timed == ["lstm-100", "gru-100"]
+    assert [one.name for one in dry_run.timed_cells(grid)] == [
+        "lstm-10",
+        "lstm-100",
+        "gru-10",
+        "gru-100",
+    ]
 
 
 def test_seconds_are_in_words():
@@ -97,6 +125,7 @@ def test_a_cell_is_timed():
     """Catches a program that does not fit the states it is given."""
     few = dataclasses.replace(FEW, evaluation_sequences=20)
     timing = dry_run.time_cell(cell(length=4, training=few))
+    assert timing.length == 4
     assert 0 < timing.u < 1
     assert timing.compilation > 0
 
