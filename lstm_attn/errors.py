@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterable
 
 HIGHEST = 2**31 - 1
+LONGEST_LINE = 2000  # letters of a message, which may quote a long value
 # Unicode's bidirectional controls: one left open would reverse the text after it.
 TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
@@ -39,6 +40,17 @@ def visible(text: str) -> str:
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in text
     )
+
+
+def one_line(message: object) -> str:
+    """The message on one line, control characters escaped, cut to LONGEST_LINE letters."""
+    line = visible(" ".join(str(message).split()))
+    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} ..."
+
+
+def in_words(error: BaseException) -> str:
+    """An error that is not ours, with its type: the message alone may be a bare key or empty."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def readable(text: str) -> str:

@@ -38,6 +38,24 @@ class Evaluation:
         loss = self.metrics["loss"]
         return float(np.median(np.where(self.diverged | np.isnan(loss), np.inf, loss)))
 
+    def scalars(self) -> dict[str, float]:
+        """Its numbers by name, for TensorBoard, trackio and the like.
+
+        NAME/0, NAME/1, ... for each trial of a metric that is one number, loss/median, and the
+        shares of trials that remember, are exact and have diverged.
+        """
+        shares = {"remember": self.remembers, "exact": self.solved, "diverged": self.diverged}
+        return {
+            **{
+                f"{name}/{trial}": float(value)
+                for name, values in self.metrics.items()
+                if values.ndim == 1
+                for trial, value in enumerate(values)
+            },
+            "loss/median": self.median_loss,
+            **{f"share/{name}": float(of_trials.mean()) for name, of_trials in shares.items()},
+        }
+
     def __str__(self) -> str:
         return (
             f"step {self.step}: loss {self.median_loss:.4g} (median), "

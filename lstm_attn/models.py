@@ -179,7 +179,9 @@ def build(name: str, task: Task, config: ModelConfig | None = None) -> Model:
       ValueError: an unknown name, with the nearest ones.
     """
     config = config or ModelConfig()
-    return _build(_builder(name), task, config, matched_features(name, task, config))
+    model = _build(_builder(name), task, config, matched_features(name, task, config))
+    # Flax computes parameters operation by operation, and JAX compiles each of these.
+    return model._replace(init=jax.jit(model.init))
 
 
 def of_module(module: nn.Module, task: Task) -> Model:
@@ -215,7 +217,7 @@ def of_module(module: nn.Module, task: Task) -> Model:
             f"model: {kind} expected to give outputs [B, T, O] = {expected} for the task "
             f"{task.name}, got {got}"
         )
-    return Model(lambda key: module.init(key, inputs)["params"], apply)
+    return Model(jax.jit(lambda key: module.init(key, inputs)["params"]), apply)
 
 
 def example_inputs(task: Task) -> Array:

@@ -15,7 +15,7 @@ from lstm_attn import models, ops, tasks, training
 from lstm_attn.errors import UsageError
 from lstm_attn.model_config import CHOICES
 from lstm_attn.models import MODELS, ModelConfig
-from lstm_attn.runner import command_line
+from lstm_attn.runner import checked_config
 from lstm_attn.runner.configs import CompareConfig, TaskConfig
 from lstm_attn.tasks import TASKS
 from lstm_attn.training import TrainingConfig, checkpoints
@@ -284,7 +284,7 @@ def test_a_config_through_json_gives_the_same_parameters(name, task_name):
     config = dataclasses.replace(CONFIG, **OTHER_VALUES)
     whole = CompareConfig((name,), TaskConfig((task_name,), (4,)), config, TRAINING)
     text = json.dumps(dataclasses.asdict(whole))
-    read = command_line.checked(CompareConfig, json.loads(text))
+    read = checked_config.checked(CompareConfig, json.loads(text))
     assert read == whole
     written, again = (
         jax.jit(models.build(name, task, c).init)(jax.random.key(0)) for c in (config, read.model)

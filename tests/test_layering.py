@@ -14,6 +14,7 @@ HOUSE = (
     ("experiments", "tools"),
     ("benchmarks",),
     ("configs",),
+    ("lstm_attn.__main__",),
     ("lstm_attn.studies",),
     ("lstm_attn.report",),
     ("lstm_attn.runner",),
@@ -79,7 +80,7 @@ def test_imports_run_downward(path):
     here = part_of(module_name(path))
     if here is None:
         assert module_name(path) == "lstm_attn"
-        assert not list(imports(path)), "importing lstm_attn must import nothing"
+        assert set(imports(path)) <= {"typing", "importlib"}, "importing lstm_attn must be cheap"
         return
     for imported in imports(path):
         there = part_of(imported)

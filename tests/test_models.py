@@ -4,6 +4,7 @@ import chex
 import jax
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from lstm_attn import models, tasks
 from lstm_attn.models import MODELS, ModelConfig
@@ -18,6 +19,17 @@ def test_the_lstm_has_as_many_parameters_as_its_equations_say():
     assert models.count_parameters(model) == 4 * 32 * (10 + 32 + 1) + (32 + 1) * 9
     held = model.init(jax.random.key(0))
     assert sum(leaf.size for leaf in jax.tree.leaves(held)) == models.count_parameters(model)
+
+
+def test_parameters_are_made_by_one_program():
+    """Oracle: Flax's own init, operation by operation. Catches parameters that differ, and seconds
+    of compiling each operation."""
+    task, config = tasks.adding(10), ModelConfig(features=8)
+    for model in (models.build("lstm", task, config), models.of_module(nn.Dense(1), task)):
+        assert isinstance(model.init, jax.stages.Wrapped)
+        with jax.disable_jit():
+            expected = model.init(jax.random.key(0))
+        chex.assert_trees_all_close(model.init(jax.random.key(0)), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.full_but("transformer-copy-64")

@@ -23,6 +23,22 @@ def evaluation(step, seed=0):
     return Evaluation(step, 1.25, metrics, flags | flags[::-1], flags, flags[::-1])
 
 
+def test_scalars_of_an_evaluation():
+    """Oracle: by hand. Catches a trial under the number of another, a metric of several numbers
+    that is squeezed into one, and a share of all evaluations in place of all trials."""
+    loss = evaluation(5).metrics["loss"]
+    found = evaluation(5).scalars()
+    assert np.isnan(found.pop("loss/2"))  # of the trial that diverged
+    assert found == {
+        "loss/0": loss[0],
+        "loss/1": loss[1],
+        "loss/median": max(loss[:2]),
+        "share/remember": pytest.approx(2 / 3),
+        "share/exact": pytest.approx(1 / 3),
+        "share/diverged": pytest.approx(1 / 3),
+    }
+
+
 @pytest.fixture
 def folder(tmp_path):
     return RunFolder.open(tmp_path / "run", CONFIG)

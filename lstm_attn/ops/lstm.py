@@ -103,6 +103,8 @@ def lstm(
     form = None if kind.step is lstm_step else f"has no form for {type(params).__name__}"
     obstacles = {"fused": form, "native": form or native_lstm.obstacle(inputs)}
     chosen = choose_recurrent("lstm", implementation, obstacles)
+    if implementation == "auto" and obstacles["native"] == native_lstm.NOT_BUILT:
+        native_lstm.warn_not_built()
 
     def run(state: LSTMState, x: Array, part: Limits) -> tuple[LSTMState, Array]:
         if chosen == "native":

@@ -5,7 +5,7 @@ import dataclasses
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, TextIO
 
@@ -14,8 +14,17 @@ from absl import flags
 from ml_collections import config_flags
 
 from lstm_attn import training
-from lstm_attn.errors import UsageError
-from lstm_attn.runner import command_line, launchers, tuning_notes
+from lstm_attn.errors import UsageError, one_line
+from lstm_attn.runner import (
+    checked_config,
+    command_help,
+    command_line,
+    dry_run,
+    launchers,
+    tuning_notes,
+)
+from lstm_attn.runner.cell import Cell
+from lstm_attn.runner.checked_config import leaves
 from lstm_attn.runner.launchers import flags as launcher_flags
 from lstm_attn.runner.launchers.gather import CellsFailed
 from lstm_attn.runner.session import Session
@@ -23,9 +32,17 @@ from lstm_attn.runner.terminal import Terminal
 from lstm_attn.runs import RunFolder
 from lstm_attn.training import multihost
 
-CONFIG = config_flags.DEFINE_config_file("config", None, "The config, such as configs/quick.py.")
+CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "The config, such as configs/quick.py; required."
+)
 WORKDIR = flags.DEFINE_string(
-    "workdir", None, "The run folder, made if it is not there.", required=True
+    "workdir", None, "The run folder, made if it is not there; required, but for --dry_run."
+)
+DRY_RUN = flags.DEFINE_bool(
+    "dry_run",
+    False,
+    "Print the cells of the grid, their parameters, and how long they would take, estimated from "
+    "a few steps of each model. Nothing is trained, and nothing is written.",
 )
 COMPILATION_CACHE = flags.DEFINE_string(
     "compilation_cache",
@@ -34,6 +51,7 @@ COMPILATION_CACHE = flags.DEFINE_string(
     "user's cache folder.",
 )
 FAILED_STATUS = 1
+NO_FOLDER = Path(os.devnull) / "none"  # a run folder that is certainly not there
 flags.mark_flag_as_required("config")
 
 
@@ -46,6 +64,9 @@ class Study(Protocol):
     @property
     def check(self) -> Callable[[Any, Path], None]: ...
 
+    @property
+    def cells(self) -> Callable[[Any, Path], Sequence[Cell]]: ...
+
     def run(self, config: Any, session: Session) -> Any:
         """Does the study and returns its result, which can be shown."""
 
@@ -57,13 +78,24 @@ def run(study: Study, profile: flags.FlagHolder[bool] | None = None) -> NoReturn
       profile: the flag that asks for `Session.profile`; None for a study without.
     """
 
+    def rehearse() -> int:
+        workdir = Path(WORKDIR.value) if WORKDIR.value else None
+        config: Any = checked_config.checked(study.config, CONFIG.value)
+        study.check(config, workdir or NO_FOLDER)
+        training.use_host_cores()
+        dry_run.show(study.cells(config, workdir or NO_FOLDER), config, workdir, Terminal())
+        return 0
+
     def main() -> int:
+        if DRY_RUN.value:
+            return rehearse()
         if not WORKDIR.value:
-            raise UsageError("--workdir: expected a folder, got an empty name")
+            got = "none" if WORKDIR.value is None else "an empty name"
+            raise UsageError(f"--workdir: expected a folder, got {got}")
         # Mistakes are reported before anything is begun.
         options = launcher_flags.options()
         launcher = launchers.chosen(options, Path(WORKDIR.value))
-        config: Any = command_line.checked(study.config, CONFIG.value)
+        config: Any = checked_config.checked(study.config, CONFIG.value)
         study.check(config, Path(WORKDIR.value))
         if launcher and asked_for():
             raise UsageError(
@@ -87,7 +119,17 @@ def run(study: Study, profile: flags.FlagHolder[bool] | None = None) -> NoReturn
 
         return work_together(WORKDIR.value, dataclasses.asdict(config), work)
 
-    command_line.run(main)
+    command_line.run(main, lambda: _about_config(study))
+
+
+def _about_config(study: Study) -> str:
+    """The part of --help on the config: its values are those of a file that is given besides."""
+    values = dict(leaves(dataclasses.asdict(study.config())))
+    path = command_line.given_config()
+    if path is not None:
+        values |= command_line.load_config(path)
+    source = "the defaults" if path is None else f"the values of {path}"
+    return command_help.of_config(study.config, values, source)
 
 
 LOST_STATUS = 1
@@ -202,4 +244,4 @@ def _nowhere() -> TextIO:
 
 def _say(message: object) -> None:
     which = "" if multihost.leads() else f"process {jax.process_index()}: "
-    print(f"error: {which}{command_line.one_line(message)}", file=sys.stderr, flush=True)
+    print(f"error: {which}{one_line(message)}", file=sys.stderr, flush=True)

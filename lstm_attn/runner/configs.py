@@ -23,7 +23,7 @@ SMALL = ModelConfig(features=30, num_heads=2, num_layers=2)  # about 4,500 param
 
 @dataclasses.dataclass(frozen=True)
 class TaskConfig:
-    """names: of tasks; lengths: the T of each cell, in steps."""
+    """names: the tasks; lengths: the T of each cell, in steps."""
 
     names: tuple[str, ...] = ("adding", "copy")
     lengths: tuple[int, ...] = (10, 50)
@@ -31,7 +31,7 @@ class TaskConfig:
 
 @dataclasses.dataclass(frozen=True)
 class OneTaskConfig:
-    """name: of the task; length: its T, in steps."""
+    """name: the task; length: its T, in steps."""
 
     name: str = "adding"
     length: int = 50

@@ -1,7 +1,7 @@
 """Live progress over a grid: which cell, step, loss over baseline, solve count, time left."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -13,6 +13,7 @@ from lstm_attn.runner.terminal import Terminal
 UNKNOWN = "--:--"
 # How many of the cells that run at once are shown with their loss.
 SHOWN = 4
+OnEvaluation = Callable[[str, Evaluation], object]  # the name of a cell, and what was measured
 
 
 class NotebookLine:
@@ -37,8 +38,11 @@ class GridProgress:
     that of the cells so far.
     """
 
-    def __init__(self, cells: Sequence[Cell] = ()) -> None:
+    def __init__(
+        self, cells: Sequence[Cell] = (), on_evaluation: OnEvaluation | None = None
+    ) -> None:
         self.console = Terminal()
+        self._on_evaluation = on_evaluation
         self._left = {cell.name: _work(cell, 0) for cell in cells}
         self._work_seconds, self._work_done = 0.0, 0
         self._startups: list[float] = []
@@ -92,6 +96,8 @@ class GridProgress:
         if cell.task.criterion != NO_CRITERION:
             parts.insert(1, f"remember {evaluation.remembers.sum()}/{evaluation.remembers.size}")
         self._show(cell, evaluation.step, "  ".join(parts))
+        if self._on_evaluation:
+            self._on_evaluation(cell.name, evaluation)
 
     def finish(self, cell: Cell, line: str) -> None:
         """A cell has ended; this line stays on the screen."""

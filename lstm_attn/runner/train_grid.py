@@ -8,7 +8,7 @@ from rich.console import Console
 from lstm_attn.runner import grow, launchers, memory_check
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.launchers import cell_folder, gather
-from lstm_attn.runner.progress import GridProgress
+from lstm_attn.runner.progress import GridProgress, OnEvaluation
 from lstm_attn.runner.train_cells import train_cells
 from lstm_attn.runs import RunFolder
 
@@ -22,6 +22,7 @@ def train_missing(
     options: launchers.Options = launchers.HERE,
     *,
     train: Train | None = None,
+    on_evaluation: OnEvaluation | None = None,
 ) -> list[Cell]:
     """Trains what the folder lacks of the cells: whole cells, or trials of cells that it has.
 
@@ -30,6 +31,7 @@ def train_missing(
     Args:
       options: which launcher trains the waiting cells.
       train: trains them in their order, in the launcher's place.
+      on_evaluation: see `Session`.
 
     Returns:
       The cells as the folder has them: under their names there, which differ where a name was
@@ -61,7 +63,7 @@ def train_missing(
         memory_check.check_fits(waiting)  # of this machine; a worker's may be another
     if train is None:
         train = functools.partial(gather.train, launcher=launcher) if launcher else train_cells
-    with GridProgress(waiting) as progress:
+    with GridProgress(waiting, on_evaluation) as progress:
         train(waiting, folder, progress)
     for one in placed:
         if one.parts:

@@ -29,7 +29,8 @@ GATED = ("lstm", "gru", "lstm_attention")  # models whose gates have a bias to t
 class TuningConfig:
     """How each cell's learning rate is chosen among `training.learning_rates`.
 
-    seeds: of each rate; 0 for no tuning: all rates are then tested. A single rate is not tuned.
+    seeds: how many try each rate; 0 for no tuning: all rates are then tested. A single rate is not
+      tuned.
     first_seed: the tuning seeds are first_seed, first_seed + 1, ...
     halving: end the worse half of the rates at a quarter of the steps.
     gate_bias: tune the bias of LSTM's forget and GRU's update gate too: 1, or chrono (2, T).
@@ -106,6 +107,42 @@ def choices(cell: Cell, config: TuningConfig) -> dict[str, ModelConfig]:
     return {"": cell.model}
 
 
+def tuning_cell(
+    cell: Cell, config: TuningConfig, choice: str, model: ModelConfig, rates: Sequence[float]
+) -> Cell:
+    """What is trained to compare these rates of a choice."""
+    return dataclasses.replace(
+        cell,
+        name="-".join(filter(None, (cell.name, choice))),
+        model=model,
+        training=dataclasses.replace(
+            cell.training,
+            first_seed=config.first_seed,
+            seeds=config.seeds,
+            learning_rates=tuple(rates),
+            stop_when_solved=False,
+            halving=config.halving,
+        ),
+    )
+
+
+def first_round(cells: Sequence[Cell], config: TuningConfig) -> dict[str, list[Cell]]:
+    """The tuning cells that are known before any is trained, by the name of the cell they are for.
+
+    Where rates are carried, cells after the shortest of their kind try one choice and two rates,
+    whichever these will be; the first ones take their place.
+    """
+    planned = {}
+    tuned = [cell for cell in cells if is_tuned(cell, config)]
+    for place, batch in enumerate(_batches(tuned, config)):
+        carried = config.carry and place > 0
+        for cell in batch:
+            options = list(choices(cell, config).items())[: 1 if carried else None]
+            rates = sorted(cell.training.learning_rates)[: 2 if carried else None]
+            planned[cell.name] = [tuning_cell(cell, config, *option, rates) for option in options]
+    return planned
+
+
 def tune(cells: Sequence[Cell], config: TuningConfig, session: Session) -> list[Cell]:
     """Chooses a learning rate for each cell, and returns the cells as they are tested.
 
@@ -176,19 +213,7 @@ class _Search:
     def cells(self) -> list[Cell]:
         """What is to be trained next, one cell for each choice."""
         return [
-            dataclasses.replace(
-                self.cell,
-                name="-".join(filter(None, (self.cell.name, choice))),
-                model=self.choices[choice],
-                training=dataclasses.replace(
-                    self.cell.training,
-                    first_seed=self.config.first_seed,
-                    seeds=self.config.seeds,
-                    learning_rates=tuple(self.rates[choice]),
-                    stop_when_solved=False,
-                    halving=self.config.halving,
-                ),
-            )
+            tuning_cell(self.cell, self.config, choice, self.choices[choice], self.rates[choice])
             for choice in self.waiting
         ]
 

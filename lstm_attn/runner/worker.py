@@ -30,7 +30,7 @@ def train(path: str, cores: int, cache: str | None) -> None:
 
     Args:
       cores: how many CPU devices JAX gets.
-      cache: folder of compiled programs, as `machine.use_compilation_cache` takes it.
+      cache: folder of compiled programs, as `training.use_compilation_cache` takes it.
 
     Raises:
       UsageError: not a cell's folder, or one that another process uses or that can't be written.
@@ -43,7 +43,7 @@ def train(path: str, cores: int, cache: str | None) -> None:
     os.environ.setdefault("PJRT_NPROC", str(cores))
     jax.config.update("jax_num_cpu_devices", cores)
     with GridProgress([cell]) as progress:
-        note = machine.use_compilation_cache(cache)
+        note = training.use_compilation_cache(cache)
         changed = folder.begin(machine.environment(training.choose_layout(cell.training)))
         if note:
             progress.console.print(f"note: {note}")

@@ -13,7 +13,8 @@ The pattern of a study, `lstm_attn/studies/NAME.py` (compare.py is the shortest 
    measures besides goes to `session.folder.write_study(STUDY.name, ...)`, keyed by the cell and its
    number of trials, since a folder grows. It returns `Table`s and lines of text, the main table
    first; it prints only progress, to `session.console`.
-3. `STUDY = Study("NAME", NameConfig, work)`.
+3. `STUDY = Study("NAME", NameConfig, work, cells)`, with `cells(config, workdir)` what `--dry_run`
+   prints.
 4. `def NAME(models=None, ..., *, workdir=None, **settings)`, which ends in
    `return STUDY.call(workdir, {"models": models, ...}, settings)`; exported here.
 

@@ -22,7 +22,7 @@ from lstm_attn.analysis import (
 from lstm_attn.analysis.differences import FEWER_STEPS, ON_MORE_SEEDS
 from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.models import MODELS, ModelConfig
-from lstm_attn.runner import command_line
+from lstm_attn.runner import checked_config
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.configs import OneTaskConfig, check_models, check_one_rate
 from lstm_attn.runner.session import Session
@@ -178,7 +178,7 @@ def _changed(config: AblationConfig, key: str, value: Any) -> Settings:
         raise unknown_name("key in changes", key, known)
     part, _, field = key.partition(".")
     try:
-        changed = command_line.checked(
+        changed = checked_config.checked(
             Settings, {**reference, part: {**reference[part], field: value}}
         )
         check_one_rate(key, changed.training)
@@ -309,4 +309,6 @@ def work(config: AblationConfig, session: Session) -> list[Table | str]:
     return [remembers_table(result)]
 
 
-STUDY = Study("ablation", AblationConfig, work)
+STUDY = Study(
+    "ablation", AblationConfig, work, lambda config, _: [column.cell for column in columns(config)]
+)

@@ -49,7 +49,9 @@ def compare(
         None for a temporary one.
       profile: prints where the time of each cell went, and writes traces to workdir/profile.
       settings: fields of ModelConfig and TrainingConfig, such as features=64, steps=500; or
-        model=, training=, tuning= with a dict or an object of these classes.
+        model=, training=, tuning= with a dict or an object of these classes. And on_evaluation=, a
+        function that is called with the name of a cell and each of its evaluations as they come,
+        such as lambda cell, one: trackio.log(one.scalars(), one.step).
 
     Returns:
       The records, the table of what was remembered, and with a workdir its page.
@@ -75,7 +77,7 @@ def work(config: CompareConfig, session: Session) -> list[Table | str]:
     return [remembers_table(records), spent, *([times_table(times)] if times else [])]
 
 
-STUDY = Study("compare", CompareConfig, work)
+STUDY = Study("compare", CompareConfig, work, lambda config, _: grid_cells(config))
 
 
 def train_profiled(cells: Sequence[Cell], folder: RunFolder, progress: GridProgress) -> None:

@@ -83,8 +83,8 @@ def gradient_reach(
 @dataclasses.dataclass(frozen=True)
 class GradientReachConfig:
     """models: names in MODELS; forget_biases: the LSTM is trained from each of these, and from
-    chrono over 2 to T steps; sequences: of each measurement; task, model, training, tuning: see
-    their classes."""
+    chrono over 2 to T steps; sequences: fresh ones for each measurement; task, model, training,
+    tuning: see their classes."""
 
     models: tuple[str, ...] = COMPARED
     forget_biases: tuple[float, ...] = (0.0, 1.0)
@@ -316,7 +316,12 @@ def _hidden_of(entry: Mapping[str, Any]) -> Mapping[str, Any]:
     return next(norms for name, norms in entry["gradients"].items() if name != INPUTS)
 
 
-STUDY = Study("gradient_reach", GradientReachConfig, work)
+STUDY = Study(
+    "gradient_reach",
+    GradientReachConfig,
+    work,
+    lambda config, _: [line.cell for line in lines(config)],
+)
 
 
 def medians_table(result: dict[str, Any]) -> Table:

@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,7 +78,7 @@ def horizon(
 
 @dataclasses.dataclass(frozen=True)
 class SearchedTask:
-    """names: of tasks.
+    """names: the tasks.
 
     first: the first two lengths T are `first` and twice that.
     shortest, longest: no length beyond them is tried.
@@ -155,6 +156,16 @@ class Search(NamedTuple):
                 remembers.append(end is not None and end <= share * cell.training.steps)
                 seeds.append(trial["seed"])
         return fit_horizon(np.array(lengths), np.array(remembers), np.array(seeds))
+
+
+def first_cells(config: HorizonConfig, _: Path) -> list[Cell]:
+    """Those of the first two lengths; which others are tried depends on what these remember."""
+    return [
+        Search(task, model, {}).asked(config, length)
+        for task in config.task.names
+        for model in config.models
+        for length in config.task.start
+    ]
 
 
 def work(config: HorizonConfig, session: Session) -> list[Table | str]:
@@ -245,4 +256,4 @@ def horizon_table(result: dict[str, Any]) -> Table:
     return Table(title, headings, rows, left=("task", "model"))
 
 
-STUDY = Study("horizon", HorizonConfig, work)
+STUDY = Study("horizon", HorizonConfig, work, first_cells)

@@ -296,7 +296,7 @@ def _head(record: Mapping[str, Any], shown: int) -> dict[str, Any]:
     }
 
 
-STUDY = Study("inside", CompareConfig, work)
+STUDY = Study("inside", CompareConfig, work, lambda config, _: grid_cells(config))
 
 
 def medians_table(result: Mapping[str, Any]) -> Table:

@@ -24,7 +24,7 @@ from lstm_attn.runner.configs import COMPARED, check_lists, check_models
 from lstm_attn.runner.session import Session
 from lstm_attn.runner.tune import TuningConfig, is_tuned, tune
 from lstm_attn.runs import RunFolder
-from lstm_attn.studies.result import Result, Table
+from lstm_attn.studies.result import Result, Table, goes_with, temporary_folder
 from lstm_attn.studies.study import Names, Study, Workdir
 from lstm_attn.studies.text_measures import SAMPLE_CHUNK, MemoryConfig, look_at, pairs
 from lstm_attn.tasks import TextPrediction
@@ -155,6 +155,16 @@ def cells(config: LanguageModelConfig, task: TextPrediction) -> list[Cell]:
         Cell(f"text-{config.length}-{name}", name, task, config.model, config.training)
         for name in config.models
     ]
+
+
+def planned_cells(config: LanguageModelConfig, workdir: Path) -> list[Cell]:
+    """The cells on the text of the run folder, or on one that is read for as long as they live."""
+    if (workdir / trained.TEXT / text.DESCRIPTION).exists():
+        return cells(config, TextPrediction(text.load(workdir / trained.TEXT), config.length))
+    folder = temporary_folder()
+    task = TextPrediction(_text(config.data, folder / trained.TEXT), config.length)
+    goes_with(task, folder)
+    return cells(config, task)
 
 
 def curve(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
@@ -306,4 +316,4 @@ def costs_of_tuning(
     }
 
 
-STUDY = Study("language_model", LanguageModelConfig, work, check_text)
+STUDY = Study("language_model", LanguageModelConfig, work, planned_cells, check_text)

@@ -144,4 +144,4 @@ def work(config: LearningRatesConfig, session: Session) -> list[Table | str]:
     return [rates_table(result)]
 
 
-STUDY = Study("learning_rates", LearningRatesConfig, work)
+STUDY = Study("learning_rates", LearningRatesConfig, work, lambda config, _: cells(config))

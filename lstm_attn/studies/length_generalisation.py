@@ -32,9 +32,9 @@ from lstm_attn.training import TrainingConfig
 class TrainedOn:
     """The training data: every task at every length over every range.
 
-    names: of tasks.
+    names: the tasks.
     trained_lengths: T, in steps.
-    shortest: shares of T. Sequences are of lengths from this share of T to T; 1 for T alone.
+    shortest: shares of T: sequences are of lengths from this share of T to T; 1 for T alone.
     """
 
     names: tuple[str, ...] = ("adding", "copy")
@@ -262,4 +262,4 @@ def _is_tested(config: LengthConfig, cell: Cell, entry: dict[str, Any] | None) -
     )
 
 
-STUDY = Study("length_generalisation", LengthConfig, work)
+STUDY = Study("length_generalisation", LengthConfig, work, lambda config, _: grid_cells(config))

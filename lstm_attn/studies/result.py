@@ -138,6 +138,6 @@ def temporary_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="lstm_attn-"))
 
 
-def goes_with(result: Result, folder: Path) -> None:
-    """Removes the folder when the result is deleted or the process ends."""
-    weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
+def goes_with(owner: object, folder: Path) -> None:
+    """Removes the folder when its owner is deleted or the process ends."""
+    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)

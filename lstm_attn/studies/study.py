@@ -17,17 +17,19 @@ from lstm_attn import report, runs, training
 from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.flat import flatten
 from lstm_attn.models import ModelConfig
-from lstm_attn.runner import command_line, memory_check
+from lstm_attn.runner import checked_config, memory_check
+from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.session import Session
 from lstm_attn.runner.terminal import Terminal
 from lstm_attn.runs import RunFolder
 from lstm_attn.studies.result import Result, Table, goes_with, temporary_folder
 from lstm_attn.training import TrainingConfig, multihost
 
-# What an argument may be: a single value will do for a list.
+# What an argument may be: a single value will do for a list, and so will a text with commas.
 Names = str | Sequence[str]
-Numbers = float | Sequence[float]
+Numbers = float | str | Sequence[float]
 Workdir = str | os.PathLike | None
+HOOK = "on_evaluation"  # an argument of every study, besides those in its signature
 # Classes whose fields are arguments of every study.
 SETTINGS = (ModelConfig, TrainingConfig)
 # What others call an argument; of several, those that the study has are meant.
@@ -79,6 +81,8 @@ class Study:
     config: a dataclass with a default for each field; `model` and `training` are two of them.
     work: (config, session) -> tables and lines, the main table first. It trains with
       `session.train`, and notes what it measures with `session.folder.write_study`.
+    cells: (config, path of the run folder) -> the cells that are known before any is trained, for
+      `--dry_run`.
     check: (config, path of the run folder) -> None, before anything is begun there; for what a
       config alone can't know, such as whether a file is there.
     """
@@ -86,6 +90,7 @@ class Study:
     name: str
     config: type
     work: Callable[[Any, Session], Sequence[Table | str]]
+    cells: Callable[[Any, Path], Sequence[Cell]]
     check: Callable[[Any, Path], None] = lambda config, workdir: None
 
     def __post_init__(self) -> None:
@@ -122,11 +127,19 @@ class Study:
         Args:
           workdir: the run folder, which is taken up if it is there; None for a temporary one.
           fields: of the config, by keys such as `task.lengths`; None for the default.
-          settings: of the model and of training, see `configure`.
+          settings: of the model and of training, see `configure`; and `on_evaluation`, see
+            `Session`.
 
         Raises:
           UsageError: a value or a folder that does not fit, on one line.
         """
+        settings = dict(settings)
+        on_evaluation = settings.pop(HOOK, None)
+        if on_evaluation is not None and not callable(on_evaluation):
+            raise UsageError(
+                f"{HOOK}: expected a function of a cell's name and an evaluation, got "
+                f"{on_evaluation!r}"
+            )
         config = self.configure(fields, settings)
         path = temporary_folder() if workdir is None else runs.checked_path(workdir)
         try:
@@ -136,7 +149,7 @@ class Study:
             with contextlib.suppress(RuntimeError):
                 training.use_host_cores()
             folder = RunFolder.open(path, dataclasses.asdict(config))
-            session = Session(folder, Terminal(), profile=profile)
+            session = Session(folder, Terminal(), profile=profile, on_evaluation=on_evaluation)
             session.begin(config.training, compilation_cache=None)
             result = self.run(config, session, with_page=workdir is not None)
         except BaseException as error:
@@ -166,8 +179,9 @@ class Study:
     def configure(self, fields: Mapping[str, Any], settings: Mapping[str, Any]) -> Any:
         """The config with these fields and settings, checked; the others are the default's.
 
-        A single value will do for a list. A setting is a field of ModelConfig or TrainingConfig by
-        its name, or a whole group of the config, such as `training=`, as a dict or its dataclass.
+        A single value will do for a list, and so will "lstm,gru" or "10,50". A setting is a field
+        of ModelConfig or TrainingConfig by its name, or a whole group of the config, such as
+        `training=`, as a dict or its dataclass.
 
         Raises:
           UsageError: an unknown name, or a value that does not fit, naming the key.
@@ -192,13 +206,13 @@ class Study:
             elif name in owners:
                 given[f"{owners[name]}.{name}"] = value
             else:
-                known = dict.fromkeys([*self.arguments, *groups, *owners])
+                known = dict.fromkeys([*self.arguments, HOOK, *groups, *owners])
                 meant = SYNONYMS.get(name, ())
                 raise unknown_name(f"argument of {self.name}", name, known, meant)
         given |= {key: value for key, value in fields.items() if value is not None}
         for key, value in given.items():
             _set(tree, self.config, key, value)
-        return command_line.checked(self.config, tree)
+        return checked_config.checked(self.config, tree)
 
     @property
     def arguments(self) -> list[str]:
@@ -227,10 +241,6 @@ def _set(tree: dict[str, Any], kind: Any, key: str, value: Any) -> None:
         value = value.tolist()
     if wanted is str and isinstance(value, os.PathLike):
         value = os.fspath(value)
-    if typing.get_origin(wanted) is tuple:
-        value = (value,) if isinstance(value, str) or not _is_iterable(value) else tuple(value)
+    if typing.get_origin(wanted) is tuple and not isinstance(value, str):
+        value = tuple(value) if hasattr(value, "__iter__") else (value,)
     tree[group] = value
-
-
-def _is_iterable(value: Any) -> bool:
-    return hasattr(value, "__iter__")

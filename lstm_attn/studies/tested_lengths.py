@@ -26,8 +26,9 @@ class MeasuredOn:
     """The test data: for each task, these multiples of every trained length.
 
     factors: multiples of T.
-    sequences: of each trial at each length, in batches of batch_size.
-    most_padding: as in `analysis.length_generalisation`.
+    sequences: of each trial at each length; batch_size: how many of them at once.
+    most_padding: a sequence is padded to at most this multiple of its length, as in
+      `analysis.length_generalisation`.
     """
 
     factors: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)

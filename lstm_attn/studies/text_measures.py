@@ -29,9 +29,9 @@ FEWEST_SEEDS = 5  # of each of two models, for a sentence on them
 class MemoryConfig:
     """How the memory of a trained model is measured; all in tokens.
 
-    contexts: what it may look back at when one token is predicted. tokens: how many are predicted.
-    passage: length of a random passage that comes twice; distances: from one to the next.
-    passages: how many at each distance.
+    contexts: what it may look back at when one token is predicted; tokens: how many are predicted.
+    passage: length of a random passage that comes twice; distances: from its first token to the
+      same token of the second; passages: how many at each distance.
     """
 
     contexts: tuple[int, ...] = (16, 64, 256, 1024)

@@ -1,6 +1,7 @@
 """Training: optimiser, train state, the jitted loop, trials on a mesh, checkpoints."""
 
 from lstm_attn.training import checkpoints, multihost
+from lstm_attn.training.compilation_cache import compilation_cache_folder, use_compilation_cache
 from lstm_attn.training.config import TrainingConfig
 from lstm_attn.training.loop import Trained, run, train
 from lstm_attn.training.mesh import Layout, choose_layout, lay_out, use_host_cores
@@ -23,6 +24,7 @@ __all__ = [
     "TrialState",
     "checkpoints",
     "choose_layout",
+    "compilation_cache_folder",
     "lay_out",
     "make_program",
     "multihost",
@@ -33,5 +35,6 @@ __all__ = [
     "train",
     "train_over_segments",
     "trial_settings",
+    "use_compilation_cache",
     "use_host_cores",
 ]

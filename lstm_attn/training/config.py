@@ -23,17 +23,18 @@ class TrainingConfig:
 
     steps: optimiser steps of each trial, a multiple of evaluate_every.
     batch_size: sequences a step.
-    seeds: how many; first_seed, first_seed + 1, ...
+    seeds: how many; they are first_seed, first_seed + 1, ...
+    first_seed: the first of them.
     learning_rates: peak learning rates, or one of them.
     schedule: of the learning rate after the warm-up: "cosine" to zero, or "constant".
-    warmup_steps: linear from zero; below steps. None for 100, or half of the steps if those are
-      fewer; `warmup` is the number.
+    warmup_steps: steps of linear warm-up from zero, fewer than steps; None for 100, or half of the
+      steps if those are fewer. `warmup` is the number.
     clip_norm: the gradient's global norm is scaled down to at most this.
     weight_decay: AdamW's, scaled by the learning rate.
-    evaluate_every: steps between evaluations; also how often there is a checkpoint. None for the
-      divisor of steps that is nearest to 100, or to half of the steps if those are fewer;
-      `chunk_steps` is the number.
-    evaluation_sequences: fresh sequences for each evaluation; at most EVALUATION_BATCH, or a
+    evaluate_every: steps between evaluations, and between checkpoints; None for the divisor of
+      steps that is nearest to 100, or to half of the steps if those are fewer. `chunk_steps` is the
+      number.
+    evaluation_sequences: fresh sequences for each evaluation; at most EVALUATION_BATCH = 200, or a
       multiple of a number from half of it to it, such as 500. Of `tasks.from_arrays` all of the
       test set, whatever this is.
     confirmation_sequences: fresh sequences, at least, on which a pass of a criterion is confirmed

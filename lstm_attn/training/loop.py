@@ -110,6 +110,15 @@ def train(
 
         training.train(module, tasks.adding(50), steps=500, seeds=2)
 
+    Its curves in trackio, or in TensorBoard:
+
+        note = lambda one: trackio.log(one.scalars(), one.step)
+
+        writer = tensorboardX.SummaryWriter("runs/tensorboard")
+        note = lambda one: [writer.add_scalar(*pair, one.step) for pair in one.scalars().items()]
+
+        training.train(module, tasks.adding(50), on_evaluation=note)
+
     Args:
       model: a `Model`, or a Flax module that maps inputs [B, T, D] to outputs [B, T, O]. The module
         is called with the inputs alone, without random numbers: dropout that is on only with

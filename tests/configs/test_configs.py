@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from lstm_attn import models, tasks, text, training
-from lstm_attn.runner import command_line
+from lstm_attn.runner import checked_config
 from lstm_attn.runner.configs import grid_cells
 
 ROOT = Path(__file__).parent.parent.parent
@@ -61,7 +61,7 @@ def module_of(path):
 
 def load(path):
     config = runpy.run_path(str(path))["get_config"]().to_dict()
-    return command_line.checked(module_of(path).STUDY.config, config)
+    return checked_config.checked(module_of(path).STUDY.config, config)
 
 
 def cells_of(path):

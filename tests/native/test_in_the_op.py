@@ -1,11 +1,14 @@
 """`ops.lstm(implementation="native")` against the plain scan, as the user calls it."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from lstm_attn import native, ops
+from lstm_attn.ops import native_lstm
 from tests import oracles
 from tests.ops import test_lstm
 from tests.ops.test_implementations import LENGTHS, OPTIONS, RESETS, SCAN, assert_close, scalar_of
@@ -79,3 +82,21 @@ def test_auto_takes_the_kernel_for_float32_and_no_other(compiled, monkeypatch):
     assert not runs_the_kernel(inputs * 2)
     with pytest.raises(ValueError, match="expected the kernel, which `python -m lstm_attn.native`"):
         ops.lstm(params, inputs, **NATIVE)
+
+
+def test_auto_without_the_kernel_says_so_once(monkeypatch):
+    """Catches a run that is silently slow, a notice at each call, and one where the kernel would not
+    be used anyway."""
+    monkeypatch.setattr(native, "available", lambda: False)
+    native_lstm.warn_not_built.cache_clear()
+    params, inputs, state = arrays()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        ops.lstm(params, inputs, state, implementation="scan")
+        assert caught == []
+        for _ in range(2):
+            ops.lstm(params, inputs, state)
+    assert [str(one.message).partition(";")[0] for one in caught] == [
+        "the LSTM runs without its C++ kernel, which is slower"
+    ]
+    assert "`python -m lstm_attn.native`" in str(caught[0].message)

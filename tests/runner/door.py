@@ -36,7 +36,8 @@ def knock(study: Study, arguments: list[str]) -> Outcome:
     out, err, status = io.StringIO(), io.StringIO(), None
 
     class Noting:
-        config, check = study.config, staticmethod(study.check)
+        config = study.config
+        check, cells = staticmethod(study.check), staticmethod(study.cells)
 
         def run(self, config: Any, session: Any) -> Any:
             built.append(config)

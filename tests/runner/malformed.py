@@ -43,8 +43,16 @@ OF_ANOTHER_TYPE: dict[type, tuple[Any, ...]] = {
     float: ("x", "0.1", None, True, (), (1.0,), {}, {"a": 1.0}, 1j),
     bool: ("yes", "False", 1, 0, None, (), (True,), {}),
     str: (1, 0.5, None, True, (), ("cosine",), {}, b"lstm", "", " ", "\n", "\x1b[31m", "\0", "x" * 10**5),
-    tuple: (3, 0.1, None, True, "lstm", {}, {"a": 1}, (None,), ({},), ((),), (1j,), {1, 2}),
+    tuple: (None, True, {}, {"a": 1}, (None,), ({},), ((),), (1j,), {1, 2}),
 }  # fmt: skip
+# For each type of an entry of a tuple, what is no such entry and no text of several. Nothing else is
+# wrong: one value will do for a tuple, and so will a text with commas.
+NO_ENTRY: dict[type, tuple[Any, ...]] = {
+    int: (0.1, "lstm", "0.1", "10,x", "10;50"),
+    float: ("lstm", "0.1,x", "0.1 0.2"),
+    str: (3, 0.1),
+    tuple: (3, 0.1, "lstm"),
+}
 # Whole numbers that follow from others unless they are given: None is valid for them.
 OPTIONAL = ("training.warmup_steps", "training.evaluate_every")
 OF_ANOTHER_TYPE[type(None)] = tuple(v for v in OF_ANOTHER_TYPE[int] if v is not None)
@@ -248,7 +256,10 @@ def commands(draw: st.DrawFn) -> Malformed:
 
     way = draw(st.sampled_from(range(9)))
     if way <= 1:
-        value = draw(st.sampled_from(OF_ANOTHER_TYPE[kind]))
+        others = OF_ANOTHER_TYPE[kind]
+        if kind is tuple:
+            others += NO_ENTRY[type(keys[key][0]) if keys[key] else tuple]
+        value = draw(st.sampled_from(others))
         return in_file(changed(config, key, value), f"{key} is no {kind.__name__}")
     if way <= 3 and key in WRONG:
         wrong = draw(st.sampled_from(WRONG[key]))

@@ -4,8 +4,9 @@ import runpy
 
 import pytest
 
-from lstm_attn.runner import command_line
+from lstm_attn.runner import checked_config
 from lstm_attn.runner.configs import CompareConfig
+from lstm_attn.studies.ablation import AblationConfig
 from lstm_attn.studies.compare import STUDY as COMPARE
 from tests import PATIENCE
 from tests.configs.test_configs import FOLDER, load
@@ -26,13 +27,28 @@ pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarni
         ),
         (
             "--config.task.lengths=abc",
-            "task.lengths: expected whole numbers, such as 10,50, got ('abc',)",
+            "task.lengths: expected whole numbers, such as 10,50, got 'abc'\n",
         ),
+        (
+            "--config.task.lengths=10 50",
+            "--config.task.lengths: expected whole numbers, such as 10,50, got '10 50'",
+        ),
+        (
+            "--config.training.learning_rates=fast,0.1",
+            "learning_rates: expected numbers, such as 0.1,0.2, got 'fast,0.1'",
+        ),
+        ("--config.models=lstm gru", "expected names, such as lstm,gru, got 'lstm gru'"),
+        ("--config.training.stop_when_solved=maybe", "expected True or False, got 'maybe'"),
+        (
+            "--config.training.clip_norm=x",
+            "--config.training.clip_norm: expected a number, got 'x'",
+        ),
+        ("--config.training.warmup_steps=x", "expected a whole number or None, got 'x'"),
         ("--config.models=lstm,gur", "unknown model 'gur': did you mean gru"),
         ("--config.task.lengths=(1,)", "adding: length: expected at least 2, got 1"),
         ("--config.model.num_heads=4", "num_heads expected a divisor of features=30, got 4"),
         ("--config.training.seeds=0", "training.seeds: expected at least 1, got 0"),
-        ("--config.training.steps=many", "invalid literal for int() with base 10: 'many'"),
+        ("--config.training.steps=many", "training.steps: expected a whole number, got 'many'"),
         ("--config.training.steps=3000000000", "training.steps: expected at most 2147483647"),
         ("--config.models=()", "models: expected at least one, got none"),
         ("--workdir=/dev/null/run", "workdir /dev/null/run can't be written: Not a directory"),
@@ -82,7 +98,7 @@ def test_an_object_instead_of_a_name_is_a_short_line(key, table):
     config = config_with()
     (config if key == "models" else config["task"])[key] = (Own(),)
     with pytest.raises(ValueError, match=rf"of your own is a line in {table}\), got ") as caught:
-        command_line.checked(CompareConfig, config)
+        checked_config.checked(CompareConfig, config)
     assert len(str(caught.value)) < 200
     assert "\n" not in str(caught.value)
 
@@ -106,14 +122,44 @@ def config_with(**training):
 def test_a_config_file_of_ones_own_is_checked_as_overrides_are(training, message):
     """Catches an unknown key that is ignored, and a type that fails deep in a trace."""
     with pytest.raises(ValueError, match=message) as caught:
-        command_line.checked(CompareConfig, config_with(**training))
+        checked_config.checked(CompareConfig, config_with(**training))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("models", "lengths", "rates"),
+    [("lstm, gru", "8,24", "0.01,0.1"), ("[lstm,gru]", "(8, 24,)", "[1e-2, .1]")],
+)
+def test_a_text_with_commas_serves_for_a_tuple_in_a_file(models, lengths, rates):
+    """Oracle: by hand. Catches a text that is split into letters, or numbers that stay text."""
+    config = config_with(learning_rates=rates)
+    config["models"], config["task"]["lengths"] = models, lengths
+    checked = checked_config.checked(CompareConfig, config)
+    assert checked.models == ("lstm", "gru")
+    assert checked.task.lengths == (8, 24)
+    assert checked.training.learning_rates == (0.01, 0.1)
+
+
+def test_one_number_serves_for_a_tuple_in_a_file():
+    """Oracle: by hand. Catches a number that is refused where one is meant."""
+    config = config_with(learning_rates=0.01)
+    config["task"]["lengths"] = 8
+    checked = checked_config.checked(CompareConfig, config)
+    assert (checked.task.lengths, checked.training.learning_rates) == ((8,), (0.01,))
+
+
+def test_one_name_is_meant_where_one_is_asked():
+    """Catches a message that takes two names for one unknown name."""
+    with pytest.raises(
+        ValueError, match="task.name: expected one name, such as adding.*got 'adding,"
+    ):
+        checked_config.checked(AblationConfig, {"task": {"name": "adding,copy"}})
 
 
 def test_a_list_serves_for_a_tuple_and_a_whole_number_for_a_float():
     """Catches a config refused because of a list or a whole number."""
     config = config_with(learning_rates=[1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1], clip_norm=1)
-    assert command_line.checked(CompareConfig, config) == load(FOLDER / "quick.py")
+    assert checked_config.checked(CompareConfig, config) == load(FOLDER / "quick.py")
 
 
 def test_names_are_separated_by_commas_as_numbers_are(tmp_path):
@@ -129,9 +175,11 @@ def test_names_are_separated_by_commas_as_numbers_are(tmp_path):
 @pytest.mark.full
 def test_help_lists_the_flags_of_a_study(compare, tmp_path):
     """Oracle: by hand. Catches a help that shows the docstring alone."""
-    out, _ = compare(tmp_path / "run", "--help").communicate(timeout=PATIENCE)
+    process = compare(tmp_path / "run", "--help")
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, err) == (0, "")
     for flag in ("--config", "--workdir", "--launcher", "--compilation_cache", "--distributed"):
-        assert f"  {flag}:" in out or f"--[no]{flag[2:]}:" in out, flag
+        assert f"  {flag}=" in out or f"--[no]{flag[2:]}\n" in out, flag
 
 
 def test_a_config_flag_may_be_spelt_as_absl_allows(tmp_path):

@@ -12,10 +12,10 @@ import types
 
 import pytest
 
-from lstm_attn import studies
+from lstm_attn import studies, training
 from lstm_attn.errors import UsageError
 from lstm_attn.models import ModelConfig
-from lstm_attn.runner import machine
+from lstm_attn.runner.configs import TaskConfig
 from lstm_attn.runs import RunFolder
 from lstm_attn.studies.study import Study
 from lstm_attn.training import TrainingConfig
@@ -32,7 +32,7 @@ SMALL = {
 @pytest.fixture(autouse=True)
 def no_compilation_cache(monkeypatch):
     """The cache of the tests stays in use."""
-    monkeypatch.setattr(machine, "use_compilation_cache", lambda folder: None)
+    monkeypatch.setattr(training, "use_compilation_cache", lambda folder: None)
 
 
 def test_what_a_user_types_is_a_config():
@@ -48,6 +48,11 @@ def test_what_a_user_types_is_a_config():
     )
     assert (config.training.steps, config.training.learning_rates) == (500, (0.01,))
     assert (config.training.seeds, config.model.features) == (2, 16)
+    texts = {"models": "lstm,gru", "task.names": "adding, copy", "task.lengths": "10,20"}
+    config_of_texts = COMPARE.configure(texts, {"learning_rates": ".01,.1"})
+    assert config_of_texts.models == ("lstm", "gru")
+    assert config_of_texts.task == TaskConfig(("adding", "copy"), (10, 20))
+    assert config_of_texts.training.learning_rates == (0.01, 0.1)
     usual = COMPARE.config()
     assert config.training.batch_size == usual.training.batch_size
     groups = {
@@ -99,6 +104,9 @@ def test_arguments_of_a_study_reach_their_keys(name, arguments, keys, monkeypatc
         ({"models": "LSTM"}, "unknown model 'LSTM': did you mean lstm"),
         ({"tasks": "adding:arjovsky"}, "unknown variant of adding 'arjovsky'"),
         ({"lengths": 2.5}, "task.lengths"),
+        ({"lengths": "10,abc"}, "task.lengths: expected whole numbers, such as 10,50, got '10,abc'"),
+        ({"lengths": "abc"}, "task.lengths: expected whole numbers, such as 10,50, got 'abc'"),
+        ({"on_evaluation": 3}, "on_evaluation: expected a function of a cell's name and an evaluation, got 3"),
         ({"steps": "many"}, "training.steps: expected a whole number, got 'many'"),
         ({"training": {"stpes": 3}}, "unknown config key 'training.stpes'"),
         ({"training": 3}, "training: expected a dict or a TrainingConfig, got 3"),
@@ -203,6 +211,24 @@ def test_without_a_folder_nothing_is_left(tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("compiled_quickly")
+def test_every_evaluation_is_given_to_a_function(tmp_path):
+    """Oracle: the run folders. Catches an evaluation that is left out, and those of tuning under
+    the name of the cell that is tested."""
+    given = []
+    studies.compare(
+        "gru", "adding", 4, workdir=tmp_path / "run", on_evaluation=lambda *one: given.append(one),
+        **{**SMALL, "learning_rates": (0.01, 0.1)},
+    )  # fmt: skip
+    for prefix, place in (("tuning/", "run/tuning"), ("", "run")):
+        name = f"{prefix}adding-4-gru"
+        noted = RunFolder(tmp_path / place).evaluations("adding-4-gru")
+        mine = [one for cell, one in given if cell == name]
+        assert [one.step for one in mine][:2] == [2, 4]
+        assert mine[-1].scalars()["loss/0"] == pytest.approx(noted[-1].metrics["loss"][0])
+    assert {cell.partition("+")[0] for cell, _ in given} == {"adding-4-gru", "tuning/adding-4-gru"}
+
+
 @pytest.mark.full
 @pytest.mark.usefixtures("compiled_quickly")
 def test_a_folder_is_taken_up_and_its_page_is_named(tmp_path, capsys):
@@ -271,9 +297,9 @@ def test_a_wheel_outside_the_clone_has_it_all(tmp_path):
     code = textwrap.dedent("""
         import jax, lstm_attn, os, pathlib
         jax.jit(lambda x: x + 1)(1)  # a notebook has compiled something before
-        from lstm_attn import studies
         assert "site" in lstm_attn.__file__, lstm_attn.__file__
-        result = studies.compare(models="lstm", tasks="adding", lengths=10, steps=200, seeds=2,
+        assert pathlib.Path(lstm_attn.__file__).with_name("py.typed").exists()
+        result = lstm_attn.studies.compare(models="lstm", tasks="adding", lengths=10, steps=200, seeds=2,
                                  learning_rates=0.01)
         result.show()
         assert len(os.listdir(os.environ["TMPDIR"])) == 1

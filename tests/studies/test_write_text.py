@@ -16,7 +16,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from lstm_attn.errors import UsageError, readable
+from lstm_attn.errors import UsageError, one_line, readable
 from lstm_attn.runner import command_line
 from lstm_attn.text.vocabulary import BytePairs, Bytes, Characters
 from tests import PATIENCE
@@ -119,7 +119,7 @@ def test_what_does_not_fit_is_one_line(text_run, given, message):
     """Oracle: by hand. Catches a traceback, and a flag that is ignored."""
     with pytest.raises(UsageError) as caught:
         written(given.pop("run", text_run[0]), **given)
-    line = command_line.one_line(caught.value)
+    line = one_line(caught.value)
     assert line.startswith(message)
 
 

@@ -19,7 +19,7 @@ from configs import language_model as notes
 from lstm_attn import models, training
 from lstm_attn.errors import UsageError
 from lstm_attn.flat import flatten
-from lstm_attn.runner import command_line
+from lstm_attn.runner import checked_config
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.session import Session
 from lstm_attn.runs import RunFolder
@@ -64,7 +64,7 @@ def config_of(path):
             },
         }
     )
-    return command_line.checked(LanguageModelConfig, config)
+    return checked_config.checked(LanguageModelConfig, config)
 
 
 def study(path, folder):

@@ -16,7 +16,7 @@ from lstm_attn import files, trained
 from lstm_attn.errors import UsageError
 from lstm_attn.history import Evaluation
 from lstm_attn.models import ModelConfig
-from lstm_attn.runner import command_line
+from lstm_attn.runner import checked_config
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runs import RunFolder
 from lstm_attn.training import TrainingConfig
@@ -63,7 +63,7 @@ def cell_of(path: Path) -> Cell:
     Raises:
       UsageError: another config, naming the key, or a text that can't be read.
     """
-    settings = command_line.checked(CellConfig, RunFolder(path).config)
+    settings = checked_config.checked(CellConfig, RunFolder(path).config)
     task = trained.build_task(path.resolve().parent.parent, **dataclasses.asdict(settings.task))
     return Cell(settings.name, settings.model_name, task, settings.model, settings.training)
 
@@ -81,7 +81,7 @@ def hand_out(cell: Cell, folder: RunFolder) -> Path:
     """
     path = place(cell, folder)
     if path.exists():
-        if command_line.checked(CellConfig, RunFolder(path).config) != _described(cell):
+        if checked_config.checked(CellConfig, RunFolder(path).config) != _described(cell):
             raise UsageError(f"{path} is of another config than the run's; remove it")
         return path
     # Renamed when it is whole: half of it would look like a cell that has not been begun.

@@ -10,8 +10,9 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from lstm_attn import training
 from lstm_attn.errors import UsageError
-from lstm_attn.runner import machine, worker
+from lstm_attn.runner import worker
 from lstm_attn.runner.launchers import Lost, Options
 
 # It holds a path and an answer only; this is about the least that Ray accepts.
@@ -95,7 +96,7 @@ class RayTasks:
             max_retries=0,
             max_calls=1,
         )(worker.attempt)
-        cache = machine.compilation_cache()
+        cache = training.compilation_cache_folder()
         return [
             RayTask(task.remote(str(folder.resolve()), self._options.cell_cores, cache))
             for folder in folders

@@ -10,8 +10,9 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError, UncompletedJobError
 from submitit.helpers import Checkpointable
 
+from lstm_attn import training
 from lstm_attn.errors import UsageError, unknown_name
-from lstm_attn.runner import machine, worker
+from lstm_attn.runner import worker
 from lstm_attn.runner.launchers import Lost, Options
 
 CLUSTERS = ("slurm", "local")
@@ -96,7 +97,7 @@ class SlurmJobs:
         pass
 
     def launch(self, folders: Sequence[Path]) -> list[SlurmJob]:
-        cache = machine.compilation_cache()
+        cache = training.compilation_cache_folder()
         try:
             with self._executor.batch():
                 jobs = [

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 from safetensors.numpy import load_file
 
-from lstm_attn.runner import command_line
+from lstm_attn.runner import checked_config
 from lstm_attn.runner.configs import CompareConfig, grid_cells
 from lstm_attn.runner.launchers import cell_folder
 from lstm_attn.runner.train_grid import train_missing
@@ -107,7 +107,7 @@ def test_a_worker_is_a_command(whole, compilation_cache, tmp_path):
     next run with any launcher. Catches a worker that needs a launcher around it, or cannot tell
     from the folder what to train; and files that stay in its folder."""
     reference = RunFolder(whole[0])
-    grid = grid_cells(command_line.checked(CompareConfig, reference.config))
+    grid = grid_cells(checked_config.checked(CompareConfig, reference.config))
     folder = RunFolder.open(tmp_path / "run", reference.config)
     own = cell_folder.hand_out(grid[0], folder)
     command = [sys.executable, "-m", "lstm_attn.runner.worker", f"--folder={own}", "--cores=1"]

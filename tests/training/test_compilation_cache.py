@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from lstm_attn.runner import machine
+from lstm_attn import training
 from tests import PATIENCE
 from tests.study_fixtures import TINY
 
@@ -32,14 +32,14 @@ def test_the_flag_overrides_jaxs_settings(tmp_path, monkeypatch):
         ("", None),
         (None, str(tmp_path / "xdg" / "lstm_attn" / "jax")),
     ):
-        assert machine.use_compilation_cache(flag) is None
+        assert training.use_compilation_cache(flag) is None
         assert jax.config.jax_compilation_cache_dir == expected
 
 
 def test_a_folder_that_cant_be_written_is_a_note(tmp_path):
     """Catches a run that ends, or a warning at each compilation, because the cache is missing."""
     (tmp_path / "file").touch()
-    note = machine.use_compilation_cache(str(tmp_path / "file" / "cache"))
+    note = training.use_compilation_cache(str(tmp_path / "file" / "cache"))
     assert "no compilation cache" in note
     assert "file/cache can't be written: Not a directory" in note
     assert "\n" not in note
