@@ -15,9 +15,9 @@ CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 PHONE_WIDTH = 500  # the narrowest window that headless Chromium makes
-# 4 learning curves, 2 shares, 2 rates, 2 recall, 4 survival, 1 of tuning; 2 verdicts, costs, config,
-# environment, tests of pairs, tuning.
-FIGURES, TABLES = 15, 7
+# 4 learning curves, 2 shares, 2 rates, 2 recall, 4 survival, 1 of tuning; 2 verdicts, costs, 2 at the
+# same seconds, config, environment, tests of pairs, tuning.
+FIGURES, TABLES = 15, 9
 PROBE = """
 <script>
 addEventListener("load", () => {
