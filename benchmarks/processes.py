@@ -59,6 +59,11 @@ class Process:
             return self._pool.submit(_answer, function, *arguments).result()
         except BrokenProcessPool as error:
             self._child.join()
+            # The pool waits for the child too; what it heard is here a moment later.
+            for _ in range(1000):
+                if self._child.exitcode is not None:
+                    break
+                time.sleep(0.001)
             status = self._child.exitcode
             self._start()
             if status != -signal.SIGKILL:

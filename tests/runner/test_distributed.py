@@ -203,7 +203,7 @@ def test_four_processes_go_on_from_two_and_write_one_folder(start, whole, stoppe
 @pytest.mark.full
 def test_processes_of_different_configs_are_refused_together(start, tmp_path):
     """Catches processes that wait for each other for ever, and an error printed by each of them."""
-    rate = {0: "(0.01,)", 1: "(0.02,)"}
+    rate = {0: "(0.02,)", 1: "(0.03,)"}  # besides that of every test
     found = ends(
         start(
             2,
