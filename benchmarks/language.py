@@ -46,13 +46,14 @@ def model_config(case: LanguageModel) -> ModelConfig:
 def training_config(case: LanguageModel, steps: int) -> TrainingConfig:
     """One trial, in chunks of that many steps, evaluated on one sequence a device.
 
-    The learning rate is constant: a benchmark has no last step.
+    The learning rate is constant: a benchmark has no last step. It is the first that is tuned.
     """
     return dataclasses.replace(
         TrainingConfig(**CONFIG.training),
         steps=steps * ENDLESS,
         batch_size=case.batch,
         seeds=1,
+        learning_rates=CONFIG.training.learning_rates[:1],
         schedule="constant",
         warmup_steps=0,
         evaluate_every=steps,
