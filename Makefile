@@ -25,7 +25,7 @@ adding: $(VENV)/installed ## The full study of the adding problem: a night, or a
 copy: $(VENV)/installed ## The full study of the copy problem: a night, or a GPU
 	$(RUN) -m experiments.compare --config=configs/copy.py --workdir=runs/copy
 
-pooling: $(VENV)/installed ## Adding to T = 1,000 by attention alone: some hours
+pooling: $(VENV)/installed ## Adding to T = 1,000 by attention alone; its cost is not measured
 	$(RUN) -m experiments.compare --config=configs/pooling.py --workdir=runs/pooling
 
 language-model: $(VENV)/installed ## Train all models on the text that Python has with it and let them write: a quarter of an hour

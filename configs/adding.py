@@ -26,7 +26,7 @@ import dataclasses
 from ml_collections import ConfigDict
 
 from lstm_attn.runner.configs import RATES, SMALL, CompareConfig, TaskConfig
-from lstm_attn.runner.tune import TuningConfig
+from lstm_attn.runner.tuning_config import TuningConfig
 from lstm_attn.training import TrainingConfig
 
 

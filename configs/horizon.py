@@ -5,8 +5,8 @@
 T50 is the length that half of the trials remember within 400 steps: a logistic fit over sixteen
 seeds at each length, with a bootstrap over seeds. Lengths are a factor of two apart, of sqrt 2
 near T50. Rates are tuned at the first length; the others try the best two of the next shorter one.
-No rate ends at a quarter of the steps, which are those of the warm-up: in a first run, which was
-not kept, that took the LSTM's rates of .03 and .1 away.
+All rates run to the end: a first run, which was not kept, ended half of them within the warm-up,
+and so took the LSTM's rates of .03 and .1 away.
 The rate is constant after its warm-up, so that a smaller budget, read off the same histories, is
 what training under it would have given.
 

@@ -6,7 +6,7 @@ attention_pooling takes the parameter budget of an LSTM of 50 features, which gi
 100 features and 10,602 parameters. Markers are those of `arjovsky2016`, not the paper's; batches of
 32, not 100. Rates, seeds and steps are those of configs/adding.py.
 
-Cost: not measured; two hours or more on two cores, most of it at T = 1,000.
+Cost: not measured; `--dry_run` estimates it.
 
 Seen 2026-11-30: nothing yet by the protocol (docs/protocol.md).
 """

@@ -3,7 +3,7 @@
     python -m experiments.compare --config=configs/quick.py --workdir=runs/quick
 
 By the protocol (docs/protocol.md), in five minutes: learning rates are tuned on two seeds, the
-worse half of them for a quarter of the 400 steps; twelve other seeds are tested. Twelve trials
+worse half of them for 200 of the 400 steps; twelve other seeds are tested. Twelve trials
 tune and twelve test, so that one compiled program serves both. Tried before, and set by what five
 minutes allow: ten seeds and 300 steps, T of 10 and 30, five rates up to .1, of which three cells
 wanted more.

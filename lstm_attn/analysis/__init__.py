@@ -2,16 +2,10 @@
 
 from lstm_attn.analysis.differences import (
     Difference,
-    PairedTest,
     compare_records,
-    holm,
     paired_median_difference,
     paired_rate_difference,
-    paired_rate_test,
-    paired_sign_test,
     rate_difference,
-    table_of_tests,
-    verdict,
 )
 from lstm_attn.analysis.gradient_reach import gradient_norms, norms_of_trials, reach
 from lstm_attn.analysis.hierarchical_bootstrap import hierarchical_bootstrap
@@ -42,6 +36,14 @@ from lstm_attn.analysis.length_generalisation import (
     LengthGeneralisation,
     horizon_beyond,
     length_generalisation,
+)
+from lstm_attn.analysis.paired_tests import (
+    PairedTest,
+    holm,
+    paired_rate_test,
+    paired_sign_test,
+    table_of_tests,
+    verdict,
 )
 from lstm_attn.analysis.solving import (
     Window,

@@ -10,14 +10,14 @@ import numpy as np
 from jax import Array, lax
 
 from lstm_attn import ops
-from lstm_attn.analysis.differences import (
+from lstm_attn.analysis.intervals import or_null
+from lstm_attn.analysis.paired_tests import (
     ON_MORE_SEEDS,
     PairedTest,
     paired_rate_test,
     paired_sign_test,
     table_of_tests,
 )
-from lstm_attn.analysis.intervals import or_null
 from lstm_attn.errors import UsageError
 from lstm_attn.models import Model, Params
 from lstm_attn.tasks import Batch, Task

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lstm_attn.report import horizon, tables
+from lstm_attn.report.differences import TESTS
 from lstm_attn.report.figures import FORGOTTEN, LEAST_SHARE
 from lstm_attn.report.panel import colors_of, dots, log_ticks, offsets, panels, reference
 from lstm_attn.report.section import NamedFigure, Section, Table, table
@@ -35,7 +36,7 @@ TEXT = (
     "it is undecided or does not. T50: the length that half of the trials remember, fitted to all "
     "trials at the trained length and beyond, with a 95 % bootstrap interval over seeds."
 )
-TESTS = (
+ABOUT_TESTS = (
     "Ranges of training are compared on the same seeds by McNemar's exact test at each tested "
     "length beyond T; p is after Holm for all such tests of all tasks."
 )
@@ -73,7 +74,7 @@ def _section(task: str, entries: Sequence[Entry], tests: Sequence[Mapping[str, A
             ],
             task,
         ),
-        *([TESTS] if tests else []),
+        *([ABOUT_TESTS] if tests else []),
         *_said(tests),
     ]
     drawn = [
@@ -189,18 +190,7 @@ def _said(tests: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _tests_table(tests: Sequence[Mapping[str, Any]]) -> Table:
-    return table(
-        tests,
-        {
-            "first": lambda test: test["first"],
-            "second": lambda test: test["second"],
-            "T": lambda test: str(test["length"]),
-            "seeds of the first": lambda test: str(test["first_ahead"]),
-            "of the second": lambda test: str(test["second_ahead"]),
-            "seeds": lambda test: str(test["pairs"]),
-            "p": lambda test: NONE if test["p"] == 1 else f"{test['p']:.3f}",
-        },
-    )
+    return table(tests, {"T": lambda test: str(test["length"]), **TESTS})
 
 
 def _by_model(entries: Sequence[Entry]) -> list[Entry]:

@@ -31,8 +31,8 @@ def sections(result: Mapping[str, Any]) -> list[Section]:
     ]
     text = (
         "Loss / baseline at the end of training against the learning rate, on tuning seeds that no "
-        "test has: the median over seeds, a line for each model and choice; open points ended at a "
-        "quarter of the steps. The rate with the lowest median is tested. In all: "
+        "test has: the median over seeds, a line for each model and choice; open points ended "
+        "early, as the worse half of the rates. The rate with the lowest median is tested. In all: "
         f"{sum(cell['trials'] for cell in cells):,} trials, "
         f"{sum(cell['seconds'] for cell in cells) / 60:.1f} minutes."
     )

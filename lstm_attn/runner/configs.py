@@ -12,7 +12,7 @@ from lstm_attn import tasks
 from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.models import MODELS, ModelConfig
 from lstm_attn.runner.cell import Cell
-from lstm_attn.runner.tune import TuningConfig
+from lstm_attn.runner.tuning_config import TuningConfig
 from lstm_attn.tasks import Task
 from lstm_attn.training import TrainingConfig
 

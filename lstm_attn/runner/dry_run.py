@@ -26,7 +26,8 @@ from lstm_attn import models, training
 from lstm_attn.runner import memory_check
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.terminal import Terminal
-from lstm_attn.runner.tune import TuningConfig, first_round
+from lstm_attn.runner.tune import first_round
+from lstm_attn.runner.tuning_config import TuningConfig
 from lstm_attn.runs import CONFIG, RunFolder
 from lstm_attn.training import TrainingConfig
 

@@ -2,33 +2,26 @@
 
 A cell is the same as one in the folder if its model, task and settings are, but for the seeds and
 learning rates that tell its trials apart. Asked for more of those, only the missing trials are
-trained, as cells of their own, and then merged into the cell: on a CPU it is, bit for bit, the cell
-that was asked for all of them at once. Asked for fewer, the cell stays as it is. Asked for some
-that it has and some that it lacks, it grows to all its seeds by all its rates, unless that takes
-more trials than a new cell. Any other cell of a name that is taken gets a name of its own, such as
-adding-50-lstm+steps=4000.
+trained, as cells of their own, and then merged into the cell by `merge_trials`: on a CPU it is, bit
+for bit, the cell that was asked for all of them at once. Asked for fewer, the cell stays as it is.
+Asked for some that it has and some that it lacks, it grows to all its seeds by all its rates,
+unless that takes more trials than a new cell. Any other cell of a name that is taken gets a name of
+its own, such as adding-50-lstm+steps=4000.
 """
 
 import dataclasses
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from lstm_attn import training
-from lstm_attn.files import force
 from lstm_attn.flat import flatten
-from lstm_attn.history import Evaluation, stack
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.launchers import cell_folder
-from lstm_attn.runner.train_cells import measured
 from lstm_attn.runs import RunFolder
 from lstm_attn.trained import PURPOSE
-from lstm_attn.training import TrainingConfig, checkpoints
+from lstm_attn.training import TrainingConfig
 
 TRIAL_KEYS = ("first_seed", "seeds", "learning_rates")
 DIGITS = 6
@@ -64,7 +57,7 @@ def place(cells: Sequence[Cell], folder: RunFolder, *, merges: bool = True) -> l
 
 
 def _place(cell: Cell, folder: RunFolder, taken: Sequence[str], *, merges: bool) -> Placed:
-    purpose = _as_json(cell.purpose)
+    purpose = as_json(cell.purpose)
     records = {record["cell"]: record for record in folder.results}
     known = folder.cells | {name: _purpose_of(record) for name, record in records.items()}
     # Of cells that were begun: the name of another one is free.
@@ -148,7 +141,7 @@ def _plainly(value: Any) -> str:
 
 def record_of(cell: Cell, folder: RunFolder) -> dict[str, Any] | None:
     """The record of this very cell, with these trials, whatever its name; None without one."""
-    purpose = _as_json(cell.purpose)
+    purpose = as_json(cell.purpose)
     return next((record for record in folder.results if _purpose_of(record) == purpose), None)
 
 
@@ -175,71 +168,6 @@ def in_words(placed: Placed, asked: Cell) -> str | None:
 def _asked_for(cell: Cell) -> str:
     trials = cell.training.trials
     return f"{trials} {'was' if trials == 1 else 'were'} asked for"
-
-
-def merge(placed: Placed, folder: RunFolder) -> None:
-    """Makes one cell of its parts, all of which are finished.
-
-    An interrupted merge is done again: each step sees whether it has been done, and the record,
-    which replaces those of the parts, comes last.
-    """
-    cell, parts = placed.cell, placed.parts
-    order = _order(cell, parts)
-    names = [part.name for part in parts]
-    places = [folder.checkpoint(name) for name in names]
-    stored = [checkpoints.read(path).arrays for path in places if path.exists()]
-    if len(stored[0]["step"]) < cell.training.trials:
-        arrays = {
-            key: np.concatenate([arrays[key] for arrays in stored])[order] for key in stored[0]
-        }
-        # Trials that end early count their steps until the last one ends.
-        arrays["step"] = np.full_like(arrays["step"], arrays["step"].max())
-        partial = checkpoints.write_beside(places[0], arrays, int(arrays["step"][0]), cell.purpose)
-        force(partial)
-        checkpoints.previous(places[0]).unlink(missing_ok=True)
-        os.replace(partial, places[0])
-    evaluations = folder.evaluations(cell.name)
-    if evaluations[-1].solved.size < cell.training.trials:
-        evaluations = merged([folder.evaluations(name) for name in names], order)
-        folder.replace_evaluations(cell.name, evaluations, also=names[1:])
-    records = [record for record in folder.results if record["cell"] in names]
-    record = {
-        **measured(cell, stack(evaluations, *training.trial_settings(cell.training))),
-        "seconds_to_program": round(sum(record["seconds_to_program"] for record in records), 3),
-    }
-    folder.add_result(record, instead_of=names)
-    folder.note_cells({cell.name: _as_json(cell.purpose)}, forget=names[1:])
-    for path in places[1:]:
-        for left in (path, checkpoints.previous(path)):
-            left.unlink(missing_ok=True)
-
-
-def merged(parts: Sequence[Sequence[Evaluation]], order: np.ndarray) -> list[Evaluation]:
-    """The evaluations of all trials together, from those of each part.
-
-    A part that has ended keeps its last values, as its trials would have; seconds are added.
-
-    Args:
-      order: the place of each trial among those of the parts, one part after the other.
-    """
-    longest = max(parts, key=len)
-    evaluations = []
-    for index, last in enumerate(longest):
-        at_once = [part[min(index, len(part) - 1)] for part in parts]
-        evaluations.append(
-            Evaluation(
-                step=last.step,
-                seconds=sum(one.seconds for one in at_once),
-                metrics={
-                    name: np.concatenate([one.metrics[name] for one in at_once])[order]
-                    for name in last.metrics
-                },
-                remembers=np.concatenate([one.remembers for one in at_once])[order],
-                solved=np.concatenate([one.solved for one in at_once])[order],
-                diverged=np.concatenate([one.diverged for one in at_once])[order],
-            )
-        )
-    return evaluations
 
 
 def _parts(cell: Cell, has: TrainingConfig) -> list[Cell]:
@@ -271,16 +199,7 @@ def _parts(cell: Cell, has: TrainingConfig) -> list[Cell]:
 def _trials_in_words(part: Cell) -> str:
     seeds, rates = part.training.all_seeds, part.training.learning_rates
     words = f"seeds={seeds[0]}to{seeds[-1]},learning_rates={_plainly([*rates])}"
-    return words if len(words) <= LONGEST_WORDS else _digest(_as_json(part.purpose))
-
-
-def _order(cell: Cell, parts: Sequence[Cell]) -> np.ndarray:
-    def pairs(config: TrainingConfig) -> list[tuple]:
-        seeds, rates = training.trial_settings(config)
-        return list(zip(seeds.tolist(), rates.tolist(), strict=True))
-
-    among = [pair for part in parts for pair in pairs(part.training)]
-    return np.array([among.index(pair) for pair in pairs(cell.training)])
+    return words if len(words) <= LONGEST_WORDS else _digest(as_json(part.purpose))
 
 
 def _trials(config: TrainingConfig) -> set[tuple[int, float]]:
@@ -311,5 +230,5 @@ def _digest(purpose: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
-def _as_json(purpose: dict[str, Any]) -> dict[str, Any]:
+def as_json(purpose: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(purpose))

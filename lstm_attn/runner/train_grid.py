@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from lstm_attn.runner import grow, launchers, memory_check
+from lstm_attn.runner import grow, launchers, memory_check, merge_trials
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.launchers import cell_folder, gather
 from lstm_attn.runner.progress import GridProgress, OnEvaluation
@@ -67,7 +67,7 @@ def train_missing(
         train(waiting, folder, progress)
     for one in placed:
         if one.parts:
-            grow.merge(one, folder)
+            merge_trials.merge(one, folder)
     return [one.cell for one in placed]
 
 

@@ -13,13 +13,12 @@ import numpy as np
 from lstm_attn import report
 from lstm_attn.analysis import (
     compare_records,
-    holm,
     paired_rate_test,
     paired_sign_test,
     restricted_mean,
-    verdict,
+    table_of_tests,
 )
-from lstm_attn.analysis.differences import FEWER_STEPS, ON_MORE_SEEDS
+from lstm_attn.analysis.paired_tests import FEWER_STEPS, ON_MORE_SEEDS
 from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.models import MODELS, ModelConfig
 from lstm_attn.runner import checked_config
@@ -224,9 +223,10 @@ def findings(config: AblationConfig, records: Sequence[Mapping[str, Any]]) -> di
     tests = []
     for column, mine in zip(listed[1:], ends[1:], strict=True):
         remember = (np.isfinite(ends[0]), np.isfinite(mine))
-        tests.append((column, ON_MORE_SEEDS, paired_rate_test(*remember)))
-        tests.append((column, FEWER_STEPS, paired_sign_test(ends[0], mine)))
-    adjusted = holm([test.p for *_, test in tests])
+        sides = REFERENCE, column.name
+        tests.append((*sides, ON_MORE_SEEDS, paired_rate_test(*remember)))
+        tests.append((*sides, FEWER_STEPS, paired_sign_test(ends[0], mine)))
+    tested = table_of_tests(tests)
 
     def described(column: Column, record: Mapping[str, Any], mine: np.ndarray) -> dict[str, Any]:
         compared = compare_records(records[0], record, budget)
@@ -247,15 +247,7 @@ def findings(config: AblationConfig, records: Sequence[Mapping[str, Any]]) -> di
             "features": record["features"],
             "diverged": sum(trial["diverged_by"] is not None for trial in record["per_trial"]),
             "to_reference": compared if column.key else None,
-            "tests": [
-                {
-                    "what": what,
-                    "p": float(p),
-                    "verdict": verdict(REFERENCE, column.name, what, test, float(p)),
-                }
-                for (tested, what, test), p in zip(tests, adjusted, strict=True)
-                if tested is column
-            ],
+            "tests": [test for test in tested if test["second"] == column.name],
         }
 
     return {

@@ -8,7 +8,7 @@ import numpy as np
 
 from lstm_attn import report
 from lstm_attn.analysis import paired_rate_test, paired_sign_test, table_of_tests
-from lstm_attn.analysis.differences import FEWER_STEPS, ON_MORE_SEEDS
+from lstm_attn.analysis.paired_tests import FEWER_STEPS, ON_MORE_SEEDS
 from lstm_attn.errors import UsageError
 from lstm_attn.runner import launchers, profile, tuning_notes
 from lstm_attn.runner.cell import Cell

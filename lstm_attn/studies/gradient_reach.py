@@ -33,8 +33,10 @@ from lstm_attn.runner.configs import (
     check_tuned,
 )
 from lstm_attn.runner.session import Session
-from lstm_attn.runner.tune import TuningConfig, tune
+from lstm_attn.runner.tune import tune
+from lstm_attn.runner.tuning_config import TuningConfig
 from lstm_attn.runs import RunFolder
+from lstm_attn.studies.records import remembered
 from lstm_attn.studies.result import Result, Table
 from lstm_attn.studies.study import Names, Numbers, Study, Workdir
 from lstm_attn.training import TrainingConfig, multihost
@@ -265,7 +267,7 @@ def findings(
     entries = {(entry["cell"], entry["phase"]): entry for entry in measured}
     whole = entries.keys() >= {(line.cell.name, phase) for line in drawn for phase in STAGES}
     shown = [
-        {"group": line.group, "label": line.label, **_remembered(record)}
+        {"group": line.group, "label": line.label, **remembered(record)}
         for line, record in zip(drawn, records, strict=True)
     ]
     return {
@@ -277,19 +279,6 @@ def findings(
         "tests": compare_starts(
             [_start(line, entries) for line in shown if whole and line["group"] == STARTS]
         ),
-    }
-
-
-def _remembered(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What a line says of its cell's record."""
-    keys = (
-        "cell", "parameters", "trials", "remembers", "remember_rate_low", "remember_rate_high",
-        "solved",
-    )  # fmt: skip
-    of_trials = ("seed", "learning_rate", "share_remembered", "steps_to_remember")
-    return {
-        **{key: record[key] for key in keys},
-        "per_trial": [{key: trial[key] for key in of_trials} for trial in record["per_trial"]],
     }
 
 

@@ -31,7 +31,8 @@ from lstm_attn.runner.configs import (
     check_tuned,
 )
 from lstm_attn.runner.session import Session
-from lstm_attn.runner.tune import TuningConfig, tune
+from lstm_attn.runner.tune import tune
+from lstm_attn.runner.tuning_config import TuningConfig
 from lstm_attn.studies.result import Result, Table
 from lstm_attn.studies.study import Names, Study, Workdir
 from lstm_attn.training import TrainingConfig

@@ -20,9 +20,10 @@ from lstm_attn.models import ModelConfig
 from lstm_attn.report import language_model as text_section
 from lstm_attn.runner import tuning_notes
 from lstm_attn.runner.cell import TEST_SEED, Cell
-from lstm_attn.runner.configs import COMPARED, check_lists, check_models
+from lstm_attn.runner.configs import COMPARED, check_lists, check_models, check_tuned
 from lstm_attn.runner.session import Session
-from lstm_attn.runner.tune import TuningConfig, is_tuned, tune
+from lstm_attn.runner.tune import tune
+from lstm_attn.runner.tuning_config import TuningConfig, is_tuned
 from lstm_attn.runs import RunFolder
 from lstm_attn.studies.result import Result, Table, goes_with, temporary_folder
 from lstm_attn.studies.study import Names, Study, Workdir
@@ -77,9 +78,7 @@ class LanguageModelConfig:
         check_lists(self, "models", "memory.contexts", "memory.distances")
         check_models(self.models)
         check_whole("length", self.length, 2)
-        if len(self.training.learning_rates) > 1 and not self.tuning.seeds:
-            raise UsageError("tuning.seeds: expected at least 1 to choose a rate, got 0")
-        self.tuning.check(self.training.first_seed, self.training.seeds)
+        check_tuned(self.training, self.tuning)
         if self.memory.contexts[0] > self.length:
             raise UsageError(
                 f"memory.contexts: expected the shortest to be at most length={self.length}, got "

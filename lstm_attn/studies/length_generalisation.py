@@ -16,9 +16,10 @@ from lstm_attn.report.length_generalisation import label_and_mark, reach, t50, t
 from lstm_attn.report.tables import remembering
 from lstm_attn.runner import tuning_notes
 from lstm_attn.runner.cell import Cell
-from lstm_attn.runner.configs import COMPARED, RATES, SMALL, check_lists, check_models
+from lstm_attn.runner.configs import COMPARED, RATES, SMALL, check_lists, check_models, check_tuned
 from lstm_attn.runner.session import Session
-from lstm_attn.runner.tune import TuningConfig, tune
+from lstm_attn.runner.tune import tune
+from lstm_attn.runner.tuning_config import TuningConfig
 from lstm_attn.studies.result import Result, Table
 from lstm_attn.studies.study import Names, Numbers, Study, Workdir
 from lstm_attn.studies.tested_lengths import WITH_POSITIONS, MeasuredOn, test_cell
@@ -75,14 +76,12 @@ class LengthConfig:
         for factor in self.test.factors:
             if not 0 < factor < math.inf:
                 raise UsageError(f"test.factors: expected finite ones above 0, got {factor}")
-        if len(self.training.learning_rates) > 1 and not self.tuning.seeds:
-            raise UsageError("tuning.seeds: expected at least 1 to choose a rate, got 0")
         if self.tuning.positions:
             raise UsageError(
                 "tuning.positions: expected none, since each scheme in `positions` is a row of its "
                 f"own, got {self.tuning.positions}"
             )
-        self.tuning.check(self.training.first_seed, self.training.seeds)
+        check_tuned(self.training, self.tuning)
         grid = grid_cells(self)
         for cell in grid:
             tested_lengths(self, cell.task)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lstm_attn.analysis import holm, paired_rate_test, verdict
-from lstm_attn.analysis.differences import ON_MORE_SEEDS
+from lstm_attn.analysis import paired_rate_test, table_of_tests
+from lstm_attn.analysis.paired_tests import ON_MORE_SEEDS
 from lstm_attn.report.length_generalisation import label, trained_on
 from lstm_attn.report.tables import groups
 
@@ -41,7 +41,7 @@ def range_tests(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     McNemar's exact test of who remembers on more seeds, at each tested length beyond T, of the
     entries of a model that count; p is after Holm over all tests.
     """
-    tests = []
+    where, tests = [], []
     counting = [entry for entry in entries if entry["counts"]]
     for mine in groups(counting, "task", "length", "model", "budget").values():
         for first, second in itertools.combinations(mine, 2):
@@ -49,22 +49,10 @@ def range_tests(entries: Sequence[Entry]) -> list[dict[str, Any]]:
                 one, other = (_remembers(entry, length) for entry in (first, second))
                 if one.keys() == other.keys():
                     pair = np.array([(one[seed], other[seed]) for seed in one])
-                    tests.append((first, second, length, paired_rate_test(*pair.T)))
-    adjusted = holm([test.p for *_, test in tests])
-    return [
-        {
-            "task": first["task"],
-            "length": length,
-            "first": _in_words(first),
-            "second": _in_words(second),
-            "first_ahead": test.first,
-            "second_ahead": test.second,
-            "pairs": test.pairs,
-            "p": float(p),
-            "verdict": verdict(_in_words(first), _in_words(second), ON_MORE_SEEDS, test, float(p)),
-        }
-        for (first, second, length, test), p in zip(tests, adjusted, strict=True)
-    ]
+                    where.append({"task": first["task"], "length": length})
+                    sides = _in_words(first), _in_words(second)
+                    tests.append((*sides, ON_MORE_SEEDS, paired_rate_test(*pair.T)))
+    return [{**at, **test} for at, test in zip(where, table_of_tests(tests), strict=True)]
 
 
 def _beyond(first: Entry, second: Entry) -> list[int]:

@@ -42,8 +42,9 @@ class TrainingConfig:
       a pass counts at once.
     stop_when_solved: end a trial once it remembers and has solved the task, both confirmed, or has
       diverged; and a cell with the last of its trials.
-    halving: end the trials of the worse half of the learning rates at a quarter of the steps, for
-      tuning. Worse is a greater median loss; a diverged trial counts as infinite.
+    halving: end the trials of the worse half of the learning rates at a quarter of the steps, but
+      not before twice the warm-up, for tuning. Worse is a greater median loss; a diverged trial
+      counts as infinite.
     trials_on_device: trials of one device in one batched program ("vmap") or one after another
       ("map"); "auto" takes what was measured as faster on the backend.
     accumulation_steps: microbatches, equally large, that each device computes one after another
@@ -153,9 +154,13 @@ class TrainingConfig:
 
     @property
     def halving_step(self) -> int | None:
-        """The evaluation at which the worse half of the learning rates ends; None for none."""
-        chunks = math.ceil(self.steps / 4 / self.chunk_steps)
-        return chunks * self.chunk_steps if self.halving else None
+        """The evaluation at which the worse half of the learning rates ends; None for none.
+
+        While the rate still rises, a loss says nothing of what a great rate comes to.
+        """
+        chunks = math.ceil(max(self.steps / 4, 2 * self.warmup) / self.chunk_steps)
+        step = chunks * self.chunk_steps
+        return step if self.halving and step < self.steps else None
 
     @property
     def evaluation_batch(self) -> int:

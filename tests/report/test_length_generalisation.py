@@ -47,12 +47,14 @@ ENTRIES = [
 ]
 TESTS = [
     {
-        "task": "adding", "length": 20, "first": "lstm trained on T = 10",
+        "task": "adding", "length": 20, "what": "remembers on more seeds than",
+        "first": "lstm trained on T = 10",
         "second": "lstm trained on T = 5 to 10", "first_ahead": 4, "second_ahead": 0, "pairs": 8,
         "p": 0.25, "verdict": None,
     },
     {
-        "task": "adding", "length": 40, "first": "lstm trained on T = 10",
+        "task": "adding", "length": 40, "what": "remembers on more seeds than",
+        "first": "lstm trained on T = 10",
         "second": "lstm trained on T = 5 to 10", "first_ahead": 0, "second_ahead": 8, "pairs": 8,
         "p": 0.016, "verdict": "SAID",
     },
@@ -137,7 +139,7 @@ def test_each_task_has_a_section_with_its_rows():
     ]  # fmt: skip
     assert shares.rows[0][2] == ".100 (-5.000–.100)"
     assert exact.rows[1][2:] == ["4/8", "4/8", "2/8", "4/8"]
-    assert tests.rows[0][2:] == ["20", "4", "0", "8", "0.250"]
+    assert [tests.rows[0][0], *tests.rows[0][4:]] == ["20", "4", "0", "8", "0.250"]
 
 
 def test_sentences_are_those_that_the_intervals_allow():

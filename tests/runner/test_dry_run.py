@@ -11,7 +11,7 @@ from lstm_attn.models import ModelConfig
 from lstm_attn.runner import dry_run
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.session import Session
-from lstm_attn.runner.tune import TuningConfig
+from lstm_attn.runner.tuning_config import TuningConfig
 from lstm_attn.runs import RunFolder
 from lstm_attn.studies.compare import STUDY as COMPARE
 from lstm_attn.training import TrainingConfig
@@ -65,7 +65,7 @@ def test_a_folder_that_is_there_stays_as_it_is(tmp_path, monkeypatch):
 def test_passes_are_counted():
     """Oracle: by hand. Catches evaluations left out, and halving that ends the wrong share."""
     assert dry_run.passes(FEW) == 3 * 10 * 100 + 2 * 2000
-    halved = dataclasses.replace(FEW, halving=True, evaluate_every=25)
+    halved = dataclasses.replace(FEW, halving=True, evaluate_every=25, warmup_steps=10)
     # Of three rates two stay; the third ends at step 25.
     assert dry_run.passes(halved) == pytest.approx((3000 + 4 * 2000) * (2 / 3 + 1 / 3 / 4))
 

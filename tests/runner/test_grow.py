@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 
 from lstm_attn import tasks, trained
 from lstm_attn.models import ModelConfig
-from lstm_attn.runner import grow
+from lstm_attn.runner import grow, merge_trials
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.train_grid import train_missing
 from lstm_attn.runs import RunFolder
@@ -119,10 +119,10 @@ def test_growing_can_be_stopped_between_its_steps(stopped_at, whole, tmp_path, m
             raise KeyboardInterrupt
         return usual(*arguments, **options)
 
-    merge = grow.merge
+    merge = merge_trials.merge
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, stopped_at, stop)
-        patch.setattr(grow, "merge", lambda *given: (merging.append(1), merge(*given)))
+        patch.setattr(merge_trials, "merge", lambda *given: (merging.append(1), merge(*given)))
         with pytest.raises(KeyboardInterrupt):
             train(path, cell_of(**WHOLE))
     train(path, cell_of(**WHOLE))

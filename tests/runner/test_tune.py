@@ -10,10 +10,10 @@ from rich.console import Console
 from lstm_attn import studies, tasks
 from lstm_attn.errors import UsageError
 from lstm_attn.models import ModelConfig
-from lstm_attn.runner import tune, tuning_notes
+from lstm_attn.runner import tune, tuning_config, tuning_notes
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.session import Session
-from lstm_attn.runner.tune import TuningConfig
+from lstm_attn.runner.tuning_config import TuningConfig
 from lstm_attn.runs import RunFolder
 from lstm_attn.training import TrainingConfig
 
@@ -80,25 +80,25 @@ def test_the_grid_grows_on_the_side_of_the_best_rate(best, rates, more):
 
 
 def test_a_single_rate_and_no_seeds_are_not_tuned():
-    assert not tune.is_tuned(cell_of(rates=(0.01,)), TuningConfig())
-    assert not tune.is_tuned(cell_of(), TuningConfig(seeds=0))
-    assert tune.is_tuned(cell_of(rates=(0.01,)), TuningConfig(gate_bias=True))
-    assert tune.is_tuned(cell_of(), TuningConfig())
+    assert not tuning_config.is_tuned(cell_of(rates=(0.01,)), TuningConfig())
+    assert not tuning_config.is_tuned(cell_of(), TuningConfig(seeds=0))
+    assert tuning_config.is_tuned(cell_of(rates=(0.01,)), TuningConfig(gate_bias=True))
+    assert tuning_config.is_tuned(cell_of(), TuningConfig())
 
 
 def test_each_model_has_its_own_choices():
     """By the definition: bias 1 or chrono for gates, positions for the Transformer, as many of each.
     Catches a key that acts on no part of the model."""
     config = TuningConfig(gate_bias=True, positions=("sinusoidal", "rotary"))
-    gates = tune.choices(cell_of("gru", length=30), config)
+    gates = tuning_config.choices(cell_of("gru", length=30), config)
     assert {name: model.chrono_steps for name, model in gates.items()} == {
         "bias_1": (),
         "chrono": (2.0, 30),
     }
     assert gates["bias_1"].update_bias == 1.0
-    positions = tune.choices(cell_of("transformer"), config)
+    positions = tuning_config.choices(cell_of("transformer"), config)
     assert [model.positions for model in positions.values()] == ["sinusoidal", "rotary"]
-    assert list(tune.choices(cell_of("attention_pooling"), config)) == [""]
+    assert list(tuning_config.choices(cell_of("attention_pooling"), config)) == [""]
 
 
 def test_tuning_seeds_are_no_test_seeds():

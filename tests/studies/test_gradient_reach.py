@@ -20,7 +20,7 @@ from lstm_attn.runner import train_cells
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.configs import OneTaskConfig
 from lstm_attn.runner.session import Session
-from lstm_attn.runner.tune import TuningConfig
+from lstm_attn.runner.tuning_config import TuningConfig
 from lstm_attn.runs import RunFolder
 from lstm_attn.studies.gradient_reach import STUDY, GradientReachConfig, lines
 from lstm_attn.training import TrainingConfig

@@ -11,7 +11,7 @@ from lstm_attn.errors import UsageError
 from lstm_attn.models import ModelConfig
 from lstm_attn.runner import grow
 from lstm_attn.runner.session import Session
-from lstm_attn.runner.tune import TuningConfig
+from lstm_attn.runner.tuning_config import TuningConfig
 from lstm_attn.studies.horizon import STUDY, HorizonConfig, SearchedTask
 from lstm_attn.training import TrainingConfig
 from tests.study_fixtures import do_study, record_of

@@ -19,15 +19,9 @@ from lstm_attn.ops import LSTMGates
 from lstm_attn.report.inside_figures import from_percent
 from lstm_attn.runner.cell import TEST_SEED
 from lstm_attn.runner.configs import CompareConfig, TaskConfig
-from lstm_attn.runner.tune import TuningConfig
-from lstm_attn.studies.inside import (
-    LOOKED_AT,
-    STUDY,
-    _shown,
-    compare_cuts,
-    in_percent,
-    look_inside,
-)
+from lstm_attn.runner.tuning_config import TuningConfig
+from lstm_attn.studies.inside import STUDY, _shown, compare_cuts
+from lstm_attn.studies.inside_measures import LOOKED_AT, in_percent, look_inside
 from lstm_attn.training import TrainingConfig
 from tests.study_fixtures import do_study
 

@@ -16,7 +16,7 @@ from lstm_attn.models import ModelConfig
 from lstm_attn.runner import grow
 from lstm_attn.runner.configs import RATES
 from lstm_attn.runner.session import Session
-from lstm_attn.runner.tune import TuningConfig
+from lstm_attn.runner.tuning_config import TuningConfig
 from lstm_attn.runs import RunFolder
 from lstm_attn.studies.length_generalisation import LengthConfig, TrainedOn, grid_cells
 from lstm_attn.studies.tested_lengths import MeasuredOn

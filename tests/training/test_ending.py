@@ -38,6 +38,12 @@ def on_devices(program, states):
 
 
 @pytest.fixture(scope="module")
+def config(config):
+    """With a warm-up so short that a rate may end at the first evaluation, a quarter of the steps."""
+    return dataclasses.replace(config, warmup_steps=2)
+
+
+@pytest.fixture(scope="module")
 def stopping(config):
     """A pass counts at once, so that the first evaluation can end a trial."""
     return dataclasses.replace(config, stop_when_solved=True, confirmation_sequences=0)
@@ -153,6 +159,18 @@ def test_the_worse_rate_ends_at_a_quarter_and_the_other_goes_on(model, task, hal
         expected[1:, worse] = expected[0, worse]
         np.testing.assert_array_equal(values, expected)
     assert history.steps[history.ended_at].tolist() == [5 if one else 20 for one in worse]
+
+
+@pytest.mark.parametrize(
+    ("steps", "warmup", "expected"),
+    [(2000, 100, 500), (400, 100, 200), (400, 0, 100), (400, 130, 300), (400, 200, None)],
+)
+def test_no_rate_ends_before_twice_the_warm_up(steps, warmup, expected):
+    """By hand, with an evaluation every 50 steps. Catches a great rate that ends while it rises, and
+    an end at the last step, which is none."""
+    config = TrainingConfig(steps=steps, warmup_steps=warmup, evaluate_every=50, halving=True)
+    assert config.halving_step == expected
+    assert dataclasses.replace(config, halving=False).halving_step is None
 
 
 def test_resuming_after_a_halving_equals_not_stopping(model, task, halving):
