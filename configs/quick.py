@@ -8,7 +8,7 @@ tune and twelve test, so that one compiled program serves both. Tried before, an
 minutes allow: ten seeds and 300 steps, T of 10 and 30, five rates up to .1, of which three cells
 wanted more.
 
-Cost: 3.2 minutes on two quiet cores (Intel Xeon, vectors of 512 bits), with an empty compilation
+Cost: 3.6 minutes on two quiet cores (Intel Xeon, vectors of 512 bits), with an empty compilation
 cache; two thirds of it tuning.
 
 Seen 2026-11-30, twelve trials a cell; files in results/quick:

@@ -124,19 +124,16 @@ def _number(value: Any) -> Any:
 def _several(kind: type, value: Any) -> Any:
     """What can be read as several values of the kind, as a tuple; anything else as it is, or a text
     as the only entry, for dacite to refuse."""
+    if kind is str and isinstance(value, tuple) and all(isinstance(one, str) for one in value):
+        value = ",".join(value)  # a flag, "lstm,gru" or "[lstm,gru]", arrives in one text or more
     if isinstance(value, str):
         texts = [text.strip() for text in value.strip().strip("()[]").split(",")]
         try:
             return tuple(kind(text) for text in texts if text)
         except ValueError:
             return (value,)
-    if kind is not str:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return (value,) if is_number else value
-    if isinstance(value, tuple) and all(isinstance(entry, str) for entry in value):
-        # One flag, "lstm,gru", arrives as one name.
-        return tuple(name.strip(" ") for entry in value for name in entry.split(","))
-    return value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return (value,) if is_number and kind is not str else value
 
 
 SEVERAL = {kind: functools.partial(_several, kind) for kind in (int, float, str)}

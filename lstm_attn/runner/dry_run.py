@@ -207,12 +207,16 @@ def in_words(seconds: float) -> str:
 
 def _notes(plan: Sequence[Planned], seconds: float, workdir: Path | None) -> Iterable[str]:
     yield (
-        f"{len(plan)} cells, about {in_words(seconds)} on this machine, one after the other, "
-        f"compilation included; estimated from {TIMED_STEPS} steps of each model. It is less for "
-        "trials that end early, and more for rates that tuning adds, confirmations, and what the "
-        "study does afterwards. `trials` are tested, and `tuning` is those that choose a rate."
+        f"{len(plan)} cell{'s' * (len(plan) > 1)}, about {in_words(seconds)} on this machine, one "
+        f"after the other, compilation included; estimated from {TIMED_STEPS} steps of each model. "
+        "It is less for trials that end early, and more for rates that tuning adds, confirmations, "
+        "and what the study does afterwards. `trials` are tested, and `tuning` is those that "
+        "choose a rate."
     )
     if workdir is not None and (workdir / CONFIG).exists():
         finished = len(RunFolder(workdir).results)
-        yield f"{workdir} has {finished} finished cells; those of the above are not trained again."
+        yield (
+            f"{workdir} has {finished} finished cell{'s' * (finished > 1)}; those of the above are "
+            "not trained again."
+        )
     yield "Nothing was trained, and nothing written."

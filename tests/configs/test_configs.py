@@ -7,75 +7,42 @@ import importlib
 import runpy
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-from lstm_attn import models, tasks, text, training
+from lstm_attn import models, training
 from lstm_attn.runner import checked_config
-from lstm_attn.runner.configs import grid_cells
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "configs"
 PATHS = [path for path in sorted(FOLDER.glob("*.py")) if path.name != "__init__.py"]
-# The cells of all studies but the comparison.
-CELLS = {
-    "ablation": lambda study, config: [column.cell for column in study.columns(config)],
-    "length_generalisation": lambda study, config: study.grid_cells(config),
-    "gradient_reach": lambda study, config: [line.cell for line in study.lines(config)],
-    "horizon": lambda study, config: [
-        study.Search(task_name, model_name, {}).asked(config, length)
-        for task_name in config.task.names
-        for length in (config.task.shortest, config.task.longest)
-        for model_name in config.models
-    ],
-    "learning_rates": lambda study, config: study.cells(config),
-    "language_model": lambda study, config: study.cells(config, python_topics(config)),
-}
 COMPARED = ("lstm", "gru", "transformer", "lstm_attention")
 
 
-@functools.cache
-def python_topics(config):
-    """The text of the config as a task. Its files are deleted, but still mapped."""
-    data = config.data
-    with tempfile.TemporaryDirectory() as folder:
-        found = text.prepare(
-            Path(folder),
-            text.Source(data.path),
-            data.level,
-            vocabulary_size=data.vocabulary_size,
-            held_out=data.held_out,
-        )
-        return tasks.TextPrediction(found, config.length)
-
-
-def module_of(path):
+def study_of(path):
     """The study of a config; several configs belong to the comparison."""
-    name = path.stem if path.stem in CELLS else "compare"
-    return importlib.import_module(f"lstm_attn.studies.{name}")
+    name = path.stem if (ROOT / "lstm_attn" / "studies" / path.name).exists() else "compare"
+    return importlib.import_module(f"lstm_attn.studies.{name}").STUDY
 
 
 def load(path):
     config = runpy.run_path(str(path))["get_config"]().to_dict()
-    return checked_config.checked(module_of(path).STUDY.config, config)
+    return checked_config.checked(study_of(path).config, config)
 
 
+@functools.cache
 def cells_of(path):
-    study, config = module_of(path), load(path)
-    return CELLS[path.stem](study, config) if path.stem in CELLS else grid_cells(config)
+    return study_of(path).cells(load(path), ROOT / "runs" / "none")
 
 
 def models_of(path):
     """The models of a study; for the comparison, every model that it may be given."""
-    return (
-        dict.fromkeys(cell.model_name for cell in cells_of(path))
-        if path.stem in CELLS
-        else COMPARED
-    )
+    if study_of(path).name == "compare":
+        return COMPARED
+    return dict.fromkeys(cell.model_name for cell in cells_of(path))
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)

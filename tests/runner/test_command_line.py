@@ -162,10 +162,11 @@ def test_a_list_serves_for_a_tuple_and_a_whole_number_for_a_float():
     assert checked_config.checked(CompareConfig, config) == load(FOLDER / "quick.py")
 
 
-def test_names_are_separated_by_commas_as_numbers_are(tmp_path):
-    """Oracle: the same as tuples. Catches names that need the quotes and brackets of Python."""
+@pytest.mark.parametrize("models", ["lstm,gru", "[lstm,gru]", "(lstm, gru)", "['lstm', 'gru']"])
+def test_names_are_separated_by_commas_as_numbers_are(models, tmp_path):
+    """Oracle: by hand. Catches names that need the quotes of Python, or take no brackets."""
     arguments = ["--config=configs/quick.py", f"--workdir={tmp_path / 'run'}"]
-    commas = ["--config.models=lstm,gru", "--config.task.lengths=5,6", "--config.task.names=copy"]
+    commas = [f"--config.models={models}", "--config.task.lengths=5,6", "--config.task.names=copy"]
     settings = knock(COMPARE, [*arguments, *commas]).settings
     assert settings.models == ("lstm", "gru")
     assert settings.task.lengths == (5, 6)

@@ -57,7 +57,7 @@ def test_a_folder_that_is_there_stays_as_it_is(tmp_path, monkeypatch):
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
     console = Console(file=io.StringIO(), width=200)
     dry_run.show([cell()], COMPARE.config(), tmp_path / "run", console)
-    assert "run has 1 finished cells; those of the above are not" in console.file.getvalue()
+    assert "run has 1 finished cell; those of the above are not" in console.file.getvalue()
     after = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
     assert after == before
 
