@@ -169,12 +169,16 @@ def study_section(folder: RunFolder) -> str:
 
 
 def _found_and_how_to_read(text: str, verdicts: Collection[str]) -> list[str]:
-    """The verdicts that the text has, as a list; then the text without them."""
-    found = [verdict for verdict in verdicts if f"{verdict}." in text]
-    for verdict in found:
-        text = text.replace(f"{verdict}.", "").replace("  ", " ")
+    """The verdicts that the text has, with what it says after a semicolon, as a list; then the text
+    without them."""
+    found = []
+    for verdict in verdicts:
+        said = re.search(rf"{re.escape(verdict)}(; .*?)?\.(?=\s|$)", text)
+        if said:
+            found.append(said[0])
+            text = text.replace(said[0], "").replace("  ", " ")
     text = re.sub(r"(?<=\.) [^.]*:\s*$", "", text)  # what introduced them
-    listed = "\n".join(f"- {tables.as_markdown(verdict)}." for verdict in found)
+    listed = "\n".join(f"- {tables.as_markdown(sentence)}" for sentence in found)
     return [listed, tables.as_markdown(text.strip())]
 
 
