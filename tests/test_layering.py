@@ -32,7 +32,7 @@ HOUSE = (
     ("lstm_attn.native",),
     ("lstm_attn.text",),
     ("lstm_attn.history",),
-    ("lstm_attn.files", "lstm_attn.flat"),
+    ("lstm_attn.files", "lstm_attn.flat", "lstm_attn.host"),
     ("lstm_attn.errors",),
 )
 LEVELS = {name: level for level, names in enumerate(HOUSE) for name in names}
@@ -46,6 +46,7 @@ WITHOUT_JAX = (
     "lstm_attn.history",
     "lstm_attn.files",
     "lstm_attn.flat",
+    "lstm_attn.host",
     "lstm_attn.errors",
 )
 FOLDERS = ("examples", "notebooks", "experiments", "tools", "benchmarks", "configs", "lstm_attn")
