@@ -9,6 +9,7 @@ import numpy as np
 from jax import Array
 
 from lstm_attn.errors import UsageError
+from lstm_attn.plain_numbers import make_plain
 from lstm_attn.tasks.base import Batch, Task
 
 OF_THE_LONGEST = (
@@ -30,6 +31,7 @@ class OverRange(Task):
     shortest: int = dataclasses.field()  # no default, though Task has one
 
     def __post_init__(self) -> None:
+        make_plain(self)
         for name in OF_THE_LONGEST:
             object.__setattr__(self, name, getattr(self.longest, name))
         self.of_length(self.shortest)  # raises for a length too short for the task

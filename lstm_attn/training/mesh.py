@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 from jax.sharding import PartitionSpec
 
 from lstm_attn import host
-from lstm_attn.errors import UsageError
+from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.training.config import TrainingConfig, divisors
 
 BY_TRIAL = PartitionSpec("trial")
@@ -137,6 +137,8 @@ def lay_out(
       placed: as `TrainingConfig.trials_on_device`.
       devices: None for those of this process alone, where each process does all the work.
     """
+    trials = check_whole("lay_out: trials", trials)
+    batch_size = check_whole("lay_out: batch_size", batch_size)
     by_process = defaultdict(list)
     for device in jax.local_devices() if devices is None else devices:
         by_process[device.process_index].append(device)
