@@ -211,7 +211,7 @@ def _settings(config: GradientReachConfig, cell: Cell) -> dict[str, Any]:
 def _check_states(cell: Cell) -> None:
     """Raises UsageError for a model whose hidden states can't be seen; nothing is computed."""
     model, key = cell.build(), jax.random.key(0)
-    inputs = jax.eval_shape(lambda: cell.task.sample(key, 1).inputs)
+    inputs = jax.eval_shape(lambda: cell.task.sample_held_out(key, 1).inputs)
     try:
         jax.eval_shape(model.hidden, jax.eval_shape(model.init, key), inputs, {})
     except UsageError as error:

@@ -104,6 +104,14 @@ class Task(abc.ABC):
         """The same task with all sequences of that length."""
         return dataclasses.replace(self, length=length)  # type: ignore[type-var]
 
+    def sample_held_out(self, key: Array, batch_size: int) -> Batch:
+        """A batch for an evaluation or a measure; pure.
+
+        By default `sample`, whose sequences are fresh each time. A task whose `sample` draws from a
+        finite set of its own gives others here, which training never sees.
+        """
+        return self.sample(key, batch_size)
+
     def sample_within(self, key: Array, lengths: Array) -> Batch:
         """Fresh sequences, each of its own length, padded to `sequence_length` steps.
 

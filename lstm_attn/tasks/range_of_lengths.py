@@ -34,6 +34,11 @@ class OverRange(Task):
         make_plain(self)
         for name in OF_THE_LONGEST:
             object.__setattr__(self, name, getattr(self.longest, name))
+        if type(self.longest).sample_held_out is not Task.sample_held_out:
+            raise UsageError(
+                f"{self.name}: a range of lengths expected a task whose sequences are fresh each "
+                f"time, got {type(self.longest).__name__} with a sample_held_out of its own"
+            )
         self.of_length(self.shortest)  # raises for a length too short for the task
         if self.shortest >= self.longest.length:
             raise UsageError(
