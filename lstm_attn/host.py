@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import functools
 import os
 import shlex
 import shutil
@@ -50,10 +51,16 @@ def cgroup_quota() -> float | None:
     """The cores whose time this process's cgroup may use, such as 1.5; None for no quota.
 
     A quota of an outer group holds for the inner ones, so the least of all counts. cgroup v2 has
-    `cpu.max`, v1 has `cpu.cfs_quota_us` and `cpu.cfs_period_us`; a host may mount both.
+    `cpu.max`, v1 has `cpu.cfs_quota_us` and `cpu.cfs_period_us`; a host may mount both. It is read
+    once.
     """
+    return _read_quota(CGROUPS, OWN_CGROUPS)
+
+
+@functools.cache
+def _read_quota(root: Path, own: Path) -> float | None:
     quotas: list[float] = []
-    for folder in _cgroup_folders():
+    for folder in _cgroup_folders(root, own):
         try:
             if (folder / "cpu.max").exists():
                 quota, period = (folder / "cpu.max").read_text().split()
@@ -67,11 +74,11 @@ def cgroup_quota() -> float | None:
     return min(quotas, default=None)
 
 
-def _cgroup_folders() -> Iterator[Path]:
+def _cgroup_folders(root: Path, own: Path) -> Iterator[Path]:
     """This process's groups that may limit its time, from the inner to the outer ones."""
     try:
-        lines = OWN_CGROUPS.read_text().splitlines()
-    except OSError:
+        lines = own.read_text().splitlines()
+    except (OSError, ValueError):
         lines = []
     for line in lines:
         controllers, _, path = line.partition(":")[2].partition(":")
@@ -80,7 +87,7 @@ def _cgroup_folders() -> Iterator[Path]:
         # v1 mounts controllers under their names, with a link for each. v2 has none in this line;
         # next to v1 it has a folder of its own.
         names = (controllers, "cpu") if controllers else ("unified",)
-        mount = next(filter(Path.is_dir, (CGROUPS / name for name in names)), CGROUPS)
+        mount = next(filter(Path.is_dir, (root / name for name in names)), root)
         # In a container the path may be that on the host: then only the mount itself is there.
         inner = mount.joinpath(*(part for part in Path(path).parts if part not in ("/", "..")))
         yield inner

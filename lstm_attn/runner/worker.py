@@ -40,7 +40,7 @@ def train(path: str, cores: int, cache: str | None) -> None:
     if folder.results:
         return
     # Both must be set before JAX computes: its devices, and the threads that they share.
-    os.environ.setdefault(host.CORES_VARIABLE, str(cores))
+    os.environ[host.CORES_VARIABLE] = str(cores)
     jax.config.update("jax_num_cpu_devices", cores)
     with GridProgress([cell]) as progress:
         note = training.use_compilation_cache(cache)
