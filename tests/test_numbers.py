@@ -180,7 +180,13 @@ def layer(make, *others):
 
 
 def shaped(call):
-    return lambda n, r: jax.eval_shape(lambda: call(n, r))
+    """Shapes and dtypes where 64 bits are allowed, so that a number of 64 widens what it meets."""
+
+    def shapes(n, r):
+        with jax.enable_x64(True):
+            return jax.eval_shape(lambda: call(n, r))
+
+    return shapes
 
 
 def initial(make):
