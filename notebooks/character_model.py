@@ -12,7 +12,7 @@
 # # From one equation to a character model
 #
 # We begin with one step of an LSTM by hand and end with a model that writes in the manner of
-# Python's help pages. All cells together take less than a minute on one core, and nothing is
+# Python's help pages. All cells together take some minutes on two cores, and nothing is
 # downloaded.
 #
 # Axis letters, here and in the package: `B` batch, `T` time, `S` keys, `D` features in,

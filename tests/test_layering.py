@@ -32,8 +32,9 @@ HOUSE = (
     ("lstm_attn.native",),
     ("lstm_attn.text",),
     ("lstm_attn.history",),
-    ("lstm_attn.files", "lstm_attn.flat"),
+    ("lstm_attn.files", "lstm_attn.flat", "lstm_attn.host"),
     ("lstm_attn.errors",),
+    ("lstm_attn.plain_numbers",),
 )
 LEVELS = {name: level for level, names in enumerate(HOUSE) for name in names}
 # Benchmarks compare ours with Flax's own layers; an example writes a Flax layer of its own.
@@ -46,7 +47,9 @@ WITHOUT_JAX = (
     "lstm_attn.history",
     "lstm_attn.files",
     "lstm_attn.flat",
+    "lstm_attn.host",
     "lstm_attn.errors",
+    "lstm_attn.plain_numbers",
 )
 FOLDERS = ("examples", "notebooks", "experiments", "tools", "benchmarks", "configs", "lstm_attn")
 FILES = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]

@@ -84,7 +84,7 @@ def norms_of_trials(
 
     @jax.jit
     def of_all(params: Params, key: Array) -> dict[str, Array]:
-        batch = task.sample(key, sequences)
+        batch = task.sample_held_out(key, sequences)
         # One trial after another: long sequences of all at once would not fit.
         return lax.map(
             lambda one: gradient_norms(model, one, task, batch, inputs_only=inputs_only), params

@@ -53,8 +53,8 @@ def windows_of(tokens: np.ndarray, length: int, count: int) -> np.ndarray:
     Raises:
       UsageError: fewer tokens than one window has.
     """
-    check_whole("windows: length", length)
-    check_whole("windows: count", count)
+    length = check_whole("windows: length", length)
+    count = check_whole("windows: count", count)
     fitting = len(tokens) // length
     if not fitting:
         raise UsageError(f"windows: expected at least {length} tokens, got {len(tokens)}")

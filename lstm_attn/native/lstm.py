@@ -1,6 +1,5 @@
 """The native LSTM as functions of JAX arrays; float32, time first."""
 
-import os
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +8,7 @@ import numpy as np
 from jax import Array, lax
 from jax.sharding import NamedSharding, PartitionSpec
 
+from lstm_attn import host
 from lstm_attn.native.library import load
 
 
@@ -21,9 +21,7 @@ class Residuals(NamedTuple):
 
 def thread_count() -> int:
     """Threads of one call: the cores divided by the host's devices, which run concurrently."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(1, cores // jax.local_device_count(backend="cpu"))
+    return max(1, host.usable_cores() // jax.local_device_count(backend="cpu"))
 
 
 def _call(target: str, operands: list[Array], shapes: list[tuple], **attributes: Any) -> Any:

@@ -12,6 +12,7 @@ from lstm_attn.ops import dispatch, gpu_attention
 from lstm_attn.ops.attention_tiles import Band, Limits
 from lstm_attn.ops.checks import accumulator, check_axes, check_floating
 from lstm_attn.ops.chunked_attention import chunked_attention
+from lstm_attn.plain_numbers import plain
 
 
 def dot_product_attention(
@@ -95,7 +96,7 @@ def dot_product_attention(
     sides = _sides(local_window_size)
     query_lengths = _lengths("query_seq_lengths", query_seq_lengths, batch)
     key_lengths = _lengths("key_value_seq_lengths", key_value_seq_lengths, batch)
-    scale = sizes["K"] ** -0.5 if scale is None else scale
+    scale = sizes["K"] ** -0.5 if scale is None else plain(scale)
     key, value = key.astype(query.dtype), value.astype(query.dtype)
 
     chosen = dispatch.choose_attention(implementation, query.shape, key.shape)
@@ -154,8 +155,8 @@ def _sides(window: int | tuple[int, int] | None) -> tuple[int, int] | None:
     """A window's left and right."""
     if window is None:
         return None
-    sides = window if isinstance(window, tuple | list) else (window, window)
-    if len(sides) != 2 or not all(isinstance(side, int) and side >= 0 for side in sides):
+    sides = tuple(map(plain, window if isinstance(window, tuple | list) else (window, window)))
+    if len(sides) != 2 or not all(type(side) is int and side >= 0 for side in sides):
         raise UsageError(
             "dot_product_attention: local_window_size expected one or two whole numbers of at "
             f"least 0, got {window}"

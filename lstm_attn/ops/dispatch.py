@@ -1,5 +1,7 @@
 """The choice of implementation="auto" for recurrent layers and attention, from measurements."""
 
+from collections.abc import Callable
+
 import jax
 
 from lstm_attn.errors import UsageError, unknown_name
@@ -12,11 +14,15 @@ RECURRENT_IMPLEMENTATIONS = ("auto", "scan", "fused", "native")
 MEASURED = {"cpu": ("native", "fused")}
 
 
-def choose_recurrent(function: str, implementation: str, obstacles: dict[str, str | None]) -> str:
+Obstacle = Callable[[], str | None]
+
+
+def choose_recurrent(function: str, implementation: str, obstacles: dict[str, Obstacle]) -> str:
     """The implementation to run: never "auto".
 
     Args:
-      obstacles: implementation -> why it can't run here, or None if it can.
+      obstacles: implementation -> a function that says why it can't run here, or None if it can.
+        Only the ones that may be chosen are called: nobody who names another looks for a kernel.
 
     Raises:
       UsageError: an unknown name, or an implementation that can't run here, and why.
@@ -24,10 +30,10 @@ def choose_recurrent(function: str, implementation: str, obstacles: dict[str, st
     if implementation not in RECURRENT_IMPLEMENTATIONS:
         raise unknown_name(f"{function}: implementation", implementation, RECURRENT_IMPLEMENTATIONS)
     if implementation != "auto":
-        if obstacle := obstacles.get(implementation):
+        if implementation in obstacles and (obstacle := obstacles[implementation]()):
             raise UsageError(f"{function}: implementation={implementation!r} {obstacle}")
         return implementation
-    there = (name for name in MEASURED.get(jax.default_backend(), ()) if not obstacles[name])
+    there = (name for name in MEASURED.get(jax.default_backend(), ()) if not obstacles[name]())
     return next(there, "scan")
 
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lstm_attn.ops.checks import carried_along, check_floating
-from lstm_attn.ops.dispatch import choose_recurrent
+from lstm_attn.ops.dispatch import Obstacle, choose_recurrent
 from lstm_attn.ops.fused import fused_gru
 from lstm_attn.ops.gru_step import GRUGates, GRUParams, check_gru, gru_advance, gru_step
 from lstm_attn.ops.scan import Limits, check_limits, run_in_segments, scan_steps, zero_state
@@ -53,7 +53,10 @@ def gru(
     inputs, state = gru_arrays("gru", params, inputs, initial_state)
     limits = check_limits("gru", inputs, seq_lengths, resets)
     form = None if reset_after else "has no form for reset_after=False"
-    obstacles = {"fused": form, "native": "has no form for the GRU"}
+    obstacles: dict[str, Obstacle] = {
+        "fused": lambda: form,
+        "native": lambda: "has no form for the GRU",
+    }
     chosen = choose_recurrent("gru", implementation, obstacles)
 
     def run(state: Array, x: Array, part: Limits) -> tuple[Array, Array]:

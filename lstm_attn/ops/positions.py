@@ -23,6 +23,7 @@ def sinusoidal_positions(positions: Array, features: int, dtype: jnp.dtype) -> A
     Source: Vaswani et al. 2017, section 3.5, with sines and cosines side by side, not interleaved.
     """
     check_axes("sinusoidal_positions", positions=(positions, "T"))
+    features = check_whole("sinusoidal_positions: features", features, 0)
     angles = _angles(positions, features, accumulator(dtype))
     vectors = jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
     return vectors[:, :features].astype(dtype)
@@ -62,7 +63,7 @@ def alibi_bias(num_heads: int, query_positions: Array, key_positions: Array) -> 
 
     Source: Press, Smith & Lewis 2022, section 3; |t - s| is t - s under their causal mask.
     """
-    check_whole("alibi_bias: num_heads", num_heads)
+    num_heads = check_whole("alibi_bias: num_heads", num_heads)
     check_axes("alibi_bias", query_positions=(query_positions, "T"))
     check_axes("alibi_bias", key_positions=(key_positions, "S"))
     below = 2 ** int(np.log2(num_heads))

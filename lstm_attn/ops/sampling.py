@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lstm_attn.errors import UsageError, check_whole
+from lstm_attn.errors import UsageError, check_numbers, check_whole
 from lstm_attn.ops.checks import check_axes
 
 
@@ -30,6 +30,7 @@ class Sampling:
     repetition_penalty: float = 1.0
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         check_whole("top_k", self.top_k, 0)
         for name, value, wanted, fits in (
             ("temperature", self.temperature, "at least 0", self.temperature >= 0),

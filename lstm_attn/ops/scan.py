@@ -134,7 +134,7 @@ def run_in_segments(
     if segment is None:
         state, outputs = run(state, inputs, limits)
         return state, _exchange_batch_and_time(outputs)
-    check_whole(f"{function}: segment", segment)
+    segment = check_whole(f"{function}: segment", segment)
     length = limits.steps.shape[0]
     whole = length - length % segment
     # The steps that fill no segment are run last, whichever end that is.
