@@ -1,6 +1,7 @@
 """The look of every figure: axes, title, legend, colours, and the marks that figures share."""
 
 import io
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike
 
 SIZE_INCHES = (4.6, 3.3)
 DPI = 200
+LETTERS_OF_AN_INCH = 8.3  # of a title, so that it ends within the figure
 REFERENCE_COLOR = "#767676"
 REFERENCE = "reference"  # the mark of what is drawn to compare with
 STYLE: Any = {
@@ -87,7 +89,8 @@ def panels(
     for axes, (title, draw) in zip(np.ravel(figure.subplots(len(parts), 1)), parts, strict=True):
         draw(axes)
         # A name from a run folder is shown as it is, dollar signs included.
-        axes.set_title(title, parse_math=False)
+        lines = textwrap.fill(title, int(LETTERS_OF_AN_INCH * inches[0]))
+        axes.set_title(lines, parse_math=False)
     if legend:
         handles = {
             label: handle

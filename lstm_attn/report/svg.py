@@ -113,8 +113,8 @@ class _Writer:
                 kept[name] = f"url(#{self._ids[value[5:-1]]})"
             elif name == "href" and value.startswith("#"):
                 kept[name] = f"#{self._ids[value[1:]]}"
-            elif name == "href" and PICTURE.fullmatch(value.replace("\n", "")):
-                kept[name] = value.replace("\n", "")
+            elif name == "href" and PICTURE.fullmatch(picture := "".join(value.split())):
+                kept[name] = picture
             elif name == "style" and (of_style := self._pictures.style(value)):
                 kept["class"] = of_style
         if re.match(r"rotate\(-?0[ )]", kept.get("transform", "")):

@@ -1,27 +1,30 @@
 """Figures inside a page: their text is text, their ids are their own, and a dark page shows them."""
 
+import base64
+import io
 import re
 from collections import Counter
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.image import imread
 
 from lstm_attn.report import figures, gradient_reach, inside_figures, length_generalisation, panel
 from lstm_attn.report.svg import CARD, CONTRAST, KEPT, TAGS, Pictures, contrast, in_the_dark
 from tests.report.reading_html import Page
 
-HOSTILE = '</text><script>alert("1")</script>\'&lt;'
+HOSTILE = "</g><script>x('1')</script>\"&lt;"
 POINTS = np.array([1.0, 2.0, 4.0]), np.array([0.5, 0.25, 0.75])
 
 
 def draw(axes):
     panel.dots(axes, *POINTS, panel.COLORS[0])
     axes.plot(*POINTS, label=HOSTILE, gid='x" onload="alert(1)', url="javascript:alert(1)")
-    axes.imshow(np.eye(3), extent=(1, 2, 0, 1), aspect="auto")
+    axes.imshow(np.eye(3), extent=(1, 2, 0.2, 0.9), aspect="auto", interpolation="nearest")
     panel.reference(axes, "line", y=0.5)
-    panel.log_scale(axes.yaxis)
-    axes.set(xlabel=HOSTILE, xlim=(0, 5), ylim=(0.1, 1))
+    panel.log_scale(axes.xaxis)
+    axes.set(xlabel=HOSTILE, xlim=(0.1, 5), ylim=(0, 1))
 
 
 def drawn(pictures):
@@ -49,6 +52,14 @@ def test_a_figure_is_made_of_known_elements_alone(page):
     for name, value in found.attributes:
         if name == "href":
             assert re.match(r"#f\d+-\d+$|data:image/png;base64,", value)
+
+
+def test_a_map_is_a_picture_in_the_figure(page):
+    """Oracle: the two values of a unit matrix are two colours. Catches an empty frame."""
+    for text in page[0]:
+        (picture,) = re.findall(r'<image [^>]*href="data:image/png;base64,([^"]+)"', text)
+        pixels = imread(io.BytesIO(base64.b64decode(picture)))
+        assert len(np.unique(pixels.reshape(-1, 4), axis=0)) == 2
 
 
 def test_every_id_is_there_once_and_every_reference_stays_in_its_figure(page):
