@@ -2,6 +2,7 @@
 
 import io
 import textwrap
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -49,13 +50,17 @@ class Panel(Figure):
         """The picture: in a notebook below its cell, from a script in a window until it is closed.
 
         Args:
-          warn: of a machine without a display, where no window can open; for matplotlib.
+          warn: where no window can open, since the machine has no display.
         """
         # What draws figures without windows need not import pyplot, which looks for a display.
         from matplotlib import pyplot
 
+        self.set_dpi(DPI / 2)
         pyplot.figure(self)
-        pyplot.show()
+        with warnings.catch_warnings():
+            if not warn:
+                warnings.simplefilter("ignore")
+            pyplot.show()
         pyplot.close(self)
 
     def _repr_png_(self) -> bytes:

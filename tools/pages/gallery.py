@@ -225,7 +225,7 @@ def section() -> str:
 
 def _described(kind: Kind) -> str:
     there = (RESULTS / f"{kind.shown}.png").exists()
-    made_by = f"`{kind.command}` makes one; none is committed yet." if kind.command else ""
+    made_by = f"`{kind.command}` makes one; no run with one is committed yet."
     picture = figure(kind.shown, kind.title, 60) if there else made_by
     return joined(f"### {kind.title}", kind.reading, picture)
 
