@@ -110,7 +110,7 @@ def differences_table(pairs: Sequence[Pair]) -> Table:
         pairs,
         {
             "difference": lambda pair: f"{pair['second']} minus {pair['first']}",
-            "bits per byte": lambda pair: _statement(pair, "+.3f").replace("\n", " (") + ")",
+            "bits per byte": lambda pair: _statement(pair, "+.3f"),
         },
     )
 
@@ -210,10 +210,12 @@ def _memory_text(result: Mapping[str, Any]) -> str:
 
 
 def _statement(point: Point | None, form: str) -> str:
-    """The mean; on a second line its interval. NONE where there is no point or no interval."""
+    """The mean; on a second line its interval. NONE where there is none."""
     if point is None:
         return NONE
     mean, low, high = (_number(point[key]) for key in ("mean", "low", "high"))
+    if not np.isfinite(mean):
+        return NONE
     interval = f"{low:{form}} to {high:{form}}" if np.isfinite(low + high) else NONE
     return f"{mean:{form}}\n{interval}"
 

@@ -90,7 +90,8 @@ def test_a_sentence_is_said_where_the_interval_allows_it(found):
     points = [line for line in differences.figure.axes[0].get_lines() if line.get_marker() == "o"]
     filled = [point.get_markerfacecolor() != "white" for point in points]
     assert filled == [True, False, False]
-    assert section.tables[1].rows[0] == ["gru minus lstm", "-0.200 (-0.300 to -0.100)"]
+    assert section.tables[1].rows[0] == ["gru minus lstm", "-0.200\n-0.300 to -0.100"]
+    assert section.tables[1].rows[2] == ["transformer minus gru", "–"]  # one of them diverged
     for pair in found["pairs"]:
         pair["verdict"] = None
     assert language_model.NO_VERDICT in language_model.sections(found)[0].text
