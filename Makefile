@@ -88,6 +88,7 @@ scaling: $(VENV)/installed ## Check the cost model on this machine and write doc
 
 readme: $(VENV)/installed ## Keep runs/quick and its neighbours in results/; write the sections of README and docs
 	$(RUN) -m tools.pages.readme --quick=runs/quick
+	$(RUN) -m tools.pages.gallery
 
 docs: $(VENV)/test-installed ## Build README, docs and the API as pages into site/
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict

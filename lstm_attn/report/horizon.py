@@ -6,7 +6,15 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from lstm_attn.report.panel import colors_of, error_bars, log_ticks, offsets, panel, reference
+from lstm_attn.report.panel import (
+    colors_of,
+    error_bars,
+    log_scale,
+    log_ticks,
+    offsets,
+    panel,
+    reference,
+)
 from lstm_attn.report.section import NamedFigure, Section, Table, table
 from lstm_attn.report.tables import NONE, groups, remember_interval, remembering
 
@@ -101,7 +109,7 @@ def draw_against_budget(axes: Axes, searches: Sequence[Search]) -> None:
     """T50 against the budget of steps, where it is inside the lengths tried."""
     budgets = sorted({one["budget"] for search in searches for one in search["by_budget"]})
     log_ticks(axes, budgets, "budget (training steps)", 1.2)
-    axes.set_yscale("log")
+    log_scale(axes.yaxis)
     colors = colors_of(search["model"] for search in searches)
     factors = 1.02 ** offsets(len(searches))
     for factor, search in zip(factors, searches, strict=True):
