@@ -101,7 +101,9 @@ def attention(implementation, mask, bias, lengths, is_causal, window):
     blind = spread(~allowed.any(axis=3).swapaxes(1, 2), K)
     unseen = ~allowed.reshape(B, M, N // M, T, S).any(axis=(2, 3)).swapaxes(1, 2)
     arrays = (normal(B, T, N, K), normal(B, S, M, K), normal(B, S, M, K))
-    unread = ~allowed if implementation == "weights" else blind
+    unread = blind
+    if implementation == "weights":
+        unread = np.broadcast_to(~allowed.any(axis=3, keepdims=True), allowed.shape)
     return run, arrays, (blind, spread(unseen, K), spread(unseen, K)), unread
 
 
