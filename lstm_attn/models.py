@@ -81,6 +81,16 @@ class Model(NamedTuple):
     observe: Callable[[Params, Array], tuple[Array, Observations]] = _no_inside
     apply_cut: Callable[[Params, Array, Cut], Array] = _no_inside
 
+    def __reduce__(self) -> Any:
+        """Of a jitted `init`, a pickle has the function, which is compiled again."""
+        jitted = isinstance(self.init, jax.stages.Wrapped)
+        init = getattr(self.init, "__wrapped__") if jitted else self.init  # noqa: B009
+        return _unpickled, (jitted, init, *self[1:])
+
+
+def _unpickled(jitted: bool, init: Callable[[Array], Params], *others: Any) -> Model:
+    return Model(jax.jit(init) if jitted else init, *others)
+
 
 class Network(nn.Module):
     """A body that maps [B, T, D] to [B, T, H], and a linear readout to [B, T, O] in at least
@@ -186,7 +196,8 @@ def build(name: str, task: Task, config: ModelConfig | None = None) -> Model:
     """
     config = config or ModelConfig()
     model = _build(_builder(name), task, config, matched_features(name, task, config))
-    return model._replace(init=_Jitted(model.init))
+    # Flax computes parameters operation by operation, and JAX compiles each of these.
+    return model._replace(init=jax.jit(model.init))
 
 
 def of_module(module: nn.Module, task: Task) -> Model:
@@ -220,7 +231,7 @@ def of_module(module: nn.Module, task: Task) -> Model:
             f"model: {kind} expected to give outputs [B, T, O] = {expected} for the task "
             f"{task.name}, got {got}"
         )
-    return Model(_Jitted(made.init), made.outputs)
+    return Model(jax.jit(made.init), made.outputs)
 
 
 def example_inputs(task: Task) -> Array:
@@ -367,23 +378,6 @@ class _Made:
 
 def _made_again(builder: str | Builder, task: Task, config: ModelConfig, features: int) -> _Made:
     return _Made(_builder(builder) if isinstance(builder, str) else builder, task, config, features)
-
-
-class _Jitted:
-    """A function that makes parameters, jitted, which can be pickled.
-
-    Flax computes parameters operation by operation, and JAX would compile each of these.
-    """
-
-    def __init__(self, function: Callable[[Array], Params]) -> None:
-        self.function = function
-        self.jitted = jax.jit(function)
-
-    def __reduce__(self) -> Any:
-        return _Jitted, (self.function,)
-
-    def __call__(self, key: Array) -> Params:
-        return self.jitted(key)
 
 
 class _OfModule(NamedTuple):

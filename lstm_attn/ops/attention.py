@@ -10,7 +10,7 @@ from jax import Array
 
 from lstm_attn.errors import UsageError
 from lstm_attn.ops import dispatch, gpu_attention, hidden
-from lstm_attn.ops.attention_tiles import Band, Limits
+from lstm_attn.ops.attention_tiles import Band, Limits, chunk_size, live_tiles
 from lstm_attn.ops.checks import (
     accumulator,
     check_axes,
@@ -111,11 +111,12 @@ def dot_product_attention(
     )
     left, right = (None, None) if sides is None else sides
     band = Band(left, 0 if is_causal else right)
-    masks = [] if mask is None else [mask]
-    if bias is not None:
-        masks.append(bias != -jnp.inf)  # a row of only -inf would give NaN
+    masks = [array for array in (mask, bias) if array is not None]
     limits = Limits(mask, query_lengths, key_lengths)
-    seen = hidden.what_is_seen(queries, keys, band, limits, masks)
+    tiles = None
+    if chosen == "chunked":
+        tiles = live_tiles(queries, keys, chunk_size(batch * heads), band)
+    seen = hidden.what_is_seen(queries, keys, band, limits, masks, tiles)
     query = hidden.shown(query, seen.queries)
     key, value = (hidden.shown(array, seen.of_groups(groups)) for array in (key, value))
     if chosen == "chunked":
@@ -124,7 +125,8 @@ def dot_product_attention(
             scale = 1.0
         out = chunked_attention(query, key, value, bias, limits, scale=scale, band=band)
     else:
-        allowed = masks + hidden.positions_allowed(queries, keys, band, limits)
+        # Where a bias is -inf, too: a row of only -inf would give NaN.
+        allowed = hidden.opened(masks) + hidden.positions_allowed(queries, keys, band, limits)
         out = _dense(query, key, value, bias, allowed, scale)
     return hidden.shown(out, seen.queries)
 

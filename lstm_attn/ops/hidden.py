@@ -5,12 +5,12 @@ So an op puts zeros where nothing is seen, before its products.
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
-from lstm_attn.ops.attention_tiles import Band, Limits
+from lstm_attn.ops.attention_tiles import Band, Limits, Tiles, tile_of, visible
 
 
 class Seen(NamedTuple):
@@ -34,7 +34,12 @@ def shown(array: Array, seen: Array | None) -> Array:
 
 
 def what_is_seen(
-    queries: int, keys: int, band: Band, limits: Limits, masks: list[Array] | None = None
+    queries: int,
+    keys: int,
+    band: Band,
+    limits: Limits,
+    masks: list[Array] | None = None,
+    tiles: Tiles | None = None,
 ) -> Seen:
     """What is seen by T queries of S keys.
 
@@ -43,13 +48,16 @@ def what_is_seen(
       keys: S.
       band: the positions that a query may attend to.
       limits: lengths.
-      masks: boolean, four axes each, broadcastable to [B, N, T, S]; a query attends where all are
-        True. Without one, no array [T, S] is formed.
+      masks: four axes each, broadcastable to [B, N, T, S]: boolean, or biases, which hide where
+        they are -inf. A query attends where all let it. Without one, no array [T, S] is formed.
+      tiles: of the band, to look at the masks tile by tile; None for all at once.
     """
-    if masks:
-        conditions = masks + positions_allowed(queries, keys, band, limits)
+    if masks and tiles is None:
+        conditions = opened(masks) + positions_allowed(queries, keys, band, limits)
         together = functools.reduce(jnp.logical_and, conditions)
         return Seen(together.any(axis=3), together.any(axis=2))
+    if masks and tiles is not None:
+        return _seen_by_tile(queries, keys, band, limits, masks, tiles)
     lengths = limits.query_lengths, limits.key_lengths
     all_meet = queries == keys or band == (None, None)
     if all_meet and all(length is None for length in lengths):
@@ -58,6 +66,42 @@ def what_is_seen(
         _meets(queries, keys, band.left, band.right, *lengths),
         _meets(keys, queries, band.right, band.left, *lengths[::-1]),
     )
+
+
+def opened(masks: list[Array]) -> list[Array]:
+    """Masks as they are; of biases, where they are not -inf. A bias of NaN hides nothing."""
+    return [mask if mask.dtype == jnp.bool_ else mask != -jnp.inf for mask in masks]
+
+
+def _seen_by_tile(
+    queries: int, keys: int, band: Band, limits: Limits, masks: list[Array], tiles: Tiles
+) -> Seen:
+    lengths = [array for array in (limits.query_lengths, limits.key_lengths) if array is not None]
+    batch = max([mask.shape[0] for mask in masks] + [len(array) for array in lengths])
+    heads = max(mask.shape[1] for mask in masks)
+    # Made from the arrays, so that inside jax.shard_map it varies between devices as they do.
+    false = functools.reduce(
+        jnp.logical_or,
+        [jnp.zeros_like(array, shape=(), dtype=jnp.bool_) for array in masks + lengths],
+    )
+
+    def body(seen: tuple[Array, ...], corner: Any) -> tuple[tuple[Array, ...], None]:
+        conditions = visible(tiles, corner, band, limits.query_lengths, limits.key_lengths)
+        conditions += opened([tile_of(tiles, mask, corner) for mask in masks])
+        pairs = jnp.broadcast_to(
+            functools.reduce(jnp.logical_and, conditions), (batch, heads, tiles.rows, tiles.columns)
+        )
+        found = pairs.any(axis=3), pairs.any(axis=2)
+        return tuple(map(_or_at, seen, found, corner[:2])), None
+
+    nothing = tuple(jnp.broadcast_to(false, (batch, heads, size)) for size in (queries, keys))
+    return Seen(*lax.scan(body, nothing, tiles.stacked())[0])
+
+
+def _or_at(seen: Array, found: Array, start: Array) -> Array:
+    """seen [B, N, T] or, from `start` on, found [B, N, rows]."""
+    before = lax.dynamic_slice_in_dim(seen, start, found.shape[2], 2)
+    return lax.dynamic_update_slice_in_dim(seen, before | found, start, 2)
 
 
 def _meets(

@@ -206,7 +206,7 @@ class Arrays(StoredTask):
         outputs, targets = outputs[:, -due:], batch.targets[:, -due:]
         # A sequence of weight 0 has the loss of one that counts: of zeros, a loss of one's own may
         # be infinite, and its gradient, times 0, NaN.
-        counts = batch.mask[:, -1] != 0
+        counts = batch.mask[:, -1].astype(bool)
         first = counts.argmax()
         outputs, targets = (
             jnp.where(counts.reshape(-1, *(1,) * (array.ndim - 1)), array, array[first])

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from lstm_attn import ops
+from lstm_attn.ops import hidden as what_hides
+from lstm_attn.ops.attention_tiles import Band, Limits, live_tiles
 from lstm_attn.ops.dispatch import ATTENTION_IMPLEMENTATIONS, RECURRENT_IMPLEMENTATIONS
 from lstm_attn.ops.lstm import KINDS
 from tests import hidden_numbers
@@ -212,6 +214,26 @@ def test_every_op_with_a_limit_is_in_the_table():
     names["additive_attention"] = "additive"
     for name in limited:
         assert any(case.startswith(names.get(name, name)) for case in CASES), name
+
+
+@pytest.mark.parametrize("chunk", [2, 4])
+def test_what_is_seen_tile_by_tile_is_what_is_seen_at_once(chunk):
+    """Oracle: all pairs in numpy. Catches a tile that the part of another overwrites, and one of
+    which a part counts that lies outside of the band."""
+    for band in (Band(None, None), Band(None, 0), Band(1, 2)):
+        mask, bias = rng.random((B, 1, T, S)) < 0.3, np.zeros((1, N, T, S), np.float32)
+        bias[rng.random(bias.shape) < 0.3] = -np.inf
+        limits = Limits(None, jnp.array(LENGTHS), jnp.array(LENGTHS[::-1]))
+        t, s = np.arange(T)[:, None], np.arange(S)
+        pairs = mask & np.isfinite(bias) & (t < LENGTHS[:, None, None, None])
+        pairs &= s < LENGTHS[::-1, None, None, None]
+        pairs &= (s - t <= (T if band.right is None else band.right)) | (band.right is None)
+        pairs &= (t - s <= (T if band.left is None else band.left)) | (band.left is None)
+        tiles = live_tiles(T, S, chunk, band)
+        masks = [jnp.asarray(mask), jnp.asarray(bias)]
+        seen = what_hides.what_is_seen(T, S, band, limits, masks, tiles)
+        np.testing.assert_array_equal(seen.queries, pairs.any(axis=3))
+        np.testing.assert_array_equal(seen.keys, pairs.any(axis=2))
 
 
 def test_a_bias_of_nan_is_not_a_mask():
