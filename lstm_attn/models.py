@@ -14,7 +14,13 @@ from lstm_attn import modules
 from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.model_config import ModelConfig
 from lstm_attn.modules.dense import compute_dtype, flat_product
-from lstm_attn.modules.initializers import KERNEL_INITIALIZERS, every_gate, gru_bias, lstm_bias
+from lstm_attn.modules.initializers import (
+    KERNEL_INITIALIZERS,
+    every_gate,
+    gru_bias,
+    lstm_bias,
+    normal,
+)
 from lstm_attn.modules.intercept import Cut, cutting
 from lstm_attn.modules.observing import COLLECTION, Observations, observations
 from lstm_attn.modules.recurrent import LSTM_VARIANTS
@@ -75,6 +81,16 @@ class Model(NamedTuple):
     observe: Callable[[Params, Array], tuple[Array, Observations]] = _no_inside
     apply_cut: Callable[[Params, Array, Cut], Array] = _no_inside
 
+    def __reduce__(self) -> Any:
+        """Of a jitted `init`, a pickle has the function, which is compiled again."""
+        jitted = isinstance(self.init, jax.stages.Wrapped)
+        init = getattr(self.init, "__wrapped__") if jitted else self.init  # noqa: B009
+        return _unpickled, (jitted, init, *self[1:])
+
+
+def _unpickled(jitted: bool, init: Callable[[Array], Params], *others: Any) -> Model:
+    return Model(jax.jit(init) if jitted else init, *others)
+
 
 class Network(nn.Module):
     """A body that maps [B, T, D] to [B, T, H], and a linear readout to [B, T, O] in at least
@@ -92,7 +108,7 @@ class Network(nn.Module):
                 self.output_features,
                 self.embedding_features,
                 # Flax's default is smaller by the root of the features: an LSTM learns slower.
-                embedding_init=nn.initializers.normal(1.0),
+                embedding_init=normal(1.0),
                 name="embedding",
             )
             inputs = embedding(inputs)
@@ -200,16 +216,14 @@ def of_module(module: nn.Module, task: Task) -> Model:
             "models.build(name, task) makes a Model of a name in models.MODELS"
         )
 
-    def apply(params: Params, inputs: Array) -> Any:
-        return module.apply({"params": params}, inputs)
-
+    made = _OfModule(module, task)
     inputs = example_inputs(task)
     shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), inputs))
     if set(shapes) != {"params"}:
         raise UsageError(
             f"model: expected {kind} with parameters and no other variables, got {sorted(shapes)}"
         )
-    outputs = jax.eval_shape(apply, shapes["params"], inputs)
+    outputs = jax.eval_shape(made.outputs, shapes["params"], inputs)
     expected = (1, task.sequence_length, task.output_features)
     got = getattr(outputs, "shape", type(outputs).__name__)
     if got != expected:
@@ -217,7 +231,7 @@ def of_module(module: nn.Module, task: Task) -> Model:
             f"model: {kind} expected to give outputs [B, T, O] = {expected} for the task "
             f"{task.name}, got {got}"
         )
-    return Model(jax.jit(lambda key: module.init(key, inputs)["params"]), apply)
+    return Model(jax.jit(made.init), made.outputs)
 
 
 def example_inputs(task: Task) -> Array:
@@ -277,34 +291,74 @@ def _builder(name: str) -> Builder:
 
 
 def _build(builder: Builder, task: Task, config: ModelConfig, features: int) -> Model:
-    body = builder(features, config)
-    network = Network(body, task.output_features, features if task.input_features is None else 0)
+    made = _Made(builder, task, config, features)
+    return Model(
+        made.init,
+        apply=made.outputs,
+        apply_with_dropout=(
+            made.apply_with_dropout if getattr(made.body, "dropout", 0) > 0 else None
+        ),
+        initial_state=made.initial_state,
+        segment=made.segment,
+        step=made.step,
+        hidden=made.hidden,
+        observe=made.observe,
+        apply_cut=made.apply_cut,
+    )
 
-    def init(key: Array) -> Params:
+
+class _Made:
+    """The functions of a Model, of a body from MODELS. A pickle says how to make them again."""
+
+    def __init__(self, builder: Builder, task: Task, config: ModelConfig, features: int) -> None:
+        self.arguments = (task, config, features)
+        self.builder, self.task = builder, task
+        self.body = builder(features, config)
+        embedded = features if task.input_features is None else 0
+        self.network = Network(self.body, task.output_features, embedded)
+
+    def __reduce__(self) -> Any:
+        named = [name for name, builder in MODELS.items() if builder is self.builder]
+        return _made_again, (named[0] if named else self.builder, *self.arguments)
+
+    def __deepcopy__(self, memo: Any) -> "_Made":
+        return self  # nothing in it changes
+
+    def init(self, key: Array) -> Params:
         # One sequence is enough: no parameter's shape depends on the batch size.
-        return network.init(key, example_inputs(task))["params"]
+        return self.network.init(key, example_inputs(self.task))["params"]
 
-    def apply(params: Params, inputs: Array, **options: Any) -> Any:
-        return network.apply({"params": params}, inputs, **options)
+    def _apply(self, params: Params, inputs: Array, **options: Any) -> Any:
+        return self.network.apply({"params": params}, inputs, **options)
 
-    def initial_state(batch_size: int, length: int) -> State:
-        if not hasattr(body, "empty_carry"):
+    def outputs(self, params: Params, inputs: Array) -> Array:
+        outputs: Array = self._apply(params, inputs)[1]
+        return outputs
+
+    def apply_with_dropout(self, params: Params, inputs: Array, key: Array) -> Array:
+        outputs: Array = self._apply(params, inputs, rngs={"dropout": key})[1]
+        return outputs
+
+    def initial_state(self, batch_size: int, length: int) -> State:
+        if not hasattr(self.body, "empty_carry"):
             raise UsageError(
-                f"model: expected {type(body).__name__}.empty_carry(batch_size, length) for the "
-                "step form, got none"
+                f"model: expected {type(self.body).__name__}.empty_carry(batch_size, length) for "
+                "the step form, got none"
             )
-        return body.empty_carry(batch_size, length)
+        return self.body.empty_carry(batch_size, length)
 
-    def step(params: Params, state: State, inputs: Array) -> tuple[State, Array]:
-        state, outputs = apply(params, inputs[:, None], carry=state)
+    def segment(self, params: Params, state: State, inputs: Array) -> tuple[State, Array]:
+        after: tuple[State, Array] = self._apply(params, inputs, carry=state)
+        return after
+
+    def step(self, params: Params, state: State, inputs: Array) -> tuple[State, Array]:
+        state, outputs = self.segment(params, state, inputs[:, None])
         return state, outputs[:, 0]
 
-    def apply_with_dropout(params: Params, inputs: Array, key: Array) -> Array:
-        return apply(params, inputs, rngs={"dropout": key})[1]
-
     def hidden(
-        params: Params, inputs: Array, changes: Mapping[str, Array]
+        self, params: Params, inputs: Array, changes: Mapping[str, Array]
     ) -> tuple[Array, dict[str, Array]]:
+        network, body = self.network, self.body
         (_, outputs), states = modules.with_hidden_states(network, params, inputs, changes)
         if not states and (not hasattr(body, "empty_carry") or _is_carry(body.empty_carry, 1)):
             raise UsageError(
@@ -313,22 +367,27 @@ def _build(builder: Builder, task: Task, config: ModelConfig, features: int) -> 
             )
         return outputs, states
 
-    def observe(params: Params, inputs: Array) -> tuple[Array, Observations]:
-        (_, outputs), sown = apply(params, inputs, mutable=COLLECTION)
+    def observe(self, params: Params, inputs: Array) -> tuple[Array, Observations]:
+        (_, outputs), sown = self._apply(params, inputs, mutable=COLLECTION)
         return outputs, observations(sown.get(COLLECTION, {}))
 
-    def apply_cut(params: Params, inputs: Array, cut: Cut) -> Array:
+    def apply_cut(self, params: Params, inputs: Array, cut: Cut) -> Array:
         with cutting(cut):
-            return apply(params, inputs)[1]
+            return self.outputs(params, inputs)
 
-    return Model(
-        init,
-        apply=lambda params, inputs: apply(params, inputs)[1],
-        apply_with_dropout=apply_with_dropout if getattr(body, "dropout", 0) > 0 else None,
-        initial_state=initial_state,
-        segment=lambda params, state, inputs: apply(params, inputs, carry=state),
-        step=step,
-        hidden=hidden,
-        observe=observe,
-        apply_cut=apply_cut,
-    )
+
+def _made_again(builder: str | Builder, task: Task, config: ModelConfig, features: int) -> _Made:
+    return _Made(_builder(builder) if isinstance(builder, str) else builder, task, config, features)
+
+
+class _OfModule(NamedTuple):
+    """The functions of a Model, of a Flax module alone."""
+
+    module: nn.Module
+    task: Task
+
+    def init(self, key: Array) -> Params:
+        return self.module.init(key, example_inputs(self.task))["params"]
+
+    def outputs(self, params: Params, inputs: Array) -> Any:
+        return self.module.apply({"params": params}, inputs)

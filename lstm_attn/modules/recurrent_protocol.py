@@ -21,6 +21,7 @@ from jax import Array
 from lstm_attn import ops
 from lstm_attn.errors import UsageError
 from lstm_attn.modules.dense import Dtype, compute_dtype
+from lstm_attn.modules.leading_axes import as_batch, from_batch, leading_axes
 from lstm_attn.modules.observing import GATES, STATES, show
 from lstm_attn.ops.checks import check_axes
 from lstm_attn.ops.scan import check_limits, run_in_segments, scan_steps
@@ -50,10 +51,10 @@ class Sized(nn.Module):
         """The inputs in the compute dtype."""
         return inputs.astype(compute_dtype(inputs, self.dtype, self.param_dtype))
 
-    def zero_carry(self, batch_size: int) -> Array:
+    def zero_carry(self, *batch_sizes: int) -> Array:
         """Zeros [B, H], in the dtype of a carry."""
         dtype = ops.accumulator(self.dtype or self.param_dtype)
-        return jnp.zeros((batch_size, self.features), dtype)
+        return jnp.zeros((*batch_sizes, self.features), dtype)
 
 
 class Recurrent(Sized):
@@ -105,13 +106,22 @@ class Recurrent(Sized):
         """inputs [B, T, D] to outputs [B, T, H]; with return_carry, (the last carry, outputs).
 
         seq_lengths, resets and reverse as in `ops.lstm`. The carry of an LSTM is an
-        `ops.LSTMState`, which has h first; that of flax.linen is the pair (c, h).
+        `ops.LSTMState`, which has h first; that of flax.linen is the pair (c, h). B may be missing
+        or be several axes, here and in what comes back.
         """
+        name = type(self).__name__
+        leading = leading_axes(f"{name}: inputs", inputs, "T D")
+        given = {"inputs": inputs, "initial_carry": initial_carry}
+        given |= {"seq_lengths": seq_lengths, "resets": resets}
+        inputs, initial_carry, seq_lengths, resets = (
+            as_batch(f"{name}: {key}", value, leading) for key, value in given.items()
+        )
         params, inputs = self.parameters(inputs.shape[-1]), self.computed(inputs)
         limits: Any = {"seq_lengths": seq_lengths, "resets": resets, "reverse": reverse}
         outputs, carry = self.run(params, inputs, initial_carry, **limits)
         show(self, STATES, lambda: outputs)
         show(self, GATES, lambda: run_steps(self, params, inputs, initial_carry, **limits)[1][1])
+        carry, outputs = from_batch((carry, outputs), leading)
         return (carry, outputs) if return_carry else outputs
 
 

@@ -29,7 +29,8 @@ def additive_attention(
 
     Returns:
       [B, T, H] in the query's dtype; logits, softmax and sums are float32, or float64 for a float64
-      query. A query that may attend to nothing gives zeros.
+      query. A query that may attend to nothing gives zeros. What is in such a query, and in a key
+      and value to which no query may attend, reaches neither values nor gradients.
 
     Raises:
       ValueError: a size that does not fit, or a mask that is not boolean, on one line.
@@ -52,6 +53,12 @@ def additive_attention(
                 f"got {mask.dtype} {mask.shape}"
             )
     compute, accumulate = query.dtype, accumulator(query.dtype)
+    if mask is not None:
+        # Zero times NaN is NaN: what nothing sees must not enter a product.
+        mask = jnp.broadcast_to(mask, (sizes["B"], sizes["T"], sizes["S"]))
+        sees, seen = mask.any(axis=2)[..., None], mask.any(axis=1)[..., None]
+        query = jnp.where(sees, query, 0)
+        key, value = jnp.where(seen, key, 0), jnp.where(seen, value, 0)
     hidden = jnp.tanh(query[:, :, None] + key[:, None].astype(compute))
     logits = jnp.einsum(
         "BTSD,D->BTS", hidden, score.astype(compute), preferred_element_type=accumulate
@@ -60,6 +67,8 @@ def additive_attention(
     out = jnp.einsum(
         "BTS,BSH->BTH", weights, value.astype(compute), preferred_element_type=accumulate
     )
+    if mask is not None:
+        out = jnp.where(sees, out, 0)
     return out.astype(compute)
 
 
@@ -99,7 +108,8 @@ def attention_pooling(
     own step, so one pass serves all steps, O(T) in time and memory.
 
     Args:
-      logits: e [B, T]; -inf hides a step. Before the first visible step, out is zero.
+      logits: e [B, T]; -inf hides a step, whatever its value. Before the first visible step, out
+        is zero.
       values: [B, T, H].
       initial_state: the state after earlier steps; None if there are none.
 
@@ -139,6 +149,8 @@ def attention_pooling(
         out = weighted / jnp.where(total > 0, total, 1)[:, None]
         return PoolingState(largest, total, weighted), out
 
+    # Zero times NaN is NaN: a weight of zero does not hide a value.
+    values = jnp.where((logits == -jnp.inf)[..., None], 0, values)
     before = carried_along(initial_state, values)
     steps = (logits.astype(dtype).swapaxes(0, 1), values.astype(dtype).swapaxes(0, 1))
     after, out = jax.lax.scan(advance, before, steps)

@@ -2,15 +2,22 @@
 
 import functools
 import numbers
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from lstm_attn.errors import UsageError
-from lstm_attn.ops import dispatch, gpu_attention
-from lstm_attn.ops.attention_tiles import Band, Limits
-from lstm_attn.ops.checks import accumulator, check_axes, check_floating
+from lstm_attn.ops import dispatch, gpu_attention, hidden
+from lstm_attn.ops.attention_tiles import Band, Limits, chunk_size, live_tiles
+from lstm_attn.ops.checks import (
+    accumulator,
+    check_axes,
+    check_floating,
+    int32_lengths,
+    within_range,
+)
 from lstm_attn.ops.chunked_attention import chunked_attention
 from lstm_attn.plain_numbers import plain
 
@@ -59,7 +66,8 @@ def dot_product_attention(
     Returns:
       [B, T, N, K] in the query's dtype, in which the products are computed; logits, softmax and
       sums are float32, or float64 for a float64 query. A query that may attend to nothing gives
-      zeros.
+      zeros. What is in such a query, and in a key and value to which no query may attend, reaches
+      neither values nor gradients, even if it is NaN.
 
     Raises:
       UsageError: (a ValueError) a size that does not fit, a mask that is not boolean, a window
@@ -76,27 +84,19 @@ def dot_product_attention(
         value=(value, "B S M K"),
     )
     batch, queries, heads, keys, groups = (sizes[axis] for axis in "BTNSM")
-    if not groups or heads % groups:
+    if heads % groups if groups else heads:
         raise UsageError(
             f"dot_product_attention: key [B, S, M, K] expected M to divide N = {heads}, "
             f"got shape {key.shape}"
         )
-    logits_shape = (batch, heads, queries, keys)
-    for name, array in (("bias", bias), ("mask", mask)):
-        if array is not None and not _broadcasts(array.shape, logits_shape):
-            raise UsageError(
-                f"dot_product_attention: {name} expected a shape broadcastable to "
-                f"[B, N, T, S] = {logits_shape}, got {array.shape}"
-            )
-    if mask is not None and mask.dtype != jnp.bool_:
-        raise UsageError(f"dot_product_attention: mask expected boolean, got {mask.dtype}")
+    check_masks("dot_product_attention", (batch, heads, queries, keys), bias=bias, mask=mask)
     check_floating("dot_product_attention", query=query, key=key, value=value)
     if bias is not None:
         check_floating("dot_product_attention", bias=bias)
     sides = _sides(local_window_size)
     query_lengths = _lengths("query_seq_lengths", query_seq_lengths, batch)
     key_lengths = _lengths("key_value_seq_lengths", key_value_seq_lengths, batch)
-    scale = sizes["K"] ** -0.5 if scale is None else plain(scale)
+    scale = _scale_of(scale, sizes["K"])
     key, value = key.astype(query.dtype), value.astype(query.dtype)
 
     chosen = dispatch.choose_attention(implementation, query.shape, key.shape)
@@ -106,24 +106,30 @@ def dot_product_attention(
         gpu_attention.check_plain(chosen, [name for name in given if given[name] is not None])
         kernel = gpu_attention.cudnn if chosen == "cudnn" else gpu_attention.pallas
         return kernel(query, key, value, scale=scale, is_causal=is_causal)
+    bias, mask = (
+        None if array is None else array.reshape((1,) * (4 - array.ndim) + array.shape)
+        for array in (bias, mask)
+    )
+    left, right = (None, None) if sides is None else sides
+    band = Band(left, 0 if is_causal else right)
+    masks = [array for array in (mask, bias) if array is not None]
+    limits = Limits(mask, query_lengths, key_lengths)
+    tiles = None
     if chosen == "chunked":
-        if not isinstance(scale, numbers.Real):  # traced, such as a learned temperature
+        tiles = live_tiles(queries, keys, chunk_size(batch * heads), band)
+    seen = hidden.what_is_seen(queries, keys, band, limits, masks, tiles)
+    query = hidden.shown(query, seen.queries)
+    key, value = (hidden.shown(array, seen.of_groups(groups)) for array in (key, value))
+    if chosen == "chunked":
+        if not isinstance(scale, float):  # an array, such as a learned temperature
             query = (query.astype(accumulator(query.dtype)) * scale).astype(query.dtype)
             scale = 1.0
-        left, right = (None, None) if sides is None else sides
-        if is_causal:
-            right = 0
-        limits = Limits(mask, query_lengths, key_lengths)
-        return chunked_attention(
-            query, key, value, bias, limits, scale=float(scale), band=Band(left, right)
-        )
-    allowed = [] if mask is None else [mask]
-    if bias is not None:
-        allowed.append(bias > -jnp.inf)  # a row of only -inf would give NaN
-    allowed += _positions_allowed(queries, keys, is_causal, sides)
-    allowed += _lengths_allowed(query_lengths, queries, -1)
-    allowed += _lengths_allowed(key_lengths, keys, -2)
-    return _dense(query, key, value, bias, allowed, scale)
+        out = chunked_attention(query, key, value, bias, limits, scale=scale, band=band)
+    else:
+        # Where a bias is -inf, too: a row of only -inf would give NaN.
+        allowed = hidden.opened(masks) + hidden.positions_allowed(queries, keys, band, limits)
+        out = _dense(query, key, value, bias, allowed, scale)
+    return hidden.shown(out, seen.queries)
 
 
 def _dense(
@@ -138,7 +144,8 @@ def _dense(
     batch, queries, heads, features = query.shape
     keys, groups = key.shape[1:3]
     compute, accumulate = query.dtype, accumulator(query.dtype)
-    grouped = query.reshape(batch, queries, groups, heads // groups, features)
+    shared = heads // max(groups, 1)
+    grouped = query.reshape(batch, queries, groups, shared, features)
     logits = jnp.einsum("BTMGK,BSMK->BMGTS", grouped, key, preferred_element_type=accumulate)
     logits = logits.reshape(batch, heads, queries, keys) * scale
     if bias is not None:
@@ -146,9 +153,16 @@ def _dense(
     weights = masked_softmax(
         logits, functools.reduce(jnp.logical_and, allowed) if allowed else None
     )
-    weights = weights.astype(compute).reshape(batch, groups, heads // groups, queries, keys)
+    weights = weights.astype(compute).reshape(batch, groups, shared, queries, keys)
     out = jnp.einsum("BMGTS,BSMK->BTMGK", weights, value, preferred_element_type=accumulate)
     return out.reshape(query.shape).astype(compute)
+
+
+def _scale_of(scale: Any, features: int) -> Any:
+    """The scale of the logits: 1 / sqrt(K) for None, else an array or a float within float32."""
+    if scale is None:
+        return features**-0.5 if features else 1.0
+    return within_range(float(scale)) if isinstance(scale, numbers.Real) else scale
 
 
 def _sides(window: int | tuple[int, int] | None) -> tuple[int, int] | None:
@@ -164,37 +178,17 @@ def _sides(window: int | tuple[int, int] | None) -> tuple[int, int] | None:
     return sides[0], sides[1]
 
 
-def _positions_allowed(
-    queries: int, keys: int, is_causal: bool, sides: tuple[int, int] | None
-) -> list[Array]:
-    """Masks [T, S] by the distance from a query to a key, s - t."""
-    distance = jnp.arange(keys)[None, :] - jnp.arange(queries)[:, None]
-    masks = [distance <= 0] if is_causal else []
-    if sides is not None:
-        left, right = sides
-        masks += [distance >= -left, distance <= right]
-    return masks
-
-
 def _lengths(name: str, lengths: Array | None, batch: int) -> Array | None:
     """Lengths as int32 [B]."""
     if lengths is None:
         return None
-    lengths = jnp.asarray(lengths)
+    lengths = int32_lengths(lengths)
     if lengths.shape != (batch,) or not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise UsageError(
             f"dot_product_attention: {name} [B] expected {batch} integers, "
             f"got {lengths.dtype} {lengths.shape}"
         )
-    return lengths.astype(jnp.int32)
-
-
-def _lengths_allowed(lengths: Array | None, size: int, axis: int) -> list[Array]:
-    """A mask [B, 1, T, 1] or [B, 1, 1, S]; `axis` is where the missing axis is inserted."""
-    if lengths is None:
-        return []
-    real = jnp.arange(size, dtype=jnp.int32) < lengths[:, None]
-    return [jnp.expand_dims(real[:, None, :], axis)]
+    return lengths
 
 
 def masked_softmax(logits: Array, mask: Array | None) -> Array:
@@ -204,6 +198,18 @@ def masked_softmax(logits: Array, mask: Array | None) -> Array:
     # The lowest finite number, not -inf, so that a row of False has no NaN in its gradient either.
     weights = jax.nn.softmax(jnp.where(mask, logits, jnp.finfo(logits.dtype).min), axis=-1)
     return jnp.where(mask, weights, 0)
+
+
+def check_masks(function: str, shape: tuple[int, ...], **arrays: Array | None) -> None:
+    """Raises UsageError for an array not broadcastable to [B, N, T, S] or a mask not boolean."""
+    for name, array in arrays.items():
+        if array is not None and not _broadcasts(array.shape, shape):
+            raise UsageError(
+                f"{function}: {name} expected a shape broadcastable to [B, N, T, S] = {shape}, "
+                f"got {array.shape}"
+            )
+        if array is not None and name == "mask" and array.dtype != jnp.bool_:
+            raise UsageError(f"{function}: mask expected boolean, got {array.dtype}")
 
 
 def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
@@ -237,9 +243,9 @@ def dot_product_weights(
     """
     query, key = jnp.asarray(query), jnp.asarray(key)
     sizes = check_axes("dot_product_weights", query=(query, "B T N K"), key=(key, "B S M K"))
-    if not sizes["K"]:
-        raise UsageError(f"dot_product_weights: query expected K of at least 1, got {query.shape}")
-    keys, features = sizes["S"], sizes["K"]
+    if not sizes["K"]:  # one feature of zeros, with which the logits are zero too
+        query, key = (jnp.zeros_like(a, shape=(*a.shape[:3], 1)) for a in (query, key))
+    keys, features = sizes["S"], key.shape[3]
     blocks = -(-keys // features)
     one_hot = jnp.eye(keys, blocks * features, dtype=query.dtype).reshape(keys, blocks, features)
     values = jnp.broadcast_to(one_hot.swapaxes(0, 1)[:, None, :, None], (blocks, *key.shape))
@@ -260,4 +266,4 @@ def dot_product_weights(
         )
 
     weights = jax.vmap(attend)(values).transpose(1, 3, 2, 0, 4)  # [B, N, T, blocks, K]
-    return weights.reshape(*weights.shape[:3], -1)[..., :keys]
+    return weights.reshape(*weights.shape[:3], blocks * features)[..., :keys]

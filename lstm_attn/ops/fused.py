@@ -186,7 +186,7 @@ def along_products(
 
     def rows(array: Array) -> Array:
         # Time and batch as one axis, [T B, D]: XLA's CPU matmul is slow at summing over two axes.
-        return array.reshape(-1, array.shape[-1])
+        return array.reshape(array.shape[0] * array.shape[1], array.shape[2])
 
     total = jnp.zeros_like(rows(first), shape=(first.shape[0] * first.shape[1], features))
     total = total.astype(carried)

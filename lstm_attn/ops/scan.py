@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from lstm_attn.errors import UsageError, check_whole
-from lstm_attn.ops.checks import accumulator, check_axes
+from lstm_attn.ops.checks import accumulator, check_axes, int32_lengths
 
 State = TypeVar("State")
 Slices = TypeVar("Slices")
@@ -36,11 +36,10 @@ def check_limits(
       UsageError: a size or a dtype that does not fit.
     """
     if seq_lengths is not None:
-        seq_lengths = jnp.asarray(seq_lengths)
+        seq_lengths = int32_lengths(seq_lengths)
         check_axes(function, inputs=(inputs, "B T D"), seq_lengths=(seq_lengths, "B"))
         if not jnp.issubdtype(seq_lengths.dtype, jnp.integer):
             raise UsageError(f"{function}: seq_lengths expected integers, got {seq_lengths.dtype}")
-        seq_lengths = seq_lengths.astype(jnp.int32)
     if resets is not None:
         resets = jnp.asarray(resets)
         check_axes(function, inputs=(inputs, "B T D"), resets=(resets, "B T"))
@@ -131,10 +130,30 @@ def run_in_segments(
     Source: Chen et al. 2016, section 4.
     """
     inputs = _exchange_batch_and_time(inputs)
+    if segment is not None:
+        segment = check_whole(f"{function}: segment", segment)
+    first = state
+    if limits.lengths is not None:
+        # The padding must not compute with a state that no step uses, even if it is NaN.
+        state = _where(_uses_state(limits, reverse), first, None)
+    state, outputs = _in_segments(run, state, inputs, limits, segment, reverse)
+    if limits.lengths is not None:
+        # A sequence without steps hands its state on.
+        state = _where(limits.lengths > 0, state, first)
+    return state, _exchange_batch_and_time(outputs)
+
+
+def _in_segments(
+    run: Callable[[State, Slices, Limits], tuple[State, Outputs]],
+    state: State,
+    inputs: Slices,
+    limits: Limits,
+    segment: int | None,
+    reverse: bool,
+) -> tuple[State, Outputs]:
+    """`run_in_segments` with time as the first axis."""
     if segment is None:
-        state, outputs = run(state, inputs, limits)
-        return state, _exchange_batch_and_time(outputs)
-    segment = check_whole(f"{function}: segment", segment)
+        return run(state, inputs, limits)
     length = limits.steps.shape[0]
     whole = length - length % segment
     # The steps that fill no segment are run last, whichever end that is.
@@ -158,7 +177,19 @@ def run_in_segments(
         state, rest = one(state, jax.tree.map(lambda array: array[last], sequence))
         ordered = (rest, outputs) if reverse else (outputs, rest)
         outputs = jax.tree.map(lambda *parts: jnp.concatenate(parts), *ordered)
-    return state, _exchange_batch_and_time(outputs)
+    return state, outputs
+
+
+def _uses_state(limits: Limits, reverse: bool) -> Array:
+    """Whether each sequence has a step, and no reset before the one that is run first; [B]."""
+    assert limits.lengths is not None
+    has_steps = limits.lengths > 0
+    if limits.resets is None:
+        return has_steps
+    first = limits.lengths - 1 if reverse else jnp.zeros_like(limits.lengths)
+    first = jnp.minimum(first, limits.steps.shape[0] - 1)
+    at_first = limits.steps[:, None] == first[None]
+    return has_steps & ~(limits.resets & at_first).any(axis=0)
 
 
 def zero_state(inputs: Array, features: int) -> Array:

@@ -204,6 +204,14 @@ class Arrays(StoredTask):
         """[B], of the steps at which something is due."""
         due = self.train_targets.shape[1]
         outputs, targets = outputs[:, -due:], batch.targets[:, -due:]
+        # A sequence of weight 0 has the loss of one that counts: of zeros, a loss of one's own may
+        # be infinite, and its gradient, times 0, NaN.
+        counts = batch.mask[:, -1].astype(bool)
+        first = counts.argmax()
+        outputs, targets = (
+            jnp.where(counts.reshape(-1, *(1,) * (array.ndim - 1)), array, array[first])
+            for array in (outputs, targets)
+        )
         if callable(self.loss_function):
             losses = jax.vmap(self.loss_function)(outputs, targets)
         elif self.loss_function == "mse":
@@ -215,7 +223,8 @@ class Arrays(StoredTask):
 
 def _mean(values: Array, batch: Batch) -> Array:
     """Over sequences [B], each counted by its weight, which the mask has at the last step."""
-    return jnp.mean(values * batch.mask[:, -1].astype(values.dtype))
+    weights = batch.mask[:, -1].astype(values.dtype)
+    return jnp.mean(jnp.where(weights != 0, values * weights, 0))
 
 
 def _check(arrays: dict[str, np.ndarray], loss: str | SequenceLoss) -> None:

@@ -215,14 +215,28 @@ class StoredTask(Task):
         return jax.eval_shape(self.batch, jax.tree.map(lambda array: array[0, 0], read))
 
 
+def in_mask(array: Array, batch: Batch) -> Array:
+    """array [B, T, ...], with zeros at the steps outside the mask.
+
+    A loss takes outputs and targets through it: a loss that is left out of a mean has a gradient of
+    zero, and zero times NaN is NaN.
+    """
+    steps = batch.mask.astype(bool)
+    return jnp.where(steps.reshape(steps.shape + (1,) * (array.ndim - 2)), array, 0)
+
+
 def squared_error(outputs: Array, batch: Batch) -> Array:
-    """Mean squared error of outputs [B, T, 1] over the steps in the mask."""
-    return jnp.mean(jnp.square(outputs[..., 0] - batch.targets), where=batch.mask)
+    """Mean squared error of outputs [B, T, 1] over the steps in the mask, whatever is outside."""
+    errors = in_mask(outputs[..., 0], batch) - in_mask(batch.targets, batch)
+    return jnp.mean(jnp.square(errors), where=batch.mask)
 
 
 def cross_entropy(outputs: Array, batch: Batch) -> Array:
-    """Cross-entropy of logits [B, T, O], in nats, averaged over the steps in the mask."""
-    losses = optax.softmax_cross_entropy_with_integer_labels(outputs, batch.targets)
+    """Cross-entropy of logits [B, T, O], in nats, averaged over the steps in the mask, whatever is
+    outside."""
+    losses = optax.softmax_cross_entropy_with_integer_labels(
+        in_mask(outputs, batch), in_mask(batch.targets, batch)
+    )
     return jnp.mean(losses, where=batch.mask)
 
 
