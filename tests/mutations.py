@@ -223,7 +223,7 @@ MUTATIONS = [
     Mutation("command line: help ends with status 1", "lstm_attn/runner/command_line.py", "            fail(error)\n        sys.exit()", "            fail(error)\n        sys.exit(1)", "tests/runner/test_command_help.py -k ends_well"),
     Mutation("dry run: evaluations take no time", "lstm_attn/runner/dry_run.py", " + config.evaluation_sequences * evaluations", "", "tests/runner/test_dry_run.py -k passes"),
     Mutation("dry run: the first rate is not tuned", "lstm_attn/runner/tune.py", "*option, rates)", "*option, rates[1:])", "tests/runner/test_dry_run.py -k trains_first"),
-    Mutation("kernel: every call says that it is missing", "lstm_attn/ops/native_lstm.py", "@functools.cache\ndef warn", "def warn", "tests/native/test_in_the_op.py -k says_so_once"),
+    Mutation("kernel: every call says that it is missing", "lstm_attn/ops/native_kernels.py", "@functools.cache\ndef warn", "def warn", "tests/native/test_in_the_op.py -k says_so_once"),
     Mutation("scalars: a trial has the number of another", "lstm_attn/history.py", "enumerate(values)", "enumerate(values[::-1])", "tests/test_runs.py -k scalars"),
     Mutation("command line: True passes for a number", "lstm_attn/runner/checked_config.py", "isinstance(value, bool) and kind in (int, float)", "isinstance(value, bool) and kind is str", "tests/runner/test_command_line.py -k config_file"),
     Mutation("command line: a message keeps its commands to the terminal", "lstm_attn/errors.py", 'line = visible(" ".join(str(message).split()))', 'line = " ".join(str(message).split())', "tests/runner/test_malformed.py"),

@@ -84,7 +84,8 @@ def build() -> Path:
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             output = Path(folder) / path.name
             headers = ("-isystem", jax.ffi.include_dir())
-            command = [program, *FLAGS, *headers, str(SOURCE / "lstm.cc"), "-o", str(output)]
+            sources = map(str, sorted(SOURCE.glob("*.cc")))
+            command = [program, *FLAGS, *headers, *sources, "-o", str(output)]
             result = subprocess.run(command, capture_output=True, text=True, check=False)
             if result.returncode:
                 lines = [line for line in result.stderr.splitlines() if "error" in line]

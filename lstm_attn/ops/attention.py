@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lstm_attn.errors import UsageError
-from lstm_attn.ops import dispatch, gpu_attention
+from lstm_attn.ops import dispatch, gpu_attention, native_attention
 from lstm_attn.ops.attention_tiles import Band, Limits
 from lstm_attn.ops.checks import accumulator, check_axes, check_floating
 from lstm_attn.ops.chunked_attention import chunked_attention
@@ -49,11 +49,12 @@ def dot_product_attention(
       local_window_size: (left, right), or one number for both; query t attends to keys
         t - left <= s <= t + right only.
       implementation: "dense" is the equation; "chunked" never forms an array [T, S] and skips tiles
-        that causality and the window hide (see `ops.chunked_attention`); "cudnn" and "pallas" are
-        JAX's kernels on a GPU (see `ops.gpu_attention`). "auto" takes the faster of the first two
-        by the table in `ops.dispatch`. All agree up to rounding. The first two can be
-        differentiated in forward and reverse mode and more than once, the kernels once in reverse
-        mode.
+        that causality and the window hide (see `ops.chunked_attention`); "native" is the C++ kernel
+        of `lstm_attn.native`, for float32 on a CPU where it was built, without bias and mask;
+        "cudnn" and "pallas" are JAX's kernels on a GPU (see `ops.gpu_attention`). "auto" takes the
+        fastest of the first three by the tables in `ops.dispatch`. All agree up to rounding. The
+        first three can be differentiated in forward and reverse mode and more than once, JAX's
+        kernels once in reverse mode.
 
     Returns:
       [B, T, N, K] in the query's dtype, in which the products are computed; logits, softmax and
@@ -98,24 +99,27 @@ def dot_product_attention(
     scale = sizes["K"] ** -0.5 if scale is None else scale
     key, value = key.astype(query.dtype), value.astype(query.dtype)
 
-    chosen = dispatch.choose_attention(implementation, query.shape, key.shape)
+    obstacle = functools.cache(lambda: native_attention.obstacle(query, bias, mask))
+    chosen = dispatch.choose_attention(implementation, query.shape, key.shape, obstacle)
     if chosen in ("cudnn", "pallas"):
         given = {"bias": bias, "mask": mask, "local_window_size": local_window_size}
         given |= {"query_seq_lengths": query_lengths, "key_value_seq_lengths": key_lengths}
         gpu_attention.check_plain(chosen, [name for name in given if given[name] is not None])
         kernel = gpu_attention.cudnn if chosen == "cudnn" else gpu_attention.pallas
         return kernel(query, key, value, scale=scale, is_causal=is_causal)
-    if chosen == "chunked":
+    if chosen in ("chunked", "native"):
         if not isinstance(scale, numbers.Real):  # traced, such as a learned temperature
             query = (query.astype(accumulator(query.dtype)) * scale).astype(query.dtype)
             scale = 1.0
         left, right = (None, None) if sides is None else sides
         if is_causal:
             right = 0
-        limits = Limits(mask, query_lengths, key_lengths)
-        return chunked_attention(
-            query, key, value, bias, limits, scale=float(scale), band=Band(left, right)
-        )
+        limits, band = Limits(mask, query_lengths, key_lengths), Band(left, right)
+        if chosen == "native":
+            return native_attention.native_attention(
+                query, key, value, limits, scale=float(scale), band=band
+            )
+        return chunked_attention(query, key, value, bias, limits, scale=float(scale), band=band)
     allowed = [] if mask is None else [mask]
     if bias is not None:
         allowed.append(bias > -jnp.inf)  # a row of only -inf would give NaN

@@ -1,4 +1,4 @@
-// Logistic sigmoid and tanh of a vector, without division.
+// Logistic sigmoid, tanh and powers of two of a vector, without division.
 //
 //     e^x = 2^n (1 + q),  n = round(x / ln 2),  q = e^(x - n ln 2) - 1, a polynomial
 //     sigmoid(x) = 1 / (1 + e^-x),  tanh(x) = m / (m + 2) with m = e^2x - 1 = 2^n q + (2^n - 1)
@@ -21,7 +21,7 @@ inline Vector reciprocal(Vector x) {
 
 // The comparisons are false for NaN, so NaN is kept.
 inline Vector clamp(Vector x, float bound) {
-  const Vector low = Vector{} - bound, high = Vector{} + bound;
+  const Vector low = broadcast(-bound), high = broadcast(bound);
   x = x < low ? low : x;
   return x > high ? high : x;
 }
@@ -43,6 +43,22 @@ inline Exponential exponential(Vector x) {
   q = q * r + 0.499999970f;
   q = q * r + 1.0f;
   return {scale, q * r};
+}
+
+// 2^x for x <= 0; zero for x < -126.5, -inf among them; NaN stays NaN. Relative error below 2e-7.
+inline Vector power_of_two(Vector x) {
+  const Vector lowest = broadcast(-127.0f);
+  x = x < lowest ? lowest : x;
+  // As above, but the lowest bits hold n + 127, the exponent of 2^n, which is zero for n = -127.
+  const float rounding = 12582912.0f + 127.0f;
+  const Vector shifted = x + rounding;
+  const Vector r = x - (shifted - rounding);
+  Vector p = r * 0.00132647273f + 0.00967151299f;
+  p = p * r + 0.0555073358f;
+  p = p * r + 0.240222424f;
+  p = p * r + 0.693147004f;
+  p = p * r + 1.0f;
+  return p * (Vector)((Integers)shifted << 23);
 }
 
 inline Vector sigmoid(Vector x) {
