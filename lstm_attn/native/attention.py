@@ -19,7 +19,7 @@ class Spec(NamedTuple):
 
 
 class AttentionResiduals(NamedTuple):
-    """What the backward pass needs: the outputs, and of each query the greatest logit and the sum
+    """What the backward pass needs: the outputs, and of each query the greatest q . k and the sum
     of the softmax relative to it, [B, N, 2, T]."""
 
     outputs: Array

@@ -37,7 +37,8 @@ def choose_recurrent(function: str, implementation: str, obstacles: dict[str, st
 ATTENTION_IMPLEMENTATIONS = ("auto", "dense", "chunked", "native", "cudnn", "pallas")
 
 # Platform -> the least number of queries, and of keys, for which "native" was faster than the
-# others, forward and backward. Two x86 cores: PLACEHOLDER
+# others, forward and backward. One x86 core with AVX-512, B x N from 1 to 512: from 8 on 1.1 to 9
+# times as fast as "dense" and 1.4 to 5 times as "chunked"; below, the gradient was .9 to 1.3 times.
 NATIVE_FROM = {"cpu": 8}
 
 # Platform -> the same for "chunked" against "dense". Two x86 cores, float32, jax 0.10.2, B x N from

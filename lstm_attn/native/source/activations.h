@@ -45,21 +45,30 @@ inline Exponential exponential(Vector x) {
   return {scale, q * r};
 }
 
-// 2^x for x <= 0; zero for x < -126.5, -inf among them; NaN stays NaN. Relative error below 2e-7.
-inline Vector power_of_two(Vector x) {
-  const Vector lowest = broadcast(-127.0f);
-  x = x < lowest ? lowest : x;
-  // As above, but the lowest bits hold n + 127, the exponent of 2^n, which is zero for n = -127.
-  const float rounding = 12582912.0f + 127.0f;
-  const Vector shifted = x + rounding;
-  const Vector r = x - (shifted - rounding);
-  Vector p = r * 0.00132647273f + 0.00967151299f;
-  p = p * r + 0.0555073358f;
-  p = p * r + 0.240222424f;
-  p = p * r + 0.693147004f;
-  p = p * r + 1.0f;
-  return p * (Vector)((Integers)shifted << 23);
-}
+// 2^(x factor) for x <= 0 and some factor > 0; zero where x factor < -126.5, x = -inf included; NaN
+// stays NaN. Relative error below 2e-7.
+class PowerOfTwo {
+ public:
+  explicit PowerOfTwo(float factor)
+      : factor_(broadcast(factor)), lowest_(broadcast(-127.0f / factor)) {}
+
+  Vector operator()(Vector x) const {
+    x = x < lowest_ ? lowest_ : x;
+    // As above, but the lowest bits hold n + 127, the exponent of 2^n, which is zero for n = -127.
+    const float rounding = 12582912.0f + 127.0f;
+    const Vector shifted = x * factor_ + rounding;
+    const Vector r = x * factor_ - (shifted - rounding);
+    Vector p = r * 0.00132647273f + 0.00967151299f;
+    p = p * r + 0.0555073358f;
+    p = p * r + 0.240222424f;
+    p = p * r + 0.693147004f;
+    p = p * r + 1.0f;
+    return p * (Vector)((Integers)shifted << 23);
+  }
+
+ private:
+  const Vector factor_, lowest_;
+};
 
 inline Vector sigmoid(Vector x) {
   const Exponential e = exponential(clamp(-x, 80.0f));

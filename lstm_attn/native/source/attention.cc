@@ -151,7 +151,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_attn_attention_backward, backward,
 
 // 2^x, for the test of its accuracy; `count` is a multiple of the lanes.
 extern "C" void lstm_attn_power_of_two(const float* from, float* to, std::size_t count) {
+  const native::PowerOfTwo power_of_two(1.0f);
   for (std::size_t i = 0; i < count; i += native::lanes) {
-    native::store(to + i, native::power_of_two(native::load(from + i)));
+    native::store(to + i, power_of_two(native::load(from + i)));
   }
 }

@@ -1,6 +1,6 @@
 // The backward pass of an attention, chunk by chunk of keys, with the weights recomputed.
 //
-//     p_ts = 2^(l'_ts - m_t) / z_t;   D_t = d_out_t . out_t;   dl_ts = p_ts (d_out_t . v_s - D_t)
+//     p_ts = e^(scale (l_ts - m_t)) / z_t;   D_t = d_out_t . out_t;   dl_ts = p_ts (d_out_t . v_s - D_t)
 //     dq_t = scale sum_s dl_ts k_s;   dk_s = scale sum_t dl_ts q_t;   dv_s = sum_t p_ts d_out_t
 //
 // Instead of the weights, d_out and D are divided by z.
@@ -68,7 +68,7 @@ struct AttentionBackward {
              2 * Workspace::lines(sizes.packed_keys());
     }
 
-    float *queries, *d_outs, *d_queries;  // transposed, [K, block_lanes]; the first in base two
+    float *queries, *d_outs, *d_queries;  // transposed, [K, block_lanes]
     float *query_rows, *d_out_rows;       // [block_lanes, padded]
     float *weights, *d_logits;            // z p and dl, [keys, vectors]
     float *factors, *largest, *inverse, *minus_d;  // m, 1 / z and -D / z, [block_lanes]
@@ -112,7 +112,7 @@ struct AttentionBackward {
     const std::size_t features = sizes.features, stride = sizes.query_stride();
     const std::size_t first = problem.query_offset(b, block.first, head), count = block.queries();
     const float* const kept = statistics + (b * sizes.heads + head) * 2 * sizes.queries;
-    std::fill_n(scratch.factors, block_lanes, problem.scale * 1.44269504f);
+    std::fill_n(scratch.factors, block_lanes, problem.query_factor());
     pack_transposed(problem.query + first, stride, count, features, scratch.factors,
                     scratch.queries);
     for (std::size_t lane = 0; lane < block_lanes; ++lane) {
@@ -171,6 +171,7 @@ struct AttentionBackward {
           if (chunk.is_cut) cut(problem, chunk, tile, first);
           tile.store(scratch.weights + first * row, row);
         });
+    const PowerOfTwo power_of_two(problem.base());
     Vector largest[vectors];
     for (int v = 0; v < vectors; ++v) largest[v] = load(scratch.largest + offset + v * lanes);
     for (std::size_t s = 0; s < keys; ++s) {

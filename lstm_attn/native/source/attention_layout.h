@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
@@ -35,6 +36,12 @@ struct AttentionProblem {
   std::ptrdiff_t left, right;       // t attends to t - left <= s <= t + right
   const std::int32_t* lengths;      // of queries and keys, [B, 2], or null
   const float *query, *key, *value;  // [B, T, N, K], [B, S, M, K], [B, S, M, K]
+
+  // The logits are powers of two, 2^(base * l), of l = q . k with q multiplied by query_factor. Where
+  // it is possible the scale is in the base, and equal products are equal logits, however large.
+  bool scale_in_base() const { return std::abs(scale) > 1e-30f; }
+  float base() const { return (scale_in_base() ? std::abs(scale) : 1.0f) * 1.44269504f; }
+  float query_factor() const { return scale_in_base() ? std::copysign(1.0f, scale) : scale; }
 
   std::size_t query_length(std::size_t b) const { return length(b, 0, sizes.queries); }
   std::size_t key_length(std::size_t b) const { return length(b, 1, sizes.keys); }
