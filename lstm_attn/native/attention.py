@@ -11,7 +11,8 @@ from lstm_attn.native.library import load
 
 
 class Spec(NamedTuple):
-    """scale of the logits; query t attends to keys t - left <= s <= t + right, None for no bound."""
+    """scale: of the logits. left, right: query t attends to keys t - left <= s <= t + right, where
+    None is no bound."""
 
     scale: float
     left: int | None

@@ -71,9 +71,7 @@ def choose_attention(
     if implementation == "native":
         obstacle = native_obstacle()
     if obstacle:
-        raise UsageError(
-            f"dot_product_attention: implementation={implementation!r} {obstacle}"
-        )
+        raise UsageError(f"dot_product_attention: implementation={implementation!r} {obstacle}")
     if 0 in (*query_shape, *key_shape):
         return "dense"  # empty arrays: no tiles, and no kernel is called
     if implementation != "auto":

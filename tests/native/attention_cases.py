@@ -29,8 +29,9 @@ def draw(sizes, left=None, right=None, with_lengths=False, seed=0):
     def normal(*shape):
         return rng.normal(size=shape).astype(np.float32)
 
-    arrays = normal(batch, queries, heads, features), *(
-        normal(batch, keys, groups, features) for _ in range(2)
+    arrays = (
+        normal(batch, queries, heads, features),
+        *(normal(batch, keys, groups, features) for _ in range(2)),
     )
     lengths = np.stack(
         [rng.integers(0, size + 1, batch) for size in (queries, keys)], axis=1
@@ -45,9 +46,7 @@ def draw(sizes, left=None, right=None, with_lengths=False, seed=0):
 
 def both(case):
     """The outputs, then the gradients of query, key and value."""
-    outputs, residuals = native.attention_forward(
-        *case.arrays, case.lengths, case.spec, save=True
-    )
+    outputs, residuals = native.attention_forward(*case.arrays, case.lengths, case.spec, save=True)
     gradients = native.attention_backward(
         *case.arrays, case.lengths, case.spec, residuals, case.gradient
     )

@@ -41,7 +41,9 @@ def test_values_and_gradients_match_the_equation_in_float64(
     threads(asked)
     case = cases.draw(sizes, left, right, with_lengths)
     wanted = cases.expected(case)
-    cases.assert_near(case, cases.both(cases.filled(case, np.nan) if with_lengths else case), wanted)
+    cases.assert_near(
+        case, cases.both(cases.filled(case, np.nan) if with_lengths else case), wanted
+    )
 
 
 def test_padding_of_any_value_changes_no_bit():

@@ -21,7 +21,9 @@ PLAIN = [name for name, (_, options) in OPTIONS.items() if not {"bias", "mask"} 
 def arrays_of(name):
     sizes, options = OPTIONS[name]
     arrays = [array.astype(jnp.float32) for array in random_case(**sizes)]
-    return arrays, {k: jnp.asarray(v) if isinstance(v, np.ndarray) else v for k, v in options.items()}
+    return arrays, {
+        k: jnp.asarray(v) if isinstance(v, np.ndarray) else v for k, v in options.items()
+    }
 
 
 def scalar_of(function, **options):
@@ -53,7 +55,11 @@ def test_values_and_derivatives_are_those_of_the_dense_form(name):
 def test_values_and_gradients_are_those_of_jax():
     """Oracle: `jax.nn.dot_product_attention`. Catches an argument whose meaning differs."""
     (query, key, value), _ = arrays_of("grouped queries")
-    options = {"local_window_size": (3, 1), "key_value_seq_lengths": jnp.array([8, 5]), "scale": 0.4}
+    options = {
+        "local_window_size": (3, 1),
+        "key_value_seq_lengths": jnp.array([8, 5]),
+        "scale": 0.4,
+    }
 
     def results(function):
         return jax.grad(scalar_of(function, **options), (0, 1, 2))(query, key, value)
