@@ -14,7 +14,7 @@ import pytest
 from benchmarks import contenders
 from lstm_attn import host, training
 from lstm_attn.errors import UsageError
-from lstm_attn.native import lstm as native_lstm
+from lstm_attn.native import call
 from lstm_attn.runner import machine
 from lstm_attn.runner.launchers import Options
 
@@ -114,7 +114,7 @@ def devices_asked_for():
 
 
 COUNTS = {
-    "threads of the kernel on one device": native_lstm.thread_count,
+    "threads of the kernel on one device": call.thread_count,
     "host devices": devices_asked_for,
     "cores in the report": lambda: machine.describe()["cores"],
     "threads of XLA": lambda: int(os.environ[host.CORES_VARIABLE]),

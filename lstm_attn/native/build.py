@@ -94,7 +94,8 @@ def build() -> Path:
             output = Path(folder) / path.name
             headers = ("-isystem", jax.ffi.include_dir())
             flags = (*host.words(os.environ.get("CXXFLAGS", "")), *FLAGS, *headers)
-            _run([*program, *flags, str(SOURCE / "lstm.cc"), "-o", str(output)], output)
+            sources = map(str, sorted(SOURCE.glob("*.cc")))
+            _run([*program, *flags, *sources, "-o", str(output)], output)
             output.replace(path)
     except OSError as error:
         raise UsageError(f"native: cannot write {path}: {error.strerror}") from None

@@ -8,7 +8,12 @@ import jax
 from lstm_attn.errors import UsageError, in_words
 from lstm_attn.native.build import library_path
 
-TARGETS = ("lstm_attn_lstm_forward", "lstm_attn_lstm_backward")
+TARGETS = (
+    "lstm_attn_lstm_forward",
+    "lstm_attn_lstm_backward",
+    "lstm_attn_attention_forward",
+    "lstm_attn_attention_backward",
+)
 
 
 @cache

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lstm_attn.errors import UsageError
-from lstm_attn.ops import dispatch, gpu_attention, hidden
+from lstm_attn.ops import dispatch, gpu_attention, hidden, native_attention
 from lstm_attn.ops.attention_tiles import Band, Limits, chunk_size, live_tiles
 from lstm_attn.ops.checks import (
     accumulator,
@@ -57,11 +57,12 @@ def dot_product_attention(
       local_window_size: (left, right), or one number for both; query t attends to keys
         t - left <= s <= t + right only.
       implementation: "dense" is the equation; "chunked" never forms an array [T, S] and skips tiles
-        that causality and the window hide (see `ops.chunked_attention`); "cudnn" and "pallas" are
-        JAX's kernels on a GPU (see `ops.gpu_attention`). "auto" takes the faster of the first two
-        by the table in `ops.dispatch`. All agree up to rounding. The first two can be
-        differentiated in forward and reverse mode and more than once, the kernels once in reverse
-        mode.
+        that causality and the window hide (see `ops.chunked_attention`); "native" is the C++ kernel
+        of `lstm_attn.native`, for float32 on a CPU where it was built, without bias and mask;
+        "cudnn" and "pallas" are JAX's kernels on a GPU (see `ops.gpu_attention`). "auto" takes the
+        fastest of the first three by the tables in `ops.dispatch`. All agree up to rounding. The
+        first three can be differentiated in forward and reverse mode and more than once, JAX's
+        kernels once in reverse mode.
 
     Returns:
       [B, T, N, K] in the query's dtype, in which the products are computed; logits, softmax and
@@ -99,7 +100,8 @@ def dot_product_attention(
     scale = _scale_of(scale, sizes["K"])
     key, value = key.astype(query.dtype), value.astype(query.dtype)
 
-    chosen = dispatch.choose_attention(implementation, query.shape, key.shape)
+    obstacle = functools.cache(lambda: native_attention.obstacle(query, bias, mask))
+    chosen = dispatch.choose_attention(implementation, query.shape, key.shape, obstacle)
     if chosen in ("cudnn", "pallas"):
         given = {"bias": bias, "mask": mask, "local_window_size": local_window_size}
         given |= {"query_seq_lengths": query_lengths, "key_value_seq_lengths": key_lengths}
@@ -120,10 +122,13 @@ def dot_product_attention(
     seen = hidden.what_is_seen(queries, keys, band, limits, masks, tiles)
     query = hidden.shown(query, seen.queries)
     key, value = (hidden.shown(array, seen.of_groups(groups)) for array in (key, value))
-    if chosen == "chunked":
-        if not isinstance(scale, float):  # an array, such as a learned temperature
-            query = (query.astype(accumulator(query.dtype)) * scale).astype(query.dtype)
-            scale = 1.0
+    if chosen in ("chunked", "native") and not isinstance(scale, float):
+        # An array, such as a learned temperature.
+        query = (query.astype(accumulator(query.dtype)) * scale).astype(query.dtype)
+        scale = 1.0
+    if chosen == "native":
+        out = native_attention.native_attention(query, key, value, limits, scale=scale, band=band)
+    elif chosen == "chunked":
         out = chunked_attention(query, key, value, bias, limits, scale=scale, band=band)
     else:
         # Where a bias is -inf, too: a row of only -inf would give NaN.

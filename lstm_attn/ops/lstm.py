@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lstm_attn.errors import UsageError
-from lstm_attn.ops import native_lstm
+from lstm_attn.ops import native_kernels, native_lstm
 from lstm_attn.ops.checks import carried_along, check_axes, check_floating
 from lstm_attn.ops.dispatch import Obstacle, choose_recurrent
 from lstm_attn.ops.fused import fused_lstm
@@ -101,11 +101,11 @@ def lstm(
     kind, inputs, state = lstm_arrays("lstm", params, inputs, initial_state)
     limits = check_limits("lstm", inputs, seq_lengths, resets)
     form = None if kind.step is lstm_step else f"has no form for {type(params).__name__}"
-    without_kernel = cache(lambda: form or native_lstm.obstacle(inputs))
+    without_kernel = cache(lambda: form or native_kernels.obstacle(inputs))
     obstacles: dict[str, Obstacle] = {"fused": lambda: form, "native": without_kernel}
     chosen = choose_recurrent("lstm", implementation, obstacles)
-    if implementation == "auto" and without_kernel() == native_lstm.NOT_BUILT:
-        native_lstm.warn_not_built()
+    if implementation == "auto" and without_kernel() == native_kernels.NOT_BUILT:
+        native_kernels.warn_not_built()
 
     def run(state: LSTMState, x: Array, part: Limits) -> tuple[LSTMState, Array]:
         if chosen == "native":

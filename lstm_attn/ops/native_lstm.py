@@ -1,7 +1,6 @@
 """The LSTM over a sequence by the C++ kernel of `lstm_attn.native`, for float32 on a CPU."""
 
 import functools
-import warnings
 from typing import Any
 
 import jax
@@ -16,30 +15,8 @@ from lstm_attn.ops.lstm_step import LSTMParams, LSTMState
 from lstm_attn.ops.scan import Limits, without_padding
 
 RESET, PADDING = 1, 2
-NOT_BUILT = "expected the kernel, which `python -m lstm_attn.native` builds"
 Held = tuple[LSTMParams, LSTMState, Array]  # params, state and inputs
 Values = tuple[LSTMState, Array]  # the last state and outputs
-
-
-def obstacle(inputs: Array) -> str | None:
-    """Why the kernel can't run on these inputs, or None."""
-    if jax.default_backend() != "cpu":
-        return f"expected a CPU, but JAX computes on {jax.default_backend()!r} here"
-    if inputs.dtype != jnp.float32:
-        return f"expected inputs in float32, got {inputs.dtype}"
-    if not native.available():
-        return NOT_BUILT
-    return None
-
-
-@functools.cache
-def warn_not_built() -> None:
-    """Warns, once in a process, that the kernel would be used if it were there."""
-    warnings.warn(
-        "the LSTM runs without its C++ kernel, which is slower; `python -m lstm_attn.native`, once "
-        "on this machine, builds it with a C++ compiler",
-        stacklevel=3,
-    )
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(4,))

@@ -13,7 +13,7 @@ from lstm_attn import modules, native, ops, training
 from lstm_attn.errors import UsageError
 from lstm_attn.native import __main__ as command
 from lstm_attn.native import library
-from lstm_attn.ops import native_lstm
+from lstm_attn.ops import native_kernels
 from lstm_attn.ops.dispatch import RECURRENT_IMPLEMENTATIONS
 from tests import oracles
 from tests.ops import test_gru, test_lstm
@@ -26,12 +26,13 @@ def of_this_machine(monkeypatch, tmp_path):
     """A machine on which the kernel was never asked for, with an empty cache folder."""
     monkeypatch.setattr(library, "load", library.load.__wrapped__)
     monkeypatch.setattr(native, "available", library.available)
-    monkeypatch.setattr("lstm_attn.native.lstm.load", library.load)
+    for module in ("lstm", "attention"):
+        monkeypatch.setattr(f"lstm_attn.native.{module}.load", library.load)
     monkeypatch.setattr(command, "load", library.load)
     for name in ("CXX", "CXXFLAGS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    native_lstm.warn_not_built.cache_clear()
+    native_kernels.warn_not_built.cache_clear()
 
 
 def no_home(patch, place):
@@ -118,7 +119,7 @@ def test_who_names_another_implementation_never_looks_for_the_kernel(implementat
         raise AssertionError("the kernel was looked for")
 
     monkeypatch.setattr(native, "available", asked)
-    monkeypatch.setattr(native_lstm, "obstacle", lambda inputs: asked())
+    monkeypatch.setattr(native_kernels, "obstacle", lambda inputs: asked())
     params, inputs, state = jax.tree.map(
         jnp.asarray, test_lstm.random_case(0, 2, 3, 2, 4, np.float32)
     )

@@ -154,6 +154,7 @@ def measure_on(devices: int) -> dict[str, Any]:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:devices])
     dispatch.MEASURED.clear()
     dispatch.CHUNKED_FROM.clear()
+    dispatch.NATIVE_FROM.clear()
     if devices == 1:
         figures = measure_rates()
         figures["tiny_seconds"] = step_seconds(TINY, 1)["seconds"]
