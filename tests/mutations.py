@@ -101,7 +101,7 @@ MUTATIONS = [
     Mutation("fused: the weights' gradient takes the states after the step", "lstm_attn/ops/fused.py", "before.h.astype(compute), slopes", "h.astype(compute), slopes", "tests/ops/test_implementations.py"),
     Mutation("fused GRU: the reset's slope without the state's sum", "lstm_attn/ops/fused.py", "reset=candidate * h_n * r", "reset=candidate * r", "tests/ops/test_implementations.py"),
     Mutation("fused: NaN of the padding times a zero gradient", "lstm_attn/ops/fused.py", "(without_padding(inputs, limits), d_params.kernel),\n        (earlier", "(inputs, d_params.kernel),\n        (earlier", "tests/ops/test_scan.py"),
-    Mutation("fused: weights' gradients summed in the compute dtype", "lstm_attn/ops/fused.py", "rows(array).astype(carried), change.astype(carried)", "rows(array), change.astype(compute)).astype(carried", "tests/ops/test_implementations.py"),
+    Mutation("fused: weights' gradients summed in the compute dtype", "lstm_attn/ops/fused.py", "along_product(array.astype(carried), change.astype(carried))", "along_product(array, change.astype(compute)).astype(carried)", "tests/ops/test_implementations.py"),
     Mutation("segments: the rest is run first", "lstm_attn/ops/scan.py", "first, last = slice(whole), slice(whole, None)", "first, last = slice(length - whole, None), slice(length - whole)", "tests/ops/test_implementations.py"),
     Mutation("segments: all of them kept", "lstm_attn/ops/scan.py", "    @jax.checkpoint\n", "", "tests/ops/test_implementations.py"),
     Mutation("tiles: the last one counts its overlap twice", "lstm_attn/ops/attention_tiles.py", "conditions += [query >= new_row, key >= new_column]", "conditions += []", "tests/ops/test_chunked_attention.py -k 'divided or none'"),
@@ -116,7 +116,12 @@ MUTATIONS = [
     Mutation("chunked: a constant bias gets a gradient", "lstm_attn/ops/chunked_attention.py", "if tangent is not None and not isinstance(tangent, jax.custom_derivatives.SymbolicZero)", "if tangent is not None", "tests/ops/test_attention_tiles.py"),
     Mutation("auto: chunked for one query", "lstm_attn/ops/dispatch.py", "shortest = min(", "shortest = max(", "tests/ops/test_attention_tiles.py"),
     Mutation("auto: chunked where nobody measured it", "lstm_attn/ops/dispatch.py", "CHUNKED_FROM.get(platform)", "CHUNKED_FROM.get(platform, 0)", "tests/ops/test_attention_tiles.py"),
-    Mutation("linear: JAX's own transpose", "lstm_attn/ops/custom_transpose.py", "transpose(second)", "jax.linear_transpose(apply, tangents)(second)[0]", "tests/ops/test_custom_transpose.py"),
+    Mutation("linear: JAX's own transpose", "lstm_attn/ops/custom_transpose.py", "linear_p.bind(*held, *filled, call=call.transposed())", "list(jax.linear_transpose(lambda *at: call.apply(held, list(at)), *(p.aval for p in leaves[call.held :]))(list(filled)))", "tests/ops/test_custom_transpose.py"),
+    # ops: on a mesh
+    Mutation("mesh: a zero state is whole on each device", "lstm_attn/ops/placement.py", "dtype=dtype, device=place)", "dtype=dtype, device=None)", "tests/ops/test_placement.py -k explicit"),
+    Mutation("mesh: fused makes time and batch one axis", "lstm_attn/ops/fused.py", 'jnp.einsum("TBD,TBG->DG", array, of_result, out_sharding=place)', "jnp.matmul(array.reshape(-1, array.shape[-1]).T, of_result.reshape(-1, of_result.shape[-1]))", "tests/ops/test_placement.py -k auto"),
+    Mutation("mesh: the gradients of a scan are summed at each step", "lstm_attn/ops/scan.py", "vary_alike(leaves, by=jax.tree.leaves(inputs))", "leaves", "tests/ops/test_placement.py -k manual"),
+    Mutation("mesh: the kernel gathers what the compiler has split", "lstm_attn/ops/lowering.py", 'return getattr(where, "num_devices", 1) == 1', "return True", "tests/native/test_lowering.py -k split"),
     Mutation("MultiHeadAttention: implementation dropped", "lstm_attn/modules/attention.py", "implementation=self.implementation", "implementation=\"auto\"", "tests/modules/test_attention.py -k implementation"),
     # analysis
     Mutation("paired rates: the correlation widens", "lstm_attn/analysis/differences.py", "one**2 - 2 * correlation", "one**2 + 2 * correlation", "tests/analysis/test_differences.py"),

@@ -241,7 +241,7 @@ def dot_product_weights(
     keys, features = sizes["S"], sizes["K"]
     blocks = -(-keys // features)
     one_hot = jnp.eye(keys, blocks * features, dtype=query.dtype).reshape(keys, blocks, features)
-    values = jnp.broadcast_to(one_hot.swapaxes(0, 1)[:, None, :, None], (blocks, *key.shape))
+    values = one_hot.swapaxes(0, 1)[:, None, :, None] + jnp.zeros_like(key, query.dtype)[None]
 
     def attend(value: Array) -> Array:
         return dot_product_attention(
