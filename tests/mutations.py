@@ -139,7 +139,7 @@ MUTATIONS = [
     Mutation("gradient reach: h is moved as the output and not for what follows", "lstm_attn/modules/recurrent_protocol.py", "after = after._replace(h=h) if hasattr(after, \"h\") else h", "pass", "tests/modules/test_hidden_states.py"),
     Mutation("gradient reach: silent about a recurrence that shows no h", "lstm_attn/models.py", "if not states and (", "if False and (", "tests/examples/test_your_model.py -k lacks"),
     Mutation("cuts: a recurrent layer without gates is not cut", "lstm_attn/analysis/inside.py", "bool(observations.states)", "bool(observations.gates)", "tests/analysis/test_cuts.py -k paths_that_are_there"),
-    Mutation("gradient reach: the losses of all steps", "lstm_attn/analysis/gradient_reach.py", "mask=batch.mask & (jnp.arange(length) == length - 1)", "mask=batch.mask", "tests/analysis/test_gradient_reach.py"),
+    Mutation("gradient reach: the losses of all steps", "lstm_attn/analysis/gradient_reach.py", "mask=batch.mask & (jnp.arange(length)[None] == length - 1)", "mask=batch.mask", "tests/analysis/test_gradient_reach.py"),
     Mutation("gradient reach: squares of small gradients are zero", "lstm_attn/analysis/gradient_reach.py", "jnp.where(largest > 0, largest, 1)\n", "jnp.ones_like(largest)\n    largest = jnp.ones_like(largest)\n", "tests/analysis/test_gradient_reach.py"),
     Mutation("gradient reach: the direct path to the output is the measure", "lstm_attn/analysis/gradient_reach.py", "trial / trial[:, 1:2]", "trial / trial[:, :1]", "tests/analysis/test_gradient_reach.py"),
     Mutation("gradient reach: the start that reaches less far is ahead", "lstm_attn/analysis/gradient_reach.py", "paired_sign_test(*-pair)", "paired_sign_test(*pair)", "tests/analysis/test_gradient_reach.py -k starts"),

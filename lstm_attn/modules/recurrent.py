@@ -160,7 +160,7 @@ class Bidirectional(nn.Module):
             if seq_lengths is not None:
                 # A reset in the padding does not mark the first step of a document.
                 steps = jnp.arange(inputs.shape[1], dtype=jnp.int32)
-                inner = steps < (jnp.asarray(seq_lengths).astype(jnp.int32) - 1)[:, None]
+                inner = steps[None] < (jnp.asarray(seq_lengths).astype(jnp.int32) - 1)[:, None]
                 last_steps = last_steps & inner
         carries, outputs = zip(
             *(

@@ -57,6 +57,8 @@ def additive_attention(
     logits = jnp.einsum(
         "BTSD,D->BTS", hidden, score.astype(compute), preferred_element_type=accumulate
     )
+    if mask is not None and mask.ndim < logits.ndim:
+        mask = mask[None]
     weights = masked_softmax(logits, mask).astype(compute)
     out = jnp.einsum(
         "BTS,BSH->BTH", weights, value.astype(compute), preferred_element_type=accumulate

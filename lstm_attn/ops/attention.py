@@ -67,7 +67,7 @@ def dot_product_attention(
     Source: Vaswani et al. 2017, eq. 1; the window of Beltagy, Peters & Cohan 2020, section 3.1.
     """
     query, key, value = map(jnp.asarray, (query, key, value))
-    bias, mask = (None if array is None else jnp.asarray(array) for array in (bias, mask))
+    bias, mask = (None if array is None else _four_axes(array) for array in (bias, mask))
     sizes = check_axes(
         "dot_product_attention",
         query=(query, "B T N K"),
@@ -150,6 +150,12 @@ def _dense(
     return out.reshape(query.shape).astype(compute)
 
 
+def _four_axes(array: Array) -> Array:
+    """A bias or mask with axes of size one before its own."""
+    array = jnp.asarray(array)
+    return array.reshape((1,) * (4 - array.ndim) + array.shape)
+
+
 def _sides(window: int | tuple[int, int] | None) -> tuple[int, int] | None:
     """A window's left and right."""
     if window is None:
@@ -166,8 +172,8 @@ def _sides(window: int | tuple[int, int] | None) -> tuple[int, int] | None:
 def _positions_allowed(
     queries: int, keys: int, is_causal: bool, sides: tuple[int, int] | None
 ) -> list[Array]:
-    """Masks [T, S] by the distance from a query to a key, s - t."""
-    distance = jnp.arange(keys)[None, :] - jnp.arange(queries)[:, None]
+    """Masks [1, 1, T, S] by the distance from a query to a key, s - t."""
+    distance = (jnp.arange(keys)[None, :] - jnp.arange(queries)[:, None])[None, None]
     masks = [distance <= 0] if is_causal else []
     if sides is not None:
         left, right = sides
@@ -192,7 +198,7 @@ def _lengths_allowed(lengths: Array | None, size: int, axis: int) -> list[Array]
     """A mask [B, 1, T, 1] or [B, 1, 1, S]; `axis` is where the missing axis is inserted."""
     if lengths is None:
         return []
-    real = jnp.arange(size, dtype=jnp.int32) < lengths[:, None]
+    real = jnp.arange(size, dtype=jnp.int32)[None] < lengths[:, None]
     return [jnp.expand_dims(real[:, None, :], axis)]
 
 

@@ -1,5 +1,7 @@
 """The choice of implementation="auto" for recurrent layers and attention, from measurements."""
 
+from typing import Any
+
 import jax
 
 from lstm_attn.errors import UsageError, unknown_name
@@ -31,6 +33,11 @@ def choose_recurrent(function: str, implementation: str, obstacles: dict[str, st
     return next(there, "scan")
 
 
+def are_known(shape: tuple[Any, ...]) -> bool:
+    """Whether all sizes are numbers; those of `jax.export.symbolic_shape` are not."""
+    return all(isinstance(size, int) for size in shape)
+
+
 ATTENTION_IMPLEMENTATIONS = ("auto", "dense", "chunked", "cudnn", "pallas")
 
 # Platform -> the least number of queries, and of keys, for which "chunked" was faster than "dense",
@@ -48,7 +55,7 @@ def choose_attention(
 
     Raises:
       UsageError: an unknown name, or an implementation that needs a GPU where JAX has another
-        backend.
+        backend, or tiles of arrays whose sizes are not known.
     """
     if implementation not in ATTENTION_IMPLEMENTATIONS:
         raise unknown_name("implementation", implementation, ATTENTION_IMPLEMENTATIONS)
@@ -58,6 +65,13 @@ def choose_attention(
             f"dot_product_attention: implementation={implementation!r} expected a GPU, "
             f"but JAX computes on {platform!r} here"
         )
+    if not (are_known(query_shape) and are_known(key_shape)):
+        if implementation == "chunked":
+            raise UsageError(
+                "dot_product_attention: implementation='chunked' expected sizes that are known, "
+                f"got query {query_shape} and key {key_shape}; 'auto' and 'dense' take them"
+            )
+        return implementation if implementation != "auto" else "dense"
     if 0 in (*query_shape, *key_shape):
         return "dense"  # empty arrays: no tiles, and no kernel is called
     if implementation != "auto":

@@ -76,6 +76,8 @@ def _compiled(forms: Forms) -> Callable[..., list]:
 
 @kernel_p.def_impl
 def _run(*leaves: Any, forms: Forms) -> list:
+    if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
+        return forms.flat(forms.portable)(*leaves)
     return _compiled(forms)(*leaves)
 
 

@@ -11,6 +11,7 @@ from jax.custom_derivatives import SymbolicZero
 
 from lstm_attn import native
 from lstm_attn.ops.custom_transpose import with_transpose
+from lstm_attn.ops.dispatch import are_known
 from lstm_attn.ops.fused import fused_lstm
 from lstm_attn.ops.lowering import by_lowering
 from lstm_attn.ops.lstm_step import LSTMParams, LSTMState
@@ -33,6 +34,8 @@ def obstacle(inputs: Array) -> str | None:
         return f"expected a CPU, but JAX computes on {jax.default_backend()!r} here"
     if inputs.dtype != jnp.float32:
         return f"expected inputs in float32, got {inputs.dtype}"
+    if not are_known(inputs.shape):
+        return f"expected sizes that are known, got inputs {inputs.shape}"
     if not on_one_device(inputs):
         return "expected inputs that are whole on one device, or split by jax.shard_map"
     if not native.available():
@@ -237,7 +240,7 @@ def _flags(limits: Limits) -> Array | None:
     """The kernel's flags for each step and row, uint8 [T, B]; None if all are zero."""
     resets, ended = limits.resets, None
     if limits.lengths is not None:
-        ended = limits.steps[:, None] >= limits.lengths
+        ended = limits.steps[:, None] >= limits.lengths[None]
     flags = [
         jnp.where(where, jnp.uint8(bit), jnp.uint8(0))
         for where, bit in ((resets, RESET), (ended, PADDING))
