@@ -27,6 +27,7 @@ from lstm_attn.modules.recurrent import LSTM_VARIANTS
 from lstm_attn.modules.recurrent_protocol import continued
 from lstm_attn.ops.additive_attention import PoolingState
 from lstm_attn.ops.kv_cache import KeyValueCache
+from lstm_attn.ops.placement import explicit_sharding
 from lstm_attn.tasks import Task
 
 Params = Any  # a pytree of arrays
@@ -111,7 +112,13 @@ class Network(nn.Module):
                 embedding_init=normal(1.0),
                 name="embedding",
             )
-            inputs = embedding(inputs)
+            # JAX does not guess where rows of a table lie that it takes for ids on Explicit axes.
+            place = explicit_sharding(inputs)
+            inputs = (
+                embedding(inputs)
+                if place is None
+                else embedding.embedding.at[inputs].get(mode="fill", out_sharding=place)
+            )
         carry, hidden = continued(self.body, inputs, carry)
         dtype = compute_dtype(hidden, None, jnp.float32)
         readout = nn.Dense(

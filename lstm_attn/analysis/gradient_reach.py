@@ -56,7 +56,7 @@ def gradient_norms(
     if inputs_only:
         hidden = lambda params, inputs, changes: (model.apply(params, inputs), {})  # noqa: E731
     batch_size, length = batch.mask.shape
-    last = batch._replace(mask=batch.mask & (jnp.arange(length) == length - 1))
+    last = batch._replace(mask=batch.mask & (jnp.arange(length)[None] == length - 1))
     shapes = jax.eval_shape(hidden, params, batch.inputs, {})[1]
     zeros = {
         name: jnp.zeros(like.shape, ops.accumulator(like.dtype)) for name, like in shapes.items()

@@ -64,7 +64,7 @@ def attention_distance(weights: Array, queries: Array) -> Array:
     """
     steps = jnp.arange(weights.shape[-1])
     distance = (steps[:, None] - steps[None, :]).astype(weights.dtype)
-    back = jnp.sum(weights * distance, axis=-1)  # [B, N, T]
+    back = jnp.sum(weights * distance[None, None], axis=-1)  # [B, N, T]
     return jnp.mean(back, axis=(0, 2), where=queries[:, None])
 
 

@@ -124,7 +124,7 @@ class MultiHeadAttention(nn.Module):
             carry = ops.append(initial_carry, key, value)
             key, value = carry.key, carry.value
             key_positions = jnp.arange(key.shape[1], dtype=jnp.int32)
-            mask = key_positions <= query_positions[:, None]
+            mask = key_positions[None] <= query_positions[:, None]
         bias = None
         if scheme.bias is not None:
             bias = scheme.bias(self.num_heads, query_positions, key_positions)

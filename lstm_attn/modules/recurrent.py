@@ -162,6 +162,7 @@ class Bidirectional(nn.Module):
             if seq_lengths is not None:
                 # A reset in the padding does not mark the first step of a document.
                 steps = jnp.arange(inputs.shape[-2], dtype=jnp.int32)
+                steps = steps.reshape((1,) * (resets.ndim - 1) + steps.shape)
                 inner = steps < (int32_lengths(seq_lengths) - 1)[..., None]
                 last_steps = last_steps & inner
         carries, outputs = zip(

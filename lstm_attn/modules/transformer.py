@@ -181,7 +181,8 @@ class Transformer(nn.Module):
             at, longest = jnp.arange(inputs.shape[-2], dtype=jnp.int32), inputs.shape[-2]
             if initial_carry is not None:
                 at, longest = at + initial_carry[0].length, initial_carry[0].key.shape[1]
-            hidden = hidden + scheme.vectors(self, at, longest, self.features, hidden.dtype)
+            vectors = scheme.vectors(self, at, longest, self.features, hidden.dtype)
+            hidden = hidden + vectors[None]
         hidden = drop(self, hidden)
         carries = []
         for layer in range(self.num_layers):

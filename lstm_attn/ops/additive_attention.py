@@ -9,6 +9,7 @@ from jax import Array
 from lstm_attn.errors import UsageError
 from lstm_attn.ops.attention import masked_softmax
 from lstm_attn.ops.checks import accumulator, carried_along, check_axes, check_floating
+from lstm_attn.ops.placement import zeros_by_row
 
 
 def additive_attention(
@@ -63,6 +64,8 @@ def additive_attention(
     logits = jnp.einsum(
         "BTSD,D->BTS", hidden, score.astype(compute), preferred_element_type=accumulate
     )
+    if mask is not None and mask.ndim < logits.ndim:
+        mask = mask[None]
     weights = masked_softmax(logits, mask).astype(compute)
     out = jnp.einsum(
         "BTS,BSH->BTH", weights, value.astype(compute), preferred_element_type=accumulate
@@ -86,14 +89,14 @@ class PoolingState(NamedTuple):
 def empty_pooling_state(inputs: Array, features: int) -> PoolingState:
     """The state before the first step, for inputs [B, ...] and that many features.
 
-    Made from the inputs, so that inside `jax.shard_map` it varies between devices as they do; in
-    the dtype of their accumulator.
+    In the dtype of their accumulator, on the same devices.
     """
-    dtype, batch = accumulator(inputs.dtype), inputs.shape[0]
+    dtype = accumulator(inputs.dtype)
+    zeros = zeros_by_row(inputs, dtype=dtype)
     return PoolingState(
-        jnp.full_like(inputs, jnp.finfo(dtype).min, shape=(batch,), dtype=dtype),
-        jnp.zeros_like(inputs, shape=(batch,), dtype=dtype),
-        jnp.zeros_like(inputs, shape=(batch, features), dtype=dtype),
+        jnp.full_like(zeros, jnp.finfo(dtype).min),
+        zeros,
+        zeros_by_row(inputs, features, dtype=dtype),
     )
 
 

@@ -77,7 +77,7 @@ def dot_product_attention(
     Source: Vaswani et al. 2017, eq. 1; the window of Beltagy, Peters & Cohan 2020, section 3.1.
     """
     query, key, value = map(jnp.asarray, (query, key, value))
-    bias, mask = (None if array is None else jnp.asarray(array) for array in (bias, mask))
+    bias, mask = (None if array is None else _four_axes(array) for array in (bias, mask))
     sizes = check_axes(
         "dot_product_attention",
         query=(query, "B T N K"),
@@ -108,10 +108,6 @@ def dot_product_attention(
         gpu_attention.check_plain(chosen, [name for name in given if given[name] is not None])
         kernel = gpu_attention.cudnn if chosen == "cudnn" else gpu_attention.pallas
         return kernel(query, key, value, scale=scale, is_causal=is_causal)
-    bias, mask = (
-        None if array is None else array.reshape((1,) * (4 - array.ndim) + array.shape)
-        for array in (bias, mask)
-    )
     left, right = (None, None) if sides is None else sides
     band = Band(left, 0 if is_causal else right)
     masks = [array for array in (mask, bias) if array is not None]
@@ -127,7 +123,10 @@ def dot_product_attention(
         query = (query.astype(accumulator(query.dtype)) * scale).astype(query.dtype)
         scale = 1.0
     if chosen == "native":
-        out = native_attention.native_attention(query, key, value, limits, scale=scale, band=band)
+        named = implementation == "native"
+        out = native_attention.native_attention(
+            query, key, value, limits, scale=scale, band=band, named=named
+        )
     elif chosen == "chunked":
         out = chunked_attention(query, key, value, bias, limits, scale=scale, band=band)
     else:
@@ -161,6 +160,12 @@ def _dense(
     weights = weights.astype(compute).reshape(batch, groups, shared, queries, keys)
     out = jnp.einsum("BMGTS,BSMK->BTMGK", weights, value, preferred_element_type=accumulate)
     return out.reshape(query.shape).astype(compute)
+
+
+def _four_axes(array: Array) -> Array:
+    """A bias or mask with axes of size one before its own."""
+    array = jnp.asarray(array)
+    return array.reshape((1,) * (4 - array.ndim) + array.shape)
 
 
 def _scale_of(scale: Any, features: int) -> Any:
@@ -253,7 +258,7 @@ def dot_product_weights(
     keys, features = sizes["S"], key.shape[3]
     blocks = -(-keys // features)
     one_hot = jnp.eye(keys, blocks * features, dtype=query.dtype).reshape(keys, blocks, features)
-    values = jnp.broadcast_to(one_hot.swapaxes(0, 1)[:, None, :, None], (blocks, *key.shape))
+    values = one_hot.swapaxes(0, 1)[:, None, :, None] + jnp.zeros_like(key, query.dtype)[None]
 
     def attend(value: Array) -> Array:
         return dot_product_attention(

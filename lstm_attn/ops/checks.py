@@ -15,6 +15,7 @@ import numpy as np
 from jax import Array
 
 from lstm_attn.errors import HIGHEST, UsageError
+from lstm_attn.ops.placement import rows_alike
 
 
 def accumulator(dtype: jnp.dtype) -> jnp.dtype:
@@ -30,8 +31,13 @@ def check_floating(function: str, **arrays: Array) -> None:
 
 
 def carried_along(state: Any, inputs: Array) -> Any:
-    """The state in the dtype in which a scan over the inputs carries it: their accumulator's."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf).astype(accumulator(inputs.dtype)), state)
+    """The state as a scan over the inputs carries it: in their accumulator's dtype, row by row on
+    the devices of the inputs."""
+
+    def carried(leaf: Any) -> Array:
+        return rows_alike(jnp.asarray(leaf).astype(accumulator(inputs.dtype)), inputs)
+
+    return jax.tree.map(carried, state)
 
 
 def product(left: Array, right: Array, compute: jnp.dtype, accumulate: jnp.dtype) -> Array:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 
@@ -38,6 +39,11 @@ def choose_recurrent(function: str, implementation: str, obstacles: dict[str, Ob
     return next(there, "scan")
 
 
+def are_known(shape: tuple[Any, ...]) -> bool:
+    """Whether all sizes are numbers; those of `jax.export.symbolic_shape` are not."""
+    return all(isinstance(size, int) for size in shape)
+
+
 ATTENTION_IMPLEMENTATIONS = ("auto", "dense", "chunked", "native", "cudnn", "pallas")
 
 # Platform -> the least number of queries, and of keys, for which "native" was faster than the
@@ -69,13 +75,21 @@ def choose_attention(
     if implementation not in ATTENTION_IMPLEMENTATIONS:
         raise unknown_name("implementation", implementation, ATTENTION_IMPLEMENTATIONS)
     platform = jax.default_backend()
+    known = are_known((*query_shape, *key_shape))
     obstacle = None
     if implementation in ("cudnn", "pallas") and platform != "gpu":
         obstacle = f"expected a GPU, but JAX computes on {platform!r} here"
     if implementation == "native":
         obstacle = native_obstacle()
+    if implementation == "chunked" and not known:
+        obstacle = (
+            f"expected sizes that are known, got query {query_shape} and key {key_shape}; 'auto' "
+            "and 'dense' take them"
+        )
     if obstacle:
         raise UsageError(f"dot_product_attention: implementation={implementation!r} {obstacle}")
+    if not known:
+        return "dense" if implementation == "auto" else implementation
     if 0 in (*query_shape, *key_shape):
         return "dense"  # empty arrays: no tiles, and no kernel is called
     if implementation != "auto":

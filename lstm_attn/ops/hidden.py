@@ -137,6 +137,6 @@ def positions_allowed(queries: int, keys: int, band: Band, limits: Limits) -> li
         (limits.key_lengths, keys, -2),
     ):
         if lengths is not None:
-            real = jnp.arange(size, dtype=jnp.int32) < lengths[:, None]
+            real = jnp.arange(size, dtype=jnp.int32)[None] < lengths[:, None]
             conditions.append(jnp.expand_dims(real[:, None, :], axis))
     return conditions

@@ -32,7 +32,14 @@ from lstm_attn.ops.lstm_step import (
     peephole_advance,
     peephole_lstm_step,
 )
-from lstm_attn.ops.scan import Limits, check_limits, run_in_segments, scan_steps, zero_state
+from lstm_attn.ops.scan import (
+    Limits,
+    check_limits,
+    row_by_row,
+    run_in_segments,
+    scan_steps,
+    zero_state,
+)
 
 AnyLSTMParams = LSTMParams | PeepholeLSTMParams | CoupledLSTMParams | LayerNormLSTMParams
 
@@ -101,22 +108,29 @@ def lstm(
     kind, inputs, state = lstm_arrays("lstm", params, inputs, initial_state)
     limits = check_limits("lstm", inputs, seq_lengths, resets)
     form = None if kind.step is lstm_step else f"has no form for {type(params).__name__}"
-    without_kernel = cache(lambda: form or native_kernels.obstacle(inputs))
-    obstacles: dict[str, Obstacle] = {"fused": lambda: form, "native": without_kernel}
-    chosen = choose_recurrent("lstm", implementation, obstacles)
-    if implementation == "auto" and without_kernel() == native_kernels.NOT_BUILT:
-        native_kernels.warn_not_built()
 
-    def run(state: LSTMState, x: Array, part: Limits) -> tuple[LSTMState, Array]:
-        if chosen == "native":
-            return native_lstm.native_lstm(params, state, x, part, reverse)
-        if chosen == "fused":
-            return fused_lstm(params, state, x, part, reverse)
-        return scan_steps(partial(kind.step, params), state, x, part, reverse=reverse)
+    def run(
+        params: AnyLSTMParams, state: LSTMState, inputs: Array, limits: Limits
+    ) -> tuple[LSTMState, Array]:
+        without_kernel = cache(lambda: form or native_kernels.obstacle(inputs))
+        obstacles: dict[str, Obstacle] = {"fused": lambda: form, "native": without_kernel}
+        chosen = choose_recurrent("lstm", implementation, obstacles)
+        if implementation == "auto" and without_kernel() == native_kernels.NOT_BUILT:
+            native_kernels.warn_not_built()
 
-    state, outputs = run_in_segments(
-        "lstm", run, state, inputs, limits, segment=segment, reverse=reverse
-    )
+        def run_part(state: LSTMState, x: Array, part: Limits) -> tuple[LSTMState, Array]:
+            if chosen == "native":
+                how = native_lstm.How(reverse, named=implementation == "native")
+                return native_lstm.native_lstm(params, state, x, part, how)
+            if chosen == "fused":
+                return fused_lstm(params, state, x, part, reverse)
+            return scan_steps(partial(kind.step, params), state, x, part, reverse=reverse)
+
+        return run_in_segments(
+            "lstm", run_part, state, inputs, limits, segment=segment, reverse=reverse
+        )
+
+    state, outputs = row_by_row(run, params, state, inputs, limits)
     return outputs, state
 
 
@@ -141,8 +155,14 @@ def lstm_gates(
     """
     kind, inputs, state = lstm_arrays("lstm_gates", params, inputs, initial_state)
     limits = check_limits("lstm_gates", inputs, seq_lengths, resets)
-    run = partial(scan_steps, partial(kind.advance, params), reverse=reverse)
-    return run_in_segments("lstm_gates", run, state, inputs, limits, reverse=reverse)[1]
+
+    def run(
+        params: AnyLSTMParams, state: LSTMState, inputs: Array, limits: Limits
+    ) -> tuple[LSTMState, LSTMGates]:
+        steps = partial(scan_steps, partial(kind.advance, params), reverse=reverse)
+        return run_in_segments("lstm_gates", steps, state, inputs, limits, reverse=reverse)
+
+    return row_by_row(run, params, state, inputs, limits)[1]
 
 
 def lstm_arrays(

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from lstm_attn import native
+from lstm_attn.ops.dispatch import are_known
+from lstm_attn.ops.placement import on_one_device
 
 NOT_BUILT = "expected the kernel, which `python -m lstm_attn.native` builds"
 
@@ -18,6 +20,10 @@ def obstacle(inputs: Array) -> str | None:
         return f"expected a CPU, but JAX computes on {jax.default_backend()!r} here"
     if inputs.dtype != jnp.float32:
         return f"expected inputs in float32, got {inputs.dtype}"
+    if not are_known(inputs.shape):
+        return f"expected sizes that are known, got {inputs.shape}"
+    if not on_one_device(inputs):
+        return "expected inputs that are whole on one device, or split by jax.shard_map"
     if not native.available():
         return NOT_BUILT
     return None

@@ -46,7 +46,7 @@ def rotary(array: Array, positions: Array) -> Array:
     check_floating("rotary", array=array)
     dtype = accumulator(array.dtype)
     half = array.shape[-1] // 2
-    angles = _angles(positions, 2 * half, dtype)[:, None]  # [T, 1, K/2]
+    angles = _angles(positions, 2 * half, dtype)[None, :, None]  # [1, T, 1, K/2]
     cos, sin = jnp.cos(angles), jnp.sin(angles)
     first, second, rest = jnp.split(array.astype(dtype), [half, 2 * half], axis=-1)
     turned = [first * cos - second * sin, first * sin + second * cos, rest]
@@ -71,9 +71,9 @@ def alibi_bias(num_heads: int, query_positions: Array, key_positions: Array) -> 
     slopes += [2 ** (-4 * n / below) for n in range(1, 2 * below + 1, 2)]
     distance = jnp.abs(query_positions[:, None] - key_positions[None, :])
     chosen = jnp.asarray(slopes[:num_heads], jnp.float32)
-    return -chosen[:, None, None] * distance.astype(jnp.float32)
+    return -chosen[:, None, None] * distance.astype(jnp.float32)[None]
 
 
 def _angles(positions: Array, features: int, dtype: jnp.dtype) -> Array:
     exponents = jnp.arange(0, features, 2, dtype=dtype) / max(features, 1)
-    return positions.astype(dtype)[:, None] / BASE**exponents
+    return positions.astype(dtype)[:, None] / (BASE**exponents)[None]

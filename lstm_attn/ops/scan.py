@@ -6,9 +6,11 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.sharding import NamedSharding, PartitionSpec, reshard
 
 from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.ops.checks import accumulator, check_axes, int32_lengths
+from lstm_attn.ops.placement import batch_axes, is_split, mesh_of, vary_alike, zeros_by_row
 
 State = TypeVar("State")
 Slices = TypeVar("Slices")
@@ -192,13 +194,51 @@ def _uses_state(limits: Limits, reverse: bool) -> Array:
     return has_steps & ~(limits.resets & at_first).any(axis=0)
 
 
-def zero_state(inputs: Array, features: int) -> Array:
-    """Zeros [B, H] for inputs [B, ...], in the dtype of their accumulator.
+def row_by_row(
+    run: Callable[[Any, State, Slices, Limits], tuple[State, Outputs]],
+    params: Any,
+    state: State,
+    inputs: Slices,
+    limits: Limits,
+) -> tuple[State, Outputs]:
+    """run(params, state, inputs, limits), on each device for its own rows of the batch.
 
-    Made from the inputs, so that inside `jax.shard_map` they vary between devices as the inputs do.
+    With Explicit axes the inputs say how their batch is split, and `jax.shard_map` runs what
+    would run on one device; the gradients of params are summed over devices once, at the end, where
+    the compiler would do so at every step. All other inputs are left to the compiler.
+
+    Args:
+      params: the same for all rows.
+      state: a pytree of arrays [B, ...].
+      inputs: a pytree of arrays [B, T, ...], as the outputs are.
     """
-    shape = (inputs.shape[0], features)
-    return jnp.zeros_like(inputs, shape=shape, dtype=accumulator(inputs.dtype))
+
+    def local(params: Any, state: State, inputs: Slices, limits: Limits) -> tuple[State, Outputs]:
+        leaves, tree = jax.tree.flatten(params)
+        params = jax.tree.unflatten(tree, vary_alike(leaves, by=jax.tree.leaves(inputs)))
+        return run(params, state, inputs, limits)
+
+    first = jax.tree.leaves(inputs)[0]
+    axes = batch_axes(first)
+    if not axes or is_split(params):
+        return local(params, state, inputs, limits)
+    mesh, rows = mesh_of(first), PartitionSpec(axes)
+    of_limits: list[Any] = [PartitionSpec(), PartitionSpec(None, axes), rows]
+    specs = (rows, rows, Limits(*of_limits))
+
+    def placed(spec: PartitionSpec, arrays: Any) -> Any:
+        return jax.tree.map(lambda leaf: reshard(leaf, NamedSharding(mesh, spec)), arrays)
+
+    arguments = jax.tree.map(placed, specs, (state, inputs, limits))
+    mapped = jax.shard_map(
+        local, mesh=mesh, in_specs=(PartitionSpec(), *specs), out_specs=rows, axis_names=set(axes)
+    )
+    return mapped(params, *arguments)
+
+
+def zero_state(inputs: Array, features: int) -> Array:
+    """Zeros [B, H] for inputs [B, ...], in the dtype of their accumulator, on the same devices."""
+    return zeros_by_row(inputs, features, dtype=accumulator(inputs.dtype))
 
 
 def _exchange_batch_and_time(tree: Any) -> Any:

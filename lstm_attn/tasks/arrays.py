@@ -169,7 +169,7 @@ class Arrays(StoredTask):
         inputs, targets, weights = read
         before = self.length - targets.shape[1]
         targets = jnp.pad(targets, [(0, 0), (before, 0), *[(0, 0)] * (targets.ndim - 2)])
-        due = jnp.arange(self.length) >= before
+        due = jnp.arange(self.length)[None] >= before
         return Batch(inputs, targets, jnp.where(due, weights[:, None], 0))
 
     def sample(self, key: Array, batch_size: int) -> Batch:

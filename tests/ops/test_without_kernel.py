@@ -101,7 +101,7 @@ def test_an_obstacle_is_an_absence(obstacle, tmp_path, monkeypatch):
     assert not native.available()
     case = test_lstm.random_case(0, 2, 3, 2, 4, np.float32)
     params, inputs, state = jax.tree.map(jnp.asarray, case)
-    with pytest.warns(UserWarning, match="without its C\\+\\+ kernel"):
+    with pytest.warns(UserWarning, match="without their C\\+\\+ kernels"):
         outputs, _ = ops.lstm(params, inputs, state)
     expected, *_ = oracles.lstm(*case[0], case[1], *case[2])
     oracles.assert_close(outputs, expected, 2 + 4, steps=3)
