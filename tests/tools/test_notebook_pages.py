@@ -59,6 +59,7 @@ def test_a_formula_is_a_picture_with_its_source_as_text(executed):
     for name, source in zip(formulas, ("x^2", "a + b"), strict=True):
         assert f'<img class="formula" src="{name}" alt="{source}">' in page.text
         assert ElementTree.fromstring(page.files[name]).tag.endswith("svg")
+        assert b"#ffffff" not in page.files[name]  # a dark page shows it in white
     assert "`$HOME`" in page.text
     assert page.text.count("$") == 1
 

@@ -13,6 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from matplotlib import rc_context
 from matplotlib.mathtext import math_to_image
 
 from tools.pages import ROOT
@@ -100,7 +101,8 @@ def with_maths(text: str, files: dict[str, bytes]) -> str:
         formula = (display or inline).strip()
         name = f"formula-{hashlib.sha256(formula.encode()).hexdigest()[:12]}.svg"
         drawn = BytesIO()
-        math_to_image(f"${formula}$", drawn, format="svg")
+        with rc_context({"savefig.facecolor": "none"}):
+            math_to_image(f"${formula}$", drawn, format="svg")
         files[name] = re.sub(rb"<metadata>.*?</metadata>", b"", drawn.getvalue(), flags=re.DOTALL)
         alt = formula.replace('"', "&quot;").replace("<", "&lt;")
         image = f'<img class="formula" src="{name}" alt="{alt}">'
