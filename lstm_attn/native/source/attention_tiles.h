@@ -157,16 +157,22 @@ void add_keys_by_features(const float* left, std::size_t left_stride, std::size_
   });
 }
 
+// The same by groups of at most `block_vectors` columns of vectors, of nearly equal size.
 inline void add_keys_by_features(const float* left, std::size_t left_stride, std::size_t keys,
                                  const float* right, std::size_t queries, std::size_t padded,
                                  float* to) {
-  for (std::size_t column = 0; column < padded; column += 4 * lanes) {
-    const std::size_t columns = std::min<std::size_t>(4, (padded - column) / lanes);
+  const std::size_t vectors = padded / lanes;
+  const std::size_t groups = (vectors + block_vectors - 1) / block_vectors;
+  for (std::size_t group = 0; group < groups; ++group) {
+    const std::size_t first = vectors * group / groups;
+    const std::size_t columns = vectors * (group + 1) / groups - first;
     const auto add = [&]<int count>() {
-      add_keys_by_features<count>(left, left_stride, keys, right + column, queries, padded,
-                                  to + column);
+      add_keys_by_features<count>(left, left_stride, keys, right + first * lanes, queries, padded,
+                                  to + first * lanes);
     };
-    if (columns == 4) add.template operator()<4>();
+    if constexpr (block_vectors >= 4) {
+      if (columns == 4) add.template operator()<4>();
+    }
     if (columns == 3) add.template operator()<3>();
     if (columns == 2) add.template operator()<2>();
     if (columns == 1) add.template operator()<1>();
