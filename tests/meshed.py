@@ -62,8 +62,9 @@ def alone(function, params, batch):
     )
 
 
-def measured(function, params, batch, kind, devices):
-    """The same on a mesh: parameters whole, each array of the batch split along its first axis."""
+def programs(function, params, batch, kind, devices):
+    """The compiled programs of outputs and gradients, and their arguments on a mesh: parameters
+    whole, each array of the batch split along its first axis."""
     mesh = jax.make_mesh(
         (devices,), (AXIS,), axis_types=(KINDS[kind],), devices=jax.devices()[:devices]
     )
@@ -88,13 +89,17 @@ def measured(function, params, batch, kind, devices):
         forward, backward = function, grad
     params = jax.device_put(params, NamedSharding(mesh, whole))
     batch = jax.device_put(batch, NamedSharding(mesh, rows))
-    programs = [jax.jit(f).lower(params, batch).compile() for f in (forward, backward)]
-    outputs, gradients = (jax.tree.leaves(program(params, batch)) for program in programs)
+    return *(jax.jit(f).lower(params, batch).compile() for f in (forward, backward)), params, batch
+
+
+def measured(function, params, batch, kind, devices):
+    *compiled, params, batch = programs(function, params, batch, kind, devices)
+    outputs, gradients = (jax.tree.leaves(program(params, batch)) for program in compiled)
     return Measured(
         outputs,
         gradients,
         [leaf.sharding.spec[:1] for leaf in outputs],
-        *(hlo.collectives(program.as_text()) for program in programs),
+        *(hlo.collectives(program.as_text()) for program in compiled),
     )
 
 

@@ -154,6 +154,12 @@ MUTATIONS = [
     Mutation("mesh: fused makes time and batch one axis", "lstm_attn/ops/fused.py", 'jnp.einsum("TBD,TBG->DG", array, of_result, out_sharding=place)', "jnp.matmul(array.reshape(-1, array.shape[-1]).T, of_result.reshape(-1, of_result.shape[-1]))", "tests/ops/test_placement.py -k auto"),
     Mutation("mesh: the gradients of a scan are summed at each step", "lstm_attn/ops/scan.py", "vary_alike(leaves, by=jax.tree.leaves(inputs))", "leaves", "tests/ops/test_placement.py -k manual"),
     Mutation("mesh: the kernel gathers what the compiler has split", "lstm_attn/ops/lowering.py", 'return getattr(where, "num_devices", 1) == 1', "return True", "tests/native/test_lowering.py -k split"),
+    Mutation("mesh: a new cache is whole on each device", "lstm_attn/ops/kv_cache.py", "rows_alike(held, new), new.astype", "held, new.astype", "tests/ops/test_placement.py -k append"),
+    Mutation("mesh: JAX is to guess where an embedding's rows lie", "lstm_attn/models.py", "if place is None\n", "if True\n", "tests/test_meshes.py -k tokens"),
+    Mutation("export: a TPU gets a call that only a CPU has", "lstm_attn/ops/lowering.py", "mlir.register_lowering(kernel_p, _lower)\n", "mlir.register_lowering(kernel_p, _lower_for_cpu)\n", "tests/native/test_lowering.py -k only_a_program"),
+    Mutation("export: a file gets a call that only this machine has", "lstm_attn/ops/lowering.py", 'if getattr(context.module_context.lowering_parameters, "for_export", False):', "if False:", "tests/native/test_lowering.py -k exported"),
+    Mutation("export: tiles are laid out for sizes that are not known", "lstm_attn/ops/dispatch.py", "if not (are_known(query_shape) and are_known(key_shape)):", "if False:", "tests/test_export.py -k not_known"),
+    Mutation("ranks: a bias is broadcast silently", "lstm_attn/ops/lstm_step.py", "params.bias.astype(carried)[None]", "params.bias.astype(carried)", "tests/ops/test_lstm.py"),
     Mutation("MultiHeadAttention: implementation dropped", "lstm_attn/modules/attention.py", "implementation=self.implementation", "implementation=\"auto\"", "tests/modules/test_attention.py -k implementation"),
     # analysis
     Mutation("paired rates: the correlation widens", "lstm_attn/analysis/differences.py", "one**2 - 2 * correlation", "one**2 + 2 * correlation", "tests/analysis/test_differences.py"),

@@ -1,5 +1,6 @@
 """Every model with its batch split over devices: by the compiler, by type, by `jax.shard_map`."""
 
+import dataclasses
 import functools
 
 import jax
@@ -8,7 +9,7 @@ import pytest
 
 from lstm_attn import models, modules, tasks
 from lstm_attn.models import MODELS, ModelConfig, Network
-from tests import meshed, oracles
+from tests import meshed, oracles, test_conformance
 
 BATCH = 8
 CONFIG = ModelConfig(features=8, num_heads=2, num_layers=2)
@@ -71,3 +72,23 @@ def test_a_model_of_tokens_on_a_split_batch_is_the_model(kind):
     params = network.init(jax.random.key(1), ids)["params"]
     case = (lambda params, ids: network.apply({"params": params}, ids)[1], params, ids)
     meshed.check(case, meshed.alone(*case), kind, 4, BOUND, [("all-reduce", ())])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        (name, key, value)
+        for key, value in test_conformance.OPTIONS
+        for name in test_conformance.ACTS_IN.get(key, MODELS)
+        if value != "bfloat16"  # its error is not that of float32
+    ],
+)
+def test_each_choice_on_a_split_batch_is_the_choice(name, key, value):
+    """Oracle: as above, with one key of the config changed. Catches a choice that merges the batch
+    with another axis."""
+    task = tasks.build("adding", 4)
+    model = models.build(name, task, dataclasses.replace(CONFIG, **{key: value}))
+    inputs = task.sample(jax.random.key(1), BATCH).inputs
+    case = (model.apply, model.init(jax.random.key(0)), inputs)
+    meshed.check(case, meshed.alone(*case), "explicit", 4, BOUND, [("all-reduce", ())])

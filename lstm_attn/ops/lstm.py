@@ -89,8 +89,9 @@ def lstm(
         with `keep_order=True` of `flax.linen.RNN`; a reset still acts before its step is run.
       implementation: "scan", the step scanned and differentiated by JAX; "fused", the same values
         with the derivative of `ops.fused`, for LSTMParams only; "native", the C++ kernel of
-        `lstm_attn.native`, for LSTMParams in float32 on a CPU where it was built; or "auto", the
-        choice of `ops.dispatch`. Each works in forward and reverse mode.
+        `lstm_attn.native`, for LSTMParams in float32 on a CPU where it was built, on one device or
+        with a batch split by Explicit axes or `jax.shard_map`; or "auto", the choice of
+        `ops.dispatch`. Each works in forward and reverse mode.
       segment: None, or S steps: back-propagation then keeps what it needs of S steps and T / S
         states, and recomputes each segment. Gradients are the same. See
         `ops.scan.run_in_segments`.

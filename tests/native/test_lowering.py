@@ -8,8 +8,9 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from lstm_attn import ops
-from tests import oracles
+from tests import meshed, oracles
 from tests.native.test_in_the_op import NATIVE, arrays
+from tests.ops import test_placement
 from tests.ops.test_implementations import scalar_of
 from tests.training import hlo
 
@@ -72,3 +73,11 @@ def test_trials_that_are_mapped_are_exported(compiled):
     exported = jax.export.export(jax.jit(mapped), platforms=["cpu", "tpu"])(trials)
     for ours, x in zip(exported.call(trials), trials, strict=True):
         np.testing.assert_allclose(ours, ops.lstm(params, x, state)[0], atol=oracles.MODEL)
+
+
+@pytest.mark.parametrize("kind", ["explicit", "manual"])
+def test_each_device_runs_the_kernel_on_its_own_rows(compiled, kind):
+    """Oracle: the compiled text. Catches the slower form where the kernel may run, as in training."""
+    case = test_placement.CASES["lstm auto"]
+    forward = meshed.programs(*case, kind, 4)[0]
+    assert KERNEL in forward.as_text()
