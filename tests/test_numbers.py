@@ -248,7 +248,7 @@ ELSEWHERE = {
     "generation.Sampling": "above", "generation.Generator": "what make_generator returns",
     "generation.make_generator": "LONGER", "generation.generate": "LONGER",
     "analysis.BudgetFit": "a result", "analysis.Difference": "a result", "analysis.HorizonFit": "a result",
-    "analysis.Interval": "a result", "analysis.LengthGeneralisation": "a result", "analysis.Median": "a result",
+    "analysis.IndependentTest": "a result", "analysis.Interval": "a result", "analysis.LengthGeneralisation": "a result", "analysis.Median": "a result",
     "analysis.PairedTest": "a result", "analysis.Window": "a result",
     "analysis.compare_records": "of records", "analysis.fit_against_budget": "of arrays",
     "analysis.holm": "of arrays", "analysis.median_steps": "of arrays", "analysis.rate_difference": "of arrays",
