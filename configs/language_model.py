@@ -7,8 +7,8 @@ Rates .001 to .03 are tuned on seed 100, by the loss on the validation split aft
 2,048 tokens; the two worse of the four end at 175. Five test seeds at the best rate. The
 Transformer has two blocks; its rotary positions and the bias of gates are given, not tuned.
 
-Cost: 19 minutes on two cores (Intel Xeon, vectors of 512 bits) that other programs shared: tuning 4,
-training 9, and the rest measuring.
+Cost: 19 minutes on two cores (Intel Xeon, vectors of 512 bits) that other programs shared: tuning
+4, training 9, and the rest measuring.
 
 Seen 2026-11-30, five seeds; files in results/language_model:
   bits a byte of the test split, mean and range over seeds: lstm_attention 1.79 (1.78 to 1.81), gru
