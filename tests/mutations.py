@@ -47,7 +47,7 @@ MUTATIONS = [
     Mutation("sums and carries in the compute dtype", "lstm_attn/ops/checks.py", "jnp.float64 if jnp.dtype(dtype) == jnp.float64 else jnp.float32", "dtype", "tests/test_numerics.py -k errors"),
     # what limits hide, sizes of zero, numbers beyond float32
     Mutation("attention: what lengths hide is multiplied by 0", "lstm_attn/ops/attention.py", "seen = hidden.what_is_seen(queries, keys, band, limits, masks, tiles)", "seen = hidden.Seen(None, None)", "tests/ops/test_hidden.py"),
-    Mutation("attention: what only a mask and a length together hide", "lstm_attn/ops/hidden.py", "conditions = masks + positions_allowed(queries, keys, band, limits)", "conditions = masks", "tests/ops/test_hidden.py -k attention"),
+    Mutation("attention: what only a mask and a length together hide", "lstm_attn/ops/hidden.py", "        conditions += positions_allowed(queries, keys, band, limits)\n        together", "        together", "tests/ops/test_hidden.py -k attention"),
     Mutation("attention: a bias of NaN is a mask", "lstm_attn/ops/hidden.py", "mask != -jnp.inf for mask", "mask > -jnp.inf for mask", "tests/ops/test_hidden.py -k nan"),
     Mutation("additive: what a mask hides is multiplied by 0", "lstm_attn/ops/additive_attention.py", "key, value = jnp.where(seen, key, 0), jnp.where(seen, value, 0)", "pass", "tests/ops/test_hidden.py -k additive"),
     Mutation("pooling: a hidden value is multiplied by 0", "lstm_attn/ops/additive_attention.py", "values = jnp.where((logits == -jnp.inf)[..., None], 0, values)", "pass", "tests/ops/test_hidden.py -k pooling"),

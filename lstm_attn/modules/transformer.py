@@ -182,7 +182,7 @@ class Transformer(nn.Module):
             if initial_carry is not None:
                 at, longest = at + initial_carry[0].length, initial_carry[0].key.shape[1]
             vectors = scheme.vectors(self, at, longest, self.features, hidden.dtype)
-            hidden = hidden + vectors[None]
+            hidden += vectors.reshape((1,) * (hidden.ndim - vectors.ndim) + vectors.shape)
         hidden = drop(self, hidden)
         carries = []
         for layer in range(self.num_layers):

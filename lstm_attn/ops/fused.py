@@ -196,9 +196,8 @@ def along_products(
         kernel = moving[1].astype(compute)
         terms.append(jnp.matmul(moving[0], kernel, preferred_element_type=carried))
     # Where a bias alone moves, or nothing does, there is still a row for each step and sequence.
-    each = (
-        jnp.zeros_like(first[..., :1], dtype=carried) + jnp.zeros(bias.shape, carried)[None, None]
-    )
+    rows = jnp.zeros_like(first, dtype=carried).sum(axis=-1, keepdims=True)
+    each = rows + jnp.zeros(bias.shape, carried)[None, None]
     return functools.reduce(jnp.add, terms, each)
 
 

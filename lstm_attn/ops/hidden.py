@@ -52,11 +52,10 @@ def what_is_seen(
         they are -inf. A query attends where all let it. Without one, no array [T, S] is formed.
       tiles: of the band, to look at the masks tile by tile; None for all at once.
     """
-    if masks:
-        # XLA would fold the sums of a constant mask while it compiles, which takes it minutes.
-        masks = [lax.optimization_barrier(mask) for mask in opened(masks)]
     if masks and tiles is None:
-        conditions = masks + positions_allowed(queries, keys, band, limits)
+        # XLA would fold the sums of a constant mask while it compiles, which takes it minutes.
+        conditions = [lax.optimization_barrier(mask) for mask in opened(masks)]
+        conditions += positions_allowed(queries, keys, band, limits)
         together = functools.reduce(jnp.logical_and, conditions)
         return Seen(together.any(axis=3), together.any(axis=2))
     if masks and tiles is not None:
@@ -90,7 +89,7 @@ def _seen_by_tile(
 
     def body(seen: tuple[Array, ...], corner: Any) -> tuple[tuple[Array, ...], None]:
         conditions = visible(tiles, corner, band, limits.query_lengths, limits.key_lengths)
-        conditions += [tile_of(tiles, mask, corner) for mask in masks]
+        conditions += opened([tile_of(tiles, mask, corner) for mask in masks])
         pairs = jnp.broadcast_to(
             functools.reduce(jnp.logical_and, conditions), (batch, heads, tiles.rows, tiles.columns)
         )

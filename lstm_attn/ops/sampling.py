@@ -96,7 +96,7 @@ def among_top_p(logits: Array, p: float) -> Array:
     probabilities = jax.nn.softmax(jnp.take_along_axis(logits, order, axis=-1), axis=-1)
     before = jnp.cumsum(probabilities, axis=-1) - probabilities
     # As a float32, a p of Python may be 0.
-    likeliest = jnp.arange(logits.shape[-1]) == 0
+    likeliest = (jnp.arange(logits.shape[-1]) == 0)[None]
     kept = jnp.take_along_axis((before < p) | likeliest, jnp.argsort(order, axis=-1), axis=-1)
     return jnp.where(kept, logits, -jnp.inf)
 

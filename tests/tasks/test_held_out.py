@@ -61,7 +61,9 @@ def test_measures_are_of_sequences_that_are_held_out():
     """Oracle: by hand. A model that answers 1 has no error in training, and 4 on what is held out.
     Catches a measure of what was trained on."""
     model = constant()._replace(
-        apply_cut=lambda params, inputs, cut: jnp.ones((*inputs.shape[:2], 1)) * params["w"]
+        apply_cut=lambda params, inputs, cut: (
+            jnp.ones((*inputs.shape[:2], 1)) * params["w"][None, None]
+        )
     )
     params = {"w": jnp.ones((1, 1))}
     cut = analysis.metrics_when_cut(model, Finite(), params, {"none": None}, jax.random.key(0), 8)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from matplotlib import rc_context
 from matplotlib.mathtext import math_to_image
 
+from lstm_attn import host
 from tools.pages import ROOT
 
 FOLDER = "notebooks"  # of the repository, and of the site
@@ -49,8 +50,8 @@ def page(name: str) -> NotebookPage:
                 parts.append(_shown(output, f"{name}-{number}-{place}", files))
     seconds = notebook.metadata["seconds"]
     parts.append(
-        f"Executed in {seconds:.0f} seconds, compilation included, on {os.cpu_count()} cores, when "
-        f"these pages were made. [The notebook](../repository/{FOLDER}/{name}.ipynb)."
+        f"Executed in {seconds:.0f} seconds, compilation included, on {host.usable_cores()} cores, "
+        f"when these pages were made. [The notebook](../repository/{FOLDER}/{name}.ipynb)."
     )
     return NotebookPage("\n\n".join(filter(None, parts)) + "\n", files)
 
