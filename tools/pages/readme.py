@@ -155,15 +155,15 @@ def study_section(folder: RunFolder) -> str:
     sections = STUDIES[name](study)
     for section in sections:
         figures = sorted(section.figures, key=lambda f: f.name != SHOWN.get(name))
-        first, *others = (
+        shown = [
             figure(f"{name}/{f.name}", f.alt, 49 if at else 70) for at, f in enumerate(figures)
-        )
+        ]
         paragraphs += [
             f"## {tables.as_markdown(section.title)}" if len(sections) > 1 else "",
-            first,
+            *shown[:1],
             *_found_and_how_to_read(section.text, _verdicts(study)),
             *map(table, section.tables),
-            " ".join(others),
+            " ".join(shown[1:]),
         ]
     return joined(*paragraphs, made(folder))
 
