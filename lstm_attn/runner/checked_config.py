@@ -125,7 +125,10 @@ def _several(kind: type, value: Any) -> Any:
     """What can be read as several values of the kind, as a tuple; anything else as it is, or a text
     as the only entry, for dacite to refuse."""
     if kind is str and isinstance(value, tuple) and all(isinstance(one, str) for one in value):
-        value = ",".join(value)  # a flag, "lstm,gru" or "[lstm,gru]", arrives in one text or more
+        # One flag, "lstm,gru" or "[lstm,gru]", arrives as one name.
+        if len(value) != 1 or value[0][:1] not in ("[", "("):
+            return tuple(name.strip(" ") for entry in value for name in entry.split(","))
+        (value,) = value
     if isinstance(value, str):
         texts = [text.strip() for text in value.strip().strip("()[]").split(",")]
         try:
