@@ -70,6 +70,11 @@ def readable(text: str) -> str:
     return "".join(map(shown, text.replace("\r", "")))
 
 
+def counted(number: int, noun: str) -> str:
+    """The number and its noun: "1 cell", "2 cells"."""
+    return f"{number:,} {noun}" + "s" * (number != 1)
+
+
 def check_whole(name: str, value: object, lowest: int = 1) -> None:
     """Raises UsageError unless the value is a whole number from `lowest` to the largest int32, the
     type of JAX's indices and steps."""
