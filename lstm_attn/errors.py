@@ -72,6 +72,11 @@ def readable(text: str) -> str:
     return "".join(map(shown, text.replace("\r", "")))
 
 
+def counted(number: int, noun: str) -> str:
+    """The number and its noun: "1 cell", "2 cells"."""
+    return f"{number:,} {noun}" + "s" * (number != 1)
+
+
 def check_whole(name: str, value: object, lowest: int = 1) -> int:
     """The value as Python's int; one of numpy's will do, a bool won't.
 

@@ -30,13 +30,14 @@ def sections(result: Result) -> list[Section]:
 
 
 def in_words(fit: Mapping[str, Any]) -> str:
-    """T50 with its interval: "63 (51–82)", "> 480" or "< 8"."""
+    """T50 with its interval: "63 (51–82)", "> 480" or "< 8"; "63 (–82)" and "63 (51–)" if an end
+    lies outside the lengths that were tested."""
     if fit["bounded"] == "above":
         return f"> {fit['t50']:.0f}"
     if fit["bounded"] == "below":
         return f"< {fit['t50']:.0f}"
-    high = "" if fit["high"] is None else f"{fit['high']:.0f}"
-    return f"{fit['t50']:.0f} ({fit['low']:.0f}–{high})"
+    low, high = (f"{end:.0f}" if end else "" for end in (fit["low"], fit["high"]))
+    return f"{fit['t50']:.0f} ({low}–{high})"
 
 
 def slope_in_words(search: Search) -> str:
@@ -146,8 +147,8 @@ def _section(result: Result, task: str, searches: Sequence[Search]) -> Section:
         f"curve of log T fitted to all trials of all lengths, {seeds} seeds each, at tuned "
         "learning rates. Points: rate of trials that remember, with its 95 % interval; bars below: "
         "T50 and its 95 % interval, from a bootstrap over seeds that reaches at least to the "
-        "lengths tried "
-        "next to it. > and < where T50 is beyond every length tried. Second figure: T50 within "
+        "lengths tried next to it. > and < where T50 is beyond every length tried; an interval "
+        "with an open end leaves them. Second figure: T50 within "
         "smaller budgets, read off the same trials, whose learning rate is "
         f"{result['schedule']}; slope: of log T50 on log steps."
     )

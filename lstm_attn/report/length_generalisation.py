@@ -42,7 +42,8 @@ TEXT = (
     "at a length where the 95 % interval of its rate of trials lies above (or below) one half. It "
     "remembers up to the longest tested length, from the trained one on, before the first at which "
     "it is undecided or does not. T50: the length that half of the trials remember, fitted to all "
-    "trials at the trained length and beyond, with a 95 % bootstrap interval over seeds."
+    "trials at the trained length and beyond, with a 95 % bootstrap interval over seeds; one with "
+    "an open end leaves the tested lengths."
 )
 ABOUT_TESTS = (
     "Ranges of training are compared on the same seeds by McNemar's exact test at each tested "

@@ -140,7 +140,7 @@ def language_model_section(study: dict[str, Any]) -> str:
     tuning = sum(model["tuning"]["seconds"] for model in study["models"] if model["tuning"])
     trained = sum(model["seconds"] for model in study["models"])
     return joined(
-        tables.as_markdown(section.text),
+        *_found_and_how_to_read(section.text, _verdicts(study)),
         *map(table, section.tables),
         " ".join(figure(f"language_model/{p.name}", p.alt, 49) for p in section.figures),
         f"Tuning took {tuning / 60:.1f} minutes, training all seeds {trained / 60:.1f}.",
