@@ -148,7 +148,7 @@ MUTATIONS = [
     Mutation("chunked: a constant bias gets a gradient", "lstm_attn/ops/chunked_attention.py", "if tangent is not None and not isinstance(tangent, jax.custom_derivatives.SymbolicZero)", "if tangent is not None", "tests/ops/test_attention_tiles.py"),
     Mutation("auto: chunked for one query", "lstm_attn/ops/dispatch.py", "shortest = min(", "shortest = max(", "tests/ops/test_attention_tiles.py"),
     Mutation("auto: chunked where nobody measured it", "lstm_attn/ops/dispatch.py", "CHUNKED_FROM.get(platform, math.inf)", "CHUNKED_FROM.get(platform, 0)", "tests/ops/test_attention_tiles.py"),
-    Mutation("linear: JAX's own transpose", "lstm_attn/ops/custom_transpose.py", "linear_p.bind(*held, *filled, call=call.transposed())", "list(jax.linear_transpose(lambda *at: call.apply(held, list(at)), *(p.aval for p in leaves[call.held :]))(list(filled)))", "tests/ops/test_custom_transpose.py"),
+    Mutation("linear: JAX's own transpose", "lstm_attn/ops/custom_transpose.py", "_bind(call.transposed(), *held, *filled)", "list(jax.linear_transpose(lambda *at: call.apply(held, list(at)), *(p.aval for p in leaves[call.held :]))(list(filled)))", "tests/ops/test_custom_transpose.py"),
     # ops: on a mesh
     Mutation("mesh: a zero state is whole on each device", "lstm_attn/ops/placement.py", "dtype=dtype, device=place)", "dtype=dtype, device=None)", "tests/ops/test_placement.py -k explicit"),
     Mutation("mesh: fused makes time and batch one axis", "lstm_attn/ops/fused.py", 'jnp.einsum("TBD,TBG->DG", array, of_result, out_sharding=place)', "jnp.matmul(array.reshape(-1, array.shape[-1]).T, of_result.reshape(-1, of_result.shape[-1]))", "tests/ops/test_placement.py -k auto"),

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Primitive
+from jax.extend.core import Primitive, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
 
 from lstm_attn.ops.placement import vary_alike
@@ -64,24 +64,33 @@ def with_transpose(apply: Linear, transpose: Linear, held: Any, tangents: Any) -
         return run
 
     call = _Call(flat(apply, point_tree), flat(transpose, result_tree), len(held_leaves))
-    return jax.tree.unflatten(result_tree, linear_p.bind(*held_leaves, *points, call=call))
+    return jax.tree.unflatten(result_tree, _bind(call, *held_leaves, *points))
 
 
 linear_p = Primitive("lstm_attn_linear")
 linear_p.multiple_results = True
-linear_p.def_impl(lambda *leaves, call: call.run(*leaves))
-linear_p.def_abstract_eval(lambda *types, call: jax.make_jaxpr(call.run)(*types).out_avals)
-mlir.register_lowering(
-    linear_p, mlir.lower_fun(lambda *leaves, call: call.run(*leaves), multiple_results=True)
-)
 
 
-def _jvp(primals: Any, tangents: Any, *, call: _Call) -> tuple[Any, Any]:
+def _bind(call: _Call, *leaves: Any) -> list:
+    # As a jaxpr too, which JAX lowers, and whoever counts operations reads.
+    return linear_p.bind(*leaves, call=call, jaxpr=jax.make_jaxpr(call.run)(*leaves))
+
+
+def _lowered(*leaves: Any, call: _Call, jaxpr: Any) -> list:
+    return jaxpr_as_fun(jaxpr)(*leaves)
+
+
+linear_p.def_impl(lambda *leaves, call, jaxpr: call.run(*leaves))
+linear_p.def_abstract_eval(lambda *_, call, jaxpr: jaxpr.out_avals)
+mlir.register_lowering(linear_p, mlir.lower_fun(_lowered, multiple_results=True))
+
+
+def _jvp(primals: Any, tangents: Any, *, call: _Call, jaxpr: Any) -> tuple[Any, Any]:
     (held, points), (of_held, of_points) = call.split(primals), call.split(tangents)
-    values, changes = linear_p.bind(*primals, call=call), []
+    values, changes = linear_p.bind(*primals, call=call, jaxpr=jaxpr), []
     if not all(isinstance(tangent, ad.Zero) for tangent in of_points):
         filled = map(ad.instantiate_zeros, of_points)
-        changes.append(linear_p.bind(*held, *filled, call=call))
+        changes.append(linear_p.bind(*held, *filled, call=call, jaxpr=jaxpr))
     moving = {n: tangent for n, tangent in enumerate(of_held) if not isinstance(tangent, ad.Zero)}
     if moving:
 
@@ -92,13 +101,13 @@ def _jvp(primals: Any, tangents: Any, *, call: _Call) -> tuple[Any, Any]:
     return values, changes[0] if len(changes) == 1 else list(map(jnp.add, *changes))
 
 
-def _transpose(cotangents: Any, *leaves: Any, call: _Call) -> list:
+def _transpose(cotangents: Any, *leaves: Any, call: _Call, jaxpr: Any) -> list:
     held, _ = call.split(leaves)
     filled = map(ad.instantiate_zeros, cotangents)
-    return [None] * call.held + linear_p.bind(*held, *filled, call=call.transposed())
+    return [None] * call.held + _bind(call.transposed(), *held, *filled)
 
 
-def _batch(leaves: Any, axes: Any, *, call: _Call) -> tuple[list, list]:
+def _batch(leaves: Any, axes: Any, *, call: _Call, jaxpr: Any) -> tuple[list, list]:
     """Every point gets the mapped axis, so that its cotangent has it too."""
     size = next(
         leaf.shape[axis] for leaf, axis in zip(leaves, axes, strict=True) if axis is not None
@@ -114,7 +123,7 @@ def _batch(leaves: Any, axes: Any, *, call: _Call) -> tuple[list, list]:
         return lambda held, points: jax.vmap(function, (of_held, 0), 0)(held, points)
 
     call = _Call(mapped(call.apply), mapped(call.transpose), call.held)
-    results = linear_p.bind(*held, *points, call=call)
+    results = _bind(call, *held, *points)
     return results, [0] * len(results)
 
 

@@ -44,7 +44,5 @@ def run_attention(params, num_heads, query, key=None, value=None, **options):
     out = ops.dot_product_attention(
         heads("query", query), heads("key", key), heads("value", value), **options
     )
-    return (
-        out.reshape(*query.shape[:-1], -1) @ params["out"]["kernel"]
-        + params["out"]["bias"][None, None]
-    )
+    joined = out.reshape(*query.shape[:-1], -1)
+    return joined @ params["out"]["kernel"] + params["out"]["bias"][None, None]
