@@ -132,7 +132,13 @@ CASES = {
         None,
         {"logits": normal(B, T), "values": normal(B, T, H)},
     ),
-    "empty_pooling_state": (lambda _, b: ops.empty_pooling_state(b["x"], H), None, SEQUENCE),
+    "empty_pooling_state then attention_pooling": (
+        lambda _, b: ops.attention_pooling(
+            b["logits"], b["values"], ops.empty_pooling_state(b["values"], H)
+        ),
+        None,
+        {"logits": normal(B, T), "values": normal(B, T, H)},
+    ),
     "rotary": (lambda _, b: ops.rotary(b["query"], jnp.arange(T)), None, HEADS),
     "append": (append, None, HEADS),
     "append to empty_cache": (append_to_empty, None, HEADS),
