@@ -223,8 +223,7 @@ class Arrays(StoredTask):
 
 def _mean(values: Array, batch: Batch) -> Array:
     """Over sequences [B], each counted by its weight, which the mask has at the last step."""
-    weights = batch.mask[:, -1].astype(values.dtype)
-    return jnp.mean(jnp.where(weights != 0, values * weights, 0))
+    return jnp.mean(values * batch.mask[:, -1].astype(values.dtype))
 
 
 def _check(arrays: dict[str, np.ndarray], loss: str | SequenceLoss) -> None:
