@@ -49,9 +49,6 @@ def products(jaxpr):
             (summed, _), _ = equation.params["dimension_numbers"]
             inner = math.prod(equation.invars[0].aval.shape[axis] for axis in summed)
             total += 2 * inner * math.prod(equation.outvars[0].aval.shape)
-        if equation.primitive.name == "lstm_attn_linear":
-            types = [variable.aval for variable in equation.invars]
-            total += products(jax.make_jaxpr(equation.params["call"].run)(*types).jaxpr)
         times = equation.params["length"] if equation.primitive.name == "scan" else 1
         for value in equation.params.values():
             for part in value if isinstance(value, tuple | list) else [value]:
