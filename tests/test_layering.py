@@ -24,6 +24,7 @@ HOUSE = (
     ("lstm_attn.training",),
     ("lstm_attn.generation",),
     ("lstm_attn.models",),
+    ("lstm_attn.model",),
     ("lstm_attn.model_config",),
     ("lstm_attn.modules",),
     ("lstm_attn.interop",),
@@ -38,7 +39,7 @@ HOUSE = (
 )
 LEVELS = {name: level for level, names in enumerate(HOUSE) for name in names}
 # Benchmarks compare ours with Flax's own layers; an example writes a Flax layer of its own.
-FLAX_AT = ("lstm_attn.modules", "lstm_attn.models", "benchmarks", "examples")
+FLAX_AT = ("lstm_attn.modules", "lstm_attn.models", "lstm_attn.model", "benchmarks", "examples")
 WITHOUT_JAX = (
     "lstm_attn.report",
     "lstm_attn.runs",

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from lstm_attn.ops.attention_tiles import Band, Limits, Tiles, tile_of, visible
+from lstm_attn.ops.placement import zeros_by_row
 
 
 class Seen(NamedTuple):
@@ -81,11 +82,9 @@ def _seen_by_tile(
     lengths = [array for array in (limits.query_lengths, limits.key_lengths) if array is not None]
     batch = max([mask.shape[0] for mask in masks] + [len(array) for array in lengths])
     heads = max(mask.shape[1] for mask in masks)
-    # Made from the arrays, so that inside jax.shard_map it varies between devices as they do.
-    false = functools.reduce(
-        jnp.logical_or,
-        [jnp.zeros_like(array, shape=(), dtype=jnp.bool_) for array in masks + lengths],
-    )
+    # Made from the arrays, so that they lie, or vary, as the parts found do.
+    rows = [zeros_by_row(array, 1, 1, dtype=jnp.bool_) for array in masks + lengths]
+    false = functools.reduce(jnp.logical_or, rows)
 
     def body(seen: tuple[Array, ...], corner: Any) -> tuple[tuple[Array, ...], None]:
         conditions = visible(tiles, corner, band, limits.query_lengths, limits.key_lengths)

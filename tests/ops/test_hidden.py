@@ -171,7 +171,8 @@ for choice in ("weights", *ATTENTION_IMPLEMENTATIONS[1:]):
     for mask, bias, lengths, causal, window in limits:
         words = [mask and f"mask of {mask}", bias and "bias", lengths and "lengths"]
         words += [causal and "causal", window and "window"]
-        if choice not in ("cudnn", "pallas") and any(words):
+        takes = choice != "native" or not (mask or bias)
+        if choice not in ("cudnn", "pallas") and takes and any(words):
             words = " and ".join(filter(None, words))
             CASES[f"attention {choice}, {words}"] = (
                 attention, choice, mask, bias, lengths, causal, window,
