@@ -74,7 +74,7 @@ def symbolic(names, array):
 SCOPE = jax.export.SymbolicScope()
 
 
-@pytest.mark.full_but("lstm-both", "transformer-time")
+@pytest.mark.full_but("lstm-both", "transformer-both")
 @pytest.mark.parametrize("names", SIZES)
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_is_exported_for_every_size(name, names):

@@ -98,7 +98,7 @@ class MultiHeadAttention(nn.Module):
             for name, inputs in zip("qkv", (inputs_q, inputs_k, inputs_v), strict=True)
         )
         mask = mask_as_batch("MultiHeadAttention: mask", mask, leading, 3)
-        logits = (len(inputs_q), self.num_heads, inputs_q.shape[1], inputs_k.shape[1])
+        logits = (inputs_q.shape[0], self.num_heads, inputs_q.shape[1], inputs_k.shape[1])
         check_masks("MultiHeadAttention", logits, mask=mask)
         seen = seen_by_mask(inputs_q, inputs_k, mask, is_causal and not with_cache)
         inputs_q = shown_steps(inputs_q, seen.queries)
@@ -193,7 +193,7 @@ class AdditiveAttention(nn.Module):
         mask = mask_as_batch("AdditiveAttention: mask", mask, leading, 2)
         if mask is not None:
             one_head = mask[:, None] if mask.ndim == 3 else mask
-            logits = (len(inputs_q), 1, inputs_q.shape[1], inputs_k.shape[1])
+            logits = (inputs_q.shape[0], 1, inputs_q.shape[1], inputs_k.shape[1])
             check_masks("AdditiveAttention", logits, mask=one_head)
             seen = seen_by_mask(inputs_q, inputs_k, one_head, is_causal=False)
             inputs_q = shown_steps(inputs_q, seen.queries)

@@ -74,7 +74,7 @@ class TransformerBlock(nn.Module):
         inputs = as_batch("TransformerBlock: inputs", inputs, leading)
         mask = mask_as_batch("TransformerBlock: mask", mask, leading, 3)
         steps = inputs.shape[1]
-        check_masks("TransformerBlock", (len(inputs), self.num_heads, steps, steps), mask=mask)
+        check_masks("TransformerBlock", (inputs.shape[0], self.num_heads, steps, steps), mask=mask)
         seen = no_padding(inputs, mask, is_causal)
         inputs = shown_steps(inputs, seen)
         attention = functools.partial(

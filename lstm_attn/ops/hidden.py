@@ -80,7 +80,7 @@ def _seen_by_tile(
     queries: int, keys: int, band: Band, limits: Limits, masks: list[Array], tiles: Tiles
 ) -> Seen:
     lengths = [array for array in (limits.query_lengths, limits.key_lengths) if array is not None]
-    batch = max([mask.shape[0] for mask in masks] + [len(array) for array in lengths])
+    batch = max([mask.shape[0] for mask in masks] + [array.shape[0] for array in lengths])
     heads = max(mask.shape[1] for mask in masks)
     # Made from the arrays, so that they lie, or vary, as the parts found do.
     rows = [zeros_by_row(array, 1, 1, dtype=jnp.bool_) for array in masks + lengths]
