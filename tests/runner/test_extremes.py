@@ -3,7 +3,6 @@
 import jax
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from rich.console import Console
 
 from lstm_attn import models, report, tasks
@@ -25,14 +24,13 @@ ONE_OF_ALL = TrainingConfig(
 
 
 @pytest.mark.full
-def test_one_of_everything_trains_and_is_reported(tmp_path, monkeypatch):
+def test_one_of_everything_trains_and_is_reported(tmp_path):
     """H = 1, one head, B = 1, one step of one trial, one sequence to evaluate by; the shortest
     adding, of two steps, by each model, and a copy's delay of 1. Copy has eight symbols always.
 
     Oracle: a loss of the size of the baseline, and a row of the report for each cell. Catches an
     axis of one that is dropped, and a median, an interval or a figure of a single trial.
     """
-    monkeypatch.setattr(Figure, "savefig", lambda self, file, **_: file.write(b"a picture"))
     sizes = [(tasks.adding(2), name) for name in MODELS] + [(tasks.copy(1), "lstm")]
     cells = [
         Cell(f"{task.name}-{task.length}-{name}", name, task, NARROWEST, ONE_OF_ALL)
