@@ -28,10 +28,10 @@ def test_a_harmless_change_survives_and_a_harmful_one_is_killed(tmp_path):
     """Oracle: two changes with known verdicts. Catches a script for which all mutants are
     killed."""
     folder = mutants.copy_repository(tmp_path)
-    changed = ("lstm_attn/errors.py", "if value < lowest:")
+    changed = ("lstm_attn/errors.py", "if whole < lowest:")
     tests = "tests/training/test_config.py"
-    harmless = Mutation("the same, said otherwise", *changed, "if not value >= lowest:", tests)
-    harmful = Mutation("no lowest value", *changed, "if value < lowest - 1:", tests)
+    harmless = Mutation("the same, said otherwise", *changed, "if not whole >= lowest:", tests)
+    harmful = Mutation("no lowest value", *changed, "if whole < lowest - 1:", tests)
     assert mutants.try_mutation(folder, harmless) == ""
     assert mutants.try_mutation(folder, harmful).startswith("tests/training/test_config.py::")
 
