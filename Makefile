@@ -41,6 +41,7 @@ test: $(VENV)/test-installed ## Install what the tests need and run the fast one
 
 test-rest: $(VENV)/test-installed ## The tests that `make test` leaves out: processes, browser, notebooks, docs, long tables
 	$(PYTEST) -m full
+	$(PYTEST) -m "" tests/test_numerics.py  # compiled as users compile
 
 test-all: $(VENV)/test-installed ## Every test
 	$(PYTEST) -m ""
@@ -114,7 +115,7 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/test-installed: $(VENV)/installed
-	$(INSTALL) --editable '.[test,ray,slurm,notebooks,text,docs]'
+	$(INSTALL) --editable '.[test,ray,slurm,text,docs]'
 	@touch $@
 
 $(VENV)/peers-installed: $(VENV)/test-installed

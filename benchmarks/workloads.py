@@ -48,7 +48,7 @@ LONG_LENGTHS = {"tiny": [16], "short": [5_000], "all": [5_000, 100_000]}
 LONG_ATTENTION = {"tiny": 16, "short": 16_384, "all": 16_384}
 # The most positions of a decoded sequence (what a key-value cache has room for), and B.
 ROOMS = {"tiny": [16], "short": [256, 1024], "all": [256, 1024, 4096]}
-DECODING_BATCHES = (1, 16)
+DECODING_BATCHES = {"tiny": [2], "short": [1, 16], "all": [1, 16]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,4 +238,6 @@ def memory(chosen: str) -> list[Training | Attention]:
 
 def decoding(chosen: str) -> list[Decoding]:
     """Each batch size with each room of a set."""
-    return [Decoding(batch, room, 128) for batch in DECODING_BATCHES for room in ROOMS[chosen]]
+    return [
+        Decoding(batch, room, 128) for batch in DECODING_BATCHES[chosen] for room in ROOMS[chosen]
+    ]

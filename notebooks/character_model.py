@@ -26,7 +26,7 @@ from pathlib import Path
 
 if importlib.util.find_spec("lstm_attn") is None:  # then from the clone that this notebook is in
     clone = next(f for f in (Path.cwd(), Path.cwd().parent) if (f / "pyproject.toml").exists())
-    install = (sys.executable, "-m", "pip", "install", "--quiet", f"{clone}[notebooks]")
+    install = (sys.executable, "-m", "pip", "install", "--quiet", str(clone))
     subprocess.run(install, check=True)
 
 # %%

@@ -43,12 +43,13 @@ QUICK_FLAGS = "--xla_cpu_use_fusion_emitters=false"
 def pytest_configure(config):
     """One folder of compiled programs for all workers of a run.
 
-    `make test` runs fewer examples and compiles with fewer optimisations, in child processes too;
-    other runs compile as users do, except in COMPILED_QUICKLY and where a test asks for
-    `compiled_quickly`.
+    `make test` runs fewer examples. It and `make test-rest` compile with fewer optimisations, in
+    child processes too; other runs compile as users do, except in COMPILED_QUICKLY and where a test
+    asks for `compiled_quickly`.
     """
     if config.option.markexpr == "not full":
         hypothesis.settings.load_profile("few")
+    if config.option.markexpr in ("not full", "full"):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_FLAGS}"
         os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
         jax.config.update("jax_disable_most_optimizations", True)

@@ -10,10 +10,15 @@ import pytest
 from lstm_attn import models, modules, tasks
 from lstm_attn.models import MODELS, ModelConfig, Network
 from tests import meshed, oracles, test_conformance
+from tests.pairs import in_pairs
 
 BATCH = 8
 CONFIG = ModelConfig(features=8, num_heads=2, num_layers=2)
-FAST = ("lstm-4-auto-apply", "transformer-4-explicit-apply", "lstm_attention-4-explicit-step")
+FAST = (
+    ("lstm", (4, "auto"), "apply"),
+    ("transformer", (4, "explicit"), "apply"),
+    ("lstm_attention", (4, "explicit"), "step"),
+)
 # Errors of float32 sums over a batch, its steps and features, through the layers.
 BOUND = 2 * oracles.rounding_bound("float32", BATCH * 4 + 16, magnitude=4, steps=8)
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
@@ -51,14 +56,16 @@ def case_of(name, door):
     return case, meshed.alone(*case)
 
 
-@pytest.mark.full_but(*FAST)
-@pytest.mark.parametrize("door", ["apply", "hidden", "observe", "segment", "step"])
-@pytest.mark.parametrize(("devices", "kind"), meshed.MESHES)
-@pytest.mark.parametrize("name", MODELS)
-def test_a_model_on_a_split_batch_is_the_model(name, devices, kind, door):
+@in_pairs(
+    *FAST,
+    name=MODELS,
+    mesh=meshed.MESHES,
+    door=("apply", "hidden", "observe", "segment", "step"),
+)
+def test_a_model_on_a_split_batch_is_the_model(name, mesh, door):
     """Oracle: one device without a mesh; the text of the compiled program. Catches a layer that
     merges the batch with another axis, and a state that is not split as the inputs are."""
-    case, expected = case_of(name, door)
+    (devices, kind), (case, expected) = mesh, case_of(name, door)
     # On Auto axes the gates, shown by a scan, are summed at each step.
     one_sum = None if (kind, door) == ("auto", "observe") else [("all-reduce", ())]
     meshed.check(case, expected, kind, devices, BOUND, one_sum)
@@ -78,15 +85,15 @@ def test_a_model_of_tokens_on_a_split_batch_is_the_model(kind):
 @pytest.mark.parametrize(
     ("name", "key", "value"),
     [
-        (name, key, value)
-        for key, value in test_conformance.OPTIONS
-        for name in test_conformance.ACTS_IN.get(key, MODELS)
+        (names[number % len(names)], key, value)
+        for number, (key, value) in enumerate(test_conformance.OPTIONS)
+        for names in [test_conformance.ACTS_IN.get(key, tuple(MODELS))]
         if value != "bfloat16"  # its error is not that of float32
     ],
 )
 def test_each_choice_on_a_split_batch_is_the_choice(name, key, value):
-    """Oracle: as above, with one key of the config changed. Catches a choice that merges the batch
-    with another axis."""
+    """Oracle: as above, with one key of the config changed, in one of the models in which it acts.
+    Catches a choice that merges the batch with another axis."""
     task = tasks.build("adding", 4)
     model = models.build(name, task, dataclasses.replace(CONFIG, **{key: value}))
     inputs = task.sample(jax.random.key(1), BATCH).inputs

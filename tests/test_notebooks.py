@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom, and are what their sources say."""
+"""The notebooks are what their sources say; tests/tools/test_site.py runs them."""
 
 import re
 from pathlib import Path
@@ -6,9 +6,6 @@ from pathlib import Path
 import jupytext
 import nbformat
 import pytest
-from nbmake.nb_run import NotebookRun
-
-from tests import PATIENCE
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
@@ -17,24 +14,6 @@ PICTURES = {"character_model": 3, "copy_and_adding": 6}
 
 def cells(notebook):
     return [(cell.cell_type, cell.source) for cell in notebook.cells]
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_runs_without_a_warning(name, monkeypatch, request):
-    """Oracle: its own assertions, of identities and of results that hold on every processor, on
-    which the end of a trial depends. Catches a name that was changed, a claim that became false, a
-    warning, and a figure that is not shown."""
-    # For the kernel, which is another process.
-    monkeypatch.setenv("PYTHONWARNINGS", "error")
-    monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", request.config.programs)
-    found = NotebookRun(FOLDER / f"{name}.ipynb", PATIENCE).execute()
-    assert found.error is None, found.error.trace
-    outputs = [output for cell in found.nb.cells for output in cell.get("outputs", ())]
-    assert not [output.text for output in outputs if output.get("name") == "stderr"]
-    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
-    assert len(pictures) == PICTURES[name]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,12 +2,12 @@
 
 import functools
 import inspect
-import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from allpairspy import AllPairs
 
 from lstm_attn import ops
 from lstm_attn.ops import hidden as what_hides
@@ -148,6 +148,12 @@ def cache():
     )
 
 
+# mask, bias, lengths, causal, window of the cases that `make test` has
+TOGETHER = [
+    ("pairs", True, True, False, (1, 2)),
+    (None, False, True, True, (1, 2)),
+    ("keys", False, True, False, None),
+]
 CASES = {}
 for forward in (True, False):
     name = "forward" if forward else "in reverse"
@@ -165,10 +171,12 @@ for forward in (True, False):
     run = functools.partial(recurrent, segment=2)
     CASES[f"lstm in segments {name}"] = (run, ops.lstm, ops.LSTMParams, not forward)
 for choice in ("weights", *ATTENTION_IMPLEMENTATIONS[1:]):
-    limits = itertools.product(
-        (None, "keys", "pairs"), (False, True), (False, True), (False, True), (None, (1, 2))
-    )
-    for mask, bias, lengths, causal, window in limits:
+    # Each two limits meet, and each is alone.
+    columns = (None, "keys", "pairs"), (False, True), (False, True), (False, True), (None, (1, 2))
+    nothing = [column[0] for column in columns]
+    alone = [[*nothing[:n], value, *nothing[n + 1 :]] for n, column in enumerate(columns)
+             for value in column[1:]]  # fmt: skip
+    for mask, bias, lengths, causal, window in (*alone, *TOGETHER, *AllPairs(list(columns))):
         words = [mask and f"mask of {mask}", bias and "bias", lengths and "lengths"]
         words += [causal and "causal", window and "window"]
         takes = choice != "native" or not (mask or bias)

@@ -12,6 +12,7 @@ from lstm_attn import ops
 from lstm_attn.ops import fused
 from tests import oracles
 from tests.ops import test_gru, test_lstm, test_scan
+from tests.pairs import in_pairs
 
 BATCH, LENGTH, FEATURES_IN, FEATURES = 4, 7, 3, 5
 SCAN = {"implementation": "scan"}
@@ -55,13 +56,13 @@ def assert_close(ours, theirs, **tolerance):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **tolerance), ours, theirs)
 
 
-@pytest.mark.full_but(
-    "lstm-fused-all, reversed",
-    "gru-fused segments-lengths and resets",
+@in_pairs(
+    ("lstm", "fused", "all, reversed"),
+    ("gru", "fused segments", "lengths and resets"),
+    cell=CELLS,
+    other=OTHERS,
+    options=OPTIONS,
 )
-@pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("other", OTHERS)
-@pytest.mark.parametrize("cell", CELLS)
 def test_values_gradients_and_directional_derivatives_are_those_of_the_scan(
     cell, other, options, float64
 ):
