@@ -1,6 +1,5 @@
 """python -m lstm_attn: the version, what computes here, models and tasks, and where to begin."""
 
-import sys
 from pathlib import Path
 
 import jax
@@ -8,7 +7,7 @@ import jax
 import lstm_attn
 from lstm_attn import native
 from lstm_attn.models import MODELS
-from lstm_attn.runner import machine
+from lstm_attn.runner import command_line, machine
 from lstm_attn.tasks import TASKS
 
 CLONE = Path(__file__).parent.parent / "configs" / "quick.py"
@@ -23,7 +22,7 @@ python -m experiments.compare --config=configs/quick.py --dry_run
 python -m experiments.compare --help"""
 
 
-def main() -> int:
+def main() -> None:
     here = machine.describe()
     device, count = jax.devices()[0], jax.device_count()
     kind = f"{here['cores']} cores" if device.platform == "cpu" else f"{count} {device.device_kind}"
@@ -43,7 +42,6 @@ def main() -> int:
     if CLONE.exists():
         print("\nor here in the clone, where `make help` lists more:\n")
         print(_indented(IN_A_SHELL))
-    return 0
 
 
 def kernel(platform: str) -> str:
@@ -60,4 +58,5 @@ def _indented(code: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with command_line.while_read():
+        main()

@@ -1,7 +1,10 @@
 """The command line of a program: flags and config; a mistake in them is one line and status 2."""
 
+import contextlib
+import io
 import os
 import runpy
+import select
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +19,7 @@ from lstm_attn.runner.checked_config import EXPECTED, leaves, resolved
 
 USAGE_STATUS = 2
 INTERRUPTED_STATUS = 130
+NO_READER_STATUS = 141
 OUR_MODULES = ("lstm_attn.", "benchmarks.", "tools.")
 
 
@@ -37,6 +41,29 @@ def fail(message: object) -> NoReturn:
     """Ends the program after a mistake of the user: one line on stderr, status 2."""
     print(f"error: {one_line(message)}", file=sys.stderr)
     sys.exit(USAGE_STATUS)
+
+
+@contextlib.contextmanager
+def while_read() -> Iterator[None]:
+    """Ends the program quietly where nobody reads its output any more, as behind `| head`."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _reader_has_gone():
+            raise  # of another pipe
+        # Otherwise the exit would write the rest, and fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(NO_READER_STATUS)
+
+
+def _reader_has_gone() -> bool:
+    output = select.poll()
+    try:
+        output.register(sys.stdout.fileno(), 0)
+    except io.UnsupportedOperation:  # no file
+        return False
+    return bool(output.poll(0))
 
 
 def run(main: Callable[[], int | None], about_config: Callable[[], str] = str) -> NoReturn:
@@ -61,7 +88,8 @@ def run_on_arguments(
 
     def guarded(arguments: list[str]) -> int | None:
         try:
-            status = main(arguments[1:])
+            with while_read():
+                status = main(arguments[1:])
         except UsageError as error:
             fail(error)
         except KeyboardInterrupt:
@@ -80,7 +108,8 @@ def run_on_arguments(
             flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     if command_help.is_asked(sys.argv[1:]):
         try:
-            print(command_help.of_command(about_config()))
+            with while_read():
+                print(command_help.of_command(about_config()))
         except UsageError as error:  # of the config that was given besides
             fail(error)
         sys.exit()

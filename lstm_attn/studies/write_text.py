@@ -22,7 +22,6 @@ from lstm_attn.tasks import TextPrediction
 from lstm_attn.text import Vocabulary, encode_known
 
 # What a shell reports of a program whose reader has gone.
-NO_READER_STATUS = 141
 
 
 class Writer:
@@ -134,13 +133,9 @@ def _check_memory(samples: int, vocabulary_size: int) -> None:
 
 
 def command(**given: Any) -> int:
-    """`write_text` as a program: it ends quietly when its reader does."""
+    """`write_text` as a program."""
     try:
         write_text(**given)
-    except BrokenPipeError:
-        # Otherwise the exit would write the rest, and fail.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return NO_READER_STATUS
     except KeyboardInterrupt:
         print(flush=True)
         raise

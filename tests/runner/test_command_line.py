@@ -1,16 +1,20 @@
 """A user's mistakes: one clear line, status 2, no traceback. See `test_malformed` too."""
 
+import os
 import runpy
+import subprocess
+import sys
 
 import pytest
 
-from lstm_attn.runner import checked_config
+from lstm_attn.runner import checked_config, command_line
 from lstm_attn.runner.configs import CompareConfig
 from lstm_attn.studies.ablation import AblationConfig
 from lstm_attn.studies.compare import STUDY as COMPARE
 from tests import PATIENCE
 from tests.configs.test_configs import FOLDER, load
 from tests.runner.door import knock
+from tools.pages import ROOT
 
 # The warning is ml_collections' own: it loads config files in this way.
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
@@ -189,3 +193,35 @@ def test_a_config_flag_may_be_spelt_as_absl_allows(tmp_path):
     outcome = knock(COMPARE, [*spaced, "--config.model.num_heads", "7"])
     assert outcome.status == 2
     assert "divisor of features=30, got 7" in outcome.err
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "given",
+    [
+        "lstm_attn",
+        "experiments.compare --help",
+        "experiments.compare --config=configs/quick.py --dry_run",
+    ],
+)
+def test_a_program_whose_reader_has_gone_ends_quietly(given):
+    """Oracle: a pipe that nobody reads, as behind `| head`. Catches a traceback of the pipe, in what
+    a program says and when Python writes the rest at its end."""
+    end, pipe = os.pipe()
+    os.close(end)
+    try:
+        found = subprocess.run(
+            [sys.executable, "-m", *given.split()], cwd=ROOT, stdout=pipe, stderr=subprocess.PIPE,
+            timeout=PATIENCE,
+        )  # fmt: skip
+    finally:
+        os.close(pipe)
+    assert found.stderr == b""
+    # What draws with rich ends with rich's own status.
+    assert found.returncode == (1 if "dry_run" in given else command_line.NO_READER_STATUS)
+
+
+def test_another_broken_pipe_is_an_error():
+    """Catches a program that ends quietly because a helper of its own has died."""
+    with pytest.raises(BrokenPipeError, match="of a worker"), command_line.while_read():
+        raise BrokenPipeError("of a worker")

@@ -54,7 +54,7 @@ def test_a_text_comes_in_pieces_until_its_reader_goes(text_run):
     process = command(text_run[0], "--prompt=she ", "--tokens=100000000")
     assert process.stdout.read(50).startswith(b"she ")
     process.stdout.close()
-    assert process.wait(timeout=PATIENCE) == writing.NO_READER_STATUS
+    assert process.wait(timeout=PATIENCE) == command_line.NO_READER_STATUS
     with process.stderr as err:
         assert err.read() == b""
 
