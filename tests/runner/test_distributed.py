@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 from lstm_attn.errors import UsageError
 from lstm_attn.runner import command
 from tests import PATIENCE
+from tests.conftest import QUICK_FLAGS
 from tests.studies.test_compare import metrics_lines, without_seconds
 
 # Two trials: two processes take one each; four processes take half of each batch of one.
@@ -57,6 +58,8 @@ def start(compare, tmp_path_factory):
             variables = {
                 "JAX_NUM_CPU_DEVICES": "1",
                 "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+                # Without XLA's emitters the bits of a trial depend on the trials beside it.
+                "XLA_FLAGS": os.environ.get("XLA_FLAGS", "").replace(QUICK_FLAGS, "").strip(),
                 "TMPDIR": str(temporary),
                 **(slurm_step(job, count, process) if slurm else {}),
             }
