@@ -55,7 +55,6 @@ def test_an_exported_model_is_the_model(name, door):
 
 def test_a_model_is_written_and_read():
     """Oracle: the model. Catches what JAX exports and can't write."""
-    pytest.importorskip("flatbuffers")
     (apply, params, inputs), (outputs, _) = test_meshes.case_of("lstm", "apply")
     written = exported_for_all(apply, params, inputs).serialize()
     again = jax.export.deserialize(written).call(params, inputs)
