@@ -50,6 +50,14 @@ def one_line(message: object) -> str:
     return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} ..."
 
 
+def type_name(value: object) -> str:
+    """The type of a value that is not the expected one: another library's with its module, since
+    it may have the very name that is expected."""
+    kind = type(value)
+    ours = kind.__module__ == "builtins" or kind.__module__.startswith("lstm_attn.")
+    return kind.__name__ if ours else f"{kind.__module__}.{kind.__name__}"
+
+
 def in_words(error: BaseException) -> str:
     """An error that is not ours, with its type: the message alone may be a bare key or empty."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

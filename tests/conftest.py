@@ -88,11 +88,13 @@ def make_lenient_optimizer(config, learning_rate, *options):
     """Our optimiser, with promotion allowed: optax's Adam raises a float to an integer count."""
     strict = optimizer.make_optimizer(config, learning_rate, *options)
 
-    def update(*arguments):
-        with jax.numpy_dtype_promotion("standard"):
-            return strict.update(*arguments)
+    strict = optax.with_extra_args_support(strict)
 
-    return optax.GradientTransformation(strict.init, update)
+    def update(*arguments, **given):
+        with jax.numpy_dtype_promotion("standard"):
+            return strict.update(*arguments, **given)
+
+    return optax.GradientTransformationExtraArgs(strict.init, update)
 
 
 @pytest.fixture(autouse=True, scope="session")

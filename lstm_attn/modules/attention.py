@@ -7,7 +7,7 @@ from flax import linen as nn
 from jax import Array
 
 from lstm_attn import ops
-from lstm_attn.errors import UsageError
+from lstm_attn.errors import UsageError, type_name
 from lstm_attn.modules.dense import Dtype, compute_dtype, flat_product
 from lstm_attn.modules.initializers import lecun, normal
 from lstm_attn.modules.leading_axes import as_batch, from_batch, leading_axes, mask_as_batch
@@ -88,7 +88,7 @@ class MultiHeadAttention(nn.Module):
         if with_cache and not isinstance(initial_carry, ops.KeyValueCache):
             raise UsageError(
                 "MultiHeadAttention: initial_carry expected KeyValueCache(key, value, length), "
-                f"got {type(initial_carry).__name__}"
+                f"got {type_name(initial_carry)}"
             )
         check_carry("MultiHeadAttention", initial_carry, return_carry)
         inputs_k = inputs_q if inputs_k is None else inputs_k

@@ -19,7 +19,7 @@ from flax import linen as nn
 from jax import Array
 
 from lstm_attn import ops
-from lstm_attn.errors import UsageError
+from lstm_attn.errors import UsageError, type_name
 from lstm_attn.modules.dense import Dtype, compute_dtype
 from lstm_attn.modules.leading_axes import as_batch, from_batch, leading_axes
 from lstm_attn.modules.observing import GATES, STATES, show
@@ -225,5 +225,5 @@ def _check_structure(where: str, given: Any, like: Any) -> None:
     if jax.tree.structure(given) != jax.tree.structure(like):  # type: ignore[operator]
         raise UsageError(
             f"{where} expected a carry as empty_carry gives it, {type(like).__name__}, "
-            f"got {type(given).__name__}"
+            f"got {type_name(given)}"
         )

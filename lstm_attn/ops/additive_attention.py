@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lstm_attn.errors import UsageError
+from lstm_attn.errors import UsageError, type_name
 from lstm_attn.ops.attention import masked_softmax
 from lstm_attn.ops.checks import accumulator, carried_along, check_axes, check_floating
 from lstm_attn.ops.placement import zeros_by_row
@@ -133,7 +133,7 @@ def attention_pooling(
     elif not isinstance(initial_state, PoolingState):
         raise UsageError(
             "attention_pooling: initial_state expected PoolingState(largest, total, weighted), "
-            f"got {type(initial_state).__name__}"
+            f"got {type_name(initial_state)}"
         )
     check_axes(
         "attention_pooling",

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lstm_attn.errors import UsageError
+from lstm_attn.errors import UsageError, type_name
 from lstm_attn.ops.checks import accumulator, check_axes, check_floating, product
 
 
@@ -34,7 +34,7 @@ class GRUGates(NamedTuple):
 
 def check_gru(function: str, params: GRUParams, **arrays: tuple[Array, str]) -> dict[str, int]:
     if not isinstance(params, GRUParams):
-        raise UsageError(f"{function}: params expected GRUParams, got {type(params).__name__}")
+        raise UsageError(f"{function}: params expected GRUParams, got {type_name(params)}")
     return check_axes(
         function,
         recurrent_kernel=(params.recurrent_kernel, "H 3H"),

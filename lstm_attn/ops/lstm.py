@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from lstm_attn.errors import UsageError
+from lstm_attn.errors import UsageError, type_name
 from lstm_attn.ops import native_kernels, native_lstm
 from lstm_attn.ops.checks import carried_along, check_axes, check_floating
 from lstm_attn.ops.dispatch import Obstacle, choose_recurrent
@@ -172,7 +172,7 @@ def lstm_arrays(
     """The kind of the parameters; inputs [B, T, D] and the initial state in the scan's dtypes."""
     if type(params) not in KINDS:
         known = ", ".join(kind.__name__ for kind in KINDS)
-        raise UsageError(f"{function}: params expected one of {known}, got {type(params).__name__}")
+        raise UsageError(f"{function}: params expected one of {known}, got {type_name(params)}")
     kind = KINDS[type(params)]
     inputs = jnp.asarray(inputs)
     arrays = {name: (getattr(params, name), letters) for name, letters in kind.axes.items()}
@@ -183,7 +183,6 @@ def lstm_arrays(
         initial_state = LSTMState(zeros, zeros)
     elif not isinstance(initial_state, LSTMState):
         raise UsageError(
-            f"{function}: initial_state expected LSTMState(h, c), "
-            f"got {type(initial_state).__name__}"
+            f"{function}: initial_state expected LSTMState(h, c), got {type_name(initial_state)}"
         )
     return kind, inputs, carried_along(initial_state, inputs)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lstm_attn.errors import UsageError
+from lstm_attn.errors import UsageError, type_name
 from lstm_attn.ops.checks import accumulator, check_axes, check_floating, product
 
 
@@ -61,7 +61,7 @@ def checked_step(
       UsageError: a parameter, the state or the inputs do not fit.
     """
     if not isinstance(state, LSTMState):
-        raise UsageError(f"{function}: state expected LSTMState(h, c), got {type(state).__name__}")
+        raise UsageError(f"{function}: state expected LSTMState(h, c), got {type_name(state)}")
     check_axes(
         function,
         **{name: (getattr(params, name), letters) for name, letters in axes.items()},

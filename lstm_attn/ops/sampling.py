@@ -68,10 +68,12 @@ def penalised(logits: Array, seen: Array, penalty: float) -> Array:
 def at_temperature(logits: Array, temperature: float) -> Array:
     """Logits [B, V] over a temperature above 0, up to a number for each row.
 
-    The greatest is 0, so that none overflows. A temperature that float32 does not hold gives the
-    limit: the likeliest tokens, or any that is not at -inf.
+    The greatest is 0, so that none overflows; the difference of two infinities would be NaN. A
+    temperature that float32 does not hold gives the limit: the likeliest tokens, or any that is not
+    at -inf.
     """
-    below = logits - logits.max(axis=-1, keepdims=True)
+    greatest = logits.max(axis=-1, keepdims=True)
+    below = jnp.where(logits == greatest, 0, logits - greatest)
     return below / within_range(max(temperature, 1 / HUGE))
 
 

@@ -16,7 +16,7 @@ from lstm_attn.flat import flatten
 from lstm_attn.history import History
 from lstm_attn.report import figures, same_seconds, studies, tables, trials, two_runs
 from lstm_attn.report.escaping import harmless
-from lstm_attn.report.panel import colors_of, is_empty
+from lstm_attn.report.panel import colors_of, is_empty, look
 from lstm_attn.report.reading import BY_POSITION, Run, read
 from lstm_attn.report.section import NamedFigure, Section, nothing_drawn
 from lstm_attn.report.svg import Pictures
@@ -216,6 +216,7 @@ def _of_profile(times: Sequence[dict]) -> list[NamedFigure]:
     return [NamedFigure("seconds-by-part", title, figures.seconds_by_part(times, title))]
 
 
+@look()
 def _drawn(figure: NamedFigure, pictures: Pictures, folder: Path | None) -> Markup:
     """The figure inside the page, and its file."""
     drawn = figure.figure

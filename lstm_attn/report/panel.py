@@ -1,13 +1,14 @@
 """The look of every figure: axes, title, legend, colours, and the marks that figures share."""
 
+import contextlib
 import io
 import textwrap
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.axis import XAxis, YAxis
 from matplotlib.figure import Figure
@@ -40,6 +41,16 @@ MODEL_COLORS = dict(
 )
 
 
+@contextlib.contextmanager
+def look() -> Iterator[None]:
+    """The whole look of a figure while it is drawn: STYLE, and for the rest matplotlib's defaults.
+
+    A user's matplotlibrc may ask for LaTeX, or for fonts, that a machine does not have.
+    """
+    with style.context(["default", STYLE]):
+        yield
+
+
 class Panel(Figure):
     """A figure that a notebook shows, whether or not pyplot has been imported.
 
@@ -63,13 +74,14 @@ class Panel(Figure):
             pyplot.show()
         pyplot.close(self)
 
+    @look()
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=DPI / 2)
         return buffer.getvalue()
 
 
-@rc_context(STYLE)
+@look()
 def panel(
     title: str, draw: Callable[[Axes], None], inches: tuple[float, float] = SIZE_INCHES
 ) -> Figure:
@@ -77,7 +89,7 @@ def panel(
     return panels([(title, draw)], inches, legend=True)
 
 
-@rc_context(STYLE)
+@look()
 def panels(
     parts: Sequence[tuple[str, Callable[[Axes], None]]],
     inches: tuple[float, float] | None = None,

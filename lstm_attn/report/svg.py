@@ -11,6 +11,8 @@ from matplotlib import rc_context
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from lstm_attn.report.panel import look
+
 # All that a figure of ours needs; whatever else is in the SVG is left out.
 TAGS = ("svg", "g", "path", "use", "text", "tspan", "image", "defs", "clipPath", "rect")
 KEPT = ("d", "x", "y", "width", "height", "transform", "opacity")
@@ -44,7 +46,7 @@ class Pictures:
     def svg(self, figure: Figure, alt: str) -> Markup:
         """The figure as an element of the page, with its text for readers who can't see it."""
         buffer = io.StringIO()
-        with rc_context({"svg.fonttype": "none"}):
+        with look(), rc_context({"svg.fonttype": "none"}):
             figure.savefig(buffer, format="svg")
         self._count += 1
         root = ElementTree.fromstring(buffer.getvalue())

@@ -11,7 +11,6 @@ from typing import Any, NoReturn, Protocol, TextIO
 
 import jax
 from absl import flags
-from ml_collections import config_flags
 
 from lstm_attn import training
 from lstm_attn.errors import UsageError, one_line
@@ -32,9 +31,7 @@ from lstm_attn.runner.terminal import Terminal
 from lstm_attn.runs import RunFolder
 from lstm_attn.training import multihost
 
-CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "The config, such as configs/quick.py; required."
-)
+CONFIG = command_line.define_config("The config, such as configs/quick.py; required.")
 WORKDIR = flags.DEFINE_string(
     "workdir", None, "The run folder, made if it is not there; required, but for --dry_run."
 )

@@ -66,6 +66,15 @@ def _reader_has_gone() -> bool:
     return bool(output.poll(0))
 
 
+def define_config(about: str) -> flags.FlagHolder[Any]:
+    """The flag --config. config_flags reads the command as soon as the flag is defined, and with it
+    the files of flags in it."""
+    try:
+        return config_flags.DEFINE_config_file("config", None, about)
+    except (flags.Error, OSError, ValueError) as error:
+        fail(f"flags: {in_words(error)}")
+
+
 def run(main: Callable[[], int | None], about_config: Callable[[], str] = str) -> NoReturn:
     """Parses sys.argv and runs main; a UsageError becomes one line, any other error a traceback.
 

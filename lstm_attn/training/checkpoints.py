@@ -134,7 +134,7 @@ def load_params(path: Path, config: Any = None) -> dict[str, Any]:
     params: dict[str, Any] = {}
     for name, array in _read(path, config).arrays.items():
         if name.startswith("params."):
-            _, *inner, leaf = name.split(".")
+            _, *inner, leaf = map(_unescaped, name.split("."))
             place = params
             for key in inner:
                 place = place.setdefault(key, {})
@@ -172,7 +172,16 @@ def _set_aside(path: Path, step: int, error: Damaged) -> str:
 
 def _named(states: TrialState) -> dict[str, Any]:
     leaves, _ = jax.tree_util.tree_flatten_with_path(states)
-    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+    return {".".join(map(_escaped, path)): leaf for path, leaf in leaves}
+
+
+def _escaped(key: Any) -> str:
+    """A key of a tree without dots, which stand between keys: a module may be named `block.1`."""
+    return jax.tree_util.keystr((key,), simple=True).replace("%", "%25").replace(".", "%2E")
+
+
+def _unescaped(name: str) -> str:
+    return name.replace("%2E", ".").replace("%25", "%")
 
 
 def write_beside(path: Path, arrays: Mapping[str, np.ndarray], step: int, config: Any) -> Path:

@@ -127,7 +127,8 @@ def train(
       config: a TrainingConfig, or its fields as a dict; None for the defaults.
       optimizer: makes an optax optimiser from the schedule of the learning rate, a function of the
         number of steps; `optax.adam` and `functools.partial(optax.sgd, momentum=0.9)` are two.
-        Each trial has its own learning rate, and the gradient's norm is clipped first. With
+        Each trial has its own learning rate, and the gradient's norm is clipped first. An update
+        that asks for them is given `value`, the loss, and `grad`, the unclipped gradients. With
         `parameters="sharded"` it must work on each number by itself. None for AdamW.
       on_evaluation: called with each evaluation as it comes. None prints a line of each in a
         terminal or notebook, and nothing elsewhere.

@@ -16,6 +16,7 @@ from jax.sharding import PartitionSpec
 from lstm_attn import host
 from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.training.config import TrainingConfig, divisors
+from lstm_attn.training.gradient_norm import Norm, sum_of_squares
 
 BY_TRIAL = PartitionSpec("trial")
 # Of what the host reads for each trial: blocks [R, n, B, ...] of n batches.
@@ -245,13 +246,13 @@ class ParameterSharding(NamedTuple):
             means[index] = total / self.shards
         return loss, jax.tree.unflatten(structure, [means[i] for i in range(len(leaves))])
 
-    def global_norm(self, gradients: Any) -> Array:
+    def global_norm(self, gradients: Any) -> Norm:
         """The norm of the whole gradients as of one vector."""
         whole, split = self._sorted(jax.tree.leaves(gradients))
-        squares = _squares(split)
+        squares = [sum_of_squares(list(whole.values()))] if whole else []
         if split:
-            squares = lax.psum(squares, "batch")
-        return jnp.sqrt(squares + _squares(whole))
+            squares.append(lax.psum(sum_of_squares(list(split.values())), "batch"))
+        return Norm.of(jnp.sum(jnp.stack(squares), axis=0))
 
     def all_finite(self, params: Any) -> Array:
         """Whether the parameters on every device are finite."""
@@ -269,7 +270,3 @@ class ParameterSharding(NamedTuple):
         for index, (leaf, axis) in enumerate(zip(leaves, self.axes, strict=True)):
             (whole if axis is None else split)[index] = leaf
         return whole, split
-
-
-def _squares(leaves: dict[int, Array]) -> Array | float:
-    return sum((jnp.sum(jnp.square(leaf)) for leaf in leaves.values()), 0.0)

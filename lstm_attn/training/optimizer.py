@@ -1,5 +1,6 @@
 """The optimiser of one trial; its learning rate may be a traced scalar."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -8,11 +9,15 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from lstm_attn.errors import UsageError
+from lstm_attn.errors import UsageError, in_words, one_line
 from lstm_attn.training.config import TrainingConfig
+from lstm_attn.training.gradient_norm import Norm, clipped, norm_of
 
 # From a schedule, the learning rate at each count of steps, to an optimiser: optax.adam is one.
 OptimizerFactory = Callable[[optax.Schedule], optax.GradientTransformation]
+# What an optimiser's update is given by name besides gradients, state and parameters, where it asks
+# for it: the loss of the batch, and the gradients before the clip.
+GIVEN = ("value", "grad")
 
 
 def relative_schedule(config: TrainingConfig) -> optax.Schedule:
@@ -32,7 +37,7 @@ def relative_schedule(config: TrainingConfig) -> optax.Schedule:
 def make_optimizer(
     config: TrainingConfig,
     learning_rate: Array | float,
-    global_norm: Callable[[Any], Array] | None = None,
+    global_norm: Callable[[Any], Norm] | None = None,
     optimizer: OptimizerFactory | None = None,
 ) -> optax.GradientTransformation:
     """Clip the global norm, then AdamW at learning_rate x `relative_schedule`.
@@ -69,21 +74,72 @@ def make_optimizer(
             f"{config.weight_decay}"
         )
     else:
-        update = optimizer(schedule)
-    if global_norm is not None:
-        return optax.chain(_clip(config.clip_norm, global_norm), update)
-    clipped = optax.chain(optax.clip_by_global_norm(config.clip_norm), update)
-    # Another optimiser may look at whole matrices.
-    return optax.flatten(clipped) if optimizer is None else clipped
+        update = _with_plain_state(optimizer(schedule))
+    both = optax.chain(_clip(config.clip_norm, global_norm or norm_of), update)
+    # Another optimiser may look at whole matrices, and what each device has a part of stays apart.
+    return optax.flatten(both) if global_norm is None and optimizer is None else both
 
 
-def _clip(largest: float, global_norm: Callable[[Any], Array]) -> optax.GradientTransformation:
-    """`optax.clip_by_global_norm`, with the norm that is given."""
+def check_optimizer(config: TrainingConfig, optimizer: OptimizerFactory, params: Any) -> None:
+    """Traces a step of an optimizer of one's own on parameters of these shapes.
 
-    def update(gradients: Any, _: Any) -> Any:
-        norm = global_norm(gradients)
+    Raises:
+      UsageError: it can't make one, for example since it asks for more than GIVEN.
+    """
+
+    def step(params: Any, number: Array) -> Any:
+        one = optax.with_extra_args_support(make_optimizer(config, number, norm_of, optimizer))
+        given = dict(zip(GIVEN, (number, params), strict=True))
+        updates, _ = one.update(params, one.init(params), params, **given)
+        return optax.apply_updates(params, updates)
+
+    try:
+        jax.eval_shape(step, params, jax.ShapeDtypeStruct((), jnp.float32))
+    except UsageError:
+        raise
+    except Exception as error:  # of a function that the user gives
+        raise UsageError(
+            "optimizer: expected to make an optax optimiser that needs no more than the gradients, "
+            f"the parameters, {' and '.join(GIVEN)}, got {one_line(in_words(error))}"
+        ) from error
+
+
+def _clip(largest: float, global_norm: Callable[[Any], Norm]) -> optax.GradientTransformation:
+    """`optax.clip_by_global_norm`, with the norm that is given; its sums don't overflow."""
+    return optax.stateless(lambda gradients, _: clipped(gradients, global_norm(gradients), largest))
+
+
+def _with_plain_state(one: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
+    """The optimiser with random keys in its state as their numbers, which numpy and files hold.
+
+    Its update is given what it asks for.
+    """
+    one = optax.with_extra_args_support(one)
+    names = inspect.signature(one.update).parameters
+    takes_all = any(each.kind is each.VAR_KEYWORD for each in names.values())
+
+    def numbers(state: Any) -> Any:
         return jax.tree.map(
-            lambda leaf: jnp.where(norm < largest, leaf, (leaf / norm) * largest), gradients
+            lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, state
         )
 
-    return optax.stateless(update)
+    def init(params: Any) -> Any:
+        return numbers(one.init(params))
+
+    def update(gradients: Any, state: Any, params: Any = None, **given: Any) -> Any:
+        state = jax.tree.map(
+            lambda like, leaf: (
+                jax.random.wrap_key_data(leaf, dtype=like.dtype) if _is_key(like) else leaf
+            ),
+            jax.eval_shape(one.init, params),
+            state,
+        )
+        taken = given if takes_all else {name: given[name] for name in given if name in names}
+        updates, state = one.update(gradients, state, params, **taken)
+        return updates, numbers(state)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _is_key(leaf: Any) -> bool:
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)

@@ -9,6 +9,7 @@ from jax import Array, lax
 
 from lstm_attn.errors import UsageError
 from lstm_attn.models import Model, Params, carries_over
+from lstm_attn.ops import accumulator
 from lstm_attn.tasks import Batch, Task
 from lstm_attn.training.config import TrainingConfig
 from lstm_attn.training.data_source import (
@@ -19,7 +20,12 @@ from lstm_attn.training.data_source import (
     stream,
 )
 from lstm_attn.training.mesh import ParameterSharding, mean
-from lstm_attn.training.optimizer import OptimizerFactory, make_optimizer
+from lstm_attn.training.optimizer import (
+    GIVEN,
+    OptimizerFactory,
+    check_optimizer,
+    make_optimizer,
+)
 
 
 class TrialState(NamedTuple):
@@ -65,6 +71,8 @@ class TrainStep:
                 "segment to segment, got one with it"
             )
         shapes = jax.eval_shape(model.init, jax.random.key(0))
+        if optimizer is not None:
+            check_optimizer(config, optimizer, shapes)
         sharded = config.parameters == "sharded"
         self.sharding = ParameterSharding.of(shapes, batch_shards, sharded=sharded)
 
@@ -123,17 +131,26 @@ class TrainStep:
         def add(total: Any, one: tuple[Array, Batch, Any]) -> tuple[Any, Any]:
             index, microbatch, before = one
             (loss, after), gradients = of_microbatch(params, state, microbatch, before, index)
-            return jax.tree.map(jnp.add, total, (loss, gradients)), after
+            added = jax.tree.map(
+                lambda sum_, leaf: sum_ + leaf.astype(sum_.dtype), total, (loss, gradients)
+            )
+            return added, after
 
         cut, before = jax.tree.map(
             lambda array: array.reshape(count, -1, *array.shape[1:]), (batch, state.carried)
         )
         first = jax.tree.map(lambda array: array[0], (cut, before))
         (loss, _), gradients = jax.eval_shape(of_microbatch, params, state, *first)
-        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (loss, gradients))
+        # Sums of numbers of 16 bits would lose what a microbatch adds to many others.
+        zeros = jax.tree.map(
+            lambda leaf: jnp.zeros(leaf.shape, accumulator(leaf.dtype)), (loss, gradients)
+        )
         total, carried = lax.scan(add, zeros, (jnp.arange(count), cut, before))
         carried = jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), carried)
-        return jax.tree.map(lambda leaf: leaf / count, total), carried
+        means = jax.tree.map(
+            lambda sum_, like: (sum_ / count).astype(like.dtype), total, (loss, gradients)
+        )
+        return means, carried
 
     def __call__(self, state: TrialState, block: Any) -> tuple[TrialState, Array]:
         """The state after the next step, and the loss on all of its batch."""
@@ -141,8 +158,10 @@ class TrainStep:
         own, carried = self.loss_and_gradients(self.whole_params(state), state, batch)
         # Devices have equally many sequences, so the mean of their means is the batch's mean.
         loss, gradients = self.sharding.reduce(*own)
-        updates, optimizer_state = self._optimizer(state.learning_rate).update(
-            gradients, state.optimizer_state, state.params
+        one = optax.with_extra_args_support(self._optimizer(state.learning_rate))
+        given = dict(zip(GIVEN, (loss, gradients), strict=True))
+        updates, optimizer_state = one.update(
+            gradients, state.optimizer_state, state.params, **given
         )
         params = optax.apply_updates(state.params, updates)
         finite = state.finite & jnp.isfinite(loss) & self.sharding.all_finite(params)

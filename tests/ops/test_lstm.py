@@ -1,5 +1,7 @@
 """The LSTM against its equations, flax.linen and finite differences."""
 
+import collections
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from jax.test_util import check_grads
 
 from lstm_attn import ops
+from lstm_attn.errors import UsageError
 from tests import oracles
 
 
@@ -145,3 +148,13 @@ def test_a_size_that_does_not_fit_is_one_line(change, message):
     with pytest.raises(ValueError, match=message) as caught:
         ops.lstm(ops.LSTMParams(**arrays), inputs)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("implementation", ["scan", "fused", "native", "auto"])
+def test_a_state_of_the_same_name_is_told_from_ours(implementation):
+    """Catches "expected LSTMState, got LSTMState", of the state of another library."""
+    params, inputs, _ = random_case(0, 2, 5, 3, 4, np.float32)
+    other = collections.namedtuple("LSTMState", "hidden cell", module="haiku")
+    zeros = jnp.zeros((2, 4))
+    with pytest.raises(UsageError, match=r"expected LSTMState\(h, c\), got haiku.LSTMState$"):
+        ops.lstm(params, inputs, other(zeros, zeros), implementation=implementation)

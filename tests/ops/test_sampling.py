@@ -124,3 +124,35 @@ def test_shapes_that_do_not_fit_are_one_line():
     """Catches a batch that is broadcast."""
     with pytest.raises(UsageError, match=r"sample_token: seen \[B, V\] expected shape \(2, 5\)"):
         sample_token(jax.random.key(0), jnp.zeros((2, 5)), jnp.zeros((1, 5), bool), Sampling())
+
+
+@pytest.mark.parametrize(
+    ("logits", "expected"),
+    [
+        ([0.0, np.inf, 1.0], [1]),
+        ([0.0, np.inf, np.inf], [1, 2]),
+        ([-np.inf, -np.inf, 1.0], [2]),
+        ([-np.inf, np.inf, -np.inf], [1]),
+        ([-np.inf, -np.inf, -np.inf], [0, 1, 2]),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "how",
+    [
+        Sampling(),
+        Sampling(top_p=0.9),
+        Sampling(top_k=2),
+        Sampling(temperature=0.5),
+        Sampling(temperature=1e-39),
+    ],
+    ids=str,
+)
+def test_infinite_logits_are_the_limit_of_great_ones(logits, expected, how):
+    """Oracle: by hand, the tokens that have any probability in the limit; all of them come. Catches
+    the difference of two infinities, NaN, of which the first or the last token is drawn."""
+    if len(expected) == 3 and how.top_p < 1:
+        how = Sampling()  # top_p keeps the first of equal ones until they have p
+    many = jnp.tile(jnp.asarray(logits, jnp.float32), (200, 1))
+    ids = sample_token(jax.random.key(0), many, jnp.zeros(many.shape, bool), how)
+    assert sorted(set(np.asarray(ids).tolist())) == expected

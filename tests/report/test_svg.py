@@ -1,12 +1,14 @@
 """Figures inside a page: their text is text, their ids are their own, and a dark page shows them."""
 
 import base64
+import contextlib
 import io
 import re
 from collections import Counter
 
 import numpy as np
 import pytest
+from matplotlib import rcParams, rcParamsDefault
 from matplotlib.colors import to_hex
 from matplotlib.image import imread
 
@@ -91,6 +93,37 @@ def test_text_stays_text(page):
     escaped = escaped.replace('"', "&#34;").replace("'", "&#39;")
     assert shown[escaped] == 3  # title, label of the axis, legend
     assert {"line", "0.1", "1"} <= set(texts)
+
+
+OF_WINDOWS = ("backend", "webagg", "interactive", "date.epoch")  # no matter of a drawing
+
+
+def other(value):
+    """Another value of the same kind."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return 2 * value + 1
+    return "magenta" if value in ("black", "white", "w", "k", "auto", "inherit") else value
+
+
+def test_a_figure_is_the_same_whatever_a_user_has_set(monkeypatch):
+    """Oracle: the drawing under matplotlib's defaults. Every setting that is a number, a switch or a
+    colour has another value, LaTeX among them, and the fonts are none. Catches a figure that a
+    matplotlibrc breaks or changes."""
+    expected = drawn(Pictures()), panel.panel("x", draw)._repr_png_()
+    changed = {
+        key: other(value)
+        for key, value in rcParamsDefault.items()
+        if not key.startswith(OF_WINDOWS) and other(value) != value
+    }
+    assert len(changed) > 120
+    assert changed["text.usetex"]
+    for key, value in (changed | {"font.family": ["no font"]}).items():
+        with contextlib.suppress(ValueError, RuntimeError):  # not every number may be doubled
+            monkeypatch.setitem(rcParams, key, value)
+    assert rcParams["text.usetex"]
+    assert (drawn(Pictures()), panel.panel("x", draw)._repr_png_()) == expected
 
 
 def test_points_are_where_their_numbers_are():

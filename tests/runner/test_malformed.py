@@ -5,6 +5,7 @@ Oracle: how each command was made wrong (`malformed`).
 
 import itertools
 import os
+import re
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from lstm_attn.runner import command_line
 from lstm_attn.studies.compare import STUDY as COMPARE
 from tests.runner import malformed
 from tests.runner.door import knock
@@ -147,6 +149,31 @@ def test_a_malformed_flag_is_one_line_and_status_2(tmp_path, arguments, says):
     given = [argument.replace("RUN", str(tmp_path / "run")) for argument in arguments]
     check_refused(knock(COMPARE, given), [says], given)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", ["none", "folder", "bytes", "empty"])
+def test_a_file_of_flags_that_can_not_be_read_is_one_line(tmp_path, monkeypatch, capsys, kind):
+    """Catches a traceback as soon as --config is defined: config_flags then reads the command."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "bytes").write_bytes(b"--workdir=\xff")
+    flag = "--flagfile" if kind == "empty" else f"--flagfile={tmp_path / kind}"
+    monkeypatch.setattr(sys, "argv", ["compare", flag])
+    with pytest.raises(SystemExit) as ended:
+        command_line.define_config("The config.")
+    assert ended.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert re.fullmatch("error: .+\n", captured.err)
+    assert any(word in captured.err for word in (str(tmp_path / kind), "flagfile", "utf-8"))
+
+
+@pytest.mark.full
+def test_a_program_says_in_one_line_that_a_file_of_flags_is_missing():
+    """The whole program. Catches flags that another module defines first."""
+    command = [sys.executable, "-m", "experiments.compare", "--flagfile=none"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch("error: .*none.*\n", done.stderr)
 
 
 def test_flags_in_a_file_are_checked_as_those_of_the_command(tmp_path):

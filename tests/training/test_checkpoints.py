@@ -253,3 +253,12 @@ def test_a_pickle_is_not_a_checkpoint(path, program):
     with pytest.raises(UsageError, match="is damaged"):
         checkpoints.resume(path, program)
     assert not marker.exists()
+
+
+def test_a_name_may_have_any_letters(path, states):
+    """Oracle: the tree that is saved. Catches a name with a dot, which comes back as two, and two
+    leaves of one name."""
+    one = np.float32([1])
+    params = {"block.1": {"w": one, "%2E": 2 * one}, "block": {"1.w": 3 * one, "1": {"w": 4 * one}}}
+    checkpoints.save(path, states(5)._replace(params=params))
+    chex.assert_trees_all_equal(checkpoints.load_params(path), params)
