@@ -17,7 +17,12 @@ from lstm_attn.errors import UsageError
 
 
 def accumulator(dtype: jnp.dtype) -> jnp.dtype:
-    """The dtype of sums over numbers of this dtype: float64 for float64, else float32."""
+    """The dtype of sums over numbers of this dtype: float64 for float64, else float32.
+
+    A complex dtype is its own: its parts are float32 or float64 already.
+    """
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        return jnp.dtype(dtype)
     return jnp.dtype(jnp.float64 if jnp.dtype(dtype) == jnp.float64 else jnp.float32)
 
 

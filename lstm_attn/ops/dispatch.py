@@ -2,7 +2,7 @@
 
 import jax
 
-from lstm_attn.errors import UsageError, unknown_name
+from lstm_attn.errors import UsageError, check_whole, unknown_name
 
 RECURRENT_IMPLEMENTATIONS = ("auto", "scan", "fused", "native")
 
@@ -65,3 +65,36 @@ def choose_attention(
     shortest = min(query_shape[1], key_shape[1])
     threshold = CHUNKED_FROM.get(platform)
     return "chunked" if threshold is not None and shortest >= threshold else "dense"
+
+
+def choose_form(
+    function: str,
+    implementation: str,
+    chunk: int | None,
+    known: tuple[str, ...],
+    measured: dict[str, str],
+) -> str:
+    """The implementation of a linear recurrence to run: never "auto".
+
+    Args:
+      chunk: the steps of a chunk, or None for the op's own choice; "auto" then takes "chunked".
+      known: the names that the op has.
+      measured: platform -> the implementation that "auto" takes; on others, "scan".
+
+    Raises:
+      UsageError: an unknown name, or a chunk that is no whole number or that nothing would use.
+    """
+    if implementation not in ("auto", *known):
+        raise unknown_name(f"{function}: implementation", implementation, ("auto", *known))
+    if chunk is not None:
+        check_whole(f"{function}: chunk", chunk)
+        if implementation == "auto":
+            return "chunked"
+        if implementation != "chunked":
+            raise UsageError(
+                f"{function}: chunk={chunk} expected implementation='chunked' or 'auto', "
+                f"got {implementation!r}"
+            )
+    if implementation != "auto":
+        return implementation
+    return measured.get(jax.default_backend(), "scan")

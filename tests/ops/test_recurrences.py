@@ -1,0 +1,485 @@
+"""The linear recurrences and matrix memories: every op, in every variant and implementation.
+
+A variant added to VARIANTS, or an implementation to an op's table, is tested here without another
+line. Every size is its own number, and the chunks divide no length.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from lstm_attn import ops
+from lstm_attn.ops.delta_rule import IMPLEMENTATIONS as DELTA_FORMS
+from lstm_attn.ops.gated_linear_attention import IMPLEMENTATIONS as GLA_FORMS
+from lstm_attn.ops.linear_recurrence import IMPLEMENTATIONS as LINEAR_FORMS
+from tests import memory_oracles, oracles
+
+BATCH, LENGTH, HEADS, KEYS, VALUES, FEATURES, MICRO = 4, 7, 3, 2, 5, 6, 8
+LENGTHS = np.array([0, 1, LENGTH, 4])
+RESETS = np.random.default_rng(0).random((BATCH, LENGTH)) < 0.3
+NO_RESETS, WHOLE = np.zeros((BATCH, LENGTH), bool), np.full(BATCH, LENGTH)
+
+
+class Variant(NamedTuple):
+    """op: over time; step: one step. forms: its implementations. axes: of each array after B and T. oracle: one step."""
+
+    op: object
+    step: object
+    forms: tuple
+    axes: dict
+    oracle: object
+
+
+HEAD, KEY, VALUE = (HEADS,), (HEADS, KEYS), (HEADS, VALUES)
+GLA = (ops.gated_linear_attention, ops.gated_linear_attention_step, GLA_FORMS)
+DELTA = (ops.delta_rule, ops.delta_rule_step, DELTA_FORMS)
+LINEAR = (ops.linear_recurrence, ops.linear_recurrence_step, LINEAR_FORMS)
+READ_WRITE = {"query": KEY, "key": KEY, "value": VALUE}
+MICRO_STEPS = {
+    "query": KEY,
+    "key": (MICRO, *KEY),
+    "value": (MICRO, *VALUE),
+    "beta": (MICRO, *HEAD),
+}
+VARIANTS = {
+    "real": Variant(
+        *LINEAR,
+        {"decay": (FEATURES,), "inputs": (FEATURES,)},
+        memory_oracles.linear_recurrence,
+    ),
+    "complex": Variant(
+        *LINEAR,
+        {"decay": (FEATURES,), "inputs": (FEATURES,)},
+        memory_oracles.linear_recurrence,
+    ),
+    "attention": Variant(
+        *GLA, READ_WRITE | {"log_decay": HEAD}, memory_oracles.gated_linear_attention
+    ),
+    "attention per key": Variant(
+        *GLA, READ_WRITE | {"log_decay": KEY}, memory_oracles.gated_linear_attention
+    ),
+    "mLSTM": Variant(
+        *GLA, READ_WRITE | {"log_decay": HEAD, "log_input_gate": HEAD}, memory_oracles.m_lstm
+    ),
+    "delta": Variant(*DELTA, READ_WRITE | {"beta": HEAD}, memory_oracles.delta_rule),
+    "delta decayed": Variant(
+        *DELTA, READ_WRITE | {"beta": HEAD, "log_decay": HEAD}, memory_oracles.delta_rule
+    ),
+    "delta per key": Variant(
+        *DELTA, READ_WRITE | {"beta": HEAD, "log_decay": KEY}, memory_oracles.delta_rule
+    ),
+    "delta products": Variant(*DELTA, MICRO_STEPS | {"log_decay": HEAD}, memory_oracles.delta_rule),
+    "RWKV7": Variant(
+        *DELTA,
+        READ_WRITE | {"beta": KEY, "log_decay": KEY, "removal_key": KEY},
+        memory_oracles.rwkv7,
+    ),
+}
+CHUNKS = (3, LENGTH + 2)
+FORMS = [
+    (name, form)
+    for name, variant in VARIANTS.items()
+    for form in variant.forms + CHUNKS
+    if form != "chunked"
+]
+# In `make test`: the values of every variant; of all else, these.
+FAST = ["real-fused", "delta decayed-3"]
+each_form = pytest.mark.parametrize(("name", "form"), FORMS, ids=[f"{n}-{f}" for n, f in FORMS])
+
+
+def options_of(form):
+    """An implementation, or the steps of a chunk."""
+    return {"implementation": form} if isinstance(form, str) else {"chunk": form}
+
+
+def random_case(name, dtype=np.float64, length=LENGTH, seed=0):
+    """Arrays [B, T, ...] by name, and the oracle's state: keys of length 1, beta up to 2."""
+    rng = np.random.default_rng(seed)
+    arrays = {}
+    for array, axes in VARIANTS[name].axes.items():
+        drawn = rng.normal(size=(BATCH, length, *axes))
+        if "key" in array:
+            drawn /= np.linalg.norm(drawn, axis=-1, keepdims=True)
+        if "decay" in array:
+            drawn = -np.abs(drawn)
+        if array == "decay":
+            drawn = np.exp(drawn) * (np.exp(1j * drawn) if name == "complex" else 1)
+        if array == "beta":
+            drawn = 2 * oracles.sigmoid(drawn)
+        if array == "inputs" and name == "complex":
+            drawn = drawn + 1j * rng.normal(size=drawn.shape)
+        if np.iscomplexobj(drawn) and dtype == np.float32:
+            arrays[array] = drawn.astype(np.complex64)
+        else:
+            arrays[array] = drawn.astype(np.complex128 if np.iscomplexobj(drawn) else dtype)
+    if "inputs" in arrays:
+        state = rng.normal(size=(BATCH, FEATURES)).astype(arrays["inputs"].dtype)
+        state = state + (0.5j if name == "complex" else 0)
+        return arrays, state.astype(arrays["inputs"].dtype)
+    memory = rng.normal(size=(BATCH, HEADS, VALUES, KEYS)).astype(dtype)
+    if "log_input_gate" in arrays:
+        return arrays, (memory, rng.normal(size=(BATCH, HEADS, KEYS)).astype(dtype))
+    return arrays, memory
+
+
+def as_state(state):
+    """The op's state for the oracle's."""
+    if isinstance(state, tuple):
+        memory, normaliser = map(jnp.asarray, state)
+        return ops.NormalisedMemory(memory, normaliser, jnp.zeros_like(normaliser[..., 0]))
+    return jnp.asarray(state)
+
+
+def as_row(state, b):
+    """A row of the op's state, as the oracle's."""
+    if isinstance(state, ops.NormalisedMemory):
+        scale = np.exp(np.asarray(state.log_scale[b], np.float64))
+        memory, normaliser = (np.asarray(leaf[b], np.float64) for leaf in state[:2])
+        return memory * scale[:, None, None], normaliser * scale[:, None]
+    return np.asarray(state[b])
+
+
+def run(name, form, arrays, state, **options):
+    op = VARIANTS[name].op
+    return op(**arrays, initial_state=state, **options_of(form), **options)
+
+
+def assert_is_loop(name, form, case, lengths, resets, reverse, rtol=1e-11):
+    arrays, state = case
+    expected, finals = memory_oracles.over_time(
+        VARIANTS[name].oracle, arrays, state, lengths, resets, reverse
+    )
+    options = {"reverse": reverse}
+    if lengths is not WHOLE:
+        options["seq_lengths"] = lengths
+    if resets is not NO_RESETS:
+        options["resets"] = resets
+    as_arrays = {key: jnp.asarray(array) for key, array in arrays.items()}
+    call = jax.jit(lambda arrays, state: run(name, form, arrays, state, **options))
+    outputs, last = call(as_arrays, as_state(state))
+    np.testing.assert_allclose(outputs, expected, rtol=rtol, atol=rtol)
+    for b, final in enumerate(finals):
+        for ours, theirs in zip(
+            jax.tree.leaves(as_row(last, b)), jax.tree.leaves(final), strict=True
+        ):
+            np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=rtol)
+
+
+@pytest.mark.full_but(
+    "real-fused-all, reversed", *(f"{name}-3-all, reversed" for name in VARIANTS if name != "real")
+)
+@pytest.mark.parametrize("options", ["plain", "all", "all, reversed"])
+@each_form
+def test_values_are_those_of_a_loop_over_each_sequence(name, form, options, float64):
+    """Oracle: the equations in float64 numpy. Catches an erasure on the side of the values, a decay
+    after the write, a chunk off by one, a reset one step late, a reversal from the padding."""
+    lengths, resets = (WHOLE, NO_RESETS) if options == "plain" else (LENGTHS, RESETS)
+    assert_is_loop(name, form, random_case(name), lengths, resets, "reversed" in options)
+
+
+def as_arrays(name, dtype=np.float64):
+    """The case as arrays, and the op's state."""
+    arrays, state = random_case(name, dtype)
+    return {key: jnp.asarray(array) for key, array in arrays.items()}, as_state(state)
+
+
+def parts(array):
+    """Real numbers of any array."""
+    return (array.real, array.imag) if jnp.iscomplexobj(array) else (array,)
+
+
+def scalar_of(name, form, **options):
+    """A sum of all outputs and states, each with its own weight; real."""
+
+    def scalar(arrays, state):
+        outputs, last = run(name, form, arrays, state, **options)
+        if isinstance(last, ops.NormalisedMemory):  # what any log_scale stands for
+            scale = jnp.exp(last.log_scale)[..., None]
+            last = (last.memory * scale[..., None], last.normaliser * scale)
+        leaves = [part for leaf in jax.tree.leaves((outputs, last)) for part in parts(leaf)]
+        carried = ops.accumulator(leaves[0].dtype)
+        return sum(jnp.sum(jnp.sin(leaf.astype(carried) + n)) for n, leaf in enumerate(leaves))
+
+    return scalar
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.full_but("delta decayed-False")
+def test_the_scans_gradients_match_finite_differences(name, reverse, float64):
+    """Oracle: central differences in float64, forward and reverse mode. Catches a gradient across a
+    reset or an end."""
+    scalar = scalar_of(name, "scan", seq_lengths=LENGTHS, resets=RESETS, reverse=reverse)
+    check_grads(jax.jit(scalar), as_arrays(name), order=1, modes=["fwd", "rev"], eps=1e-6)
+
+
+@pytest.mark.full_but("real-fused-True", "delta decayed-3-False")
+@pytest.mark.parametrize("reverse", [False, True])
+@each_form
+def test_gradients_and_directional_derivatives_are_those_of_the_scan(name, form, reverse, float64):
+    """Oracle: JAX's transpose of the scan, in float64. Catches a transposed system that takes its
+    own decay for its neighbour's, and a derivative that crosses a reset or an end."""
+    case, results = as_arrays(name), []
+    for choice in ("scan", form):
+        scalar = scalar_of(name, choice, seq_lengths=LENGTHS, resets=RESETS, reverse=reverse)
+        both = jax.jit(
+            lambda *case, f=scalar: (jax.grad(f, (0, 1))(*case), jax.jvp(f, case, case)[1])
+        )
+        results.append(both(*case))
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-11), *results)
+
+
+@pytest.mark.full_but("real-fused")
+@each_form
+def test_gradients_of_gradients_match_finite_differences(name, form, float64):
+    """Oracle: central differences of the gradient. Catches a rule for one order only."""
+    arrays, state = as_arrays(name)
+
+    def scalar(size):
+        scaled = jax.tree.map(lambda array: array * size, arrays)
+        return scalar_of(name, form, resets=RESETS)(scaled, state)
+
+    slope = jax.jit(jax.grad(scalar))
+    estimate = (slope(0.7 + 1e-5) - slope(0.7 - 1e-5)) / 2e-5
+    for outer in (jax.jacfwd, jax.jacrev):
+        np.testing.assert_allclose(jax.jit(outer(slope))(0.7), estimate, rtol=1e-6)
+
+
+@pytest.mark.full_but(
+    "real-fused-before a reset", "delta decayed-3-before a reset", "delta decayed-3-padding"
+)
+@pytest.mark.parametrize("where", ["padding", "before a reset", "initial state"])
+@each_form
+def test_nan_does_not_pass_a_reset_or_an_end(name, form, where):
+    """Identity: NaN where no output depends on it changes nothing after it, in values or gradients.
+    Catches 0 x NaN in a product over a chunk, or in the backward pass."""
+    arrays, state = as_arrays(name, np.float32)
+    resets, lengths = np.zeros((BATCH, LENGTH), bool), None
+    seen = np.ones((BATCH, LENGTH), bool)
+    dirty = dict(arrays)
+    if where == "padding":
+        lengths = np.array([0, 1, 5, 4])
+        spoilt = np.arange(LENGTH) >= lengths[:, None]
+    else:
+        # In the middle of a chunk, and with the whole chunk before it.
+        at = 4 if where == "before a reset" else 0
+        resets[:, at] = True
+        spoilt = np.arange(LENGTH)[None] < np.full((BATCH, 1), at)
+        seen = ~spoilt
+        if where == "initial state":
+            state = jax.tree.map(lambda leaf: leaf * jnp.nan, state)
+    for key, array in arrays.items():
+        wide = spoilt.reshape(*spoilt.shape, *(1,) * (array.ndim - 2))
+        dirty[key] = jnp.where(wide, jnp.nan, array)
+    clean_state = jax.tree.map(jnp.zeros_like, state) if where == "initial state" else state
+
+    @jax.jit
+    def slopes(arrays, state):
+        def scalar(arrays):
+            options = {"resets": resets, "seq_lengths": lengths}
+            outputs, last = run(name, form, arrays, state, **options)
+            outputs = jnp.where(seen.reshape(*seen.shape, *(1,) * (outputs.ndim - 2)), outputs, 0)
+            return sum(jnp.sum(jnp.abs(leaf) ** 2) for leaf in jax.tree.leaves((outputs, last)))
+
+        return jax.value_and_grad(scalar)(arrays)
+
+    value, gradients = slopes(dirty, state)
+    expected, expected_gradients = slopes(arrays, clean_state)
+    assert np.isfinite(value)
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    untouched = ~spoilt if where != "before a reset" else seen
+    for ours, theirs in zip(
+        jax.tree.leaves(gradients), jax.tree.leaves(expected_gradients), strict=True
+    ):
+        np.testing.assert_allclose(ours[untouched], theirs[untouched], rtol=1e-5, atol=1e-6)
+        if where == "padding":
+            assert np.all(np.asarray(ours)[spoilt] == 0)
+
+
+@pytest.mark.full_but("delta decayed-3")
+@each_form
+def test_nan_at_a_step_is_seen_from_there_to_the_next_reset(name, form):
+    """Oracle: the rows without NaN, and NaN elsewhere. Catches a shield that hides a divergence."""
+    arrays, state = as_arrays(name, np.float32)
+    resets = np.zeros((BATCH, LENGTH), bool)
+    resets[:, 5] = True
+    first = next(iter(arrays))
+    array = arrays[first].at[1, 2].set(jnp.nan)
+    call = jax.jit(lambda arrays: run(name, form, arrays, state, resets=resets)[0])
+    outputs, usual = call(arrays | {first: array}), np.asarray(call(arrays))
+    broken = np.isnan(outputs).reshape(BATCH, LENGTH, -1)
+    # A query of NaN spoils its own step alone, a write all that read it.
+    assert broken[1, 2].all()
+    assert not broken[1, :2].any()
+    assert not broken[1, 5:].any()
+    assert not broken[[0, 2, 3]].any()
+    np.testing.assert_allclose(outputs[:, 5:], usual[:, 5:], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.full_but("delta decayed-3")
+@each_form
+def test_a_reset_is_a_fresh_start_and_a_state_goes_on(name, form):
+    """Oracle: two runs. Catches a chunk that hands its state over a reset, and a final state that
+    is not the initial one of what follows."""
+    arrays, state = as_arrays(name, np.float32)
+    call = jax.jit(lambda arrays, state, **options: run(name, form, arrays, state, **options))
+    head, tail = (
+        {key: array[:, part] for key, array in arrays.items()}
+        for part in (slice(0, 4), slice(4, None))
+    )
+    first, between = call(head, state)
+    near = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5)
+    for resets, middle in (
+        (None, between),
+        (np.arange(LENGTH) == 4, jax.tree.map(jnp.zeros_like, between)),
+    ):
+        second, last = call(tail, middle)
+        options = {} if resets is None else {"resets": np.tile(resets, (BATCH, 1))}
+        whole, final = call(arrays, state, **options)
+        near(whole, np.concatenate([first, second], axis=1))
+        jax.tree.map(near, final, last)
+
+
+@pytest.mark.full_but(*FAST)
+@each_form
+def test_no_steps_give_the_initial_state(name, form):
+    """Oracle: by hand. Catches a chunk of nothing."""
+    arrays, state = as_arrays(name, np.float32)
+    empty = {key: array[:, :0] for key, array in arrays.items()}
+    outputs, last = run(name, form, empty, state, seq_lengths=np.zeros(BATCH, np.int32))
+    assert outputs.shape[:2] == (BATCH, 0)
+    jax.tree.map(np.testing.assert_array_equal, last, state)
+
+
+@pytest.mark.full_but(*FAST)
+@each_form
+def test_bfloat16_inputs_are_read_and_not_computed_in(name, form):
+    """Oracle: float32 on the same rounded numbers, whose outputs are rounded once. Catches a state
+    or a product in bfloat16."""
+    if name == "complex":
+        pytest.skip("there is no complex bfloat16")
+    arrays, state = as_arrays(name, np.float32)
+    low = {key: array.astype(jnp.bfloat16) for key, array in arrays.items()}
+    high = {key: array.astype(np.float32) for key, array in low.items()}
+    call = jax.jit(lambda arrays: run(name, form, arrays, state))
+    (outputs, last), (expected, exact) = call(low), call(high)
+    assert outputs.dtype == jnp.bfloat16
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(last)} == {"float32"}
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), last, exact)
+    unit = oracles.UNITS["bfloat16"]
+    np.testing.assert_allclose(
+        np.asarray(outputs, np.float32), expected, rtol=1.01 * unit, atol=1e-5
+    )
+
+
+@pytest.mark.full_but("RWKV7", "mLSTM")
+@pytest.mark.parametrize("name", VARIANTS)
+def test_one_step_at_a_time_equals_all_at_once(name):
+    """Oracle: the op over time, which has its own tests. Catches a step with other checks or another
+    order of its arguments, and a state of another dtype."""
+    arrays, state = as_arrays(name, np.float32)
+    expected, final = run(name, "scan", arrays, state)
+    step = jax.jit(VARIANTS[name].step)
+    for t in range(LENGTH):
+        before = state
+        state, output = step(before, **{key: array[:, t] for key, array in arrays.items()})
+        np.testing.assert_allclose(output, expected[:, t], rtol=1e-5, atol=1e-5)
+        assert {leaf.dtype.name for leaf in jax.tree.leaves(state)} <= {"float32", "complex64"}
+    near = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5)
+    jax.tree.map(near, state, final)
+
+
+@pytest.mark.full_but("mLSTM")
+@pytest.mark.parametrize("name", VARIANTS)
+def test_without_an_initial_state_it_is_zero(name):
+    """Oracle: zeros that are given. Catches a state of other sizes, and outputs without a state."""
+    arrays, state = as_arrays(name, np.float32)
+    zeros = jax.tree.map(jnp.zeros_like, state)
+    with_zeros, without = (run(name, "scan", arrays, start) for start in (zeros, None))
+    jax.tree.map(np.testing.assert_array_equal, with_zeros, without)
+
+
+@pytest.mark.full
+@each_form
+def test_mapped_over_trials_as_one_after_another(name, form, float64):
+    """Oracle: a Python loop. Catches a rule that mixes the axis of trials with time or batch."""
+    arrays, state = as_arrays(name)
+    gradient = jax.grad(scalar_of(name, form, seq_lengths=LENGTHS, resets=RESETS))
+    trials = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf * 0.5]), arrays)
+    mapped = jax.jit(jax.vmap(gradient, (0, None)))(trials, state)
+    for trial in range(2):
+        alone = gradient(jax.tree.map(lambda leaf, t=trial: leaf[t], trials), state)
+        one = jax.tree.map(lambda leaf, t=trial: leaf[t], mapped)
+        jax.tree.map(
+            functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-11), one, alone
+        )
+
+
+@pytest.mark.full_but("delta decayed-3")
+@each_form
+def test_gradients_inside_shard_map_are_those_outside(name, form):
+    """Oracle: no mesh. Catches a state or a mask that shard_map takes for replicated."""
+    arrays, _ = as_arrays(name, np.float32)
+    mesh = jax.make_mesh((4,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+    along = jax.sharding.PartitionSpec("batch")
+
+    def gradient(arrays, lengths, resets):
+        scalar = scalar_of(name, form, seq_lengths=lengths, resets=resets)
+        return jax.grad(lambda arrays: scalar(arrays, None))(arrays)
+
+    sharded = jax.shard_map(gradient, mesh=mesh, in_specs=along, out_specs=along)
+    case = arrays, jnp.asarray(LENGTHS), jnp.asarray(RESETS)
+    near = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5)
+    jax.tree.map(near, jax.jit(sharded)(*case), jax.jit(gradient)(*case))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_what_does_not_fit_is_one_line(name):
+    """Catches a size that is silently broadcast, a name that falls through to another form, and a
+    chunk that nothing would use."""
+    arrays, state = as_arrays(name, np.float32)
+    op, function = VARIANTS[name].op, VARIANTS[name].op.__name__
+    for key in list(arrays)[1:]:
+        for axis in range(1, arrays[key].ndim):
+            short = arrays | {key: jnp.concatenate([arrays[key]] * 2, axis=axis)}
+            with pytest.raises(ValueError, match=rf"{function}: \w+ \[.*\] expected"):
+                op(**short, initial_state=state)
+    with pytest.raises(ValueError, match=rf"{function}: \w+ \[.*\] expected shape"):
+        op(**arrays, initial_state=jax.tree.map(lambda leaf: leaf[:, :1], state))
+    with pytest.raises(
+        ValueError, match=f"unknown {function}: implementation 'fast': .*auto, scan"
+    ):
+        op(**arrays, implementation="fast")
+    with pytest.raises(ValueError, match=f"{function}: chunk: expected at least 1, got 0"):
+        op(**arrays, chunk=0)
+    with pytest.raises(ValueError, match=f"{function}: chunk=3 expected implementation='chunked'"):
+        op(**arrays, chunk=3, implementation="scan")
+    for key in arrays:
+        whole = arrays | {key: jnp.ones_like(arrays[key], dtype=jnp.int32)}
+        with pytest.raises(ValueError, match=f"{function}: .*{key}.* expected .*, got int32"):
+            op(**whole)
+
+
+@pytest.mark.full_but("delta decayed")
+@pytest.mark.parametrize("name", [name for name in VARIANTS if "chunked" in VARIANTS[name].forms])
+def test_chunks_keep_less_than_all_states(name):
+    """Oracle: the compiled program's own account. Catches a backward pass that keeps a matrix memory
+    for each step."""
+    if VARIANTS[name].op is ops.linear_recurrence:
+        pytest.skip("its state is as large as its outputs")
+    long = 32 * LENGTH
+    arrays, state = random_case(name, np.float32, length=long)
+
+    def temporary_bytes(form):
+        gradient = jax.grad(lambda *case: jnp.sum(run(name, form, *case)[0]))
+        compiled = jax.jit(gradient).lower(arrays, as_state(state)).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert temporary_bytes(16) < temporary_bytes("scan") * (
+        0.8 if name == "delta products" else 0.6
+    )
