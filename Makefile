@@ -28,10 +28,10 @@ copy: $(VENV)/installed ## The full study of the copy problem: a night, or a GPU
 pooling: $(VENV)/installed ## Adding to T = 1,000 by attention alone; its cost is not measured
 	$(RUN) -m experiments.compare --config=configs/pooling.py --workdir=runs/pooling
 
-language-model: $(VENV)/installed ## Train all models on the text that Python has with it and let them write: a quarter of an hour
+language-model: $(VENV)/installed ## Train all models on the text that Python has with it and let them write: 20 minutes
 	$(RUN) -m experiments.language_model --config=configs/language_model.py --workdir=runs/language_model
 
-studies: $(VENV)/installed ## Every study of the analysis: about an hour and a half on two cores
+studies: $(VENV)/installed ## Every study of the analysis: two to three hours on two cores
 	for name in length_generalisation horizon gradient_reach inside ablation learning_rates; do \
 	  $(RUN) -m experiments.$$name --config=configs/$$name.py --workdir=runs/$$name || exit 1; \
 	done
@@ -88,6 +88,7 @@ scaling: $(VENV)/installed ## Check the cost model on this machine and write doc
 
 readme: $(VENV)/installed ## Keep runs/quick and its neighbours in results/; write the sections of README and docs
 	$(RUN) -m tools.pages.readme --quick=runs/quick
+	$(RUN) -m tools.pages.gallery
 
 docs: $(VENV)/test-installed ## Build README, docs and the API as pages into site/
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict

@@ -2,13 +2,13 @@
 
 import dataclasses
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from benchmarks.workloads import BYTES, Attention, Decoding, LanguageModel, Recurrent, Training
+from lstm_attn.host import usable_cores
 
 # Relative to the largest entry. Float32 sums of up to a million terms in different orders stay
 # below it; an exchanged gate or a missing bias gives differences of the order of one.
@@ -109,11 +109,6 @@ def compile_seconds(steps: list[float]) -> float | None:
     return max(steps[0] - min(steps[1:]), 0.0) if len(steps) > 1 else None
 
 
-def cores() -> int:
-    """How many CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def layers(case: Recurrent, with_peers: bool) -> Sequence[Contender]:
     """The layer alone."""
     return [*_ours("layer"), *(_peers(case.cell, "layer") if with_peers else ())]
@@ -153,7 +148,7 @@ def _language_models(case: LanguageModel, with_peers: bool, steps: int) -> Seque
             is_ours=True,
             devices=devices,
         )
-        for devices in sorted({1, cores()})
+        for devices in sorted({1, usable_cores()})
     ]
     name, function, is_same = TORCH_LANGUAGE_MODELS[case.model]
     peer = dataclasses.replace(_torch(name, function, steps=steps), is_same=is_same)
@@ -207,8 +202,8 @@ def decoding(case: Decoding, with_peers: bool) -> Sequence[Contender]:
 def _ours(function: str, **arguments: Any) -> list[Contender]:
     """Each implementation on one host device, and `auto` on one a core."""
     everyone = [("one device", name, 1) for name in IMPLEMENTATIONS]
-    if cores() > 1:
-        everyone.append((f"{cores()} devices", "auto", cores()))
+    if (cores := usable_cores()) > 1:
+        everyone.append((f"{cores} devices", "auto", cores))
     return [
         Contender(
             f"ours, {name}, {where}",

@@ -62,11 +62,12 @@ def tokens_by_room(record: Record) -> Figure:
 
 
 def attention_by_length(record: Record) -> Figure:
-    """One panel a direction, mask and batch size: time against length, and the floor."""
+    """One panel a direction, mask, batch size and heads: time against length, and the floor."""
     rows = []
     for row in record["rows"]:
         mask = ", causal" if row["is_causal"] else ""
-        placed = {**row, "panel": f"{row['direction']}{mask}, B={row['batch']}"}
+        sizes = f"B={row['batch']} N={row['heads']} K={row['features']}"
+        placed = {**row, "panel": f"{row['direction']}{mask}, {sizes}"}
         rows += [
             {**placed, "y": 1e3 * row["median_seconds"]},
             {**placed, "y": 1e3 * row["floor_seconds"], "name": FLOOR},

@@ -58,12 +58,8 @@ class Process:
         try:
             return self._pool.submit(_answer, function, *arguments).result()
         except BrokenProcessPool as error:
-            self._child.join()
-            # The pool waits for the child too; what it heard is here a moment later.
-            for _ in range(1000):
-                if self._child.exitcode is not None:
-                    break
-                time.sleep(0.001)
+            # The pool waits for the child. If we did too, only one of us would hear its status.
+            self._pool.shutdown()
             status = self._child.exitcode
             self._start()
             if status != -signal.SIGKILL:

@@ -159,17 +159,18 @@ def attention_section(record: Record) -> str:
         lines.append(
             [
                 f"{ours['direction']}{', causal' if ours['is_causal'] else ''}",
-                f"{ours['batch']}, {ours['length']:,}",
+                f"{ours['batch']}, {ours['length']:,}, {ours['heads']}, {ours['features']}",
                 _milliseconds(ours),
                 _own_name(ours["name"]),
                 _milliseconds(own_jax),
                 with_target(ratio, ATTENTION_TARGET if targeted else None),
                 _milliseconds(torch),
+                with_target(None if torch is None else _ratio(ours, torch)),
                 f"{ours['distance']:.2f}",
             ]
         )
-    headings = ["attention", "B, T", "ms", "ours", "jax.nn, ms", "ours / jax.nn", "torch, ms",
-                "time over floor"]  # fmt: skip
+    headings = ["attention", "B, T, N, K", "ms", "ours", "jax.nn, ms", "ours / jax.nn", "torch, ms",
+                "ours / torch", "time over floor"]  # fmt: skip
     return _section(
         record,
         "Milliseconds of attention against length",

@@ -12,10 +12,11 @@ from typing import Any
 
 import jax
 
-from benchmarks.contenders import Contender, cores
+from benchmarks.contenders import Contender
 from benchmarks.processes import Process
 from benchmarks.progress import Progress
 from lstm_attn import models, tasks, training
+from lstm_attn.host import usable_cores
 from lstm_attn.report.tables import markdown
 
 TRIALS, CHUNK_STEPS, CHUNKS = 8, 25, 5
@@ -56,7 +57,7 @@ def chunk_seconds(program: training.Program, chunks: int, least_seconds: float =
 def measure() -> dict[str, Any]:
     """The record: a row for each number of devices and placement."""
     rows = []
-    counts = sorted({1, cores()})
+    counts = sorted({1, usable_cores()})
     progress = Progress(len(PLACED) * len(counts))
     for devices in counts:
         with Process(Contender("layouts", "benchmarks.trial_layouts", devices=devices)) as process:

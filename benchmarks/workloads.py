@@ -28,14 +28,21 @@ TEXT_SHAPES: dict[str, list[tuple[int, int, int]]] = {
     "short": [(16, 128, 192)],
     "all": [(16, 128, 192)],
 }
-# B, T of attention.
-SQUARES = [(1, 512), (1, 2048), (4, 512), (4, 2048)]
-ATTENTION_SHAPES = {
-    "tiny": [(1, 8)],
-    "short": SQUARES,
-    "all": [*SQUARES, (1, 8192), (4, 8192), (1, 16384)],
-}
 HEADS, HEAD_FEATURES = 4, 32
+# B, T, N, K of attention: two lengths with heads of three sizes; then as models of the adding
+# problem have them; then long.
+SQUARES = [(4, length, HEADS, features) for length in (512, 2048) for features in (16, 32, 64)]
+ADDING_HEADS = [(32, 50, 2, 13), (32, 200, 2, 13), (32, 750, 2, 13)]
+ATTENTION_SHAPES = {
+    "tiny": [(1, 8, HEADS, HEAD_FEATURES)],
+    "short": [*SQUARES, *ADDING_HEADS],
+    "all": [
+        *SQUARES,
+        *ADDING_HEADS,
+        (4, 8192, HEADS, HEAD_FEATURES),
+        (1, 16384, HEADS, HEAD_FEATURES),
+    ],
+}
 # T of an LSTM with B = 8, D = 10, H = 128; then T of attention.
 LONG_LENGTHS = {"tiny": [16], "short": [5_000], "all": [5_000, 100_000]}
 LONG_ATTENTION = {"tiny": 16, "short": 16_384, "all": 16_384}
@@ -132,11 +139,16 @@ class Attention:
     @property
     def title(self) -> str:
         causal = ", causal" if self.is_causal else ""
-        return f"attention, {self.direction}{causal}, B={self.batch} T={self.length}"
+        sizes = f"B={self.batch} T={self.length} N={self.heads} K={self.features}"
+        return f"attention, {self.direction}{causal}, {sizes}"
 
     @property
     def flops(self) -> int:
-        """Two products [T, S, K] a head, four more for the gradients; half of it if causal."""
+        """Two products [T, S, K] a head, four more for the gradients; half of it if causal.
+
+        An exponential for each pair, of 11 operations, and a fifth product of the gradients, which
+        recomputes the logits where [T, S] is not kept, are left out.
+        """
         pairs = self.length * (self.length + 1) // 2 if self.is_causal else self.length**2
         forward = 4 * self.batch * self.heads * pairs * self.features
         return forward if self.direction == "forward" else 3 * forward
@@ -208,10 +220,10 @@ def training(chosen: str) -> list[Training | LanguageModel]:
 def attention(chosen: str) -> list[Attention]:
     """Each direction, with and without a mask, at each size of a set."""
     return [
-        Attention(batch, length, HEADS, HEAD_FEATURES, is_causal, direction)
+        Attention(*shape, is_causal, direction)
         for direction in DIRECTIONS
         for is_causal in (False, True)
-        for batch, length in ATTENTION_SHAPES[chosen]
+        for shape in ATTENTION_SHAPES[chosen]
     ]
 
 

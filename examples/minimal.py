@@ -46,7 +46,7 @@ def loss(params: dict, inputs: Array, targets: Array) -> Array:
         return ops.lstm_step(params["lstm"], state, x)
 
     state, _ = lax.scan(step, ops.LSTMState(zeros, zeros), inputs.swapaxes(0, 1))
-    outputs = state.h @ params["readout"] + params["bias"]
+    outputs = state.h @ params["readout"] + params["bias"][None]
     return jnp.mean((outputs[:, 0] - targets) ** 2)
 
 

@@ -46,7 +46,7 @@ class MGU(modules.Recurrent):
 
     def step(self, params: Any, carry: Array, x: Array) -> tuple[Array, MGUGates]:
         kernel, recurrent_kernel, bias = params
-        x_z, x_n = jnp.split(x @ kernel + bias, 2, axis=-1)
+        x_z, x_n = jnp.split(x @ kernel + bias[None], 2, axis=-1)
         u_z, u_n = jnp.split(recurrent_kernel, 2, axis=-1)
         z = jax.nn.sigmoid(x_z + carry @ u_z)
         n = jnp.tanh(x_n + ((1 - z) * carry) @ u_n)

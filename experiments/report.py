@@ -1,4 +1,4 @@
-"""One page of one run folder or of several, and where these differ beyond noise.
+"""One page of one run folder or of several, and the differences that exact tests allow.
 
     python -m experiments.report RUN [RUN ...] [--page=PAGE.html]
 

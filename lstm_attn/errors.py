@@ -4,6 +4,8 @@ import difflib
 import unicodedata
 from collections.abc import Iterable
 
+from lstm_attn.plain_numbers import WHOLE, make_plain, number_fields, plain
+
 HIGHEST = 2**31 - 1
 LONGEST_LINE = 2000  # letters of a message, which may quote a long value
 # Unicode's bidirectional controls: one left open would reverse the text after it.
@@ -70,12 +72,42 @@ def readable(text: str) -> str:
     return "".join(map(shown, text.replace("\r", "")))
 
 
-def check_whole(name: str, value: object, lowest: int = 1) -> None:
-    """Raises UsageError unless the value is a whole number from `lowest` to the largest int32, the
-    type of JAX's indices and steps."""
-    if not isinstance(value, int) or isinstance(value, bool):
+def counted(number: int, noun: str) -> str:
+    """The number and its noun: "1 cell", "2 cells"."""
+    return f"{number:,} {noun}" + "s" * (number != 1)
+
+
+def check_whole(name: str, value: object, lowest: int = 1) -> int:
+    """The value as Python's int; one of numpy's will do, a bool won't.
+
+    Raises:
+      UsageError: it is no whole number from `lowest` to the largest int32, the type of JAX's
+        indices and steps.
+    """
+    whole = plain(value)
+    if type(whole) is not int:
         raise UsageError(f"{name}: expected a whole number, got {value!r}")
-    if value < lowest:
-        raise UsageError(f"{name}: expected at least {lowest}, got {value}")
-    if value > HIGHEST:
-        raise UsageError(f"{name}: expected at most {HIGHEST}, got {value}")
+    if whole < lowest:
+        raise UsageError(f"{name}: expected at least {lowest}, got {whole}")
+    if whole > HIGHEST:
+        raise UsageError(f"{name}: expected at most {HIGHEST}, got {whole}")
+    return whole
+
+
+def check_numbers(settings: object, prefix: str = "") -> None:
+    """Makes the numbers of a frozen dataclass Python's own, see `make_plain`.
+
+    Args:
+      prefix: what a message has before the name of a field.
+
+    Raises:
+      UsageError: a field of numbers holds something else, such as a bool or a text.
+    """
+    make_plain(settings)
+    for name, kind in number_fields(settings).items():
+        value = getattr(settings, name)
+        several = kind.startswith("tuple") and isinstance(value, tuple)
+        for one in value if several else () if value is None and "None" in kind else (value,):
+            if type(one) is not int and (kind in WHOLE or type(one) is not float):
+                expected = "a whole number" if kind in WHOLE else "a number"
+                raise UsageError(f"{prefix}{name}: expected {expected}, got {one!r}")

@@ -46,7 +46,7 @@ def make_generator(model: Model, sampling: Sampling, chunk: int = 16) -> Generat
     Raises:
       UsageError: a chunk that is not a whole number of at least 1.
     """
-    check_whole("generate: chunk", chunk)
+    chunk = check_whole("generate: chunk", chunk)
 
     @partial(jax.jit, static_argnums=2)
     def read(params: Params, ids: Array, room: int) -> Writing:
@@ -95,9 +95,10 @@ def generate(
     Raises:
       UsageError: an empty prompt, or a context of less than two chunks, on one line.
     """
-    check_whole("generate: samples", samples)
-    check_whole("generate: length", length)
-    check_whole("generate: seed", seed, 0)
+    samples = check_whole("generate: samples", samples)
+    length = check_whole("generate: length", length)
+    seed = check_whole("generate: seed", seed, 0)
+    context = None if context is None else check_whole("generate: context", context)
     if not len(prompt):
         raise UsageError("generate: prompt expected at least one token, got none")
     if context is not None and context < 2 * generator.chunk:

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Iterable
 
-from lstm_attn.errors import UsageError, check_whole, unknown_name
+from lstm_attn.errors import UsageError, check_numbers, check_whole, unknown_name
 from lstm_attn.modules.attention import check_heads
 from lstm_attn.modules.initializers import KERNEL_INITIALIZERS
 from lstm_attn.modules.positions import POSITIONS
@@ -71,6 +71,7 @@ class ModelConfig:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
+        check_numbers(self, "model.")
         for field in ("features", "num_heads", "num_layers"):
             check_whole(f"model.{field}", getattr(self, field))
         check_whole("model.segment", self.segment, 0)

@@ -65,6 +65,10 @@ class RunFolder:
         self._hold: files.Hold | None = None
         self._check_format()
 
+    def __reduce__(self) -> Any:
+        """A copy reads the folder, and does not hold its lock."""
+        return type(self), (self.path,)
+
     @classmethod
     def open(cls, path: str | os.PathLike, config: dict[str, Any]) -> "RunFolder":
         """Makes the folder for a run of this config, or takes up the one that is there.

@@ -12,16 +12,26 @@
 # # From one equation to a character model
 #
 # We begin with one step of an LSTM by hand and end with a model that writes in the manner of
-# Python's help pages. All cells together take less than a minute on one core, and nothing is
-# downloaded.
+# Python's help pages. All cells together take some minutes on two cores. Nothing is downloaded, but
+# where `lstm_attn` is not installed yet: the first cell does that.
 #
 # Axis letters, here and in the package: `B` batch, `T` time, `S` keys, `D` features in,
 # `H` features of a hidden state, `N` attention heads, `K` features of a head.
 
 # %%
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+if importlib.util.find_spec("lstm_attn") is None:  # then from the clone that this notebook is in
+    clone = next(f for f in (Path.cwd(), Path.cwd().parent) if (f / "pyproject.toml").exists())
+    install = (sys.executable, "-m", "pip", "install", "--quiet", f"{clone}[notebooks]")
+    subprocess.run(install, check=True)
+
+# %%
 import re
 import tempfile
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +45,7 @@ from lstm_attn.history import Evaluation
 from lstm_attn.ops.sampling import Sampling
 from lstm_attn.report.panel import panel
 
+training.use_compilation_cache()  # a restart compiles nothing anew
 training.use_host_cores()  # a device of every core; call it before JAX computes
 
 # %% [markdown]
@@ -144,7 +155,7 @@ def draw_norms(axes: Axes) -> None:
     axes.set(yscale="log", xlabel="lag (steps back)", ylabel="norm of the gradient")
 
 
-panel("What the last output depends on", draw_norms)
+panel("What the last output depends on", draw_norms).show()
 
 # %% [markdown]
 # ## Text
@@ -198,7 +209,7 @@ print(f"{models.count_parameters(model):,} parameters, {trained.history.seconds[
 
 # %%
 assert loss[-1] < task.baseline
-report.learning_curves({"lstm": trained.history}, task.baseline, "Validation loss")
+report.learning_curves({"lstm": trained.history}, task.baseline, "Validation loss").show()
 
 # %% [markdown]
 # On the test split, read from first character to last: how many bits it would take to send a
@@ -237,7 +248,7 @@ def draw_context(axes: Axes) -> None:
     axes.set(xlabel="characters of context", ylabel="bits a character")
 
 
-panel(f"Loss against context, {len(windows)} characters", draw_context)
+panel(f"Loss against context, {len(windows)} characters", draw_context).show()
 
 # %% [markdown]
 # ## Writing

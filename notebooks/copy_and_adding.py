@@ -13,7 +13,18 @@
 #
 # How far back can a model remember? On text nobody knows how much there is to remember. On these
 # two tasks it is known exactly, and the distance is a number that we choose. All cells together
-# take less than a minute on one core.
+# take some minutes on two cores. Where `lstm_attn` is not installed yet, the first cell does that.
+
+# %%
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+if importlib.util.find_spec("lstm_attn") is None:  # then from the clone that this notebook is in
+    clone = next(f for f in (Path.cwd(), Path.cwd().parent) if (f / "pyproject.toml").exists())
+    install = (sys.executable, "-m", "pip", "install", "--quiet", f"{clone}[notebooks]")
+    subprocess.run(install, check=True)
 
 # %%
 import dataclasses
@@ -27,6 +38,7 @@ from lstm_attn import analysis, models, report, tasks, training
 from lstm_attn.report import inside_figures
 from lstm_attn.report.panel import REFERENCE_COLOR, colors_of, panel
 
+training.use_compilation_cache()  # a restart compiles nothing anew
 training.use_host_cores()  # a device of every core; call it before JAX computes
 
 # %% [markdown]
@@ -49,7 +61,7 @@ def draw_sequence(axes: Axes) -> None:
     axes.set(xlabel="step", ylabel="value; marked ones in colour")
 
 
-panel(f"One sequence of adding, due at its end: {total:.2f}", draw_sequence)
+panel(f"One sequence of adding, due at its end: {total:.2f}", draw_sequence).show()
 
 # %% [markdown]
 # Who can't remember, guesses the mean of the sum, 1, and is wrong by the variance of two uniform
@@ -112,7 +124,7 @@ for name, found in trained.items():
 histories = {name: found.history for name, found in trained.items()}
 for name, history in histories.items():
     assert history.metrics["loss"][-1].min() < adding.baseline, name
-report.learning_curves(histories, adding.baseline, f"Adding, T = {adding.length}")
+report.learning_curves(histories, adding.baseline, f"Adding, T = {adding.length}").show()
 
 # %% [markdown]
 # ## Does it hold where they were not trained?
@@ -150,7 +162,7 @@ def draw_lengths(axes: Axes) -> None:
 for name, at_lengths in tested.items():
     at_ten, at_twenty = (at_lengths.accuracy[lengths.index(length)] for length in (10, 20))
     assert at_twenty.mean() < at_ten.mean(), name
-panel(f"Adding, trained at T = {adding.length}", draw_lengths)
+panel(f"Adding, trained at T = {adding.length}", draw_lengths).show()
 
 # %% [markdown]
 # ## Where memory ends
@@ -185,13 +197,13 @@ for name, history in recall.items():
     print(f"{name:15} remember after {history.steps_to_remember} steps")
 last = {name: history.metrics["loss"][-1] for name, history in recall.items()}
 assert last["lstm_attention"].min() < last["lstm"].min()
-report.learning_curves(recall, copy.baseline, f"Copy, delay {copy.length}")
+report.learning_curves(recall, copy.baseline, f"Copy, delay {copy.length}").show()
 
 # %% [markdown]
 # Of the ten symbols, the LSTM has begun to recall the first.
 
 # %%
-report.recall_by_position(recall, copy.chance, f"Copy, delay {copy.length}")
+report.recall_by_position(recall, copy.chance, f"Copy, delay {copy.length}").show()
 
 # %% [markdown]
 # ## A look inside
@@ -214,7 +226,7 @@ farthest = int(np.argmax(distances))
 looked_at = np.asarray(inside.maps["attention"][farthest])  # [T, T], queries by keys
 print("mean distance of each head, in steps:", distances)
 assert distances[farthest] > copy.length / 2
-inside_figures.attention_map(looked_at, f"Head {farthest + 1} of lstm_attention, copy")
+inside_figures.attention_map(looked_at, f"Head {farthest + 1} of lstm_attention, copy").show()
 
 # %% [markdown]
 # ## Where to go from here

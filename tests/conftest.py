@@ -20,6 +20,7 @@ from lstm_attn.training import optimizer, train_step
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
 
 pytest_plugins = ["tests.made_run", "tests.study_fixtures"]
 

@@ -45,6 +45,8 @@ PARTS = (
     "benchmarks",
     "tools",
     "configs",
+    "docs",
+    "notebooks",
     "tests",
     "results",
     "pyproject.toml",

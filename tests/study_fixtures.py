@@ -66,7 +66,7 @@ def compare(compilation_cache):
     environment = {
         **usual,
         # The kernel need not be built, and says so on stderr.
-        "PYTHONWARNINGS": "error::RuntimeWarning,ignore:the LSTM runs without its C++ kernel",
+        "PYTHONWARNINGS": "error::RuntimeWarning,ignore:the LSTM and attention run without their C++ kernels",
         "JAX_COMPILATION_CACHE_DIR": str(compilation_cache),
     }
 

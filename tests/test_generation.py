@@ -36,7 +36,7 @@ def of_sums():
         total, count = state
         sums = total[:, None] + jnp.cumsum(ids, axis=1)
         counts = count + jnp.arange(1, ids.shape[1] + 1, dtype=jnp.int32)
-        return (sums[:, -1], counts[-1]), params[(sums + 3 * counts) % SIZE]
+        return (sums[:, -1], counts[-1]), params[(sums + 3 * counts[None]) % SIZE]
 
     def initial_state(batch_size, length):
         return jnp.zeros(batch_size, jnp.int32), jnp.int32(0)

@@ -24,6 +24,7 @@ HOUSE = (
     ("lstm_attn.training",),
     ("lstm_attn.generation",),
     ("lstm_attn.models",),
+    ("lstm_attn.model",),
     ("lstm_attn.model_config",),
     ("lstm_attn.modules",),
     ("lstm_attn.interop",),
@@ -32,12 +33,13 @@ HOUSE = (
     ("lstm_attn.native",),
     ("lstm_attn.text",),
     ("lstm_attn.history",),
-    ("lstm_attn.files", "lstm_attn.flat"),
+    ("lstm_attn.files", "lstm_attn.flat", "lstm_attn.host"),
     ("lstm_attn.errors",),
+    ("lstm_attn.plain_numbers",),
 )
 LEVELS = {name: level for level, names in enumerate(HOUSE) for name in names}
 # Benchmarks compare ours with Flax's own layers; an example writes a Flax layer of its own.
-FLAX_AT = ("lstm_attn.modules", "lstm_attn.models", "benchmarks", "examples")
+FLAX_AT = ("lstm_attn.modules", "lstm_attn.models", "lstm_attn.model", "benchmarks", "examples")
 WITHOUT_JAX = (
     "lstm_attn.report",
     "lstm_attn.runs",
@@ -46,7 +48,9 @@ WITHOUT_JAX = (
     "lstm_attn.history",
     "lstm_attn.files",
     "lstm_attn.flat",
+    "lstm_attn.host",
     "lstm_attn.errors",
+    "lstm_attn.plain_numbers",
 )
 FOLDERS = ("examples", "notebooks", "experiments", "tools", "benchmarks", "configs", "lstm_attn")
 FILES = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]

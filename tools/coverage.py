@@ -197,6 +197,11 @@ def mcnemar(rng: Random, seeds: int) -> bool:
     return analysis.paired_rate_test(*(rng.random((2, seeds)) < 0.5)).p >= 0.05
 
 
+def fisher(rng: Random, seeds: int) -> bool:
+    counts = rng.binomial(seeds, 0.5, 2).tolist()
+    return analysis.independent_rate_test(counts, [seeds, seeds]).p >= 0.05
+
+
 def sign_test(rng: Random, seeds: int) -> bool:
     return analysis.paired_sign_test(*ends(rng, 0.9, (2, seeds))).p >= 0.05
 
@@ -267,6 +272,7 @@ SIMULATIONS = (
     Simulation("log_rank", EQUAL, log_rank),
     Simulation("(scipy's logrank)", EQUAL, log_rank_of_scipy, None),
     Simulation("paired_rate_test", "equal models, .5 remember", mcnemar),
+    Simulation("independent_rate_test", "equal models, .5 remember", fisher),
     Simulation("paired_sign_test", EQUAL, sign_test),
     Simulation("holm", TEN, _with(table_of_ten, adjusted=True)),
     Simulation("(not adjusted)", TEN, _with(table_of_ten, adjusted=False), None),

@@ -12,14 +12,15 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss, scaled_dot_product_attention
 
 from benchmarks import data, jitted, language
-from benchmarks.contenders import Ready, Unavailable, compile_seconds, cores
+from benchmarks.contenders import Ready, Unavailable, compile_seconds
 from benchmarks.workloads import Attention, LanguageModel, Layer, Recurrent, Training
 from lstm_attn import interop
+from lstm_attn.host import usable_cores
 
 # Gradients that vanish through time become denormals, which a CPU multiplies ten times slower; XLA
 # always flushes them. Set before any threads start, since they inherit it.
 torch.set_flush_denormal(True)
-torch.set_num_threads(cores())
+torch.set_num_threads(usable_cores())
 
 
 def layer(case: Recurrent) -> Ready:

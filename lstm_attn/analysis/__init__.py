@@ -7,6 +7,7 @@ from lstm_attn.analysis.differences import (
     paired_rate_difference,
     rate_difference,
 )
+from lstm_attn.analysis.exact_tests import IndependentTest, exact_tests, independent_rate_test
 from lstm_attn.analysis.gradient_reach import gradient_norms, norms_of_trials, reach
 from lstm_attn.analysis.hierarchical_bootstrap import hierarchical_bootstrap
 from lstm_attn.analysis.horizon import (
@@ -58,6 +59,7 @@ __all__ = [
     "BudgetFit",
     "Difference",
     "HorizonFit",
+    "IndependentTest",
     "Interval",
     "LengthGeneralisation",
     "PairedTest",
@@ -69,12 +71,14 @@ __all__ = [
     "compare_records",
     "crossing",
     "cuts_of",
+    "exact_tests",
     "fit_against_budget",
     "fit_horizon",
     "gradient_norms",
     "hierarchical_bootstrap",
     "holm",
     "horizon_beyond",
+    "independent_rate_test",
     "learning_rate_window",
     "length_generalisation",
     "log_rank",

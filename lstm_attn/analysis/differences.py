@@ -6,7 +6,7 @@ adjusted for the number of comparisons: see `analysis.paired_tests`.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,8 +131,8 @@ def compare_records(first: Record, second: Record, budget: int) -> dict[str, Any
         interval. paired: whether trials are paired. remember_rate and steps: each a value, low,
         high (null for no bound) and within_noise; steps is null if unpaired.
     """
-    trials = [_trials(record) for record in (first, second)]
-    remember = [_remembers(ends.values(), budget) for ends in trials]
+    trials = [ends_of_trials(record, budget) for record in (first, second)]
+    remember = [np.isfinite(list(ends.values())) for ends in trials]
     sides = {
         side: remember_rate(int(ones.sum()), len(ones)) | {"trials": len(ones)}
         for side, ones in zip(("first", "second"), remember, strict=True)
@@ -140,32 +140,27 @@ def compare_records(first: Record, second: Record, budget: int) -> dict[str, Any
     if trials[0].keys() != trials[1].keys():
         rates = rate_difference([int(s.sum()) for s in remember], [len(s) for s in remember])
         return {**sides, "paired": False, "remember_rate": _json(rates), "steps": None}
-    ends = [[of_record[key] for key in trials[0]] for of_record in trials]
-    remember = [_remembers(one, budget) for one in ends]
-    spent = [
-        np.where(ones, np.array(one, float), budget)
-        for ones, one in zip(remember, ends, strict=True)
-    ]
+    ends = [np.array([of_record[key] for key in trials[0]]) for of_record in trials]
+    spent = [np.where(np.isfinite(one), one, budget) for one in ends]
     return {
         **sides,
         "paired": True,
-        "remember_rate": _json(paired_rate_difference(*remember)),
+        "remember_rate": _json(paired_rate_difference(*map(np.isfinite, ends))),
         "steps": _json(paired_median_difference(*spent)),
     }
 
 
-def _remembers(ends: Iterable[float | None], budget: int) -> np.ndarray:
-    return np.array([end is not None and end <= budget for end in ends])
-
-
-def _trials(record: Record) -> dict[Any, float | None]:
-    """(seed, learning rate) of each trial -> steps to remember; a rate that all share is None."""
+def ends_of_trials(record: Record, budget: int) -> dict[tuple[int, float | None], float]:
+    """(seed, learning rate) of each trial -> the steps after which it remembers, NaN where that is
+    not within the budget. A rate that all trials share is None."""
     trials = record["per_trial"]
     several = len({trial["learning_rate"] for trial in trials}) > 1
-    return {
-        (trial["seed"], trial["learning_rate"] if several else None): trial["steps_to_remember"]
-        for trial in trials
-    }
+    ends = {}
+    for trial in trials:
+        end = trial["steps_to_remember"]
+        key = trial["seed"], trial["learning_rate"] if several else None
+        ends[key] = float(end) if end is not None and end <= budget else math.nan
+    return ends
 
 
 def _square_and_add(

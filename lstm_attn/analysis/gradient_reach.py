@@ -56,7 +56,7 @@ def gradient_norms(
     if inputs_only:
         hidden = lambda params, inputs, changes: (model.apply(params, inputs), {})  # noqa: E731
     batch_size, length = batch.mask.shape
-    last = batch._replace(mask=batch.mask & (jnp.arange(length) == length - 1))
+    last = batch._replace(mask=batch.mask & (jnp.arange(length)[None] == length - 1))
     shapes = jax.eval_shape(hidden, params, batch.inputs, {})[1]
     zeros = {
         name: jnp.zeros(like.shape, ops.accumulator(like.dtype)) for name, like in shapes.items()
@@ -84,7 +84,7 @@ def norms_of_trials(
 
     @jax.jit
     def of_all(params: Params, key: Array) -> dict[str, Array]:
-        batch = task.sample(key, sequences)
+        batch = task.sample_held_out(key, sequences)
         # One trial after another: long sequences of all at once would not fit.
         return lax.map(
             lambda one: gradient_norms(model, one, task, batch, inputs_only=inputs_only), params

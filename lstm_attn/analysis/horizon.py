@@ -198,8 +198,8 @@ def next_lengths(fit: HorizonFit, shortest: int, longest: int) -> tuple[int, ...
     Raises:
       UsageError: limits that are no whole numbers, or not in order.
     """
-    check_whole("next_lengths: shortest", shortest)
-    check_whole("next_lengths: longest", longest, shortest)
+    shortest = check_whole("next_lengths: shortest", shortest)
+    longest = check_whole("next_lengths: longest", longest, shortest)
     first, last = fit.lengths[0], fit.lengths[-1]
     if fit.bounded == "above":
         wanted = {min(round(2 * last), longest)} if last < longest else set()

@@ -64,7 +64,7 @@ def attention_distance(weights: Array, queries: Array) -> Array:
     """
     steps = jnp.arange(weights.shape[-1])
     distance = (steps[:, None] - steps[None, :]).astype(weights.dtype)
-    back = jnp.sum(weights * distance, axis=-1)  # [B, N, T]
+    back = jnp.sum(weights * distance[None, None], axis=-1)  # [B, N, T]
     return jnp.mean(back, axis=(0, 2), where=queries[:, None])
 
 
@@ -95,7 +95,7 @@ def look(model: Model, task: Task, params: Params, key: Array, sequences: int) -
     Raises:
       UsageError: a model without recurrent layers and attention, or gates without `keep`.
     """
-    batch = task.sample(key, sequences)
+    batch = task.sample_held_out(key, sequences)
     _, seen = model.observe(params, batch.inputs)
     if not seen.states and not seen.weights:
         raise UsageError(
@@ -193,7 +193,7 @@ def metrics_when_cut(
 
     @jax.jit
     def measured(params: Params, cut: Cut) -> dict[str, Array]:
-        batch = task.sample(key, sequences)
+        batch = task.sample_held_out(key, sequences)
         return task.metrics(model.apply_cut(params, batch.inputs, cut), batch)
 
     metrics: dict[str, dict[str, np.ndarray]] = {}

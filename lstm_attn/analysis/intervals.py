@@ -60,8 +60,8 @@ def rate_interval(successes: int, trials: int) -> Interval:
 
     Source: Wilson 1927; Clopper & Pearson 1934; both by `scipy.stats.binomtest`.
     """
-    check_whole("rate_interval: trials", trials)
-    check_whole("rate_interval: successes", successes, 0)
+    trials = check_whole("rate_interval: trials", trials)
+    successes = check_whole("rate_interval: successes", successes, 0)
     if successes > trials:
         raise UsageError(f"rate_interval: expected at most {trials} successes, got {successes}")
     method = "wilson" if trials >= WILSON_FROM else "exact"

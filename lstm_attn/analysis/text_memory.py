@@ -53,8 +53,8 @@ def windows_of(tokens: np.ndarray, length: int, count: int) -> np.ndarray:
     Raises:
       UsageError: fewer tokens than one window has.
     """
-    check_whole("windows: length", length)
-    check_whole("windows: count", count)
+    length = check_whole("windows: length", length)
+    count = check_whole("windows: count", count)
     fitting = len(tokens) // length
     if not fitting:
         raise UsageError(f"windows: expected at least {length} tokens, got {len(tokens)}")
@@ -133,7 +133,12 @@ def passage_losses(
 
     Args:
       texts: of `repeated_passages`.
+      passage: P, at least 2.
+
+    Raises:
+      UsageError: a passage of one token, of which nothing is left.
     """
+    check_whole("passage_losses: passage", passage, 2)
     return token_losses(model, params, texts, batch_size)[:, -(passage - 1) :].mean(axis=1)
 
 
@@ -164,9 +169,9 @@ def split_losses(
     """
     if carries_over(model, length):
         return _streamed(model, params, tokens, min(length * batch_size, len(tokens) - 1))
-    half = max(length // 2, 1)
+    half = length // 2
     last = len(tokens) - 1 - length
-    starts = np.arange(0, last, half)
+    starts = np.arange(0, last, max(half, 1))
     # The last window ends with the text, and counts the tokens that no other has counted.
     starts = np.append(starts, max(last, 0))
     windows = np.stack([tokens[start : start + length + 1] for start in starts])

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from lstm_attn.errors import UsageError
+from lstm_attn.plain_numbers import plain
 
 
 class Entries:
@@ -98,9 +99,10 @@ class Entries:
     def divide(self, axis: str, name: str, parts: int) -> int:
         """The size of an axis divided by a number of parts, which must be a divisor of it."""
         size = self._sizes[axis]
-        if not isinstance(parts, int) or parts < 1 or size % parts:
+        whole = plain(parts)
+        if type(whole) is not int or whole < 1 or size % whole:
             raise UsageError(f"{self.function}: {name} expected a divisor of {size}, got {parts!r}")
-        return size // parts
+        return size // whole
 
     def _check_shape(self, name: str, shape: tuple[int, ...], axes: str) -> None:
         parsed = list(_parse(axes))

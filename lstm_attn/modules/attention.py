@@ -4,16 +4,19 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
-from flax.linen import initializers
 from jax import Array
 
 from lstm_attn import ops
 from lstm_attn.errors import UsageError
 from lstm_attn.modules.dense import Dtype, compute_dtype, flat_product
+from lstm_attn.modules.initializers import lecun, normal
+from lstm_attn.modules.leading_axes import as_batch, from_batch, leading_axes, mask_as_batch
 from lstm_attn.modules.observing import WEIGHTS, show
 from lstm_attn.modules.positions import find_positions
 from lstm_attn.modules.recurrent_protocol import check_carry
-from lstm_attn.ops.checks import check_axes
+from lstm_attn.ops.attention import check_masks
+from lstm_attn.ops.attention_tiles import Band, Limits
+from lstm_attn.ops.hidden import Seen, what_is_seen
 
 
 class MultiHeadAttention(nn.Module):
@@ -58,18 +61,21 @@ class MultiHeadAttention(nn.Module):
     ) -> Any:
         """inputs_q [B, T, D] to [B, T, O]; with return_carry, (cache, outputs).
 
+        B may be missing or be several axes, of which a cache holds the product.
+
         Args:
           inputs_q: the source of the queries.
           inputs_k: [B, S, D], the source of the keys; inputs_q if None.
           inputs_v: [B, S, D], the source of the values; inputs_k if None.
-          mask: as in `ops.dot_product_attention`.
+          mask: as in `ops.dot_product_attention`. Inputs that it hides reach neither values nor
+            gradients.
           is_causal: query t attends to keys s <= t only.
           initial_carry: keys and values of the steps before, from `empty_carry` or an earlier call;
             for causal self-attention without a mask. Steps without room give NaN under `jax.jit`,
             and a one-line error elsewhere.
           return_carry: also return the cache with these steps; needs an initial_carry.
         """
-        check_axes("MultiHeadAttention", inputs_q=(inputs_q, "B T D"))
+        leading = leading_axes("MultiHeadAttention: inputs_q", inputs_q, "T D")
         features = self.qkv_features or inputs_q.shape[-1]
         check_heads("MultiHeadAttention", self.num_heads, features)
         if inputs_k is None and inputs_v is not None:
@@ -87,6 +93,16 @@ class MultiHeadAttention(nn.Module):
         check_carry("MultiHeadAttention", initial_carry, return_carry)
         inputs_k = inputs_q if inputs_k is None else inputs_k
         inputs_v = inputs_k if inputs_v is None else inputs_v
+        inputs_q, inputs_k, inputs_v = (
+            as_batch(f"MultiHeadAttention: inputs_{name}", inputs, leading)
+            for name, inputs in zip("qkv", (inputs_q, inputs_k, inputs_v), strict=True)
+        )
+        mask = mask_as_batch("MultiHeadAttention: mask", mask, leading, 3)
+        logits = (inputs_q.shape[0], self.num_heads, inputs_q.shape[1], inputs_k.shape[1])
+        check_masks("MultiHeadAttention", logits, mask=mask)
+        seen = seen_by_mask(inputs_q, inputs_k, mask, is_causal and not with_cache)
+        inputs_q = shown_steps(inputs_q, seen.queries)
+        inputs_k, inputs_v = (shown_steps(inputs, seen.keys) for inputs in (inputs_k, inputs_v))
 
         def project(name: str, inputs: Array) -> Array:
             dense = dense_layer(self, features, name, inputs, use_bias=self.use_bias)
@@ -108,7 +124,7 @@ class MultiHeadAttention(nn.Module):
             carry = ops.append(initial_carry, key, value)
             key, value = carry.key, carry.value
             key_positions = jnp.arange(key.shape[1], dtype=jnp.int32)
-            mask = key_positions <= query_positions[:, None]
+            mask = key_positions[None] <= query_positions[:, None]
         bias = None
         if scheme.bias is not None:
             bias = scheme.bias(self.num_heads, query_positions, key_positions)
@@ -128,6 +144,7 @@ class MultiHeadAttention(nn.Module):
         if carry is not None:
             # Under jit no error can be raised: a step without room must give NaN.
             out = jnp.where(ops.within(carry), out, jnp.nan)
+        out = from_batch(out, leading)
         return (carry, out) if return_carry else out
 
     def empty_carry(self, batch_size: int, length: int, features: int) -> ops.KeyValueCache:
@@ -164,16 +181,52 @@ class AdditiveAttention(nn.Module):
         mask: Array | None = None,
     ) -> Array:
         """inputs_q [B, T, D], inputs_k [B, S, D'] (inputs_q if None), inputs_v [B, S, H] (inputs_k
-        if None) to [B, T, H]; mask as in `ops.additive_attention`."""
+        if None) to [B, T, H]; mask as in `ops.additive_attention`. B may be missing or be several
+        axes."""
         inputs_k = inputs_q if inputs_k is None else inputs_k
         inputs_v = inputs_k if inputs_v is None else inputs_v
+        leading = leading_axes("AdditiveAttention: inputs_q", inputs_q, "T D")
+        inputs_q, inputs_k, inputs_v = (
+            as_batch(f"AdditiveAttention: inputs_{name}", inputs, leading)
+            for name, inputs in zip("qkv", (inputs_q, inputs_k, inputs_v), strict=True)
+        )
+        mask = mask_as_batch("AdditiveAttention: mask", mask, leading, 2)
+        if mask is not None:
+            one_head = mask[:, None] if mask.ndim == 3 else mask
+            logits = (inputs_q.shape[0], 1, inputs_q.shape[1], inputs_k.shape[1])
+            check_masks("AdditiveAttention", logits, mask=one_head)
+            seen = seen_by_mask(inputs_q, inputs_k, one_head, is_causal=False)
+            inputs_q = shown_steps(inputs_q, seen.queries)
+            inputs_k, inputs_v = (shown_steps(inputs, seen.keys) for inputs in (inputs_k, inputs_v))
         dtype = compute_dtype(inputs_q, self.dtype, self.param_dtype)
         query = dense_layer(self, self.features, "query", inputs_q, use_bias=False)(inputs_q)
         key = dense_layer(self, self.features, "key", inputs_q)(inputs_k)
-        score = self.param(
-            "score", initializers.normal(self.features**-0.5), (self.features,), self.param_dtype
-        )
-        return ops.additive_attention(query, key, inputs_v.astype(dtype), score, mask)
+        score = self.param("score", normal(self.features**-0.5), (self.features,), self.param_dtype)
+        out = ops.additive_attention(query, key, inputs_v.astype(dtype), score, mask)
+        return from_batch(out, leading)
+
+
+def seen_by_mask(inputs_q: Array, inputs_k: Array, mask: Array | None, is_causal: bool) -> Seen:
+    """Which steps of inputs [B, T, D] and [B, S, D] attend to some other, and are attended to: by
+    one head at least, boolean [B, T] and [B, S]. None for all."""
+    masks = [] if mask is None else [mask.reshape((1,) * (4 - mask.ndim) + mask.shape)]
+    band, limits = Band(None, 0 if is_causal else None), Limits(None, None, None)
+    seen = what_is_seen(inputs_q.shape[1], inputs_k.shape[1], band, limits, masks)
+    return Seen(*(None if steps is None else steps.any(axis=1) for steps in seen))
+
+
+def no_padding(inputs: Array, mask: Array | None, is_causal: bool) -> Array | None:
+    """Which steps of inputs [B, T, D] attend to one or are attended to, boolean [B, T]."""
+    seen = seen_by_mask(inputs, inputs, mask, is_causal)
+    if seen.queries is None or seen.keys is None:
+        return None
+    return seen.queries | seen.keys
+
+
+def shown_steps(inputs: Array, seen: Array | None) -> Array:
+    """inputs [B, T, D], with zeros where `seen` [B, T] is False: 0 times NaN is NaN in the gradient
+    of a kernel."""
+    return inputs if seen is None else jnp.where(seen[..., None], inputs, 0)
 
 
 def dense_layer(
@@ -185,6 +238,7 @@ def dense_layer(
         use_bias=use_bias,
         dtype=compute_dtype(inputs, module.dtype, module.param_dtype),
         param_dtype=module.param_dtype,
+        kernel_init=lecun,
         dot_general=flat_product,
         name=name,
     )

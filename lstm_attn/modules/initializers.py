@@ -1,5 +1,6 @@
-"""Initialisers for parameters that hold several gates side by side."""
+"""Initialisers for parameters that hold several gates side by side. All of them can be pickled."""
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
@@ -10,12 +11,37 @@ from flax.linen import initializers
 from jax import Array
 
 from lstm_attn.errors import UsageError
+from lstm_attn.ops.checks import within_range
 
 Initializer = Callable[..., Array]
 
+
+@dataclasses.dataclass(frozen=True)
+class OfFlax:
+    """`flax.linen.initializers.NAME(*arguments)`, whose result is a closure, as a value."""
+
+    name: str
+    arguments: tuple[float, ...] = ()
+
+    def __call__(self, key: Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32) -> Array:
+        if math.prod(shape) == 0:
+            return jnp.zeros(shape, dtype)  # a fan of 0 can't be divided by
+        drawn: Array = getattr(initializers, self.name)(*self.arguments)(key, shape, dtype)
+        return drawn
+
+
 zeros = initializers.zeros_init()
 ones = initializers.ones_init()
-glorot = initializers.glorot_uniform()
+glorot = OfFlax("glorot_uniform")
+lecun = OfFlax("lecun_normal")
+
+
+def normal(deviation: float) -> Initializer:
+    return OfFlax("normal", (deviation,))
+
+
+def constant(value: float) -> Initializer:
+    return OfFlax("constant", (within_range(value),))
 
 
 def orthogonal(key: Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32) -> Array:
@@ -58,15 +84,21 @@ def per_gate(*gates: Initializer) -> Initializer:
       ValueError: a last axis that the number of gates does not divide.
     """
 
-    def init(key: Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32) -> Array:
+    return _PerGate(gates)
+
+
+@dataclasses.dataclass(frozen=True)
+class _PerGate:
+    gates: tuple[Initializer, ...]
+
+    def __call__(self, key: Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32) -> Array:
+        gates = self.gates
         if shape[-1] % len(gates):
             raise UsageError(f"per_gate: {len(gates)} gates do not divide the last axis of {shape}")
         block = (*shape[:-1], shape[-1] // len(gates))
         keys = jax.random.split(key, len(gates))
         blocks = [gate(k, block, dtype) for gate, k in zip(gates, keys, strict=True)]
         return jnp.concatenate(blocks, axis=-1)
-
-    return init
 
 
 def every_gate(gates: int, initializer: Initializer) -> Initializer:
@@ -87,15 +119,18 @@ def chrono_lstm(shortest: float, longest: float) -> Initializer:
 
     Source: Tallec & Ollivier 2018, eq. 16.
     """
-    times = _log_time(shortest, longest)
+    return _ChronoLSTM(_log_time(shortest, longest))
 
-    def init(key: Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32) -> Array:
+
+@dataclasses.dataclass(frozen=True)
+class _ChronoLSTM:
+    times: Initializer
+
+    def __call__(self, key: Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32) -> Array:
         if shape[-1] % 4:
             raise UsageError(f"chrono_lstm: 4 gates do not divide the last axis of {shape}")
-        forget = times(key, (shape[-1] // 4,), dtype)
+        forget = self.times(key, (shape[-1] // 4,), dtype)
         return jnp.concatenate([-forget, forget, jnp.zeros(2 * forget.size, dtype)])
-
-    return init
 
 
 def chrono_gru(shortest: float, longest: float) -> Initializer:
@@ -121,7 +156,7 @@ def chrono_coupled(shortest: float, longest: float) -> Initializer:
 # By their names in a config.
 KERNEL_INITIALIZERS: dict[str, Initializer] = {
     "glorot": glorot,
-    "lecun": initializers.lecun_normal(),
+    "lecun": lecun,
     "orthogonal": orthogonal,
 }
 
@@ -130,15 +165,15 @@ def lstm_bias(gate_order: str, forget_bias: float, chrono_steps: Sequence[float]
     """A constant for the forget gate and zero elsewhere, or chrono over a range of steps."""
     if chrono_steps:
         return (chrono_lstm if gate_order == "ifgo" else chrono_coupled)(*chrono_steps)
-    constant = initializers.constant(forget_bias)
-    return per_gate(*(constant if gate == "f" else zeros for gate in gate_order))
+    bias = constant(forget_bias)
+    return per_gate(*(bias if gate == "f" else zeros for gate in gate_order))
 
 
 def gru_bias(update_bias: float, chrono_steps: Sequence[float]) -> Initializer:
     """A constant for the update gate and zero elsewhere, or chrono over a range of steps."""
     if chrono_steps:
         return chrono_gru(*chrono_steps)
-    return per_gate(zeros, initializers.constant(update_bias), zeros)
+    return per_gate(zeros, constant(update_bias), zeros)
 
 
 def _log_time(shortest: float, longest: float) -> Initializer:
@@ -147,7 +182,14 @@ def _log_time(shortest: float, longest: float) -> Initializer:
             f"chrono: expected 1 < shortest <= longest in steps, got {shortest} and {longest}"
         )
 
-    def init(key: Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32) -> Array:
-        return jnp.log(jax.random.uniform(key, shape, dtype, shortest - 1, longest - 1))
+    return _LogTime(shortest, longest)
 
-    return init
+
+@dataclasses.dataclass(frozen=True)
+class _LogTime:
+    shortest: float
+    longest: float
+
+    def __call__(self, key: Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32) -> Array:
+        least, most = (within_range(steps - 1) for steps in (self.shortest, self.longest))
+        return jnp.log(jax.random.uniform(key, shape, dtype, least, most))

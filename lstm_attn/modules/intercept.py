@@ -77,6 +77,13 @@ class Cut(NamedTuple):
     mask: Array | None = None
 
 
+def _both(first: Array, second: Array) -> Array:
+    """Two masks, each broadcastable to [B, N, T, S]."""
+    return jnp.logical_and(
+        *(mask.reshape((1,) * (4 - mask.ndim) + mask.shape) for mask in (first, second))
+    )
+
+
 @contextlib.contextmanager
 def cutting(cut: Cut) -> Iterator[None]:
     """Cuts every `Recurrent` layer and every `MultiHeadAttention` that is called inside.
@@ -105,7 +112,7 @@ def cutting(cut: Cut) -> Iterator[None]:
         ):
             met.add("mask")
             given = kwargs.get("mask")
-            kwargs = {**kwargs, "mask": cut.mask if given is None else cut.mask & given}
+            kwargs = {**kwargs, "mask": cut.mask if given is None else _both(cut.mask, given)}
         return call(*args, **kwargs)
 
     with nn.intercept_methods(interceptor):

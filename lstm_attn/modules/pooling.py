@@ -10,6 +10,7 @@ from jax import Array
 from lstm_attn import ops
 from lstm_attn.modules.attention import dense_layer
 from lstm_attn.modules.dense import Dtype
+from lstm_attn.modules.leading_axes import as_batch, from_batch, leading_axes
 
 
 class AttentionPooling(nn.Module):
@@ -40,11 +41,18 @@ class AttentionPooling(nn.Module):
         initial_carry: ops.PoolingState | None = None,
         return_carry: bool = False,
     ) -> Any:
-        """inputs [B, T, D] to [B, T, H]; with return_carry, (the sums after, outputs)."""
+        """inputs [B, T, D] to [B, T, H]; with return_carry, (the sums after, outputs).
+
+        B may be missing or be several axes.
+        """
+        leading = leading_axes("AttentionPooling: inputs", inputs, "T D")
+        inputs = as_batch("AttentionPooling: inputs", inputs, leading)
+        initial_carry = as_batch("AttentionPooling: initial_carry", initial_carry, leading)
         hidden = jax.nn.leaky_relu(dense_layer(self, self.features, "hidden", inputs)(inputs))
         logits = jnp.tanh(dense_layer(self, 1, "score", inputs)(hidden))[..., 0]
         context, carry = ops.attention_pooling(logits, hidden, initial_carry)
         out = jax.nn.leaky_relu(dense_layer(self, self.features, "context", inputs)(context))
+        carry, out = from_batch((carry, out), leading)
         return (carry, out) if return_carry else out
 
     def empty_carry(self, batch_size: int, length: int) -> ops.PoolingState:

@@ -5,14 +5,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax.linen import initializers
 from jax import Array
 
 from lstm_attn import ops
 from lstm_attn.errors import UsageError, unknown_name
+from lstm_attn.modules.initializers import normal
 
 LEARNED = "positions"  # the name of the table among a module's parameters
-LEARNED_INIT = initializers.normal(0.02)
+LEARNED_INIT = normal(0.02)
 
 
 class Positions(NamedTuple):

@@ -16,7 +16,9 @@ from lstm_attn.modules.initializers import (
     per_gate,
     zeros,
 )
+from lstm_attn.modules.leading_axes import as_batch, from_batch, leading_axes
 from lstm_attn.modules.recurrent_protocol import Recurrent, Sized
+from lstm_attn.ops.checks import int32_lengths
 from lstm_attn.ops.gru_step import gru_advance
 from lstm_attn.ops.lstm import KINDS
 
@@ -156,11 +158,12 @@ class Bidirectional(nn.Module):
         """
         last_steps = None
         if resets is not None:
-            last_steps = jnp.roll(resets, -1, axis=1).at[:, -1].set(False)
+            last_steps = jnp.roll(resets, -1, axis=-1).at[..., -1].set(False)
             if seq_lengths is not None:
                 # A reset in the padding does not mark the first step of a document.
-                steps = jnp.arange(inputs.shape[1], dtype=jnp.int32)
-                inner = steps < (jnp.asarray(seq_lengths).astype(jnp.int32) - 1)[:, None]
+                steps = jnp.arange(inputs.shape[-2], dtype=jnp.int32)
+                steps = steps.reshape((1,) * (resets.ndim - 1) + steps.shape)
+                inner = steps < (int32_lengths(seq_lengths) - 1)[..., None]
                 last_steps = last_steps & inner
         carries, outputs = zip(
             *(
@@ -183,23 +186,35 @@ class Bidirectional(nn.Module):
         return (carries, joined) if return_carry else joined
 
 
+def _one_batch_axis(
+    cell: nn.RNNCellBase, carry: Any, inputs: Array
+) -> tuple[tuple[int, ...], Any, Array]:
+    """The batch axes of a cell's inputs [..., D], and carry and inputs with one axis, B."""
+    where = f"{type(cell).__name__}: inputs"
+    leading = leading_axes(where, inputs, "D")
+    carry = as_batch(f"{type(cell).__name__}: carry", carry, leading)
+    return leading, carry, as_batch(where, inputs, leading)
+
+
 class LSTMCell(LSTMParameters, nn.RNNCellBase):
     """`ops.lstm_step` as a cell of `flax.linen.RNN`, with the parameters of `LSTM`.
 
         flax.linen.RNN(modules.LSTMCell(features))
 
-    The carry is an `ops.LSTMState`, h first.
+    The carry is an `ops.LSTMState`, h first. As in flax, B may be missing or be several axes.
     """
 
     @nn.compact
     def __call__(self, carry: ops.LSTMState, inputs: Array) -> tuple[ops.LSTMState, Array]:
         """(state, x [B, D]) to (next state, h [B, H])."""
         params = self.standard_parameters(inputs.shape[-1])
-        return ops.lstm_step(params, carry, self.computed(inputs))
+        leading, carry, x = _one_batch_axis(self, carry, inputs)
+        return from_batch(ops.lstm_step(params, carry, self.computed(x)), leading)
 
     def initialize_carry(self, rng: Any, input_shape: tuple[int, ...]) -> ops.LSTMState:
         """Zeros for inputs of this shape, [B, D]; the key is not used."""
-        return ops.LSTMState(self.zero_carry(input_shape[0]), self.zero_carry(input_shape[0]))
+        zeros = self.zero_carry(*input_shape[:-1])
+        return ops.LSTMState(zeros, zeros)
 
     @property
     def num_feature_axes(self) -> int:
@@ -207,17 +222,22 @@ class LSTMCell(LSTMParameters, nn.RNNCellBase):
 
 
 class GRUCell(GRUParameters, nn.RNNCellBase):
-    """`ops.gru_step` as a cell of `flax.linen.RNN`, with the parameters of `GRU`."""
+    """`ops.gru_step` as a cell of `flax.linen.RNN`, with the parameters of `GRU`.
+
+    As in flax, B may be missing or be several axes.
+    """
 
     @nn.compact
     def __call__(self, carry: Array, inputs: Array) -> tuple[Array, Array]:
         """(h [B, H], x [B, D]) to (next h, h [B, H])."""
         params = self.parameters(inputs.shape[-1])
-        return ops.gru_step(params, carry, self.computed(inputs), reset_after=self.reset_after)
+        leading, carry, x = _one_batch_axis(self, carry, inputs)
+        after = ops.gru_step(params, carry, self.computed(x), reset_after=self.reset_after)
+        return from_batch(after, leading)
 
     def initialize_carry(self, rng: Any, input_shape: tuple[int, ...]) -> Array:
         """Zeros for inputs of this shape, [B, D]; the key is not used."""
-        return self.zero_carry(input_shape[0])
+        return self.zero_carry(*input_shape[:-1])
 
     @property
     def num_feature_axes(self) -> int:

@@ -21,9 +21,11 @@ from jax import Array
 from lstm_attn import ops
 from lstm_attn.errors import UsageError
 from lstm_attn.modules.dense import Dtype, compute_dtype
+from lstm_attn.modules.leading_axes import as_batch, from_batch, leading_axes
 from lstm_attn.modules.observing import GATES, STATES, show
 from lstm_attn.ops.checks import check_axes
-from lstm_attn.ops.scan import check_limits, run_in_segments, scan_steps
+from lstm_attn.ops.placement import rows_alike, zeros_by_row
+from lstm_attn.ops.scan import Limits, check_limits, row_by_row, run_in_segments, scan_steps
 
 
 def continued(module: Callable[..., Any], inputs: Array, carry: Any) -> tuple[Any, Array]:
@@ -50,10 +52,10 @@ class Sized(nn.Module):
         """The inputs in the compute dtype."""
         return inputs.astype(compute_dtype(inputs, self.dtype, self.param_dtype))
 
-    def zero_carry(self, batch_size: int) -> Array:
+    def zero_carry(self, *batch_sizes: int) -> Array:
         """Zeros [B, H], in the dtype of a carry."""
         dtype = ops.accumulator(self.dtype or self.param_dtype)
-        return jnp.zeros((batch_size, self.features), dtype)
+        return jnp.zeros((*batch_sizes, self.features), dtype)
 
 
 class Recurrent(Sized):
@@ -105,13 +107,22 @@ class Recurrent(Sized):
         """inputs [B, T, D] to outputs [B, T, H]; with return_carry, (the last carry, outputs).
 
         seq_lengths, resets and reverse as in `ops.lstm`. The carry of an LSTM is an
-        `ops.LSTMState`, which has h first; that of flax.linen is the pair (c, h).
+        `ops.LSTMState`, which has h first; that of flax.linen is the pair (c, h). B may be missing
+        or be several axes, here and in what comes back.
         """
+        name = type(self).__name__
+        leading = leading_axes(f"{name}: inputs", inputs, "T D")
+        given = {"inputs": inputs, "initial_carry": initial_carry}
+        given |= {"seq_lengths": seq_lengths, "resets": resets}
+        inputs, initial_carry, seq_lengths, resets = (
+            as_batch(f"{name}: {key}", value, leading) for key, value in given.items()
+        )
         params, inputs = self.parameters(inputs.shape[-1]), self.computed(inputs)
         limits: Any = {"seq_lengths": seq_lengths, "resets": resets, "reverse": reverse}
         outputs, carry = self.run(params, inputs, initial_carry, **limits)
         show(self, STATES, lambda: outputs)
         show(self, GATES, lambda: run_steps(self, params, inputs, initial_carry, **limits)[1][1])
+        carry, outputs = from_batch((carry, outputs), leading)
         return (carry, outputs) if return_carry else outputs
 
 
@@ -148,7 +159,7 @@ def run_steps(
         check_axes(name, h=(h, "B H"), inputs=(inputs, "B T D"), change=(change, "B T H"))
         slices += (change.astype(h.dtype),)
 
-    def step(before: Any, each: tuple[Array, ...]) -> tuple[Any, tuple[Array, Any]]:
+    def step(params: Any, before: Any, each: tuple[Array, ...]) -> tuple[Any, tuple[Array, Any]]:
         x, *change = each
         after, gates = module.step(params, before, x)
         _check_structure(f"{name}: step", after, before)
@@ -159,15 +170,20 @@ def run_steps(
             after = after._replace(h=h) if hasattr(after, "h") else h
         return after, (h.astype(x.dtype), gates)
 
-    return run_in_segments(
-        name,
-        partial(scan_steps, step, reverse=reverse),
-        carry,
-        slices,
-        check_limits(name, inputs, seq_lengths, resets),
-        segment=getattr(module, "segment", None),
-        reverse=reverse,
-    )
+    def run(
+        params: Any, carry: Any, slices: tuple[Array, ...], limits: Limits
+    ) -> tuple[Any, tuple[Array, Any]]:
+        return run_in_segments(
+            name,
+            partial(scan_steps, partial(step, params), reverse=reverse),
+            carry,
+            slices,
+            limits,
+            segment=getattr(module, "segment", None),
+            reverse=reverse,
+        )
+
+    return row_by_row(run, params, carry, slices, check_limits(name, inputs, seq_lengths, resets))
 
 
 def hidden_state(name: str, carry: Any) -> Array:
@@ -192,14 +208,17 @@ def _initial_carry(module: Recurrent, name: str, inputs: Array, given: Any) -> A
         dtype = leaf.dtype
         if jnp.issubdtype(dtype, jnp.floating):
             dtype = ops.accumulator(inputs.dtype)
-        # Made from the inputs, so that inside jax.shard_map it varies between devices as they do.
-        return jnp.zeros_like(inputs, shape=leaf.shape, dtype=dtype)
+        return zeros_by_row(inputs, *leaf.shape[1:], dtype=dtype)
 
     empty = jax.tree.map(zeros, module.empty_carry(inputs.shape[0], inputs.shape[1]))
     if given is None:
         return empty
     _check_structure(f"{name}: initial_carry", given, empty)
-    return jax.tree.map(lambda leaf, like: jnp.asarray(leaf).astype(like.dtype), given, empty)
+
+    def alike(leaf: Any, like: Array) -> Array:
+        return rows_alike(jnp.asarray(leaf).astype(like.dtype), inputs)
+
+    return jax.tree.map(alike, given, empty)
 
 
 def _check_structure(where: str, given: Any, like: Any) -> None:

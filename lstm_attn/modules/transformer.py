@@ -11,10 +11,17 @@ from jax import Array
 
 from lstm_attn import ops
 from lstm_attn.errors import unknown_name
-from lstm_attn.modules.attention import MultiHeadAttention, dense_layer
+from lstm_attn.modules.attention import (
+    MultiHeadAttention,
+    dense_layer,
+    no_padding,
+    shown_steps,
+)
 from lstm_attn.modules.dense import Dtype, compute_dtype
+from lstm_attn.modules.leading_axes import as_batch, from_batch, leading_axes, mask_as_batch
 from lstm_attn.modules.positions import find_positions
 from lstm_attn.modules.recurrent_protocol import check_carry, continued
+from lstm_attn.ops.attention import check_masks
 
 Carry = tuple[ops.KeyValueCache, ...]
 
@@ -58,7 +65,18 @@ class TransformerBlock(nn.Module):
         initial_carry: ops.KeyValueCache | None = None,
         return_carry: bool = False,
     ) -> Any:
-        """mask, is_causal, initial_carry and return_carry as in `MultiHeadAttention`."""
+        """mask, is_causal, initial_carry and return_carry as in `MultiHeadAttention`.
+
+        A step that attends to nothing and to which nothing attends is padding: it gives zeros, and
+        reaches neither values nor gradients. B may be missing or be several axes.
+        """
+        leading = leading_axes("TransformerBlock: inputs", inputs, "T F")
+        inputs = as_batch("TransformerBlock: inputs", inputs, leading)
+        mask = mask_as_batch("TransformerBlock: mask", mask, leading, 3)
+        steps = inputs.shape[1]
+        check_masks("TransformerBlock", (inputs.shape[0], self.num_heads, steps, steps), mask=mask)
+        seen = no_padding(inputs, mask, is_causal)
+        inputs = shown_steps(inputs, seen)
         attention = functools.partial(
             MultiHeadAttention(
                 self.num_heads,
@@ -76,6 +94,7 @@ class TransformerBlock(nn.Module):
         check_carry("TransformerBlock", initial_carry, return_carry)
         carry, hidden = residual(self, "attention_norm", attention, inputs, initial_carry)
         _, hidden = residual(self, "mlp_norm", self._feed_forward, hidden)
+        hidden = from_batch(shown_steps(hidden, seen), leading)
         return (carry, hidden) if return_carry else hidden
 
     def _feed_forward(self, inputs: Array) -> Array:
@@ -159,10 +178,11 @@ class Transformer(nn.Module):
         hidden = dense_layer(self, self.features, "embed", inputs)(inputs)
         scheme = find_positions(self.positions)
         if scheme.vectors is not None:
-            at, longest = jnp.arange(inputs.shape[1], dtype=jnp.int32), inputs.shape[1]
+            at, longest = jnp.arange(inputs.shape[-2], dtype=jnp.int32), inputs.shape[-2]
             if initial_carry is not None:
                 at, longest = at + initial_carry[0].length, initial_carry[0].key.shape[1]
-            hidden = hidden + scheme.vectors(self, at, longest, self.features, hidden.dtype)
+            vectors = scheme.vectors(self, at, longest, self.features, hidden.dtype)
+            hidden += vectors.reshape((1,) * (hidden.ndim - vectors.ndim) + vectors.shape)
         hidden = drop(self, hidden)
         carries = []
         for layer in range(self.num_layers):

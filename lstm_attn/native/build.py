@@ -1,5 +1,6 @@
 """Compiles the C++ sources for this machine into a cache folder."""
 
+import ctypes
 import hashlib
 import os
 import platform
@@ -11,9 +12,9 @@ from pathlib import Path
 
 import jax
 import jaxlib
-import platformdirs
 
-from lstm_attn.errors import UsageError
+from lstm_attn import host
+from lstm_attn.errors import UsageError, in_words
 
 SOURCE = Path(__file__).parent / "source"
 # Not -ffast-math: NaN must stay NaN. The two -fno flags only drop errno and traps, as XLA does. The
@@ -54,25 +55,33 @@ def library_path() -> Path:
 
     It is in `lstm_attn/native` of the user's cache folder. Its name is a hash of the sources, the
     flags, the processor and the version of jaxlib, so that a library is loaded only where it fits.
+
+    Raises:
+      UsageError: the user has no cache folder, or the sources are missing.
     """
-    cache = platformdirs.user_cache_path("lstm_attn", appauthor=False)
-    return cache / "native" / f"{_digest()}.so"
+    try:
+        return host.cache_folder() / "native" / f"{_digest()}.so"
+    except (UsageError, OSError) as error:
+        raise UsageError(f"native: {error}") from None
 
 
-def compiler() -> str | None:
-    """$CXX, or the first of g++, clang++ and c++ on the path; None if there is none."""
-    named = os.environ.get("CXX")
-    return shutil.which(named) if named else next(filter(None, map(shutil.which, COMPILERS)), None)
+def compiler() -> list[str] | None:
+    """$CXX, a command with its arguments such as "ccache g++", or the first of g++, clang++ and c++
+    on the path; None if there is none."""
+    named = host.words(os.environ.get("CXX", ""))
+    commands = [named] if named else [[name] for name in COMPILERS]
+    return next((command for command in commands if shutil.which(command[0])), None)
 
 
 def build() -> Path:
     """Compiles the sources into `library_path()`, anew even if it exists.
 
     It is written to a temporary name and then renamed, so that another process sees a whole file or
-    none.
+    none. $CXXFLAGS come before our flags, which the kernels need as they are.
 
     Raises:
-      UsageError: no compiler, a folder that cannot be written, or the compiler's first error.
+      UsageError: no compiler, a folder that cannot be written, the compiler's first error, or what
+        it wrote is no library.
     """
     program = compiler()
     if program is None:
@@ -84,13 +93,33 @@ def build() -> Path:
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             output = Path(folder) / path.name
             headers = ("-isystem", jax.ffi.include_dir())
-            command = [program, *FLAGS, *headers, str(SOURCE / "lstm.cc"), "-o", str(output)]
-            result = subprocess.run(command, capture_output=True, text=True, check=False)
-            if result.returncode:
-                lines = [line for line in result.stderr.splitlines() if "error" in line]
-                reason = (lines or result.stderr.splitlines() or ["no message"])[0]
-                raise UsageError(f"native: {program} failed: {reason.strip()}")
+            flags = (*host.words(os.environ.get("CXXFLAGS", "")), *FLAGS, *headers)
+            sources = map(str, sorted(SOURCE.glob("*.cc")))
+            _run([*program, *flags, *sources, "-o", str(output)], output)
             output.replace(path)
     except OSError as error:
         raise UsageError(f"native: cannot write {path}: {error.strerror}") from None
     return path
+
+
+def _run(command: list[str], output: Path) -> None:
+    """Raises UsageError unless the compiler's command writes a library that loads."""
+    try:
+        result = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",  # a path may have letters that are not UTF-8
+            env={**os.environ, "LC_ALL": "C"},  # "error" in English
+            check=False,
+        )
+    except OSError as error:
+        raise UsageError(f"native: {command[0]} can't be run: {error.strerror}") from None
+    if result.returncode:
+        lines = [line for line in result.stderr.splitlines() if "error" in line]
+        reason = (lines or result.stderr.splitlines() or ["no message"])[0]
+        raise UsageError(f"native: {command[0]} failed: {reason.strip()}")
+    try:
+        ctypes.CDLL(str(output))
+    except OSError as error:
+        raise UsageError(f"native: {command[0]} wrote no library: {in_words(error)}") from None

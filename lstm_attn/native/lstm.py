@@ -1,14 +1,11 @@
 """The native LSTM as functions of JAX arrays; float32, time first."""
 
-import os
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
-import numpy as np
-from jax import Array, lax
-from jax.sharding import NamedSharding, PartitionSpec
+from jax import Array
 
+from lstm_attn.native.call import call
 from lstm_attn.native.library import load
 
 
@@ -17,35 +14,6 @@ class Residuals(NamedTuple):
 
     hs: Array
     records: Array
-
-
-def thread_count() -> int:
-    """Threads of one call: the cores divided by the host's devices, which run concurrently."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(1, cores // jax.local_device_count(backend="cpu"))
-
-
-def _call(target: str, operands: list[Array], shapes: list[tuple], **attributes: Any) -> Any:
-    """Calls an FFI target. In `jax.shard_map` results vary between devices if any operand does."""
-    varying = [jax.typeof(operand).manual_axis_type.varying for operand in operands]
-    everywhere = frozenset[str]().union(*varying)
-    alike = [
-        lax.pcast(operand, tuple(sorted(everywhere - axes)), to="varying")
-        for operand, axes in zip(operands, varying, strict=True)
-    ]
-    like = jax.typeof(alike[0])
-    # Result types need the mesh if there are varying axes, and must not have one otherwise.
-    mesh = NamedSharding(like.sharding.mesh, PartitionSpec()) if everywhere else None
-    results = [
-        jax.ShapeDtypeStruct(
-            shape, jnp.float32, sharding=mesh, manual_axis_type=like.manual_axis_type
-        )
-        for shape in shapes
-    ]
-    threads = np.int32(thread_count())
-    call = jax.ffi.ffi_call(target, results, vmap_method="sequential")
-    return call(*alike, threads=threads, **attributes)
 
 
 def _flags_or_none(flags: Array | None) -> Array:
@@ -98,7 +66,7 @@ def lstm_forward(
     lanes = load().lstm_attn_lanes()
     (steps, batch, _), features = x.shape, h0.shape[1]
     saved = 5 * steps * batch * -(-features // lanes) * lanes if save else 0
-    hs, h_last, c_last, records = _call(
+    hs, h_last, c_last, records = call(
         "lstm_attn_lstm_forward",
         [kernel, recurrent_kernel, bias, x, h0, c0, _flags_or_none(flags)],
         [(steps, batch, features), (batch, features), (batch, features), (saved,)],
@@ -149,7 +117,7 @@ def lstm_backward(
     load()
     (steps, batch, inputs), features = x.shape, h0.shape[1]
     arguments = [kernel, recurrent_kernel, bias, x, h0, c0, _flags_or_none(flags)]
-    d_kernel, d_recurrent_kernel, d_bias, d_x, d_h0, d_c0 = _call(
+    d_kernel, d_recurrent_kernel, d_bias, d_x, d_h0, d_c0 = call(
         "lstm_attn_lstm_backward",
         [*arguments, residuals.hs, residuals.records, d_hs, d_h_last, d_c_last],
         [

@@ -9,6 +9,7 @@ from jax import Array
 from lstm_attn.errors import UsageError
 from lstm_attn.ops.attention import masked_softmax
 from lstm_attn.ops.checks import accumulator, carried_along, check_axes, check_floating
+from lstm_attn.ops.placement import zeros_by_row
 
 
 def additive_attention(
@@ -29,7 +30,8 @@ def additive_attention(
 
     Returns:
       [B, T, H] in the query's dtype; logits, softmax and sums are float32, or float64 for a float64
-      query. A query that may attend to nothing gives zeros.
+      query. A query that may attend to nothing gives zeros. What is in such a query, and in a key
+      and value to which no query may attend, reaches neither values nor gradients.
 
     Raises:
       ValueError: a size that does not fit, or a mask that is not boolean, on one line.
@@ -52,14 +54,24 @@ def additive_attention(
                 f"got {mask.dtype} {mask.shape}"
             )
     compute, accumulate = query.dtype, accumulator(query.dtype)
+    if mask is not None:
+        # Zero times NaN is NaN: what nothing sees must not enter a product.
+        mask = jnp.broadcast_to(mask, (sizes["B"], sizes["T"], sizes["S"]))
+        sees, seen = mask.any(axis=2)[..., None], mask.any(axis=1)[..., None]
+        query = jnp.where(sees, query, 0)
+        key, value = jnp.where(seen, key, 0), jnp.where(seen, value, 0)
     hidden = jnp.tanh(query[:, :, None] + key[:, None].astype(compute))
     logits = jnp.einsum(
         "BTSD,D->BTS", hidden, score.astype(compute), preferred_element_type=accumulate
     )
+    if mask is not None and mask.ndim < logits.ndim:
+        mask = mask[None]
     weights = masked_softmax(logits, mask).astype(compute)
     out = jnp.einsum(
         "BTS,BSH->BTH", weights, value.astype(compute), preferred_element_type=accumulate
     )
+    if mask is not None:
+        out = jnp.where(sees, out, 0)
     return out.astype(compute)
 
 
@@ -77,14 +89,14 @@ class PoolingState(NamedTuple):
 def empty_pooling_state(inputs: Array, features: int) -> PoolingState:
     """The state before the first step, for inputs [B, ...] and that many features.
 
-    Made from the inputs, so that inside `jax.shard_map` it varies between devices as they do; in
-    the dtype of their accumulator.
+    In the dtype of their accumulator, on the same devices.
     """
-    dtype, batch = accumulator(inputs.dtype), inputs.shape[0]
+    dtype = accumulator(inputs.dtype)
+    zeros = zeros_by_row(inputs, dtype=dtype)
     return PoolingState(
-        jnp.full_like(inputs, jnp.finfo(dtype).min, shape=(batch,), dtype=dtype),
-        jnp.zeros_like(inputs, shape=(batch,), dtype=dtype),
-        jnp.zeros_like(inputs, shape=(batch, features), dtype=dtype),
+        jnp.full_like(zeros, jnp.finfo(dtype).min),
+        zeros,
+        zeros_by_row(inputs, features, dtype=dtype),
     )
 
 
@@ -99,7 +111,8 @@ def attention_pooling(
     own step, so one pass serves all steps, O(T) in time and memory.
 
     Args:
-      logits: e [B, T]; -inf hides a step. Before the first visible step, out is zero.
+      logits: e [B, T]; -inf hides a step, whatever its value. Before the first visible step, out
+        is zero.
       values: [B, T, H].
       initial_state: the state after earlier steps; None if there are none.
 
@@ -139,6 +152,8 @@ def attention_pooling(
         out = weighted / jnp.where(total > 0, total, 1)[:, None]
         return PoolingState(largest, total, weighted), out
 
+    # Zero times NaN is NaN: a weight of zero does not hide a value.
+    values = jnp.where((logits == -jnp.inf)[..., None], 0, values)
     before = carried_along(initial_state, values)
     steps = (logits.astype(dtype).swapaxes(0, 1), values.astype(dtype).swapaxes(0, 1))
     after, out = jax.lax.scan(advance, before, steps)

@@ -2,16 +2,24 @@
 
 import functools
 import numbers
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from lstm_attn.errors import UsageError
-from lstm_attn.ops import dispatch, gpu_attention
-from lstm_attn.ops.attention_tiles import Band, Limits
-from lstm_attn.ops.checks import accumulator, check_axes, check_floating
+from lstm_attn.ops import dispatch, gpu_attention, hidden, native_attention
+from lstm_attn.ops.attention_tiles import Band, Limits, chunk_size, live_tiles
+from lstm_attn.ops.checks import (
+    accumulator,
+    check_axes,
+    check_floating,
+    int32_lengths,
+    within_range,
+)
 from lstm_attn.ops.chunked_attention import chunked_attention
+from lstm_attn.plain_numbers import plain
 
 
 def dot_product_attention(
@@ -49,16 +57,18 @@ def dot_product_attention(
       local_window_size: (left, right), or one number for both; query t attends to keys
         t - left <= s <= t + right only.
       implementation: "dense" is the equation; "chunked" never forms an array [T, S] and skips tiles
-        that causality and the window hide (see `ops.chunked_attention`); "cudnn" and "pallas" are
-        JAX's kernels on a GPU (see `ops.gpu_attention`). "auto" takes the faster of the first two
-        by the table in `ops.dispatch`. All agree up to rounding. The first two can be
-        differentiated in forward and reverse mode and more than once, the kernels once in reverse
-        mode.
+        that causality and the window hide (see `ops.chunked_attention`); "native" is the C++ kernel
+        of `lstm_attn.native`, for float32 on a CPU where it was built, without bias and mask;
+        "cudnn" and "pallas" are JAX's kernels on a GPU (see `ops.gpu_attention`). "auto" takes the
+        fastest of the first three by the tables in `ops.dispatch`. All agree up to rounding. The
+        first three can be differentiated in forward and reverse mode and more than once, JAX's
+        kernels once in reverse mode.
 
     Returns:
       [B, T, N, K] in the query's dtype, in which the products are computed; logits, softmax and
       sums are float32, or float64 for a float64 query. A query that may attend to nothing gives
-      zeros.
+      zeros. What is in such a query, and in a key and value to which no query may attend, reaches
+      neither values nor gradients, even if it is NaN.
 
     Raises:
       UsageError: (a ValueError) a size that does not fit, a mask that is not boolean, a window
@@ -67,7 +77,7 @@ def dot_product_attention(
     Source: Vaswani et al. 2017, eq. 1; the window of Beltagy, Peters & Cohan 2020, section 3.1.
     """
     query, key, value = map(jnp.asarray, (query, key, value))
-    bias, mask = (None if array is None else jnp.asarray(array) for array in (bias, mask))
+    bias, mask = (None if array is None else _four_axes(array) for array in (bias, mask))
     sizes = check_axes(
         "dot_product_attention",
         query=(query, "B T N K"),
@@ -75,54 +85,55 @@ def dot_product_attention(
         value=(value, "B S M K"),
     )
     batch, queries, heads, keys, groups = (sizes[axis] for axis in "BTNSM")
-    if not groups or heads % groups:
+    if heads % groups if groups else heads:
         raise UsageError(
             f"dot_product_attention: key [B, S, M, K] expected M to divide N = {heads}, "
             f"got shape {key.shape}"
         )
-    logits_shape = (batch, heads, queries, keys)
-    for name, array in (("bias", bias), ("mask", mask)):
-        if array is not None and not _broadcasts(array.shape, logits_shape):
-            raise UsageError(
-                f"dot_product_attention: {name} expected a shape broadcastable to "
-                f"[B, N, T, S] = {logits_shape}, got {array.shape}"
-            )
-    if mask is not None and mask.dtype != jnp.bool_:
-        raise UsageError(f"dot_product_attention: mask expected boolean, got {mask.dtype}")
+    check_masks("dot_product_attention", (batch, heads, queries, keys), bias=bias, mask=mask)
     check_floating("dot_product_attention", query=query, key=key, value=value)
     if bias is not None:
         check_floating("dot_product_attention", bias=bias)
     sides = _sides(local_window_size)
     query_lengths = _lengths("query_seq_lengths", query_seq_lengths, batch)
     key_lengths = _lengths("key_value_seq_lengths", key_value_seq_lengths, batch)
-    scale = sizes["K"] ** -0.5 if scale is None else scale
+    scale = _scale_of(scale, sizes["K"])
     key, value = key.astype(query.dtype), value.astype(query.dtype)
 
-    chosen = dispatch.choose_attention(implementation, query.shape, key.shape)
+    obstacle = functools.cache(lambda: native_attention.obstacle(query, bias, mask))
+    chosen = dispatch.choose_attention(implementation, query.shape, key.shape, obstacle)
     if chosen in ("cudnn", "pallas"):
         given = {"bias": bias, "mask": mask, "local_window_size": local_window_size}
         given |= {"query_seq_lengths": query_lengths, "key_value_seq_lengths": key_lengths}
         gpu_attention.check_plain(chosen, [name for name in given if given[name] is not None])
         kernel = gpu_attention.cudnn if chosen == "cudnn" else gpu_attention.pallas
         return kernel(query, key, value, scale=scale, is_causal=is_causal)
+    left, right = (None, None) if sides is None else sides
+    band = Band(left, 0 if is_causal else right)
+    masks = [array for array in (mask, bias) if array is not None]
+    limits = Limits(mask, query_lengths, key_lengths)
+    tiles = None
     if chosen == "chunked":
-        if not isinstance(scale, numbers.Real):  # traced, such as a learned temperature
-            query = (query.astype(accumulator(query.dtype)) * scale).astype(query.dtype)
-            scale = 1.0
-        left, right = (None, None) if sides is None else sides
-        if is_causal:
-            right = 0
-        limits = Limits(mask, query_lengths, key_lengths)
-        return chunked_attention(
-            query, key, value, bias, limits, scale=float(scale), band=Band(left, right)
+        tiles = live_tiles(queries, keys, chunk_size(batch * heads), band)
+    seen = hidden.what_is_seen(queries, keys, band, limits, masks, tiles)
+    query = hidden.shown(query, seen.queries)
+    key, value = (hidden.shown(array, seen.of_groups(groups)) for array in (key, value))
+    if chosen in ("chunked", "native") and not isinstance(scale, float):
+        # An array, such as a learned temperature.
+        query = (query.astype(accumulator(query.dtype)) * scale).astype(query.dtype)
+        scale = 1.0
+    if chosen == "native":
+        named = implementation == "native"
+        out = native_attention.native_attention(
+            query, key, value, limits, scale=scale, band=band, named=named
         )
-    allowed = [] if mask is None else [mask]
-    if bias is not None:
-        allowed.append(bias > -jnp.inf)  # a row of only -inf would give NaN
-    allowed += _positions_allowed(queries, keys, is_causal, sides)
-    allowed += _lengths_allowed(query_lengths, queries, -1)
-    allowed += _lengths_allowed(key_lengths, keys, -2)
-    return _dense(query, key, value, bias, allowed, scale)
+    elif chosen == "chunked":
+        out = chunked_attention(query, key, value, bias, limits, scale=scale, band=band)
+    else:
+        # Where a bias is -inf, too: a row of only -inf would give NaN.
+        allowed = hidden.opened(masks) + hidden.positions_allowed(queries, keys, band, limits)
+        out = _dense(query, key, value, bias, allowed, scale)
+    return hidden.shown(out, seen.queries)
 
 
 def _dense(
@@ -137,7 +148,8 @@ def _dense(
     batch, queries, heads, features = query.shape
     keys, groups = key.shape[1:3]
     compute, accumulate = query.dtype, accumulator(query.dtype)
-    grouped = query.reshape(batch, queries, groups, heads // groups, features)
+    shared = heads // max(groups, 1)
+    grouped = query.reshape(batch, queries, groups, shared, features)
     logits = jnp.einsum("BTMGK,BSMK->BMGTS", grouped, key, preferred_element_type=accumulate)
     logits = logits.reshape(batch, heads, queries, keys) * scale
     if bias is not None:
@@ -145,17 +157,30 @@ def _dense(
     weights = masked_softmax(
         logits, functools.reduce(jnp.logical_and, allowed) if allowed else None
     )
-    weights = weights.astype(compute).reshape(batch, groups, heads // groups, queries, keys)
+    weights = weights.astype(compute).reshape(batch, groups, shared, queries, keys)
     out = jnp.einsum("BMGTS,BSMK->BTMGK", weights, value, preferred_element_type=accumulate)
     return out.reshape(query.shape).astype(compute)
+
+
+def _four_axes(array: Array) -> Array:
+    """A bias or mask with axes of size one before its own."""
+    array = jnp.asarray(array)
+    return array.reshape((1,) * (4 - array.ndim) + array.shape)
+
+
+def _scale_of(scale: Any, features: int) -> Any:
+    """The scale of the logits: 1 / sqrt(K) for None, else an array or a float within float32."""
+    if scale is None:
+        return features**-0.5 if features else 1.0
+    return within_range(float(scale)) if isinstance(scale, numbers.Real) else scale
 
 
 def _sides(window: int | tuple[int, int] | None) -> tuple[int, int] | None:
     """A window's left and right."""
     if window is None:
         return None
-    sides = window if isinstance(window, tuple | list) else (window, window)
-    if len(sides) != 2 or not all(isinstance(side, int) and side >= 0 for side in sides):
+    sides = tuple(map(plain, window if isinstance(window, tuple | list) else (window, window)))
+    if len(sides) != 2 or not all(type(side) is int and side >= 0 for side in sides):
         raise UsageError(
             "dot_product_attention: local_window_size expected one or two whole numbers of at "
             f"least 0, got {window}"
@@ -163,37 +188,17 @@ def _sides(window: int | tuple[int, int] | None) -> tuple[int, int] | None:
     return sides[0], sides[1]
 
 
-def _positions_allowed(
-    queries: int, keys: int, is_causal: bool, sides: tuple[int, int] | None
-) -> list[Array]:
-    """Masks [T, S] by the distance from a query to a key, s - t."""
-    distance = jnp.arange(keys)[None, :] - jnp.arange(queries)[:, None]
-    masks = [distance <= 0] if is_causal else []
-    if sides is not None:
-        left, right = sides
-        masks += [distance >= -left, distance <= right]
-    return masks
-
-
 def _lengths(name: str, lengths: Array | None, batch: int) -> Array | None:
     """Lengths as int32 [B]."""
     if lengths is None:
         return None
-    lengths = jnp.asarray(lengths)
+    lengths = int32_lengths(lengths)
     if lengths.shape != (batch,) or not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise UsageError(
             f"dot_product_attention: {name} [B] expected {batch} integers, "
             f"got {lengths.dtype} {lengths.shape}"
         )
-    return lengths.astype(jnp.int32)
-
-
-def _lengths_allowed(lengths: Array | None, size: int, axis: int) -> list[Array]:
-    """A mask [B, 1, T, 1] or [B, 1, 1, S]; `axis` is where the missing axis is inserted."""
-    if lengths is None:
-        return []
-    real = jnp.arange(size, dtype=jnp.int32) < lengths[:, None]
-    return [jnp.expand_dims(real[:, None, :], axis)]
+    return lengths
 
 
 def masked_softmax(logits: Array, mask: Array | None) -> Array:
@@ -203,6 +208,18 @@ def masked_softmax(logits: Array, mask: Array | None) -> Array:
     # The lowest finite number, not -inf, so that a row of False has no NaN in its gradient either.
     weights = jax.nn.softmax(jnp.where(mask, logits, jnp.finfo(logits.dtype).min), axis=-1)
     return jnp.where(mask, weights, 0)
+
+
+def check_masks(function: str, shape: tuple[int, ...], **arrays: Array | None) -> None:
+    """Raises UsageError for an array not broadcastable to [B, N, T, S] or a mask not boolean."""
+    for name, array in arrays.items():
+        if array is not None and not _broadcasts(array.shape, shape):
+            raise UsageError(
+                f"{function}: {name} expected a shape broadcastable to [B, N, T, S] = {shape}, "
+                f"got {array.shape}"
+            )
+        if array is not None and name == "mask" and array.dtype != jnp.bool_:
+            raise UsageError(f"{function}: mask expected boolean, got {array.dtype}")
 
 
 def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
@@ -236,12 +253,12 @@ def dot_product_weights(
     """
     query, key = jnp.asarray(query), jnp.asarray(key)
     sizes = check_axes("dot_product_weights", query=(query, "B T N K"), key=(key, "B S M K"))
-    if not sizes["K"]:
-        raise UsageError(f"dot_product_weights: query expected K of at least 1, got {query.shape}")
-    keys, features = sizes["S"], sizes["K"]
+    if not sizes["K"]:  # one feature of zeros, with which the logits are zero too
+        query, key = (jnp.zeros_like(a, shape=(*a.shape[:3], 1)) for a in (query, key))
+    keys, features = sizes["S"], key.shape[3]
     blocks = -(-keys // features)
     one_hot = jnp.eye(keys, blocks * features, dtype=query.dtype).reshape(keys, blocks, features)
-    values = jnp.broadcast_to(one_hot.swapaxes(0, 1)[:, None, :, None], (blocks, *key.shape))
+    values = one_hot.swapaxes(0, 1)[:, None, :, None] + jnp.zeros_like(key, query.dtype)[None]
 
     def attend(value: Array) -> Array:
         return dot_product_attention(
@@ -259,4 +276,4 @@ def dot_product_weights(
         )
 
     weights = jax.vmap(attend)(values).transpose(1, 3, 2, 0, 4)  # [B, N, T, blocks, K]
-    return weights.reshape(*weights.shape[:3], -1)[..., :keys]
+    return weights.reshape(*weights.shape[:3], blocks * features)[..., :keys]

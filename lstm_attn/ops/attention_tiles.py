@@ -98,8 +98,8 @@ def visible(
       key_lengths: int32 [B], or None.
     """
     row, column, new_row, new_column = corner
-    query = row + jnp.arange(tiles.rows, dtype=jnp.int32)[:, None]
-    key = column + jnp.arange(tiles.columns, dtype=jnp.int32)[None, :]
+    query = row + jnp.arange(tiles.rows, dtype=jnp.int32)[None, None, :, None]
+    key = column + jnp.arange(tiles.columns, dtype=jnp.int32)[None, None, None, :]
     conditions = []
     if band.left is not None:
         conditions.append(key >= query - band.left)

@@ -11,9 +11,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
-from lstm_attn.errors import UsageError
+from lstm_attn.errors import HIGHEST, UsageError
+from lstm_attn.ops.placement import rows_alike
 
 
 def accumulator(dtype: jnp.dtype) -> jnp.dtype:
@@ -34,8 +36,13 @@ def check_floating(function: str, **arrays: Array) -> None:
 
 
 def carried_along(state: Any, inputs: Array) -> Any:
-    """The state in the dtype in which a scan over the inputs carries it: their accumulator's."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf).astype(accumulator(inputs.dtype)), state)
+    """The state as a scan over the inputs carries it: in their accumulator's dtype, row by row on
+    the devices of the inputs."""
+
+    def carried(leaf: Any) -> Array:
+        return rows_alike(jnp.asarray(leaf).astype(accumulator(inputs.dtype)), inputs)
+
+    return jax.tree.map(carried, state)
 
 
 def product(left: Array, right: Array, compute: jnp.dtype, accumulate: jnp.dtype) -> Array:
@@ -43,6 +50,31 @@ def product(left: Array, right: Array, compute: jnp.dtype, accumulate: jnp.dtype
     return jnp.matmul(
         left.astype(compute), right.astype(compute), preferred_element_type=accumulate
     )
+
+
+def int32_lengths(lengths: Any) -> Array:
+    """Lengths as int32, of which none is longer than the longest; others than integers as they are.
+
+    JAX would cut the highest bits off a longer one, and a length of 2^32 would be 0.
+    """
+    lengths = lengths if isinstance(lengths, Array) else np.asarray(lengths)
+    if not jnp.issubdtype(lengths.dtype, jnp.integer):
+        return jnp.asarray(lengths)
+    if jnp.iinfo(lengths.dtype).max > HIGHEST:
+        lengths = lengths.clip(0, HIGHEST)
+    return jnp.asarray(lengths.astype(np.int32))
+
+
+# Numbers of a model times this, or over its inverse, stay within float32.
+HUGE = 1e30
+
+
+def within_range(factor: float) -> float:
+    """A factor, at most HUGE in size: beyond it a softmax of its products is at its limit.
+
+    As a float32, a number of Python may be infinite, and zero times that is NaN.
+    """
+    return max(-HUGE, min(factor, HUGE))
 
 
 def check_axes(function: str, **arrays: tuple[jax.Array, str]) -> dict[str, int]:

@@ -24,6 +24,8 @@ from lstm_attn.ops.attention_tiles import (
 from lstm_attn.ops.checks import accumulator
 from lstm_attn.ops.custom_transpose import with_transpose
 
+Held = tuple[Operands, Limits, Attended]
+
 
 def chunked_attention(
     query: Array,
@@ -152,11 +154,12 @@ def _attention_jvp(
         for name, tangent in zip(Operands._fields, tangents[0], strict=True)
         if tangent is not None and not isinstance(tangent, jax.custom_derivatives.SymbolicZero)
     }
+    names = tuple(moving)
     outputs, log_total = with_transpose(
-        functools.partial(push_forward, problem, operands, limits, attended),
-        functools.partial(pull_back, problem, operands, limits, attended, tuple(moving)),
+        lambda held, tangents: push_forward(problem, held, tangents),
+        lambda held, cotangents: pull_back(problem, held, names, cotangents),
+        (operands, limits, attended),
         moving,
-        (attended.outputs, attended.log_total),
     )
     # The weights depend only on largest + log_total, so the tangent of the first may be zero.
     return attended, Attended(outputs, jnp.zeros_like(attended.largest), log_total)
@@ -169,20 +172,18 @@ _recomputed = functools.partial(jax.checkpoint, prevent_cse=False)
 
 def push_forward(
     problem: Problem,
-    operands: Operands,
-    limits: Limits,
-    attended: Attended,
+    held: Held,
     tangents: dict[str, Array],
 ) -> tuple[Array, Array]:
     """The tangents of the outputs, in their dtype, and of the log of the total, z.
 
     Args:
       problem: scale, band and tiles.
-      operands: where the derivative is taken.
-      limits: what a query may attend to.
-      attended: the result for these operands.
+      held: the operands, where the derivative is taken; what a query may attend to; and the result
+        for these operands.
       tangents: by the names of `Operands`; a missing name has a zero tangent.
     """
+    operands, limits, attended = held
     query, key, value, _ = operands
     compute, accumulate = query.dtype, accumulator(query.dtype)
     einsum = functools.partial(jnp.einsum, preferred_element_type=accumulate)
@@ -219,9 +220,7 @@ def push_forward(
 
 def pull_back(
     problem: Problem,
-    operands: Operands,
-    limits: Limits,
-    attended: Attended,
+    held: Held,
     names: tuple[str, ...],
     cotangents: tuple[Array, Array],
 ) -> dict[str, Array]:
@@ -229,12 +228,12 @@ def pull_back(
 
     Args:
       problem: scale, band and tiles.
-      operands: where the derivative is taken.
-      limits: what a query may attend to.
-      attended: the result for these operands.
+      held: the operands, where the derivative is taken; what a query may attend to; and the result
+        for these operands.
       names: of `Operands`, those whose cotangents are needed; that of a bias may be [T, S].
       cotangents: of the outputs and of the log of the total.
     """
+    operands, limits, attended = held
     query, key, value, _ = operands
     compute, accumulate = query.dtype, accumulator(query.dtype)
     einsum = functools.partial(jnp.einsum, preferred_element_type=accumulate)

@@ -6,10 +6,17 @@ import jax.numpy as jnp
 from jax import Array
 
 from lstm_attn.ops.checks import carried_along, check_floating
-from lstm_attn.ops.dispatch import choose_recurrent
+from lstm_attn.ops.dispatch import Obstacle, choose_recurrent
 from lstm_attn.ops.fused import fused_gru
 from lstm_attn.ops.gru_step import GRUGates, GRUParams, check_gru, gru_advance, gru_step
-from lstm_attn.ops.scan import Limits, check_limits, run_in_segments, scan_steps, zero_state
+from lstm_attn.ops.scan import (
+    Limits,
+    check_limits,
+    row_by_row,
+    run_in_segments,
+    scan_steps,
+    zero_state,
+)
 
 
 def gru(
@@ -53,18 +60,24 @@ def gru(
     inputs, state = gru_arrays("gru", params, inputs, initial_state)
     limits = check_limits("gru", inputs, seq_lengths, resets)
     form = None if reset_after else "has no form for reset_after=False"
-    obstacles = {"fused": form, "native": "has no form for the GRU"}
+    obstacles: dict[str, Obstacle] = {
+        "fused": lambda: form,
+        "native": lambda: "has no form for the GRU",
+    }
     chosen = choose_recurrent("gru", implementation, obstacles)
 
-    def run(state: Array, x: Array, part: Limits) -> tuple[Array, Array]:
-        if chosen == "fused":
-            return fused_gru(params, state, x, part, reverse)
-        step = partial(gru_step, params, reset_after=reset_after)
-        return scan_steps(step, state, x, part, reverse=reverse)
+    def run(params: GRUParams, state: Array, inputs: Array, limits: Limits) -> tuple[Array, Array]:
+        def run_part(state: Array, x: Array, part: Limits) -> tuple[Array, Array]:
+            if chosen == "fused":
+                return fused_gru(params, state, x, part, reverse)
+            step = partial(gru_step, params, reset_after=reset_after)
+            return scan_steps(step, state, x, part, reverse=reverse)
 
-    state, outputs = run_in_segments(
-        "gru", run, state, inputs, limits, segment=segment, reverse=reverse
-    )
+        return run_in_segments(
+            "gru", run_part, state, inputs, limits, segment=segment, reverse=reverse
+        )
+
+    state, outputs = row_by_row(run, params, state, inputs, limits)
     return outputs, state
 
 
@@ -89,9 +102,15 @@ def gru_gates(
     """
     inputs, state = gru_arrays("gru_gates", params, inputs, initial_state)
     limits = check_limits("gru_gates", inputs, seq_lengths, resets)
-    step = partial(gru_advance, params, reset_after=reset_after)
-    run = partial(scan_steps, step, reverse=reverse)
-    return run_in_segments("gru_gates", run, state, inputs, limits, reverse=reverse)[1]
+
+    def run(
+        params: GRUParams, state: Array, inputs: Array, limits: Limits
+    ) -> tuple[Array, GRUGates]:
+        step = partial(gru_advance, params, reset_after=reset_after)
+        steps = partial(scan_steps, step, reverse=reverse)
+        return run_in_segments("gru_gates", steps, state, inputs, limits, reverse=reverse)
+
+    return row_by_row(run, params, state, inputs, limits)[1]
 
 
 def gru_arrays(

@@ -113,11 +113,11 @@ def gates_before(params: GRUParams, state: Array, inputs: Array) -> GRUGates:
 
 def _from_inputs(params: GRUParams, inputs: Array) -> list[Array]:
     compute, carried = inputs.dtype, accumulator(inputs.dtype)
-    sums = product(inputs, params.kernel, compute, carried) + params.bias.astype(carried)
+    sums = product(inputs, params.kernel, compute, carried) + params.bias.astype(carried)[None]
     return jnp.split(sums, 3, axis=-1)
 
 
 def _from_state(params: GRUParams, h: Array, gates: slice, compute: jnp.dtype) -> Array:
     carried = accumulator(compute)
     kernel, bias = params.recurrent_kernel[:, gates], params.recurrent_bias[gates]
-    return product(h, kernel, compute, carried) + bias.astype(carried)
+    return product(h, kernel, compute, carried) + bias.astype(carried)[None]

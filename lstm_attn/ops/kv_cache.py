@@ -8,6 +8,7 @@ from jax import Array, lax
 
 from lstm_attn.errors import UsageError
 from lstm_attn.ops.checks import check_axes
+from lstm_attn.ops.placement import rows_alike
 
 
 class KeyValueCache(NamedTuple):
@@ -42,7 +43,8 @@ def append(cache: KeyValueCache, key: Array, value: Array) -> KeyValueCache:
         raise UsageError(f"append: cache expected at most {room} steps, got {steps}")
 
     def written(held: Array, new: Array) -> Array:
-        return lax.dynamic_update_slice_in_dim(held, new.astype(held.dtype), cache.length, axis=1)
+        held, new = rows_alike(held, new), new.astype(held.dtype)
+        return lax.dynamic_update_slice_in_dim(held, new, cache.length, axis=1)
 
     return KeyValueCache(written(cache.key, key), written(cache.value, value), cache.length + steps)
 

@@ -1,16 +1,16 @@
 """The LSTM and its variants over a sequence: their outputs, and their gates."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
 
 from lstm_attn.errors import UsageError
-from lstm_attn.ops import native_lstm
+from lstm_attn.ops import native_kernels, native_lstm
 from lstm_attn.ops.checks import carried_along, check_axes, check_floating
-from lstm_attn.ops.dispatch import choose_recurrent
+from lstm_attn.ops.dispatch import Obstacle, choose_recurrent
 from lstm_attn.ops.fused import fused_lstm
 from lstm_attn.ops.lstm_step import (
     COUPLED_AXES,
@@ -32,7 +32,14 @@ from lstm_attn.ops.lstm_step import (
     peephole_advance,
     peephole_lstm_step,
 )
-from lstm_attn.ops.scan import Limits, check_limits, run_in_segments, scan_steps, zero_state
+from lstm_attn.ops.scan import (
+    Limits,
+    check_limits,
+    row_by_row,
+    run_in_segments,
+    scan_steps,
+    zero_state,
+)
 
 AnyLSTMParams = LSTMParams | PeepholeLSTMParams | CoupledLSTMParams | LayerNormLSTMParams
 
@@ -82,8 +89,9 @@ def lstm(
         with `keep_order=True` of `flax.linen.RNN`; a reset still acts before its step is run.
       implementation: "scan", the step scanned and differentiated by JAX; "fused", the same values
         with the derivative of `ops.fused`, for LSTMParams only; "native", the C++ kernel of
-        `lstm_attn.native`, for LSTMParams in float32 on a CPU where it was built; or "auto", the
-        choice of `ops.dispatch`. Each works in forward and reverse mode.
+        `lstm_attn.native`, for LSTMParams in float32 on a CPU where it was built, on one device or
+        with a batch split by Explicit axes or `jax.shard_map`; or "auto", the choice of
+        `ops.dispatch`. Each works in forward and reverse mode.
       segment: None, or S steps: back-propagation then keeps what it needs of S steps and T / S
         states, and recomputes each segment. Gradients are the same. See
         `ops.scan.run_in_segments`.
@@ -101,21 +109,29 @@ def lstm(
     kind, inputs, state = lstm_arrays("lstm", params, inputs, initial_state)
     limits = check_limits("lstm", inputs, seq_lengths, resets)
     form = None if kind.step is lstm_step else f"has no form for {type(params).__name__}"
-    obstacles = {"fused": form, "native": form or native_lstm.obstacle(inputs)}
-    chosen = choose_recurrent("lstm", implementation, obstacles)
-    if implementation == "auto" and obstacles["native"] == native_lstm.NOT_BUILT:
-        native_lstm.warn_not_built()
 
-    def run(state: LSTMState, x: Array, part: Limits) -> tuple[LSTMState, Array]:
-        if chosen == "native":
-            return native_lstm.native_lstm(params, state, x, part, reverse)
-        if chosen == "fused":
-            return fused_lstm(params, state, x, part, reverse)
-        return scan_steps(partial(kind.step, params), state, x, part, reverse=reverse)
+    def run(
+        params: AnyLSTMParams, state: LSTMState, inputs: Array, limits: Limits
+    ) -> tuple[LSTMState, Array]:
+        without_kernel = cache(lambda: form or native_kernels.obstacle(inputs))
+        obstacles: dict[str, Obstacle] = {"fused": lambda: form, "native": without_kernel}
+        chosen = choose_recurrent("lstm", implementation, obstacles)
+        if implementation == "auto" and without_kernel() == native_kernels.NOT_BUILT:
+            native_kernels.warn_not_built()
 
-    state, outputs = run_in_segments(
-        "lstm", run, state, inputs, limits, segment=segment, reverse=reverse
-    )
+        def run_part(state: LSTMState, x: Array, part: Limits) -> tuple[LSTMState, Array]:
+            if chosen == "native":
+                how = native_lstm.How(reverse, named=implementation == "native")
+                return native_lstm.native_lstm(params, state, x, part, how)
+            if chosen == "fused":
+                return fused_lstm(params, state, x, part, reverse)
+            return scan_steps(partial(kind.step, params), state, x, part, reverse=reverse)
+
+        return run_in_segments(
+            "lstm", run_part, state, inputs, limits, segment=segment, reverse=reverse
+        )
+
+    state, outputs = row_by_row(run, params, state, inputs, limits)
     return outputs, state
 
 
@@ -140,8 +156,14 @@ def lstm_gates(
     """
     kind, inputs, state = lstm_arrays("lstm_gates", params, inputs, initial_state)
     limits = check_limits("lstm_gates", inputs, seq_lengths, resets)
-    run = partial(scan_steps, partial(kind.advance, params), reverse=reverse)
-    return run_in_segments("lstm_gates", run, state, inputs, limits, reverse=reverse)[1]
+
+    def run(
+        params: AnyLSTMParams, state: LSTMState, inputs: Array, limits: Limits
+    ) -> tuple[LSTMState, LSTMGates]:
+        steps = partial(scan_steps, partial(kind.advance, params), reverse=reverse)
+        return run_in_segments("lstm_gates", steps, state, inputs, limits, reverse=reverse)
+
+    return row_by_row(run, params, state, inputs, limits)[1]
 
 
 def lstm_arrays(

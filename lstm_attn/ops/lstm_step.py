@@ -80,7 +80,7 @@ def gate_sums(params: Any, state: LSTMState, inputs: Array) -> Array:
     return (
         product(inputs, params.kernel, compute, carried)
         + product(state.h, params.recurrent_kernel, compute, carried)
-        + params.bias.astype(carried)
+        + params.bias.astype(carried)[None]
     )
 
 
@@ -192,7 +192,7 @@ def peephole_advance(
     carried = accumulator(inputs.dtype)
     before = state.c.astype(carried)
     i, f, g, o = jnp.split(gate_sums(params, state, inputs), 4, axis=-1)
-    p_i, p_f, p_o = jnp.split(params.peephole.astype(carried), 3)
+    p_i, p_f, p_o = jnp.split(params.peephole.astype(carried)[None], 3, axis=-1)
     i, f, g = jax.nn.sigmoid(i + p_i * before), jax.nn.sigmoid(f + p_f * before), jnp.tanh(g)
     c = f * before + i * g
     o = jax.nn.sigmoid(o + p_o * c)
@@ -252,7 +252,7 @@ def layer_norm_advance(
 ) -> tuple[LSTMState, LSTMGates]:
     """As `lstm_advance`, with a normalised cell in h."""
     compute, carried = inputs.dtype, accumulator(inputs.dtype)
-    _, _, bias, a_x, a_h, a_c, b_c = (array.astype(carried) for array in params)
+    _, _, bias, a_x, a_h, a_c, b_c = (array.astype(carried)[None] for array in params)
     from_inputs = _normalise(product(inputs, params.kernel, compute, carried))
     from_state = _normalise(product(state.h, params.recurrent_kernel, compute, carried))
     gates = activated(a_x * from_inputs + a_h * from_state + bias)

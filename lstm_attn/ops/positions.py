@@ -23,6 +23,7 @@ def sinusoidal_positions(positions: Array, features: int, dtype: jnp.dtype) -> A
     Source: Vaswani et al. 2017, section 3.5, with sines and cosines side by side, not interleaved.
     """
     check_axes("sinusoidal_positions", positions=(positions, "T"))
+    features = check_whole("sinusoidal_positions: features", features, 0)
     angles = _angles(positions, features, accumulator(dtype))
     vectors = jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
     return vectors[:, :features].astype(dtype)
@@ -45,7 +46,7 @@ def rotary(array: Array, positions: Array) -> Array:
     check_floating("rotary", array=array)
     dtype = accumulator(array.dtype)
     half = array.shape[-1] // 2
-    angles = _angles(positions, 2 * half, dtype)[:, None]  # [T, 1, K/2]
+    angles = _angles(positions, 2 * half, dtype)[None, :, None]  # [1, T, 1, K/2]
     cos, sin = jnp.cos(angles), jnp.sin(angles)
     first, second, rest = jnp.split(array.astype(dtype), [half, 2 * half], axis=-1)
     turned = [first * cos - second * sin, first * sin + second * cos, rest]
@@ -62,7 +63,7 @@ def alibi_bias(num_heads: int, query_positions: Array, key_positions: Array) -> 
 
     Source: Press, Smith & Lewis 2022, section 3; |t - s| is t - s under their causal mask.
     """
-    check_whole("alibi_bias: num_heads", num_heads)
+    num_heads = check_whole("alibi_bias: num_heads", num_heads)
     check_axes("alibi_bias", query_positions=(query_positions, "T"))
     check_axes("alibi_bias", key_positions=(key_positions, "S"))
     below = 2 ** int(np.log2(num_heads))
@@ -70,9 +71,9 @@ def alibi_bias(num_heads: int, query_positions: Array, key_positions: Array) -> 
     slopes += [2 ** (-4 * n / below) for n in range(1, 2 * below + 1, 2)]
     distance = jnp.abs(query_positions[:, None] - key_positions[None, :])
     chosen = jnp.asarray(slopes[:num_heads], jnp.float32)
-    return -chosen[:, None, None] * distance.astype(jnp.float32)
+    return -chosen[:, None, None] * distance.astype(jnp.float32)[None]
 
 
 def _angles(positions: Array, features: int, dtype: jnp.dtype) -> Array:
     exponents = jnp.arange(0, features, 2, dtype=dtype) / max(features, 1)
-    return positions.astype(dtype)[:, None] / BASE**exponents
+    return positions.astype(dtype)[:, None] / (BASE**exponents)[None]

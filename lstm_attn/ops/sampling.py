@@ -5,10 +5,11 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
-from lstm_attn.errors import UsageError, check_whole
-from lstm_attn.ops.checks import check_axes
+from lstm_attn.errors import UsageError, check_numbers, check_whole
+from lstm_attn.ops.checks import HUGE, check_axes, within_range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Sampling:
     repetition_penalty: float = 1.0
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         check_whole("top_k", self.top_k, 0)
         for name, value, wanted, fits in (
             ("temperature", self.temperature, "at least 0", self.temperature >= 0),
@@ -58,8 +60,19 @@ def penalised(logits: Array, seen: Array, penalty: float) -> Array:
     Source: Keskar et al. 2019, section 4.1, except for negative logits, which division, as there,
     would make likelier.
     """
+    penalty = within_range(penalty)
     less_likely = jnp.where(logits > 0, logits / penalty, logits * penalty)
     return jnp.where(seen, less_likely, logits)
+
+
+def at_temperature(logits: Array, temperature: float) -> Array:
+    """Logits [B, V] over a temperature above 0, up to a number for each row.
+
+    The greatest is 0, so that none overflows. A temperature that float32 does not hold gives the
+    limit: the likeliest tokens, or any that is not at -inf.
+    """
+    below = logits - logits.max(axis=-1, keepdims=True)
+    return below / within_range(max(temperature, 1 / HUGE))
 
 
 def among_top_k(logits: Array, k: int) -> Array:
@@ -82,7 +95,9 @@ def among_top_p(logits: Array, p: float) -> Array:
     order = jnp.argsort(-logits, axis=-1, stable=True)
     probabilities = jax.nn.softmax(jnp.take_along_axis(logits, order, axis=-1), axis=-1)
     before = jnp.cumsum(probabilities, axis=-1) - probabilities
-    kept = jnp.take_along_axis(before < p, jnp.argsort(order, axis=-1), axis=-1)
+    # As a float32, a p of Python may be 0.
+    likeliest = (jnp.arange(logits.shape[-1]) == 0)[None]
+    kept = jnp.take_along_axis((before < p) | likeliest, jnp.argsort(order, axis=-1), axis=-1)
     return jnp.where(kept, logits, -jnp.inf)
 
 
@@ -107,9 +122,9 @@ def sample_token(key: Array, logits: Array, seen: Array, sampling: Sampling) -> 
         logits = penalised(logits, seen, sampling.repetition_penalty)
     if sampling.temperature == 0:
         return jnp.argmax(logits, axis=-1).astype(jnp.int32)
-    logits = logits / sampling.temperature
+    logits = at_temperature(logits, sampling.temperature)
     if sampling.top_k:
         logits = among_top_k(logits, sampling.top_k)
-    if sampling.top_p < 1:
+    if np.float32(sampling.top_p) < 1:
         logits = among_top_p(logits, sampling.top_p)
     return jax.random.categorical(key, logits).astype(jnp.int32)

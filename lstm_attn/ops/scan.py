@@ -6,9 +6,11 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.sharding import NamedSharding, PartitionSpec, reshard
 
 from lstm_attn.errors import UsageError, check_whole
-from lstm_attn.ops.checks import accumulator, check_axes
+from lstm_attn.ops.checks import accumulator, check_axes, int32_lengths
+from lstm_attn.ops.placement import batch_axes, is_split, mesh_of, vary_alike, zeros_by_row
 
 State = TypeVar("State")
 Slices = TypeVar("Slices")
@@ -36,11 +38,10 @@ def check_limits(
       UsageError: a size or a dtype that does not fit.
     """
     if seq_lengths is not None:
-        seq_lengths = jnp.asarray(seq_lengths)
+        seq_lengths = int32_lengths(seq_lengths)
         check_axes(function, inputs=(inputs, "B T D"), seq_lengths=(seq_lengths, "B"))
         if not jnp.issubdtype(seq_lengths.dtype, jnp.integer):
             raise UsageError(f"{function}: seq_lengths expected integers, got {seq_lengths.dtype}")
-        seq_lengths = seq_lengths.astype(jnp.int32)
     if resets is not None:
         resets = jnp.asarray(resets)
         check_axes(function, inputs=(inputs, "B T D"), resets=(resets, "B T"))
@@ -131,10 +132,30 @@ def run_in_segments(
     Source: Chen et al. 2016, section 4.
     """
     inputs = _exchange_batch_and_time(inputs)
+    if segment is not None:
+        segment = check_whole(f"{function}: segment", segment)
+    first = state
+    if limits.lengths is not None:
+        # The padding must not compute with a state that no step uses, even if it is NaN.
+        state = _where(_uses_state(limits, reverse), first, None)
+    state, outputs = _in_segments(run, state, inputs, limits, segment, reverse)
+    if limits.lengths is not None:
+        # A sequence without steps hands its state on.
+        state = _where(limits.lengths > 0, state, first)
+    return state, _exchange_batch_and_time(outputs)
+
+
+def _in_segments(
+    run: Callable[[State, Slices, Limits], tuple[State, Outputs]],
+    state: State,
+    inputs: Slices,
+    limits: Limits,
+    segment: int | None,
+    reverse: bool,
+) -> tuple[State, Outputs]:
+    """`run_in_segments` with time as the first axis."""
     if segment is None:
-        state, outputs = run(state, inputs, limits)
-        return state, _exchange_batch_and_time(outputs)
-    check_whole(f"{function}: segment", segment)
+        return run(state, inputs, limits)
     length = limits.steps.shape[0]
     whole = length - length % segment
     # The steps that fill no segment are run last, whichever end that is.
@@ -158,16 +179,66 @@ def run_in_segments(
         state, rest = one(state, jax.tree.map(lambda array: array[last], sequence))
         ordered = (rest, outputs) if reverse else (outputs, rest)
         outputs = jax.tree.map(lambda *parts: jnp.concatenate(parts), *ordered)
-    return state, _exchange_batch_and_time(outputs)
+    return state, outputs
+
+
+def _uses_state(limits: Limits, reverse: bool) -> Array:
+    """Whether each sequence has a step, and no reset before the one that is run first; [B]."""
+    assert limits.lengths is not None
+    has_steps = limits.lengths > 0
+    if limits.resets is None:
+        return has_steps
+    first = limits.lengths - 1 if reverse else jnp.zeros_like(limits.lengths)
+    first = jnp.minimum(first, limits.steps.shape[0] - 1)
+    at_first = limits.steps[:, None] == first[None]
+    return has_steps & ~(limits.resets & at_first).any(axis=0)
+
+
+def row_by_row(
+    run: Callable[[Any, State, Slices, Limits], tuple[State, Outputs]],
+    params: Any,
+    state: State,
+    inputs: Slices,
+    limits: Limits,
+) -> tuple[State, Outputs]:
+    """run(params, state, inputs, limits), on each device for its own rows of the batch.
+
+    With Explicit axes the inputs say how their batch is split, and `jax.shard_map` runs what
+    would run on one device; the gradients of params are summed over devices once, at the end, where
+    the compiler would do so at every step. All other inputs are left to the compiler.
+
+    Args:
+      params: the same for all rows.
+      state: a pytree of arrays [B, ...].
+      inputs: a pytree of arrays [B, T, ...], as the outputs are.
+    """
+
+    def local(params: Any, state: State, inputs: Slices, limits: Limits) -> tuple[State, Outputs]:
+        leaves, tree = jax.tree.flatten(params)
+        params = jax.tree.unflatten(tree, vary_alike(leaves, by=jax.tree.leaves(inputs)))
+        return run(params, state, inputs, limits)
+
+    first = jax.tree.leaves(inputs)[0]
+    axes = batch_axes(first)
+    if not axes or is_split(params):
+        return local(params, state, inputs, limits)
+    mesh, rows = mesh_of(first), PartitionSpec(axes)
+    of_limits: list[Any] = [PartitionSpec(), PartitionSpec(None, axes), rows]
+    specs = (rows, rows, Limits(*of_limits))
+
+    def placed(spec: PartitionSpec, arrays: Any) -> Any:
+        return jax.tree.map(lambda leaf: reshard(leaf, NamedSharding(mesh, spec)), arrays)
+
+    arguments = jax.tree.map(placed, specs, (state, inputs, limits))
+    mapped = jax.shard_map(
+        local, mesh=mesh, in_specs=(PartitionSpec(), *specs), out_specs=rows, axis_names=set(axes)
+    )
+    return mapped(params, *arguments)
 
 
 def zero_state(inputs: Array, features: int) -> Array:
-    """Zeros [B, H] for inputs [B, ...], in the dtype of their accumulator.
-
-    Made from the inputs, so that inside `jax.shard_map` they vary between devices as the inputs do.
-    """
-    shape = (inputs.shape[0], features)
-    return jnp.zeros_like(inputs, shape=shape, dtype=accumulator(inputs.dtype))
+    """Zeros [B, H] for inputs [B, ...], in the dtype of their accumulator, on the same devices."""
+    return zeros_by_row(inputs, features, dtype=accumulator(inputs.dtype))
 
 
 def _exchange_batch_and_time(tree: Any) -> Any:

@@ -1,5 +1,9 @@
 """Run folders in; tables, figures and one HTML page out. No JAX."""
 
+from lstm_attn import host
+
+host.give_matplotlib_a_folder()  # before the first import of matplotlib
+
 from lstm_attn.report import ablation, differences, tables, trials
 from lstm_attn.report.escaping import harmless
 from lstm_attn.report.figures import (

@@ -13,21 +13,9 @@ from lstm_attn.report.tables import NONE
 
 Compared = Mapping[str, Any]  # of `analysis.compare_records`
 Difference = Mapping[str, Any]  # its remember_rate or its steps
-NOISE_RULE = (
-    "Within noise: the 95 % interval of the difference contains zero. Of twenty comparisons of "
-    "equal cells about one is beyond noise by chance."
-)
-STEPS_RULE = (
-    "Steps are compared by the median of their paired differences, with the interval of the sign "
-    "test; a trial that does not remember has spent its whole budget."
-)
 LEAST_P = 0.001  # that is shown as a number
 WIDTH, ROW_HEIGHT, MARGINS = 6.0, 0.27, 1.25  # inches
 TITLE_LETTERS = 75  # of a line
-
-
-def verdict(difference: Difference) -> str:
-    return "within noise" if difference["within_noise"] else "differs"
 
 
 # Columns of a table of exact tests, as `analysis.table_of_tests` gives them.
@@ -50,12 +38,12 @@ def p_value(p: float) -> str:
 
 
 def rate(compared: Compared | None) -> str:
-    """The difference of two rates, its interval and its verdict."""
+    """The difference of two rates, and its interval."""
     return NONE if compared is None else _in_words(compared["remember_rate"], ".2f")
 
 
 def steps(compared: Compared | None) -> str:
-    """The difference of steps spent, its interval and its verdict."""
+    """The difference of steps spent, and its interval."""
     if compared is None or compared["steps"] is None:
         return NONE
     return _in_words(compared["steps"], ",.0f")
@@ -63,8 +51,8 @@ def steps(compared: Compared | None) -> str:
 
 def _in_words(difference: Difference, form: str) -> str:
     value, low, high = (difference[name] for name in ("value", "low", "high"))
-    interval = "too few pairs" if low is None else f"{_signed(low, form)}, {_signed(high, form)}"
-    return f"{_signed(value, form)} ({interval})\n{verdict(difference)}"
+    interval = "too few pairs" if low is None else f"{_signed(low, form)} to {_signed(high, form)}"
+    return f"{_signed(value, form)}\n{interval}"
 
 
 def _signed(value: float, form: str) -> str:
@@ -91,13 +79,6 @@ class Row(NamedTuple):
     stands_out: bool
 
 
-def row(label: str, difference: Difference) -> Row:
-    """A difference as a row, in colour if it is beyond noise."""
-    value, low, high = (difference[name] for name in ("value", "low", "high"))
-    word = verdict(difference) + (", too few pairs" if low is None else "")
-    return Row(label, value, low, high, word, not difference["within_noise"])
-
-
 def rows(
     title: str,
     xlabel: str,
@@ -109,7 +90,7 @@ def rows(
     """Rows one below the other, in their order.
 
     Args:
-      color: of the rows beyond noise.
+      color: of the rows that stand out.
       line: the x of the vertical line to compare with, and its label.
       limits: of the x axis.
     """

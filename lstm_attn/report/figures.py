@@ -16,6 +16,7 @@ from lstm_attn.report.panel import (
     dots,
     error_bars,
     line_with_band,
+    log_scale,
     log_ticks,
     offsets,
     panel,
@@ -64,7 +65,8 @@ def learning_curves(histories: Mapping[str, History], baseline: float, title: st
             axes.plot([], [], color=color, label=label)
         reference(axes, y=FORGOTTEN, linestyle=":")
         reference(axes, "no memory", y=1)
-        axes.set(yscale="log", xlabel="training steps", ylabel="loss / baseline")
+        log_scale(axes.yaxis)
+        axes.set(xlabel="training steps", ylabel="loss / baseline")
 
     return panel(title, draw)
 

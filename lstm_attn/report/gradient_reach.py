@@ -17,6 +17,7 @@ from lstm_attn.report.panel import (
     colors_of,
     dots,
     line_with_band,
+    log_scale,
     offsets,
     panel,
     reference,
@@ -121,7 +122,8 @@ def norms_by_lag(result: Result, group: str, name: str) -> Figure:
         axes.plot([], [], "--", color=REFERENCE_COLOR, linewidth=1, label="before training")
         for share in sorted({norms["share"] for *_, norms in shown}):
             reference(axes, f"{share:g}", y=share, linestyle=":")
-        axes.set(yscale="log", xlabel="lag (steps before the loss)")
+        log_scale(axes.yaxis)
+        axes.set_xlabel("lag (steps before the loss)")
         axes.set_xlim(0, max((norms["length"] for *_, norms in shown), default=2) - 1)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         lowest = min([min(norms["low"]) for *_, norms in shown], default=1)

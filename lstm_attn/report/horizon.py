@@ -6,7 +6,15 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from lstm_attn.report.panel import colors_of, error_bars, log_ticks, offsets, panel, reference
+from lstm_attn.report.panel import (
+    colors_of,
+    error_bars,
+    log_scale,
+    log_ticks,
+    offsets,
+    panel,
+    reference,
+)
 from lstm_attn.report.section import NamedFigure, Section, Table, table
 from lstm_attn.report.tables import NONE, groups, remember_interval, remembering
 
@@ -22,13 +30,14 @@ def sections(result: Result) -> list[Section]:
 
 
 def in_words(fit: Mapping[str, Any]) -> str:
-    """T50 with its interval: "63 (51–82)", "> 480" or "< 8"."""
+    """T50 with its interval: "63 (51–82)", "> 480" or "< 8"; "63 (–82)" and "63 (51–)" if an end
+    lies outside the lengths that were tested."""
     if fit["bounded"] == "above":
         return f"> {fit['t50']:.0f}"
     if fit["bounded"] == "below":
         return f"< {fit['t50']:.0f}"
-    high = "" if fit["high"] is None else f"{fit['high']:.0f}"
-    return f"{fit['t50']:.0f} ({fit['low']:.0f}–{high})"
+    low, high = (f"{end:.0f}" if end else "" for end in (fit["low"], fit["high"]))
+    return f"{fit['t50']:.0f} ({low}–{high})"
 
 
 def slope_in_words(search: Search) -> str:
@@ -101,7 +110,7 @@ def draw_against_budget(axes: Axes, searches: Sequence[Search]) -> None:
     """T50 against the budget of steps, where it is inside the lengths tried."""
     budgets = sorted({one["budget"] for search in searches for one in search["by_budget"]})
     log_ticks(axes, budgets, "budget (training steps)", 1.2)
-    axes.set_yscale("log")
+    log_scale(axes.yaxis)
     colors = colors_of(search["model"] for search in searches)
     factors = 1.02 ** offsets(len(searches))
     for factor, search in zip(factors, searches, strict=True):
@@ -138,8 +147,8 @@ def _section(result: Result, task: str, searches: Sequence[Search]) -> Section:
         f"curve of log T fitted to all trials of all lengths, {seeds} seeds each, at tuned "
         "learning rates. Points: rate of trials that remember, with its 95 % interval; bars below: "
         "T50 and its 95 % interval, from a bootstrap over seeds that reaches at least to the "
-        "lengths tried "
-        "next to it. > and < where T50 is beyond every length tried. Second figure: T50 within "
+        "lengths tried next to it. > and < where T50 is beyond every length tried; an interval "
+        "with an open end leaves them. Second figure: T50 within "
         "smaller budgets, read off the same trials, whose learning rate is "
         f"{result['schedule']}; slope: of log T50 on log steps."
     )

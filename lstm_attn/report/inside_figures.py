@@ -14,6 +14,7 @@ from lstm_attn.report.panel import (
     colors_of,
     dots,
     error_bars,
+    log_scale,
     offsets,
     panel,
     reference,
@@ -67,9 +68,8 @@ def time_scales(layer: Mapping[str, Any], edges: Sequence[float], model: str, ti
             counts = np.array(layer[stage]["counts"])
             shares = counts / counts.sum()
             axes.hist(edges[:-1], edges, weights=shares, label=f"{stage} training", **look)
-        axes.set(
-            xscale="log", xlabel="time scale 1 / (1 - f) of a unit (steps)", ylabel="share of units"
-        )
+        log_scale(axes.xaxis)
+        axes.set(xlabel="time scale 1 / (1 - f) of a unit (steps)", ylabel="share of units")
         used = np.flatnonzero(np.sum([layer[stage]["counts"] for stage in STAGES], axis=0))
         axes.set_xlim(edges[0], max(LEAST_SHOWN, edges[used[-1] + 1]))
 

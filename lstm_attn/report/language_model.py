@@ -16,6 +16,11 @@ Pair = Mapping[str, Any]  # of two models: bits per byte of the second minus tho
 # A mean with the ends of its interval, and that of each seed; null where a trial diverged.
 Point = Mapping[str, Any]
 NO_VERDICT = "No difference allows a sentence."
+_WRITTEN = (
+    "Each prompt is from the test text (grey); below it, how the first trial of each model goes on "
+    "at temperature .7. Models that go on alike are named together."
+)
+_AGAIN = "(as after prompt {})"
 
 
 def sections(result: Mapping[str, Any]) -> list[Section]:
@@ -50,15 +55,6 @@ def sections(result: Mapping[str, Any]) -> list[Section]:
         )
         for model in models
     ]
-    written = [
-        Section(
-            f"Written by {model['model']}",
-            "Text that the first trial writes at temperature .7, each after a prompt from the test "
-            "text (grey).",
-            quotes=[Quote(sample["prompt"]["text"], sample["text"]) for sample in model["samples"]],
-        )
-        for model in models
-    ]
     tables = [bits_table(models), *([differences_table(pairs)] if pairs else [])]
     return [
         Section(f"Language models: {result['source']}", _text(result), figures, tables),
@@ -68,8 +64,28 @@ def sections(result: Mapping[str, Any]) -> list[Section]:
             by_model,
             [context_table(models), induction_table(models)],
         ),
-        *written,
+        Section("What they write", _WRITTEN, quotes=written(models)),
     ]
+
+
+def written(models: Sequence[Model]) -> list[Quote]:
+    """Each prompt, and how the models continue it. Models that continue it alike are named
+    together, and a text that is there already is not shown again."""
+    by_prompt: dict[str, dict[str, list[str]]] = {}  # prompt -> text -> models
+    for model in models:
+        for sample in model["samples"]:
+            of_prompt = by_prompt.setdefault(sample["prompt"]["text"], {})
+            of_prompt.setdefault(sample["text"], []).append(model["model"])
+    quotes: list[Quote] = []
+    place: dict[str, int] = {}  # text -> the number of the prompt that it was shown after
+    for number, (prompt, texts) in enumerate(by_prompt.items(), 1):
+        shown = [
+            (", ".join(dict.fromkeys(who)), _AGAIN.format(place[text]) if text in place else text)
+            for text, who in texts.items()
+        ]
+        place |= {text: number for text in texts if text not in place}
+        quotes.append(Quote(prompt, shown))
+    return quotes
 
 
 def bits_table(models: Sequence[Model]) -> Table:
@@ -94,7 +110,7 @@ def differences_table(pairs: Sequence[Pair]) -> Table:
         pairs,
         {
             "difference": lambda pair: f"{pair['second']} minus {pair['first']}",
-            "bits per byte": lambda pair: _statement(pair, "+.3f").replace("\n", " (") + ")",
+            "bits per byte": lambda pair: _statement(pair, "+.3f"),
         },
     )
 
@@ -194,10 +210,12 @@ def _memory_text(result: Mapping[str, Any]) -> str:
 
 
 def _statement(point: Point | None, form: str) -> str:
-    """The mean; on a second line its interval. NONE where there is no point or no interval."""
+    """The mean; on a second line its interval. NONE where there is none."""
     if point is None:
         return NONE
     mean, low, high = (_number(point[key]) for key in ("mean", "low", "high"))
+    if not np.isfinite(mean):
+        return NONE
     interval = f"{low:{form}} to {high:{form}}" if np.isfinite(low + high) else NONE
     return f"{mean:{form}}\n{interval}"
 

@@ -7,7 +7,15 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from lstm_attn.report.figures import FORGOTTEN
-from lstm_attn.report.panel import colors_of, dots, log_ticks, offsets, panel, reference
+from lstm_attn.report.panel import (
+    colors_of,
+    dots,
+    log_scale,
+    log_ticks,
+    offsets,
+    panel,
+    reference,
+)
 from lstm_attn.report.section import NamedFigure, Section, Table
 from lstm_attn.report.tables import remembering_and_forgotten, window
 
@@ -41,7 +49,8 @@ def sections(result: Mapping[str, Any]) -> list[Section]:
             axes.plot(factor * np.array(tried), medians, color=color, label=model["model"])
         reference(axes, y=1)
         reference(axes, y=FORGOTTEN, linestyle=":")
-        axes.set(yscale="log", ylabel="loss / baseline")
+        log_scale(axes.yaxis)
+        axes.set_ylabel("loss / baseline")
 
     figure = NamedFigure(
         "learning-rates", f"Loss against learning rate: {where}", panel(title, draw)

@@ -12,7 +12,15 @@ from matplotlib.figure import Figure
 from lstm_attn.report import horizon, tables
 from lstm_attn.report.differences import TESTS
 from lstm_attn.report.figures import FORGOTTEN, LEAST_SHARE
-from lstm_attn.report.panel import colors_of, dots, log_ticks, offsets, panels, reference
+from lstm_attn.report.panel import (
+    REFERENCE,
+    colors_of,
+    dots,
+    log_ticks,
+    offsets,
+    panels,
+    reference,
+)
 from lstm_attn.report.section import NamedFigure, Section, Table, table
 from lstm_attn.report.tables import NONE, groups, names
 
@@ -34,7 +42,8 @@ TEXT = (
     "at a length where the 95 % interval of its rate of trials lies above (or below) one half. It "
     "remembers up to the longest tested length, from the trained one on, before the first at which "
     "it is undecided or does not. T50: the length that half of the trials remember, fitted to all "
-    "trials at the trained length and beyond, with a 95 % bootstrap interval over seeds."
+    "trials at the trained length and beyond, with a 95 % bootstrap interval over seeds; one with "
+    "an open end leaves the tested lengths."
 )
 ABOUT_TESTS = (
     "Ranges of training are compared on the same seeds by McNemar's exact test at each tested "
@@ -105,7 +114,7 @@ def share_by_length(entries: Sequence[Entry], title: str, of: Label) -> Figure:
         def draw(axes: Axes) -> None:
             log_ticks(axes, lengths, "", 1.4)
             ends = mine[0]["shortest"] / AROUND, mine[0]["length"] * AROUND
-            axes.axvspan(*ends, color=SHADE, zorder=0, label="trained on")
+            axes.axvspan(*ends, color=SHADE, zorder=0, label="trained on", gid=REFERENCE)
             reference(axes, "remembers", y=1 - FORGOTTEN)
             for entry in mine:
                 color, factor = colors[of(entry)], factors[of(entry)]

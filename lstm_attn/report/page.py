@@ -1,6 +1,5 @@
-"""One self-contained HTML page of run folders, and their figures as PNG files."""
+"""One self-contained HTML page of run folders; their figures in it, and as PNG files."""
 
-import base64
 import functools
 import io
 import os
@@ -10,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from lstm_attn.files import write_whole, writing
 from lstm_attn.flat import flatten
 from lstm_attn.history import History
 from lstm_attn.report import figures, same_seconds, studies, tables, trials, two_runs
 from lstm_attn.report.escaping import harmless
-from lstm_attn.report.panel import colors_of
+from lstm_attn.report.panel import colors_of, is_empty
 from lstm_attn.report.reading import BY_POSITION, Run, read
-from lstm_attn.report.section import NamedFigure, Section
+from lstm_attn.report.section import NamedFigure, Section, nothing_drawn
+from lstm_attn.report.svg import Pictures
 
 PAGE, TRIALS = "report.html", "trials.csv"
+NAMED = 6  # models or tasks in a title
 LONGEST_NAME = 100  # characters of a figure's file, at most four bytes each in a file system
 
 
@@ -77,10 +79,20 @@ def _written(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["drawn"] = functools.partial(_drawn, folder=folder)
+    pictures = Pictures()
+    environment.filters["drawn"] = functools.partial(_drawn, pictures=pictures, folder=folder)
+    environment.filters["breakable"] = _breakable
     models = [model for part in parts for model in tables.names(part["records"], "model")]
     html = environment.get_template("page.html.jinja").render(
-        tables=tables, runs=parts, comparisons=compared, colors=colors_of(models)
+        tables=tables,
+        runs=parts,
+        comparisons=compared,
+        colors=colors_of(models),
+        pictures=pictures,
+        title=" | ".join(
+            f"{part['subject']} – {part['name']}" if part["subject"] else part["name"]
+            for part in parts
+        ),
     )
     write_whole(page, html.encode())
     return page
@@ -90,18 +102,25 @@ def _part(run: Run, name: str) -> dict[str, Any]:
     """The section of one run."""
     records = run.grid
     recalled = [r for r in records if BY_POSITION in run.histories[r["cell"]].metrics]
+    drawn = {
+        "curves": _by_cell(records, "loss", run.histories, figures.learning_curves),
+        "shares": _by_task(records, "share-remembered", figures.share_remembered),
+        "rates": _by_task(records, "remember-rate", figures.remember_rates),
+        "recall": _by_cell(recalled, "recall", run.histories, figures.recall_by_position),
+        "survival": _survival(records),
+        "times": _of_profile(harmless(run.folder.times)),
+    }
     return {
         "name": name,
+        "subject": subject(run.records),
         "records": records,
         "tasks": tables.names(records, "task"),
         "figures": {
-            "curves": _by_cell(records, "loss", run.histories, figures.learning_curves),
-            "shares": _by_task(records, "share-remembered", figures.share_remembered),
-            "rates": _by_task(records, "remember-rate", figures.remember_rates),
-            "recall": _by_cell(recalled, "recall", run.histories, figures.recall_by_position),
-            "survival": _survival(records),
-            "times": _of_profile(harmless(run.folder.times)),
+            kind: [figure for figure in of_kind if not is_empty(figure.figure)]
+            for kind, of_kind in drawn.items()
         },
+        "left_out": {kind: nothing_drawn(of_kind) for kind, of_kind in drawn.items()}
+        | {"survival": _nobody_remembers(records)},
         "diverged": [
             {**trial, "cell": record["cell"]}
             for record in records
@@ -115,6 +134,24 @@ def _part(run: Run, name: str) -> dict[str, Any]:
         "config": flatten(run.config),
         "environment": flatten(run.environment),
     }
+
+
+def subject(records: Sequence[dict]) -> str:
+    """Models and tasks in words: "lstm and gru on adding"; "" of nothing."""
+    if not records:
+        return ""
+    sides = (_some(tables.names(records, key)) for key in ("model", "task"))
+    return " on ".join(sides)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return tables.listed([*names[:NAMED], f"{more} more"] if more > 0 else names)
+
+
+def _breakable(key: str) -> Markup:
+    """A key, which a line may break after its points and underscores only."""
+    return Markup("<wbr>").join(re.findall(r"[^._]*[._]+|[^._]+", key))
 
 
 def _in_folder(path: Path) -> Path:
@@ -140,15 +177,25 @@ def _by_cell(
 
 
 def _survival(records: Sequence[dict]) -> list[NamedFigure]:
-    """A figure for each task and length, with a curve for each model."""
+    """A figure for each task and length at which a trial remembers, with a curve for each model."""
     drawn = []
     for (task, length), mine in tables.groups(records, "task", "length").items():
-        title = f"{task}, T = {length}"
-        figure = figures.survival(mine, title)
-        drawn.append(
-            NamedFigure(f"survival-{task}-{length}", f"steps to remember: {title}", figure)
-        )
+        if any(record["remembers"] for record in mine):
+            title = f"{task}, T = {length}"
+            alt = f"steps to remember: {title}"
+            figure = figures.survival(mine, title)
+            drawn.append(NamedFigure(f"survival-{task}-{length}", alt, figure))
     return drawn
+
+
+def _nobody_remembers(records: Sequence[dict]) -> str:
+    """A sentence in place of the figures that `_survival` does not draw."""
+    nobody = [
+        f"{task}, T = {length}"
+        for (task, length), mine in tables.groups(records, "task", "length").items()
+        if not any(record["remembers"] for record in mine)
+    ]
+    return f"No trial remembers: {'; '.join(nobody)}." if nobody else ""
 
 
 def _by_task(records: Sequence[dict], kind: str, draw: Any) -> list[NamedFigure]:
@@ -169,12 +216,17 @@ def _of_profile(times: Sequence[dict]) -> list[NamedFigure]:
     return [NamedFigure("seconds-by-part", title, figures.seconds_by_part(times, title))]
 
 
-def _drawn(figure: NamedFigure, folder: Path | None) -> str:
-    """The figure as a data address, so that the page needs no other file."""
-    buffer = io.BytesIO()
-    figure.figure.savefig(buffer, format="png")
+def _drawn(figure: NamedFigure, pictures: Pictures, folder: Path | None) -> Markup:
+    """The figure inside the page, and its file."""
+    drawn = figure.figure
+    # Both drawings have the places of the first layout; matplotlib would make one for each.
+    if engine := drawn.get_layout_engine():
+        engine.execute(drawn)
+        drawn.set_layout_engine(None)
     if folder is not None:
+        buffer = io.BytesIO()
+        drawn.savefig(buffer, format="png")
         # A name comes from a run folder: it must not lead out of it.
         name = re.sub(r"[^\w.=+-]", "-", figure.name)[:LONGEST_NAME]
         write_whole(_in_folder(folder / f"{name}.png"), buffer.getvalue())
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return pictures.svg(drawn, figure.alt)

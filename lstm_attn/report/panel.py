@@ -1,18 +1,24 @@
 """The look of every figure: axes, title, legend, colours, and the marks that figures share."""
 
 import io
+import textwrap
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.axis import XAxis, YAxis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 from numpy.typing import ArrayLike
 
 SIZE_INCHES = (4.6, 3.3)
 DPI = 200
+LETTERS_OF_AN_INCH = 8.3  # of a title, so that it ends within the figure
 REFERENCE_COLOR = "#767676"
+REFERENCE = "reference"  # the mark of what is drawn to compare with
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -35,7 +41,27 @@ MODEL_COLORS = dict(
 
 
 class Panel(Figure):
-    """A figure that a notebook shows, whether or not pyplot has been imported."""
+    """A figure that a notebook shows, whether or not pyplot has been imported.
+
+    `show()` shows it there too, and in a window if a script calls it.
+    """
+
+    def show(self, warn: bool = True) -> None:
+        """The picture: in a notebook below its cell, from a script in a window until it is closed.
+
+        Args:
+          warn: where no window can open, since the machine has no display.
+        """
+        # What draws figures without windows need not import pyplot, which looks for a display.
+        from matplotlib import pyplot
+
+        self.set_dpi(DPI / 2)
+        pyplot.figure(self)
+        with warnings.catch_warnings():
+            if not warn:
+                warnings.simplefilter("ignore")
+            pyplot.show()
+        pyplot.close(self)
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
@@ -68,7 +94,8 @@ def panels(
     for axes, (title, draw) in zip(np.ravel(figure.subplots(len(parts), 1)), parts, strict=True):
         draw(axes)
         # A name from a run folder is shown as it is, dollar signs included.
-        axes.set_title(title, parse_math=False)
+        lines = textwrap.fill(title, int(LETTERS_OF_AN_INCH * inches[0]))
+        axes.set_title(lines, parse_math=False)
     if legend:
         handles = {
             label: handle
@@ -166,11 +193,43 @@ def reference(
     linestyle: str = "--",
 ) -> None:
     """A grey line through the axes at x or y, to compare with."""
-    look: Any = {"color": REFERENCE_COLOR, "linestyle": linestyle, "linewidth": 1, "label": label}
+    look: Any = {
+        "color": REFERENCE_COLOR, "linestyle": linestyle, "linewidth": 1, "label": label,
+        "gid": REFERENCE,
+    }  # fmt: skip
     if x is not None:
         axes.axvline(x, **look)
     if y is not None:
         axes.axhline(y, **look)
+
+
+def is_empty(figure: Figure) -> bool:
+    """Whether nothing is drawn in any axes but references to compare with."""
+    return not any(
+        axes.images or any(map(_is_drawn, (*axes.lines, *axes.patches, *axes.collections)))
+        for axes in figure.axes
+    )
+
+
+def _is_drawn(artist: Any) -> bool:
+    if artist.get_gid() == REFERENCE:
+        return False
+    paths = artist.get_paths() if hasattr(artist, "get_paths") else [artist.get_path()]
+    return any(np.isfinite(path.vertices).all(axis=1).any() for path in paths)
+
+
+class Plain(LogFormatter):
+    """Ticks of a logarithmic axis as numbers are written, 0.01, which can be searched for."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+def log_scale(axis: XAxis | YAxis) -> None:
+    """Makes the axis logarithmic, with plain numbers."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_formatter(Plain())
+    axis.set_minor_formatter(Plain())
 
 
 def log_ticks(axes: Axes, values: Sequence[float], label: str, margin: float) -> None:

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
+from lstm_attn.report.panel import is_empty
+
 BEFORE, AFTER = STAGES = ("before", "after")  # training
 
 
@@ -24,10 +26,10 @@ class Table(NamedTuple):
 
 
 class Quote(NamedTuple):
-    """text: what a model wrote, line by line, after the prompt."""
+    """A prompt, and how it was continued: (who, what) each, line by line."""
 
     prompt: str
-    text: str
+    written: Sequence[tuple[str, str]]
 
 
 class Section(NamedTuple):
@@ -46,3 +48,16 @@ class Section(NamedTuple):
 def table(rows: Iterable[Any], columns: Mapping[str, Callable[[Any], str]]) -> Table:
     """One row for each of `rows`; columns: heading -> the text of the cell of a row."""
     return Table(list(columns), [[cell(row) for cell in columns.values()] for row in rows])
+
+
+def nothing_drawn(figures: Iterable[NamedFigure]) -> str:
+    """A sentence in place of the figures in which nothing is drawn; "" if there are none."""
+    left_out = [figure.alt for figure in figures if is_empty(figure.figure)]
+    return f"Nothing to draw: {'; '.join(left_out)}." if left_out else ""
+
+
+def without_empty(section: Section) -> Section:
+    """The section with that sentence in place of the figures in which nothing is drawn."""
+    text = " ".join(filter(None, (section.text, nothing_drawn(section.figures))))
+    figures = [figure for figure in section.figures if not is_empty(figure.figure)]
+    return section._replace(text=text, figures=figures)

@@ -16,7 +16,7 @@ from lstm_attn.report import (
     tuning,
 )
 from lstm_attn.report.escaping import harmless
-from lstm_attn.report.section import Section
+from lstm_attn.report.section import Section, without_empty
 from lstm_attn.runs import RunFolder
 
 # What drawing raises if a file is not what its study writes.
@@ -37,20 +37,25 @@ STUDIES: dict[str, Callable[[Result], Sequence[Section]]] = {
 }
 
 
+def drawn(name: str, result: Result) -> list[Section]:
+    """The sections of the study of that name, without figures in which nothing is drawn."""
+    return list(map(without_empty, STUDIES[name](result)))
+
+
 def sections(folder: RunFolder) -> list[Section]:
     """The sections of all studies that the run folder holds.
 
     Raises:
       UsageError: a file that is not what its study writes, on one line.
     """
-    drawn: list[Section] = []
-    for name, draw in STUDIES.items():
+    found: list[Section] = []
+    for name in STUDIES:
         result = harmless(folder.study(name))
         if result is not None:
             try:
-                drawn += draw(result)
+                found += drawn(name, result)
             except DAMAGED as error:
                 raise UsageError(
                     f"{folder.path / name}.json is not what the study writes: {error!r}"
                 ) from error
-    return drawn
+    return found

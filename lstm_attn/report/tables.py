@@ -52,7 +52,7 @@ def verdict(records: Sequence[Record], task: str) -> str:
     for model, mine in groups([r for r in records if r["task"] == task], "model").items():
         at = groups([{**r, "standing": standing(r)} for r in mine], "standing")
         standings = tuple(
-            (words, _listed([str(n) for n in sorted(r["length"] for r in at[words])]))
+            (words, listed([str(n) for n in sorted(r["length"] for r in at[words])]))
             for words in PLURAL
             if words in at
         )
@@ -63,7 +63,7 @@ def verdict(records: Sequence[Record], task: str) -> str:
             f"{words if len(models) == 1 else PLURAL[words]} at T = {lengths}"
             for words, lengths in standings
         ]
-        sentences.append(f"{_listed(models)} {'; '.join(clauses)}.")
+        sentences.append(f"{listed(models)} {'; '.join(clauses)}.")
     return " ".join(sentences)
 
 
@@ -211,5 +211,6 @@ def _range(sizes: Sequence[int]) -> str:
     return f"{sizes[0]:,}" + (f"–{sizes[-1]:,}" if sizes[-1] != sizes[0] else "")
 
 
-def _listed(words: Sequence[str]) -> str:
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence has them: "a, b and c"."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

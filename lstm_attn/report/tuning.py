@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from lstm_attn.report.figures import FORGOTTEN
-from lstm_attn.report.panel import colors_of, log_ticks, panel, reference
+from lstm_attn.report.panel import colors_of, log_scale, log_ticks, panel, reference
 from lstm_attn.report.section import NamedFigure, Section, table
 from lstm_attn.report.tables import groups, lengths_in_words, window
 
@@ -89,7 +89,7 @@ def _figure(title: str, name: str, cells: Sequence[Record]) -> NamedFigure:
         if any(cell["window"] for cell in cells):  # losses of a text are nearer to one another
             reference(axes, y=1)
             reference(axes, y=FORGOTTEN, linestyle=":")
-            axes.set(yscale="log")
+            log_scale(axes.yaxis)
 
     return NamedFigure(name, f"loss against learning rate: {title}", panel(title, draw))
 

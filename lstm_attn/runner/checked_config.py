@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import dacite
+import numpy as np
 from ml_collections import ConfigDict, FieldReference
 
 from lstm_attn.errors import UsageError, in_words, one_line, unknown_name
+from lstm_attn.plain_numbers import is_number, plain
 
 # What a config key expects, by its type.
 EXPECTED = {
@@ -71,7 +73,7 @@ def checked(settings: type[Settings], config: ConfigDict | dict[str, Any]) -> Se
         config = config.to_dict()
     try:
         hooks: dict[Any, Any] = {tuple[kind, ...]: read for kind, read in SEVERAL.items()}  # type: ignore[valid-type]
-        hooks[float] = _number
+        hooks |= {int: plain, float: _number}
         return dacite.from_dict(settings, _tuples(config), dacite.Config(type_hooks=hooks))
     except dacite.WrongTypeError as error:
         usual = EXPECTED.get(error.field_type, error.field_type)
@@ -105,7 +107,7 @@ def _check_numbers(key: str, value: Any, kind: Any) -> None:
         kinds = get_args(kind) if get_origin(kind) is tuple else (Any,)
         for entry in value:
             _check_numbers(key, entry, kinds[0])
-    elif isinstance(value, bool) and kind in (int, float):
+    elif isinstance(value, bool | np.bool_) and kind in (int, float):
         number = "a whole number" if kind is int else "a number"
         raise UsageError(f"config: {key}: expected {number}, got {value}")
 
@@ -117,23 +119,25 @@ def _tuples(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
-    """A whole number as a float; dacite refuses other types."""
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    """A number as a float; dacite refuses other types."""
+    return float(plain(value)) if is_number(value) else value
 
 
 def _several(kind: type, value: Any) -> Any:
     """What can be read as several values of the kind, as a tuple; anything else as it is, or a text
     as the only entry, for dacite to refuse."""
     if kind is str and isinstance(value, tuple) and all(isinstance(one, str) for one in value):
-        value = ",".join(value)  # a flag, "lstm,gru" or "[lstm,gru]", arrives in one text or more
+        # One flag, "lstm,gru" or "[lstm,gru]", arrives as one name.
+        if len(value) != 1 or value[0][:1] not in ("[", "("):
+            return tuple(name.strip(" ") for entry in value for name in entry.split(","))
+        (value,) = value
     if isinstance(value, str):
         texts = [text.strip() for text in value.strip().strip("()[]").split(",")]
         try:
             return tuple(kind(text) for text in texts if text)
         except ValueError:
             return (value,)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return (value,) if is_number and kind is not str else value
+    return (plain(value),) if is_number(value) and kind is not str else value
 
 
 SEVERAL = {kind: functools.partial(_several, kind) for kind in (int, float, str)}

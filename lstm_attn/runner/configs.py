@@ -9,7 +9,7 @@ import operator
 from collections.abc import Sequence
 
 from lstm_attn import tasks
-from lstm_attn.errors import UsageError, unknown_name
+from lstm_attn.errors import UsageError, check_numbers, unknown_name
 from lstm_attn.models import MODELS, ModelConfig
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.tuning_config import TuningConfig
@@ -28,6 +28,9 @@ class TaskConfig:
     names: tuple[str, ...] = ("adding", "copy")
     lengths: tuple[int, ...] = (10, 50)
 
+    def __post_init__(self) -> None:
+        check_numbers(self, "task.")
+
 
 @dataclasses.dataclass(frozen=True)
 class OneTaskConfig:
@@ -35,6 +38,9 @@ class OneTaskConfig:
 
     name: str = "adding"
     length: int = 50
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "task.")
 
     def build(self) -> Task:
         """Raises a ValueError as `tasks.build` does."""

@@ -23,6 +23,7 @@ import rich.table
 from rich import box
 
 from lstm_attn import models, training
+from lstm_attn.errors import counted
 from lstm_attn.runner import memory_check
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.terminal import Terminal
@@ -207,7 +208,7 @@ def in_words(seconds: float) -> str:
 
 def _notes(plan: Sequence[Planned], seconds: float, workdir: Path | None) -> Iterable[str]:
     yield (
-        f"{len(plan)} cell{'s' * (len(plan) > 1)}, about {in_words(seconds)} on this machine, one "
+        f"{counted(len(plan), 'cell')}, about {in_words(seconds)} on this machine, one "
         f"after the other, compilation included; estimated from {TIMED_STEPS} steps of each model. "
         "It is less for trials that end early, and more for rates that tuning adds, confirmations, "
         "and what the study does afterwards. `trials` are tested, and `tuning` is those that "
@@ -215,8 +216,6 @@ def _notes(plan: Sequence[Planned], seconds: float, workdir: Path | None) -> Ite
     )
     if workdir is not None and (workdir / CONFIG).exists():
         finished = len(RunFolder(workdir).results)
-        yield (
-            f"{workdir} has {finished} finished cell{'s' * (finished > 1)}; those of the above are "
-            "not trained again."
-        )
+        there = counted(finished, "finished cell")
+        yield f"{workdir} has {there}; what is there is not trained again."
     yield "Nothing was trained, and nothing written."

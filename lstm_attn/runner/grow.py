@@ -231,4 +231,5 @@ def _digest(purpose: dict[str, Any]) -> str:
 
 
 def as_json(purpose: dict[str, Any]) -> dict[str, Any]:
+    """As it is read back from a file: lists in place of tuples."""
     return json.loads(json.dumps(purpose))

@@ -1,9 +1,7 @@
 """The machine of a run: the versions, device and commit that results depend on."""
 
 import datetime
-import os
 import platform
-import re
 import subprocess
 from collections.abc import Sequence
 from importlib import metadata
@@ -12,7 +10,7 @@ from typing import Any
 
 import jax
 
-from lstm_attn import native
+from lstm_attn import host, native
 from lstm_attn.training import Layout
 
 # Every result depends on these.
@@ -50,7 +48,7 @@ def describe(others: Sequence[str] = ()) -> dict[str, Any]:
         "versions": {"python": platform.python_version()}
         | {package: _version(package) for package in (*PACKAGES, *others)},
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": host.usable_cores(),
         "vector_bits": _vector_bits(),
         "platform": platform.platform(),
     }
@@ -67,8 +65,8 @@ def _commit() -> str | None:
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
         here = Path(__file__).parent
-        result = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
+        result = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    except OSError:
         return None
     return result.stdout.strip() or None
 
@@ -83,8 +81,8 @@ def _vector_bits() -> int | None:
 
     Sums are grouped by it, so that results of two widths differ in bits.
     """
-    limit = re.search(r"--xla_cpu_max_isa=(\w+)", os.environ.get("XLA_FLAGS", ""))
-    widest = {"SSE4_2": 128, "AVX": 256, "AVX2": 256}.get(limit[1]) if limit else None
+    limit = host.xla_flag("xla_cpu_max_isa") or ""
+    widest = {"SSE4_2": 128, "AVX": 256, "AVX2": 256}.get(limit)
     known = _of_processor("flags").split()
     widths = {"avx512f": 512, "avx2": 256, "avx": 256, "sse2": 128}
     bits = next((bits for flag, bits in widths.items() if flag in known), None)

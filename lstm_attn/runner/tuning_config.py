@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from lstm_attn.errors import UsageError, check_whole, unknown_name
+from lstm_attn.errors import UsageError, check_numbers, check_whole, unknown_name
 from lstm_attn.models import ModelConfig
 from lstm_attn.modules.positions import POSITIONS
 from lstm_attn.runner.cell import Cell
@@ -32,6 +32,7 @@ class TuningConfig:
     carry: bool = False
 
     def __post_init__(self) -> None:
+        check_numbers(self, "tuning.")
         check_whole("tuning.seeds", self.seeds, 0)
         check_whole("tuning.first_seed", self.first_seed, 0)
         for name in self.positions:

@@ -13,7 +13,7 @@ from pathlib import Path
 import jax
 from absl import flags
 
-from lstm_attn import training
+from lstm_attn import host, training
 from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.runner import command_line, machine
 from lstm_attn.runner.launchers import cell_folder
@@ -40,7 +40,7 @@ def train(path: str, cores: int, cache: str | None) -> None:
     if folder.results:
         return
     # Both must be set before JAX computes: its devices, and the threads that they share.
-    os.environ.setdefault("PJRT_NPROC", str(cores))
+    os.environ[host.CORES_VARIABLE] = str(cores)
     jax.config.update("jax_num_cpu_devices", cores)
     with GridProgress([cell]) as progress:
         note = training.use_compilation_cache(cache)

@@ -1,4 +1,4 @@
-"""One page of one run folder or of several, and where these differ beyond noise."""
+"""One page of one run folder or of several, and the differences that exact tests allow."""
 
 import os
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lstm_attn import report
-from lstm_attn.analysis import compare_records
+from lstm_attn.analysis import compare_records, exact_tests
 from lstm_attn.errors import UsageError
 from lstm_attn.flat import MISSING, flatten
 from lstm_attn.history import NO_CRITERION
@@ -20,15 +20,19 @@ def compared(first: report.Run, second: report.Run, names: Sequence[str]) -> dic
     there = {_cell(record): record for record in _solvable(second)}
     here = {_cell(record): record for record in _solvable(first)}
 
-    def cell_compared(key: tuple) -> dict[str, Any]:
-        budget = min(_budget(here[key]), _budget(there[key]))
-        compared = compare_records(here[key], there[key], budget)
-        return {"cell": here[key]["cell"], "compared": compared}
-
+    both = [
+        (here[key], there[key], min(_budget(here[key]), _budget(there[key])))
+        for key in here
+        if key in there
+    ]
+    tests = exact_tests(both, (names[0], names[1]))
     return {
         "first": names[0],
         "second": names[1],
-        "cells": [cell_compared(key) for key in here if key in there],
+        "cells": [
+            {"cell": pair[0]["cell"], "compared": compare_records(*pair), "tests": of_pair}
+            for pair, of_pair in zip(both, tests, strict=True)
+        ],
         "left_out": [
             f"{record['cell']} ({name})"
             for name, mine, others in ((names[0], here, there), (names[1], there, here))

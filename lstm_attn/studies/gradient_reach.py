@@ -17,7 +17,7 @@ import jax
 from lstm_attn import trained
 from lstm_attn.analysis import norms_of_trials, reach
 from lstm_attn.analysis.gradient_reach import INPUTS, Start, compare_starts
-from lstm_attn.errors import UsageError, check_whole
+from lstm_attn.errors import UsageError, check_numbers, check_whole
 from lstm_attn.models import REFERENCE, ModelConfig
 from lstm_attn.report.gradient_reach import MODELS, STARTS, reach_table
 from lstm_attn.report.section import AFTER, STAGES
@@ -103,6 +103,7 @@ class GradientReachConfig:
     sequences: int = 64
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         check_models(self.models)
         check_lists(self, "models", "forget_biases")
         # The names of cells have six digits of each.
@@ -210,7 +211,7 @@ def _settings(config: GradientReachConfig, cell: Cell) -> dict[str, Any]:
 def _check_states(cell: Cell) -> None:
     """Raises UsageError for a model whose hidden states can't be seen; nothing is computed."""
     model, key = cell.build(), jax.random.key(0)
-    inputs = jax.eval_shape(lambda: cell.task.sample(key, 1).inputs)
+    inputs = jax.eval_shape(lambda: cell.task.sample_held_out(key, 1).inputs)
     try:
         jax.eval_shape(model.hidden, jax.eval_shape(model.init, key), inputs, {})
     except UsageError as error:

@@ -16,7 +16,7 @@ import numpy as np
 
 from lstm_attn import tasks
 from lstm_attn.analysis import BudgetFit, HorizonFit, fit_against_budget, fit_horizon, next_lengths
-from lstm_attn.errors import UsageError, check_whole
+from lstm_attn.errors import UsageError, check_numbers, check_whole
 from lstm_attn.models import ModelConfig
 from lstm_attn.report import horizon as horizon_section
 from lstm_attn.runner import tuning_notes
@@ -91,6 +91,7 @@ class SearchedTask:
     longest: int = 240
 
     def __post_init__(self) -> None:
+        check_numbers(self, "task.")
         check_whole("task.shortest", self.shortest)
         check_whole("task.first", self.first, self.shortest)
         check_whole("task.longest", self.longest, self.first + 1)

@@ -10,10 +10,7 @@ from typing import Any
 import numpy as np
 
 from lstm_attn import trained
-from lstm_attn.analysis import (
-    paired_sign_test,
-    table_of_tests,
-)
+from lstm_attn.analysis import paired_sign_test, table_of_tests
 from lstm_attn.errors import UsageError
 from lstm_attn.report.inside import in_words
 from lstm_attn.runner.configs import CompareConfig, check_one_rate, check_tuned, grid_cells

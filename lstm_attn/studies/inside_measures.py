@@ -37,7 +37,7 @@ CANDIDATES = "gn"
 def layers_of(model: Model, task: Task) -> Observations:
     """Which layers the model has, and the shapes of what they show; nothing is computed."""
     key = jax.random.key(0)
-    inputs = jax.eval_shape(lambda: task.sample(key, 1).inputs)
+    inputs = jax.eval_shape(lambda: task.sample_held_out(key, 1).inputs)
     return jax.eval_shape(model.observe, jax.eval_shape(model.init, key), inputs)[1]
 
 
@@ -64,7 +64,7 @@ def look_inside(
         for name, cut in cuts_of(seen, length, at).items()
     }
     measured = metrics_when_cut(model, task, after, cuts, jax.random.fold_in(key, 1), MEASURED)
-    due = jax.jit(lambda: answer_steps(task.sample(key, LOOKED_AT)))()
+    due = jax.jit(lambda: answer_steps(task.sample_held_out(key, LOOKED_AT)))()
     return {
         "gates": [_gates(layer, stages, sample) for layer in seen.gates],
         "attention": [_attention(layer, stages, sample) for layer in seen.weights],

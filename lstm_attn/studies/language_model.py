@@ -13,7 +13,7 @@ import numpy as np
 
 from lstm_attn import text, trained
 from lstm_attn.analysis.intervals import or_null
-from lstm_attn.errors import UsageError, check_whole, unknown_name
+from lstm_attn.errors import UsageError, check_numbers, check_whole, unknown_name
 from lstm_attn.flat import difference
 from lstm_attn.history import Evaluation
 from lstm_attn.models import ModelConfig
@@ -46,6 +46,7 @@ class DataConfig:
     held_out: float = 0.1
 
     def __post_init__(self) -> None:
+        check_numbers(self, "data.")
         check_whole("data.vocabulary_size", self.vocabulary_size, 257)
         if self.level not in text.LEVELS:
             raise unknown_name("data.level", self.level, text.LEVELS)
@@ -75,6 +76,7 @@ class LanguageModelConfig:
     tuning: TuningConfig = TuningConfig(seeds=1)
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         check_lists(self, "models", "memory.contexts", "memory.distances")
         check_models(self.models)
         check_whole("length", self.length, 2)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from lstm_attn.errors import UsageError, unknown_name
+from lstm_attn.errors import UsageError, check_numbers, unknown_name
 from lstm_attn.models import ModelConfig
 from lstm_attn.modules import POSITIONS
 from lstm_attn.report.length_generalisation import label_and_mark, reach, t50, trained_on
@@ -41,6 +41,9 @@ class TrainedOn:
     names: tuple[str, ...] = ("adding", "copy")
     trained_lengths: tuple[int, ...] = (20,)
     shortest: tuple[float, ...] = (1.0, 0.25)
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "task.")
 
 
 @dataclasses.dataclass(frozen=True)

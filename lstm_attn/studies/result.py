@@ -71,7 +71,8 @@ class Result:
       of its cell, and `per_trial` a line for every trial.
     shown: tables and lines of text, the main table first.
     measured: what the study measured besides, as in STUDY.json; None for `compare`.
-    workdir: the run folder. Without one of the caller's it is temporary, and goes with the result.
+    workdir: the run folder. Without one of the caller's it is temporary, and goes with the result
+      and its copies.
     page: report.html in the caller's folder; None in a temporary one.
     """
 
@@ -83,6 +84,7 @@ class Result:
         self.measured = folder.study(name)
         self.shown = tuple(shown)
         self.workdir = folder.path
+        self.temporary: TemporaryFolder | None = None
         self.page = page
 
     @property
@@ -136,6 +138,22 @@ class Result:
 
 def temporary_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="lstm_attn-"))
+
+
+class TemporaryFolder:
+    """Removes a folder when no copy of its owner is left, or the process ends.
+
+    A pickle of the owner has no folder: it may be read after that.
+    """
+
+    def __init__(self, path: Path) -> None:
+        goes_with(self, path)
+
+    def __deepcopy__(self, memo: Any) -> "TemporaryFolder":
+        return self
+
+    def __reduce__(self) -> Any:
+        return type(None), ()
 
 
 def goes_with(owner: object, folder: Path) -> None:

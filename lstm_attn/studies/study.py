@@ -22,7 +22,7 @@ from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.session import Session
 from lstm_attn.runner.terminal import Terminal
 from lstm_attn.runs import RunFolder
-from lstm_attn.studies.result import Result, Table, goes_with, temporary_folder
+from lstm_attn.studies.result import Result, Table, TemporaryFolder, temporary_folder
 from lstm_attn.training import TrainingConfig, multihost
 
 # What an argument may be: a single value will do for a list, and so will a text with commas.
@@ -159,7 +159,7 @@ class Study:
                 print(f"interrupted; the same call goes on from {path}")
             raise
         if workdir is None:
-            goes_with(result, path)
+            result.temporary = TemporaryFolder(path)
         return result
 
     def _check_folder(self, path: Path) -> None:

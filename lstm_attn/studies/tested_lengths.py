@@ -12,7 +12,7 @@ from lstm_attn import trained
 from lstm_attn.analysis import LengthGeneralisation, horizon_beyond, length_generalisation
 from lstm_attn.analysis.intervals import or_null
 from lstm_attn.analysis.solving import remember_rate, solve_rate
-from lstm_attn.errors import UsageError, check_whole
+from lstm_attn.errors import UsageError, check_numbers, check_whole
 from lstm_attn.modules import continue_positions
 from lstm_attn.runner.cell import TEST_SEED, Cell
 from lstm_attn.runs import RunFolder
@@ -37,6 +37,7 @@ class MeasuredOn:
     most_padding: float = 4.0
 
     def __post_init__(self) -> None:
+        check_numbers(self, "test.")
         for field in ("sequences", "batch_size"):
             check_whole(f"test.{field}", getattr(self, field))
         if self.sequences % self.batch_size:

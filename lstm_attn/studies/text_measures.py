@@ -10,7 +10,7 @@ import numpy as np
 
 from lstm_attn.analysis import Interval, hierarchical_bootstrap, text_memory
 from lstm_attn.analysis.intervals import as_json, or_null
-from lstm_attn.errors import UsageError, check_whole
+from lstm_attn.errors import UsageError, check_numbers, check_whole
 from lstm_attn.generation import generate, make_generator
 from lstm_attn.models import Model, Params, carries_over
 from lstm_attn.ops.sampling import Sampling
@@ -41,6 +41,7 @@ class MemoryConfig:
     passages: int = 100
 
     def __post_init__(self) -> None:
+        check_numbers(self, "memory.")
         for field in ("tokens", "passage", "passages"):
             check_whole(f"memory.{field}", getattr(self, field), 2)
         for field, least in (("contexts", 1), ("distances", self.passage)):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.tasks.adding_problem import Adding
 from lstm_attn.tasks.arrays import Arrays, from_arrays
-from lstm_attn.tasks.base import Batch, StoredTask, Task, cross_entropy, squared_error
+from lstm_attn.tasks.base import Batch, StoredTask, Task, cross_entropy, in_mask, squared_error
 from lstm_attn.tasks.copy_problem import Copy
 from lstm_attn.tasks.range_of_lengths import OverRange, each_alone
 from lstm_attn.tasks.text_prediction import TextPrediction
@@ -76,6 +76,7 @@ __all__ = [
     "cross_entropy",
     "each_alone",
     "from_arrays",
+    "in_mask",
     "over_range",
     "squared_error",
 ]

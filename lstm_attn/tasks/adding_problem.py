@@ -54,7 +54,7 @@ class Adding(Task):
         values = jax.random.uniform(value_key, (len(lengths), self.length), jnp.float32)
         first = jax.random.randint(first_key, ends.shape, 0, ends // 2)
         second = jax.random.randint(second_key, ends.shape, ends // 2, ends)
-        steps = jnp.arange(self.length)
+        steps = jnp.arange(self.length)[None]
         marked = (steps == first) | (steps == second)
         total = jnp.sum(jnp.where(marked, values, 0), axis=1, keepdims=True)
         due = steps == ends - 1

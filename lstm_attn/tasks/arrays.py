@@ -169,7 +169,7 @@ class Arrays(StoredTask):
         inputs, targets, weights = read
         before = self.length - targets.shape[1]
         targets = jnp.pad(targets, [(0, 0), (before, 0), *[(0, 0)] * (targets.ndim - 2)])
-        due = jnp.arange(self.length) >= before
+        due = jnp.arange(self.length)[None] >= before
         return Batch(inputs, targets, jnp.where(due, weights[:, None], 0))
 
     def sample(self, key: Array, batch_size: int) -> Batch:
@@ -204,6 +204,14 @@ class Arrays(StoredTask):
         """[B], of the steps at which something is due."""
         due = self.train_targets.shape[1]
         outputs, targets = outputs[:, -due:], batch.targets[:, -due:]
+        # A sequence of weight 0 has the loss of one that counts: of zeros, a loss of one's own may
+        # be infinite, and its gradient, times 0, NaN.
+        counts = batch.mask[:, -1].astype(bool)
+        first = counts.argmax()
+        outputs, targets = (
+            jnp.where(counts.reshape(-1, *(1,) * (array.ndim - 1)), array, array[first])
+            for array in (outputs, targets)
+        )
         if callable(self.loss_function):
             losses = jax.vmap(self.loss_function)(outputs, targets)
         elif self.loss_function == "mse":

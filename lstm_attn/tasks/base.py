@@ -13,6 +13,7 @@ from jax import Array
 
 from lstm_attn.errors import UsageError, check_whole, unknown_name
 from lstm_attn.history import NO_CRITERION
+from lstm_attn.plain_numbers import make_plain
 
 # A fraction of right answers is a float32 mean of batch means, so .99 may come out as .9899999.
 # One answer in 20,000 weighs 5e-5: this slack never lets a wrong one pass.
@@ -55,6 +56,7 @@ class Task(abc.ABC):
     solved_accuracy: ClassVar[float | None] = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.variant not in self.variants:
             raise unknown_name(f"variant of {self.name}", self.variant, self.variants)
         check_whole(f"{self.name}: length", self.length, self.least_length)
@@ -101,6 +103,14 @@ class Task(abc.ABC):
     def of_length(self, length: int) -> "Task":
         """The same task with all sequences of that length."""
         return dataclasses.replace(self, length=length)  # type: ignore[type-var]
+
+    def sample_held_out(self, key: Array, batch_size: int) -> Batch:
+        """A batch for an evaluation or a measure; pure.
+
+        By default `sample`, whose sequences are fresh each time. A task whose `sample` draws from a
+        finite set of its own gives others here, which training never sees.
+        """
+        return self.sample(key, batch_size)
 
     def sample_within(self, key: Array, lengths: Array) -> Batch:
         """Fresh sequences, each of its own length, padded to `sequence_length` steps.
@@ -205,14 +215,28 @@ class StoredTask(Task):
         return jax.eval_shape(self.batch, jax.tree.map(lambda array: array[0, 0], read))
 
 
+def in_mask(array: Array, batch: Batch) -> Array:
+    """array [B, T, ...], with zeros at the steps outside the mask.
+
+    A loss takes outputs and targets through it: a loss that is left out of a mean has a gradient of
+    zero, and zero times NaN is NaN.
+    """
+    steps = batch.mask.astype(bool)
+    return jnp.where(steps.reshape(steps.shape + (1,) * (array.ndim - 2)), array, 0)
+
+
 def squared_error(outputs: Array, batch: Batch) -> Array:
-    """Mean squared error of outputs [B, T, 1] over the steps in the mask."""
-    return jnp.mean(jnp.square(outputs[..., 0] - batch.targets), where=batch.mask)
+    """Mean squared error of outputs [B, T, 1] over the steps in the mask, whatever is outside."""
+    errors = in_mask(outputs[..., 0], batch) - in_mask(batch.targets, batch)
+    return jnp.mean(jnp.square(errors), where=batch.mask)
 
 
 def cross_entropy(outputs: Array, batch: Batch) -> Array:
-    """Cross-entropy of logits [B, T, O], in nats, averaged over the steps in the mask."""
-    losses = optax.softmax_cross_entropy_with_integer_labels(outputs, batch.targets)
+    """Cross-entropy of logits [B, T, O], in nats, averaged over the steps in the mask, whatever is
+    outside."""
+    losses = optax.softmax_cross_entropy_with_integer_labels(
+        in_mask(outputs, batch), in_mask(batch.targets, batch)
+    )
     return jnp.mean(losses, where=batch.mask)
 
 

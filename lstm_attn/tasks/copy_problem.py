@@ -65,7 +65,7 @@ class Copy(Task):
         check_lengths(self, lengths)
         symbols = jax.random.randint(key, (len(lengths), RECALLED), 1, SYMBOLS + 1)
         blanks = jnp.zeros((len(lengths), self.sequence_length), symbols.dtype)
-        steps = jnp.arange(self.sequence_length)
+        steps = jnp.arange(self.sequence_length)[None]
         recall = lengths[:, None].astype(int) + RECALLED  # the first step at which a symbol is due
         real = steps < recall + RECALLED
         tokens = blanks.at[:, :RECALLED].set(symbols)
@@ -83,7 +83,7 @@ class Copy(Task):
     def metrics(self, outputs: Array, batch: Batch) -> dict[str, Array]:
         """loss; accuracy over the recalled symbols; accuracy_by_position [10], first to last."""
         ends = batch.mask.sum(axis=1, keepdims=True)
-        last = ends - RECALLED + jnp.arange(RECALLED)  # [B, 10]
+        last = ends - RECALLED + jnp.arange(RECALLED)[None]  # [B, 10]
         answers = jnp.take_along_axis(outputs, last[:, :, None], axis=1).argmax(axis=-1)
         recalled = answers == jnp.take_along_axis(batch.targets, last, axis=1)
         by_position = recalled.mean(axis=0)

@@ -9,6 +9,7 @@ import numpy as np
 from jax import Array
 
 from lstm_attn.errors import UsageError
+from lstm_attn.plain_numbers import make_plain
 from lstm_attn.tasks.base import Batch, Task
 
 OF_THE_LONGEST = (
@@ -30,8 +31,14 @@ class OverRange(Task):
     shortest: int = dataclasses.field()  # no default, though Task has one
 
     def __post_init__(self) -> None:
+        make_plain(self)
         for name in OF_THE_LONGEST:
             object.__setattr__(self, name, getattr(self.longest, name))
+        if type(self.longest).sample_held_out is not Task.sample_held_out:
+            raise UsageError(
+                f"{self.name}: a range of lengths expected a task whose sequences are fresh each "
+                f"time, got {type(self.longest).__name__} with a sample_held_out of its own"
+            )
         self.of_length(self.shortest)  # raises for a length too short for the task
         if self.shortest >= self.longest.length:
             raise UsageError(

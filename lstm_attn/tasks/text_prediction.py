@@ -9,6 +9,7 @@ import numpy as np
 from jax import Array
 
 from lstm_attn.errors import UsageError, check_whole
+from lstm_attn.plain_numbers import make_plain
 from lstm_attn.tasks.base import Batch, StoredTask, cross_entropy
 from lstm_attn.text import Text, token_counts
 
@@ -31,6 +32,7 @@ class TextPrediction(StoredTask):
     continues = True
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_whole("text: length", self.length)
         for name, split in self.text.splits.items():
             if len(split.tokens) <= self.length:

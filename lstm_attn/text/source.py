@@ -24,7 +24,9 @@ class Piece(NamedTuple):
 class Source:
     """The bytes of a text in order, read block by block: it may be larger than memory.
 
-    A folder gives its files, and those of the folders in it, by name; hidden ones are left out.
+    A folder gives its files, and those of the folders in it, by name; hidden ones are left out. A
+    file whose last line has no end gets one before the next file begins: its last word and the next
+    file's first one are two.
     """
 
     def __init__(self, path: str = "") -> None:
@@ -37,12 +39,18 @@ class Source:
         self._files = _files(Path(path)) if path else []
         self._topics = b"" if path else _topics()
         self._sizes = [file.stat().st_size for file in self._files]
-        self.size = sum(self._sizes) + len(self._topics)
-        if not self.size:
+        if not any(self._sizes) and not self._topics:
             raise UsageError(f"text {self.name}: expected some text, got none")
+        last = max((n for n, size in enumerate(self._sizes) if size), default=0)
+        # What follows each file in the text.
+        self._ends = [
+            b"\n" if number < last and size and not _ends_a_line(path, size) else b""
+            for number, (path, size) in enumerate(zip(self._files, self._sizes, strict=True))
+        ]
+        self.size = sum(self._sizes) + sum(map(len, self._ends)) + len(self._topics)
 
     def bytes_between(self, start: int, end: int) -> Iterator[Piece]:
-        """The bytes from `start` up to `end`, counted over all files.
+        """The bytes from `start` up to `end`, counted over all files with the line ends added.
 
         Raises:
           UsageError: a zero byte, which text does not have, or a file that can't be read.
@@ -60,9 +68,10 @@ class Source:
         if self._topics:
             yield Piece(self._topics[start:end], self.name, start)
         begins = 0
-        for path, size in zip(self._files, self._sizes, strict=True):
+        for path, size, ending in zip(self._files, self._sizes, self._ends, strict=True):
             offset, last = max(start - begins, 0), min(end - begins, size)
-            begins += size
+            closing = ending[max(start - begins - size, 0) : max(end - begins - size, 0)]
+            begins += size + len(ending)
             try:
                 with open(path, "rb") as file:
                     file.seek(offset)
@@ -71,6 +80,8 @@ class Source:
                         offset += len(data)
             except OSError as error:
                 raise UsageError(f"text {path} can't be read: {error.strerror}") from error
+            if closing:
+                yield Piece(closing, str(path), size)
 
     def text_between(self, start: int, end: int) -> Iterator[str]:
         """The same as UTF-8; a character whose bytes lie in two blocks comes whole.
@@ -110,6 +121,15 @@ def _topics() -> bytes:
     from pydoc_data.topics import topics
 
     return "\n".join(topics[key].strip() + "\n" for key in sorted(topics)).encode()
+
+
+def _ends_a_line(path: Path, size: int) -> bool:
+    try:
+        with open(path, "rb") as file:
+            file.seek(size - 1)
+            return file.read(1) == b"\n"
+    except OSError as error:
+        raise UsageError(f"text {path} can't be read: {error.strerror}") from error
 
 
 def _files(path: Path) -> list[Path]:

@@ -8,10 +8,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_attn.errors import UsageError, unknown_name
+from lstm_attn.errors import UsageError
 from lstm_attn.files import force, write_whole, writing
 from lstm_attn.text.source import Source
-from lstm_attn.text.vocabulary import LEVELS, BytePairs, Bytes, Characters, Vocabulary, from_json
+from lstm_attn.text.vocabulary import (
+    BytePairs,
+    Bytes,
+    Characters,
+    Vocabulary,
+    check_level,
+    from_json,
+)
 
 SPLITS = ("train", "validation", "test")
 DESCRIPTION = "text.json"
@@ -50,6 +57,7 @@ def check(source: Source, level: str, *, held_out: float, longer_than: Mapping[s
       UsageError: what `prepare` would raise, or a split that is too short. For "bpe" only splits
         that are too short in bytes are refused, since its tokens are not known yet.
     """
+    check_level(level)
     cuts = _cuts(source, held_out)
     for name, start, end in zip(SPLITS, cuts, cuts[1:], strict=False):
         if level == "byte":
@@ -76,15 +84,14 @@ def prepare(
     larger than memory; the run keeps its ids whatever becomes of the file.
 
     Args:
-      level: one of LEVELS.
+      level: one of `vocabulary.LEVELS`.
       vocabulary_size: ids that "bpe" may have.
       held_out: a share between 0 and 1/2.
 
     Raises:
       UsageError: an unknown level, a text that can't be cut or read.
     """
-    if level not in LEVELS:
-        raise unknown_name("data.level", level, LEVELS)
+    check_level(level)
     cuts = _cuts(source, held_out)
     vocabulary = _vocabulary(source, level, vocabulary_size, cuts[1])
     dtype = np.min_scalar_type(vocabulary.size - 1)

@@ -118,6 +118,14 @@ def from_json(saved: dict[str, Any]) -> Vocabulary:
 LEVELS = ("byte", "character", "bpe")
 
 
+def check_level(level: str) -> None:
+    """Raises UsageError for a level that there is not, or whose library is missing here."""
+    if level not in LEVELS:
+        raise unknown_name("data.level", level, LEVELS)
+    if level == "bpe":
+        _library()
+
+
 def encode_known(vocabulary: Vocabulary, text: str) -> np.ndarray:
     """The ids of a text all of whose characters the vocabulary has.
 

@@ -5,7 +5,9 @@ import warnings
 from pathlib import Path
 
 import jax
-import platformdirs
+
+from lstm_attn import host
+from lstm_attn.errors import UsageError
 
 
 def compilation_cache_folder() -> str:
@@ -30,8 +32,10 @@ def use_compilation_cache(folder: str | None = None) -> str | None:
       None, or one line that says why there is no cache; the run then goes on without it.
     """
     if folder is None:
-        default = platformdirs.user_cache_path("lstm_attn", appauthor=False) / "jax"
-        folder = compilation_cache_folder() or str(default)
+        try:
+            folder = compilation_cache_folder() or str(host.cache_folder() / "jax")
+        except UsageError as error:
+            return f"no compilation cache: {error}"
     if folder == "":
         jax.config.update("jax_compilation_cache_dir", None)
         return None

@@ -2,10 +2,12 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 
 from lstm_attn.errors import UsageError, check_whole, unknown_name
+from lstm_attn.plain_numbers import is_number, make_plain, plain
 
 SCHEDULES = ("constant", "cosine")
 PLACEMENTS = ("auto", "map", "vmap")
@@ -77,6 +79,9 @@ class TrainingConfig:
     deterministic: bool = False
 
     def __post_init__(self) -> None:
+        if is_number(self.learning_rates):
+            object.__setattr__(self, "learning_rates", (plain(self.learning_rates),))
+        make_plain(self)
         counts = ("steps", "batch_size", "seeds", "evaluation_sequences", "accumulation_steps")
         for field in (*counts, *(["evaluate_every"] if self.evaluate_every is not None else [])):
             check_whole(f"training.{field}", getattr(self, field))
@@ -84,9 +89,7 @@ class TrainingConfig:
         check_whole("training.first_seed", self.first_seed, 0)
         check_whole("training.confirmation_sequences", self.confirmation_sequences, 0)
         rates: object = self.learning_rates
-        if isinstance(rates, int | float):
-            object.__setattr__(self, "learning_rates", (rates,))
-        elif not isinstance(rates, tuple | list) or not rates:
+        if not isinstance(rates, tuple) or not rates:
             raise UsageError(
                 f"training.learning_rates: expected a number or a tuple of them, got {rates!r}"
             )
@@ -176,9 +179,9 @@ def divisors(number: int, highest: int | None = None) -> list[int]:
     return [divisor for divisor in both if highest is None or divisor <= highest]
 
 
-def _check_number(field: str, value: object, *, zero: bool = False) -> None:
+def _check_number(field: str, value: Any, *, zero: bool = False) -> None:
     """Raises UsageError unless the value is finite and > 0 (or 0) in float32."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if is_number(value):
         with np.errstate(over="ignore"):
             rounded = np.float32(value)
         if np.isfinite(rounded) and (rounded > 0 or (zero and value == 0)):

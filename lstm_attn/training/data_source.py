@@ -78,7 +78,8 @@ class Drawn:
         return (), ()
 
     def batch(self, seed: Array, step: Array, block: Any) -> Batch:
-        return self._sample(stream(seed, TRAIN_STREAM, step), self.config.batch_size)
+        key = stream(seed, TRAIN_STREAM, step)
+        return self._part(self.task.sample(key, self.config.batch_size))
 
     def held_out(self, seed: Array, step: Array, blocks: Any) -> tuple[Any, Callable[[Any], Batch]]:
         return self._fresh(stream(seed, EVALUATION_STREAM, step), self.config.evaluation_sequences)
@@ -91,17 +92,16 @@ class Drawn:
         size = self.config.evaluation_batch
 
         def batch_of(index: Array) -> Batch:
-            return self._sample(jax.random.fold_in(key, index), size)
+            return self._part(self.task.sample_held_out(jax.random.fold_in(key, index), size))
 
         return jnp.arange(math.ceil(least / size)), batch_of
 
-    def _sample(self, key: Array, size: int) -> Batch:
+    def _part(self, batch: Batch) -> Batch:
         # Every device draws the whole batch and keeps its part, so data do not depend on the mesh.
         def part(array: Array) -> Array:
             rows = array.shape[0] // self.batch_shards
             return lax.dynamic_slice_in_dim(array, lax.axis_index("batch") * rows, rows)
 
-        batch = self.task.sample(key, size)
         return jax.tree.map(part, batch) if self.batch_shards > 1 else batch
 
 

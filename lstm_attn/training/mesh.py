@@ -13,7 +13,8 @@ from jax import Array, lax
 from jax.flatten_util import ravel_pytree
 from jax.sharding import PartitionSpec
 
-from lstm_attn.errors import UsageError
+from lstm_attn import host
+from lstm_attn.errors import UsageError, check_whole
 from lstm_attn.training.config import TrainingConfig, divisors
 
 BY_TRIAL = PartitionSpec("trial")
@@ -24,7 +25,9 @@ BY_BLOCK = PartitionSpec("trial", None, "batch")
 def use_host_cores() -> None:
     """Makes one JAX device of every CPU core this process may use. Call it before JAX computes.
 
-    $JAX_NUM_CPU_DEVICES takes precedence: several processes on one host share its cores.
+    How many cores that is, says `host.usable_cores`; XLA gets as many threads. A count of devices
+    that was chosen before, by $JAX_NUM_CPU_DEVICES, in $XLA_FLAGS or in `jax.config`, takes
+    precedence: several processes on one host share its cores.
 
     XLA's CPU backend runs the small operations of a scan on one core, so trials on devices of
     their own are what uses the others. Where an accelerator is the default, this changes nothing.
@@ -32,10 +35,12 @@ def use_host_cores() -> None:
     Raises:
       RuntimeError: JAX has computed already, with another number of devices.
     """
-    if os.environ.get("JAX_NUM_CPU_DEVICES"):
-        return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    jax.config.update("jax_num_cpu_devices", cores or 1)
+    host.limit_xla_threads()
+    # jax.config has this setting, though its stub does not say so.
+    configured = jax.config.jax_num_cpu_devices != -1  # type: ignore[attr-defined]
+    in_flags = host.xla_flag("xla_force_host_platform_device_count")
+    if not (configured or in_flags or os.environ.get("JAX_NUM_CPU_DEVICES")):
+        jax.config.update("jax_num_cpu_devices", host.usable_cores())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +137,8 @@ def lay_out(
       placed: as `TrainingConfig.trials_on_device`.
       devices: None for those of this process alone, where each process does all the work.
     """
+    trials = check_whole("lay_out: trials", trials)
+    batch_size = check_whole("lay_out: batch_size", batch_size)
     by_process = defaultdict(list)
     for device in jax.local_devices() if devices is None else devices:
         by_process[device.process_index].append(device)

@@ -53,7 +53,7 @@ def train_over_segments(
 
     Source: Williams & Peng 1990, cut every L steps.
     """
-    check_whole("train_over_segments: segment_length", segment_length)
+    segment_length = check_whole("train_over_segments: segment_length", segment_length)
     shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(data)]
     lengths = {shape[1] if len(shape) > 1 else None for shape in shapes}
     if len(lengths) != 1 or None in lengths or shapes[0][1] % segment_length:

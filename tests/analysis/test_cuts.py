@@ -20,7 +20,7 @@ def apply_cut(params, inputs, cut):
     trial recalls nothing."""
     symbols = inputs[:, :10, :9]
     known = ~cut.resets.any() & (cut.mask.all() | (jnp.arange(10) < 5))
-    answers = symbols * params["right"] * known[:, None].astype(symbols.dtype)
+    answers = symbols * params["right"] * known[None, :, None].astype(symbols.dtype)
     return jnp.zeros((*inputs.shape[:2], 9)).at[:, -10:].set(answers)
 
 

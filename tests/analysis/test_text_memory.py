@@ -95,6 +95,13 @@ def test_passages_are_the_same_at_every_distance_and_as_frequent_as_text():
         text_memory.repeated_passages(tokens, 20, 1200, 1, SIZE, seed=0)
 
 
+def test_a_passage_of_one_token_is_one_line():
+    """Catches the mean of the whole text for that of the passage: [-0:] is all."""
+    model, texts = of_sums(), np.zeros((2, 5), int)
+    with pytest.raises(ValueError, match="passage_losses: passage: expected at least 2, got 1$"):
+        text_memory.passage_losses(model, None, texts, 1, 2)
+
+
 def test_bits_per_byte_count_bytes_and_what_is_unknown():
     """By hand: 10 tokens of 2 bits for 16 bytes; 3 unknown bytes cost 8 bits each. Catches bits per
     token, which grow with the vocabulary."""
@@ -147,16 +154,16 @@ def test_a_model_with_a_carry_reads_all_of_it():
         np.testing.assert_allclose(found, expected, rtol=1e-5, err_msg=str(count))
 
 
-@pytest.mark.parametrize("length", [8, 7])
+@pytest.mark.parametrize("length", [8, 7, 1, 2, 3])
 def test_a_model_with_a_cache_sees_half_a_window_at_least(length):
     """Oracle: a loop in float64 over windows that begin at multiples of half their length; the last
-    one ends with the text. Catches a token in no window or in two, and one predicted from too
-    little context."""
+    one ends with the text. Catches a token in no window or in two, one predicted from too little
+    context, and NaN where half a window is no token."""
     half = length // 2
     for count in COUNTS:
         tokens = tokens_of(count)
         expected, last = {}, max(count - 1 - length, 0)
-        for start in [*range(0, last, half), last]:
+        for start in [*range(0, last, max(half, 1)), last]:
             for t in range(start + (half if start else 0) + 1, min(start + length, count - 1) + 1):
                 expected.setdefault(t, loss_given(tokens[start:t], tokens[t]))
         assert sorted(expected) == list(range(1, count))

@@ -125,8 +125,8 @@ def test_attention_is_held_to_its_target_where_it_was_set():
     section = sections.attention_section(record("attention", rows))
     targeted = [line for line in section.splitlines() if "≤ 0.70" in line]
     assert targeted == [
-        "| forward and backward, causal | 1, 2,048 | 30 (27–33) | chunked | 100 (90–110) "
-        "| 0.30 (≤ 0.70) | 20 (18–22) | 3.00 |"
+        "| forward and backward, causal | 1, 2,048, 4, 32 | 30 (27–33) | chunked | 100 (90–110) "
+        "| 0.30 (≤ 0.70) | 20 (18–22) | 1.50 | 3.00 |"
     ]
 
 

@@ -38,10 +38,11 @@ def run_attention(params, num_heads, query, key=None, value=None, **options):
     value = key if value is None else value
 
     def heads(part, inputs):
-        projected = inputs @ params[part]["kernel"] + params[part]["bias"]
+        projected = inputs @ params[part]["kernel"] + params[part]["bias"][None, None]
         return projected.reshape(*inputs.shape[:-1], num_heads, -1)
 
     out = ops.dot_product_attention(
         heads("query", query), heads("key", key), heads("value", value), **options
     )
-    return out.reshape(*query.shape[:-1], -1) @ params["out"]["kernel"] + params["out"]["bias"]
+    joined = out.reshape(*query.shape[:-1], -1)
+    return joined @ params["out"]["kernel"] + params["out"]["bias"][None, None]

@@ -136,7 +136,7 @@ def test_a_cut_adds_to_what_the_call_closes():
     far = jnp.arange(LENGTH) != 3
     for module, given, cut, both in (
         (attention, {"mask": mask}, Cut(mask=far), {"mask": mask & far}),
-        (lstm, {"resets": resets}, Cut(resets=~far), {"resets": resets | ~far}),
+        (lstm, {"resets": resets}, Cut(resets=~far), {"resets": resets | ~far[None]}),
     ):
         params = {"params": initialised(module, inputs)}
         with cutting(cut):

@@ -84,7 +84,9 @@ def test_multi_head_attention_matches_flax_linen_with_the_same_parameters():
 
 
 def dense(params, x):
-    return x @ np.asarray(params["kernel"], np.float64) + np.asarray(params["bias"], np.float64)
+    return np.asarray(x) @ np.asarray(params["kernel"], np.float64) + np.asarray(
+        params["bias"], np.float64
+    )
 
 
 def layer_norm(params, x):

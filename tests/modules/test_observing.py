@@ -36,7 +36,7 @@ def test_the_gates_that_an_lstm_shows_make_its_outputs(variant, implementation):
     another dtype's inputs, without the resets of the call."""
     inputs, module = inputs_of(), LSTM_VARIANTS[variant](4, implementation=implementation)
     params = initialised(module, inputs)
-    resets = jnp.arange(LENGTH) == jnp.array([[2], [3]])
+    resets = np.arange(LENGTH) == np.array([[2], [3]])
     outputs, seen = sown(module, params, inputs, resets=resets)
     i, f, g, o = (np.asarray(gate, np.float64) for gate in seen["gates"])
     c = np.zeros((BATCH, 4))
@@ -44,7 +44,9 @@ def test_the_gates_that_an_lstm_shows_make_its_outputs(variant, implementation):
         c = f[:, t] * np.where(resets[:, t, None], 0, c) + i[:, t] * g[:, t]
         shown = c
         if variant == "layer_norm":
-            shown = params["cell_scale"] * normalise(c) + params["cell_bias"]
+            shown = np.asarray(params["cell_scale"]) * normalise(c) + np.asarray(
+                params["cell_bias"]
+            )
         np.testing.assert_allclose(outputs[:, t], o[:, t] * np.tanh(shown), atol=oracles.LAYER)
 
 
@@ -72,7 +74,7 @@ def test_the_weights_that_attention_shows_make_its_outputs(positions, with_cache
         arguments |= {"initial_carry": module.empty_carry(BATCH, LENGTH, 6), "return_carry": True}
         outputs, seen = sown(module, params, inputs, **arguments)
     else:
-        arguments["mask"] = jnp.abs(jnp.arange(LENGTH)[:, None] - jnp.arange(LENGTH)) != 1
+        arguments["mask"] = np.abs(np.arange(LENGTH)[:, None] - np.arange(LENGTH)) != 1
         outputs, seen = sown(module, params, inputs, **arguments)
     weights = np.asarray(seen["weights"], np.float64)
     value = dense(params["value"], np.asarray(inputs, np.float64)).reshape(BATCH, LENGTH, 2, 3)

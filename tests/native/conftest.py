@@ -23,6 +23,6 @@ def threads(monkeypatch):
     """Sets the number of threads that the next calls ask for."""
 
     def ask(count):
-        monkeypatch.setattr("lstm_attn.native.lstm.thread_count", lambda: count)
+        monkeypatch.setattr("lstm_attn.native.call.thread_count", lambda: count)
 
     return ask

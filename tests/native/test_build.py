@@ -11,8 +11,8 @@ import pytest
 
 from lstm_attn.errors import UsageError
 from lstm_attn.native import build, library_path
+from lstm_attn.native.call import call
 from lstm_attn.native.library import load
-from lstm_attn.native.lstm import _call
 from tests.native import cases
 
 ROOT = Path(__file__).parent.parent.parent
@@ -86,7 +86,7 @@ def test_a_wrong_size_is_an_error_and_no_crash():
     with pytest.raises(
         jax.errors.JaxRuntimeError, match=r"kernel expected shape \(4,20,\) got \(3,20,\)"
     ):
-        _call("lstm_attn_lstm_forward", [kernel[1:], *others, flags], shapes, reverse=False)
+        call("lstm_attn_lstm_forward", [kernel[1:], *others, flags], shapes, reverse=False)
     wrong = [kernel.astype(jnp.int32), *others, flags]
     with pytest.raises(jax.errors.JaxRuntimeError, match=r"F32"):
-        _call("lstm_attn_lstm_forward", wrong, shapes, reverse=False)
+        call("lstm_attn_lstm_forward", wrong, shapes, reverse=False)

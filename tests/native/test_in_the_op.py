@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lstm_attn import native, ops
-from lstm_attn.ops import native_lstm
+from lstm_attn.ops import native_kernels
 from tests import oracles
 from tests.ops import test_lstm
 from tests.ops.test_implementations import LENGTHS, OPTIONS, RESETS, SCAN, assert_close, scalar_of
@@ -67,12 +67,13 @@ def test_mapped_over_trials_as_one_after_another(compiled):
 
 
 def test_auto_takes_the_kernel_for_float32_and_no_other(compiled, monkeypatch):
-    """Oracle: the traced program. Catches a kernel that is built and never run, or run on numbers
+    """Oracle: the lowered program. Catches a kernel that is built and never run, or run on numbers
     that it would round."""
     params, inputs, _ = arrays()
 
     def runs_the_kernel(x):
-        return "ffi_call" in str(jax.make_jaxpr(lambda x: ops.lstm(params, x)[0])(x))
+        lowered = jax.jit(lambda x: ops.lstm(params, x)[0]).lower(x)
+        return "lstm_attn_lstm_forward" in lowered.as_text()
 
     assert runs_the_kernel(inputs)
     assert not runs_the_kernel(inputs.astype(jnp.bfloat16))
@@ -88,7 +89,7 @@ def test_auto_without_the_kernel_says_so_once(monkeypatch):
     """Catches a run that is silently slow, a notice at each call, and one where the kernel would not
     be used anyway."""
     monkeypatch.setattr(native, "available", lambda: False)
-    native_lstm.warn_not_built.cache_clear()
+    native_kernels.warn_not_built.cache_clear()
     params, inputs, state = arrays()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -97,6 +98,6 @@ def test_auto_without_the_kernel_says_so_once(monkeypatch):
         for _ in range(2):
             ops.lstm(params, inputs, state)
     assert [str(one.message).partition(";")[0] for one in caught] == [
-        "the LSTM runs without its C++ kernel, which is slower"
+        "the LSTM and attention run without their C++ kernels, which is slower"
     ]
     assert "`python -m lstm_attn.native`" in str(caught[0].message)

@@ -56,8 +56,7 @@ def test_weights_times_values_are_attention(float64):
     np.testing.assert_allclose(attended, expected, rtol=1e-10, atol=1e-12)
 
 
-def test_heads_without_features_are_one_line():
-    """Catches a division by zero."""
-    empty = jnp.zeros((1, 2, 1, 0))
-    with pytest.raises(ValueError, match=r"^dot_product_weights: query expected K of at least 1"):
-        ops.dot_product_weights(empty, empty)
+def test_heads_without_features_look_at_all_keys_alike():
+    """Oracle: 1 / S, the softmax of logits that are all 0. Catches a division by zero."""
+    query, key = jnp.zeros((1, 2, 3, 0)), jnp.zeros((1, 4, 3, 0))
+    np.testing.assert_array_equal(ops.dot_product_weights(query, key), np.full((1, 3, 2, 4), 0.25))

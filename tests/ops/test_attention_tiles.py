@@ -107,11 +107,17 @@ def test_auto_takes_what_was_measured_to_be_faster(monkeypatch):
     on a platform where nobody measured it."""
 
     def chosen(queries, keys):
-        return dispatch.choose_attention("auto", (1, queries, 2, 8), (1, keys, 2, 8))
+        shapes = (1, queries, 2, 8), (1, keys, 2, 8)
+        return dispatch.choose_attention("auto", *shapes, lambda: obstacle)
 
+    obstacle = None
+    assert chosen(8, 8) == chosen(2048, 200) == "native"
+    assert chosen(7, 4096) == chosen(4096, 7) == "dense"
+    obstacle = "expected no mask"
     assert chosen(128, 128) == chosen(2048, 200) == "chunked"
     assert chosen(1, 4096) == chosen(127, 4096) == chosen(4096, 127) == "dense"
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    obstacle = None
     assert chosen(2048, 2048) == "dense"
 
 

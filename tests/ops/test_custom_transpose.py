@@ -23,12 +23,11 @@ def test_forward_mode_applies_and_reverse_mode_transposes_as_told():
     @multiply.defjvp
     def multiply_jvp(primals, tangents):
         out = multiply(*primals)
-        like = (out, jnp.zeros(1, jnp.float32))
         moved = with_transpose(
-            lambda vectors: ((matrix @ vectors[0]).astype(out.dtype), vectors[0][:1]),
-            lambda outs: (3 * (matrix.T @ outs[0].astype(jnp.float32)),),
+            lambda matrix, vectors: ((matrix @ vectors[0]).astype(out.dtype), vectors[0][:1]),
+            lambda matrix, outs: (3 * (matrix.T @ outs[0].astype(jnp.float32)),),
+            matrix,
             tangents,
-            like,
         )
         return out, moved[0]
 

@@ -137,7 +137,7 @@ def test_nothing_in_the_padding_reaches_values_or_gradients(cell):
         lambda a: jnp.asarray(a, jnp.float32), (params, inputs, state)
     )
     lengths = jnp.array([0, 1, LENGTH, 3])
-    padded = jnp.arange(LENGTH) >= lengths[:, None]
+    padded = jnp.arange(LENGTH)[None] >= lengths[:, None]
 
     def scalar(params, inputs):
         outputs, last = run(params, inputs, state, seq_lengths=lengths)

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from matplotlib import pyplot
 
 from lstm_attn import report
 from lstm_attn.history import stack
+from lstm_attn.report.panel import panel
 from lstm_attn.runs import RunFolder
 from tests.made_run import RATES, SEEDS
 
@@ -21,6 +23,18 @@ def history(run_path):
         return stack(RunFolder(run_path).evaluations(cell), SEEDS, RATES)
 
     return of
+
+
+def test_a_figure_is_shown_by_pyplot(monkeypatch):
+    """Oracle: pyplot's own list of what it shows. Catches a figure that pyplot does not know, which a
+    script shows nowhere, and one that stays open."""
+    figure, shown = panel("", lambda axes: axes.plot([1, 2], [1, 2])), []
+    monkeypatch.setattr(
+        pyplot, "show", lambda: shown.extend(map(pyplot.figure, pyplot.get_fignums()))
+    )
+    figure.show()
+    assert shown == [figure]
+    assert not pyplot.get_fignums()
 
 
 def test_learning_curves_are_those_of_every_trial(history):

@@ -126,3 +126,4 @@ def test_the_tables_show_the_interval_and_the_lengths_tried(found):
     assert "within 1,600 steps" in section.text
     assert "whose learning rate is constant" in section.text
     assert horizon.in_words(fit(21.0, 14.0, None)) == "21 (14–)"
+    assert horizon.in_words(fit(21.0, 0.0, 30.0)) == "21 (–30)"

@@ -7,9 +7,12 @@ import json
 import re
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
 
 from lstm_attn import report
 from lstm_attn.errors import UsageError
@@ -42,9 +45,13 @@ PAYLOADS = (
 )  # fmt: skip
 
 
+# Of the program; with others a figure has nothing to draw and is not there.
+WORDS = ("inside", "above", "below", "models", "starts", "before", "after")
+
+
 def hostile(value, known):
-    """The value with each string, equal strings alike, put between two of the payloads."""
-    if isinstance(value, str) and not re.fullmatch(r"[\d ]+", value):
+    """The value with each string but WORDS, equal strings alike, put between two of the payloads."""
+    if isinstance(value, str) and value not in WORDS and not re.fullmatch(r"[\d ]+", value):
         number = known.setdefault(value, len(known))
         return (
             f"{PAYLOADS[number % len(PAYLOADS)]}{value}{PAYLOADS[(5 * number + 2) % len(PAYLOADS)]}"
@@ -79,10 +86,23 @@ def made(run_path, tmp_path_factory):
     return place
 
 
+def texts_alone(figure, file, format):
+    """Instead of `Figure.savefig`: a figure is made but not rendered. Text in an image is no text of
+    the page; that in a drawing is."""
+    if format == "png":
+        file.write(b"a figure")
+        return
+    root = ElementTree.Element("svg", viewBox="0 0 1 1")
+    for text in figure.findobj(Text, include_self=False):
+        if text.get_text():
+            ElementTree.SubElement(root, "text", x="0").text = text.get_text()
+    file.write(ElementTree.tostring(root, encoding="unicode"))
+
+
 @pytest.fixture
 def without_figures(monkeypatch):
-    """Figures are made but not rendered: text in an image is no text of the page."""
-    monkeypatch.setattr(Figure, "savefig", lambda self, file, **_: file.write(b"a figure"))
+    monkeypatch.setattr(Figure, "savefig", texts_alone)
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda self, figure: {})
 
 
 def files_below(place):
@@ -103,9 +123,9 @@ def test_a_page_has_the_elements_of_its_template_alone(name, made, tmp_path, wit
     assert found.elements == expected.elements
     for key, value in found.attributes:
         if key in ("src", "href"):
-            assert re.match(r"data:image/png;base64,|data:,$|#run-\d+$", value)
+            assert re.match(r"data:,$|#run-\d+$", value)
         if key == "style":
-            assert re.fullmatch(r"--(dot|rate): [#\w.]+", value)
+            assert re.fullmatch(r"--dot: var\(--c[0-9a-f]{6}\)|--rate: [\d.]+", value)
     text = (evil / "report.html").read_text()
     assert not re.search(r"[\0\x1b\x07\u2028\u202e]", text)
     written = files_below(tmp_path).keys() - before.keys()

@@ -90,7 +90,8 @@ def test_a_sentence_is_said_where_the_interval_allows_it(found):
     points = [line for line in differences.figure.axes[0].get_lines() if line.get_marker() == "o"]
     filled = [point.get_markerfacecolor() != "white" for point in points]
     assert filled == [True, False, False]
-    assert section.tables[1].rows[0] == ["gru minus lstm", "-0.200 (-0.300 to -0.100)"]
+    assert section.tables[1].rows[0] == ["gru minus lstm", "-0.200\n-0.300 to -0.100"]
+    assert section.tables[1].rows[2] == ["transformer minus gru", "–"]  # one of them diverged
     for pair in found["pairs"]:
         pair["verdict"] = None
     assert language_model.NO_VERDICT in language_model.sections(found)[0].text
@@ -159,11 +160,29 @@ def test_what_was_written_keeps_its_lines_and_is_no_html(found, tmp_path):
     folder.begin({})
     folder.write_study("language_model", found)
     html = report.write(folder.path).read_text()
-    assert "a\n  b</span>&lt;i&gt;c\n\nd</pre>" in html
+    who = "<b>lstm, gru, transformer</b>"
+    assert f'a\n  b</span>\n\n{who}\n<span class="soft">▸</span>&lt;i&gt;c\n\nd\n</pre>' in html
     assert {path.stem for path in folder.path.glob("*.png")} == {
         "text-bits", "text-differences", "text-training", "text-by-context", "text-memory-lstm",
         "text-memory-gru", "text-memory-transformer",
     }  # fmt: skip
+
+
+def test_a_text_is_shown_once(found):
+    """By hand. Catches a prompt that is repeated for each model, and a text that several models write,
+    or one model after every prompt, shown again each time."""
+
+    def sample(prompt, text):
+        return {"prompt": {"text": prompt}, "text": text}
+
+    lstm, gru, transformer = found["models"]
+    lstm["samples"] = [sample("one", "x\ny"), sample("two", "x\ny")]
+    gru["samples"] = [sample("one", "x\ny"), sample("two", "z")]
+    transformer["samples"] = [sample("one", "w"), sample("two", "z")]
+    assert [tuple(quote) for quote in language_model.sections(found)[-1].quotes] == [
+        ("one", [("lstm, gru", "x\ny"), ("transformer", "w")]),
+        ("two", [("lstm", "(as after prompt 1)"), ("gru, transformer", "z")]),
+    ]
 
 
 def test_the_readme_quotes_the_best_model_as_code(found):

@@ -112,8 +112,8 @@ def test_an_ablation_whose_tests_allow_nothing_says_so():
 
 def test_differences_in_words():
     """Oracle: by hand. Catches a sign on zero, and steps of unpaired trials."""
-    assert differences.rate(FEW) == "0.00 (−0.50, +0.50)\nwithin noise"
-    assert differences.steps(FEW) == "+300 (too few pairs)\nwithin noise"
+    assert differences.rate(FEW) == "0.00\n−0.50 to +0.50"
+    assert differences.steps(FEW) == "+300\ntoo few pairs"
     assert differences.rate(None) == "–"
     assert differences.steps({**CLEAR, "steps": None}) == "–"
 
@@ -231,21 +231,32 @@ def test_the_page_of_pairs_says_what_they_allow():
 CELL = {"remembers": 4, "trials": 8, "remember_rate_low": 0.2, "remember_rate_high": 0.8}
 
 
+def of_test(p, trials=12, verdict=None):
+    return {"what": "remembers on more seeds than", "p": p, "trials": trials, "verdict": verdict}
+
+
+MORE = "new remembers on more seeds than old: 9 to 0 of 12 pairs"
+NONE_OF = "No difference allows a sentence, in {0} of {0} cells."
+
+
 @pytest.mark.parametrize(
     ("found", "summary"),
     [
-        ([("a", CLEAR), ("b", NOISE)], "Beyond noise in 1 of 2 cells: a."),
-        ([("a", NOISE), ("b", FEW)], "All differences are within noise, in 2 of 2 cells."),
-        ([("a", {**NOISE, "steps": CLEAR["steps"]})], "Beyond noise in 1 of 1 cells: a."),
+        ([("a", NOISE, [of_test(0.01, 12, MORE), of_test(1.0)]), ("b", CLEAR, [of_test(0.2)] * 2)],
+         f"a: {MORE}. Each"),
+        ([("a", CLEAR, [of_test(0.25), of_test(0.06)])], f"{NONE_OF.format(1)} Each"),
+        ([("a", CLEAR, [of_test(0.25, 4)]), ("b", NOISE, [of_test(1.0, 12)])],
+         f"{NONE_OF.format(2)} Too few trials for one in 1 of 2 cells. Each"),
         ([], "They have no finished cell in common of a task that has a criterion."),
     ],
-)
-def test_a_comparison_counts_what_is_beyond_noise(found, summary):
-    """Oracle: by hand. Catches a difference of steps missing in the summary, and an empty
-    figure."""
+)  # fmt: skip
+def test_a_comparison_says_what_its_tests_allow(found, summary):
+    """Oracle: by hand; CLEAR's interval excludes zero, NOISE's does not. Catches a sentence from an
+    interval, "within noise" of cells that too few trials can't tell apart, p of another cell or of
+    the other test, and an empty figure."""
     cells = [
-        {"cell": name, "compared": {"first": CELL, "second": CELL, **verdicts}}
-        for name, verdicts in found
+        {"cell": name, "compared": {"first": CELL, "second": CELL, **compared}, "tests": tests}
+        for name, compared, tests in found
     ]
     settings = [{"key": "model.forget_bias", "first": "1.0", "second": "0.0"}]
     left_out = ["c (old)", *(f"d{place} (new)" for place in range(9))]
@@ -259,11 +270,20 @@ def test_a_comparison_counts_what_is_beyond_noise(found, summary):
         }
     )
     assert section.text.startswith(summary)
+    assert "noise" not in section.text
     assert (len(section.figures), len(section.tables)) == ((1, 2) if cells else (0, 0))
     listed = "Only in one of the two: c (old), d0 (new), d1 (new), d2 (new), d3 (new) and 5 more."
     assert (listed in section.text) == bool(cells)
     if cells:
-        assert [row[0] for row in section.tables[0].rows] == [name for name, _ in found]
-        difference = [verdicts["remember_rate"]["value"] for _, verdicts in found]
-        assert section.tables[0].rows[0][1:3] == ["4/8 (.20–.80)"] * 2
-        assert [x for x, _, _ in points(section.figures[0].figure)] == difference
+        figure = section.figures[0].figure
+        assert [row[0] for row in section.tables[0].rows] == [name for name, *_ in found]
+        assert section.tables[0].rows[0][1:3] == ["4/8\n.20–.80"] * 2
+        want = [
+            (compared["remember_rate"]["value"], bool(tests[0]["verdict"]))
+            for _, compared, tests in found
+        ]
+        assert [(x, filled) for x, _, filled in points(figure)] == want
+        assert words(figure) == [f"p = {tests[0]['p']:.3f}" for *_, tests in found]
+        for row, (*_, tests) in zip(section.tables[0].rows, found, strict=True):
+            assert row[4] == differences.p_value(tests[0]["p"])
+            assert row[6] == (differences.p_value(tests[1]["p"]) if len(tests) > 1 else "–")

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from lstm_attn import tasks
+from lstm_attn.errors import counted
 from lstm_attn.models import ModelConfig
 from lstm_attn.runner import dry_run
 from lstm_attn.runner.cell import Cell
@@ -57,7 +58,7 @@ def test_a_folder_that_is_there_stays_as_it_is(tmp_path, monkeypatch):
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
     console = Console(file=io.StringIO(), width=200)
     dry_run.show([cell()], COMPARE.config(), tmp_path / "run", console)
-    assert "run has 1 finished cell; those of the above are not" in console.file.getvalue()
+    assert "run has 1 finished cell; what is there is not" in console.file.getvalue()
     after = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
     assert after == before
 
@@ -162,3 +163,10 @@ def test_the_cells_are_those_that_the_study_trains_first(name, tmp_path, monkeyp
     described = [[(one.name, one.model, one.training) for one in some] for some in (asked, planned)]
     assert {*described[0]} <= {*described[1]}
     assert len({*described[0]}) == len({*described[1]}) or config.tuning.carry
+
+
+def test_a_count_has_its_noun():
+    """Oracle: by hand. Catches "1 cells" and "0 cell"."""
+    assert [counted(n, "cell") for n in (0, 1, 2, 1500)] == [
+        "0 cells", "1 cell", "2 cells", "1,500 cells",
+    ]  # fmt: skip

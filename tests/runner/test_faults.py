@@ -1,6 +1,7 @@
 """A run killed and started again, a full disk, and a folder in which nothing is executed."""
 
 import json
+import os
 import shutil
 import sys
 import types
@@ -51,6 +52,41 @@ def test_a_full_disk_ends_in_one_line_and_the_same_command_goes_on(compare, undi
     _, err = (process := compare(workdir, *TINY)).communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert kill.differences(workdir, undisturbed) == []
+
+
+# Run by Python before all else: a user that the system's list does not have.
+NOBODY = """
+import os, pwd
+
+def getpwuid(number):
+    raise KeyError(f"getpwuid(): uid not found: {number}")
+
+pwd.getpwuid = getpwuid
+for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "JAX_COMPILATION_CACHE_DIR"):
+    os.environ.pop(name, None)
+"""
+
+
+@pytest.mark.full
+def test_a_user_without_a_home_trains_all_the_same(compare, tmp_path):
+    """Oracle: the status and what is said, of the whole command. Catches a traceback out of any
+    library, more than one note, and a folder named `~`."""
+    (tmp_path / "sitecustomize.py").write_text(NOBODY)
+    path = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    few = [
+        flag for flag in TINY if not flag.startswith(("--config.models", "--config.training.steps"))
+    ]
+    overrides = ("--config.models=('gru',)", "--config.training.steps=100", *few)
+    process = compare(tmp_path / "run", *overrides, variables={"PYTHONPATH": path})
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, err) == (0, "")
+    notes = [line for line in out.splitlines() if line.startswith("note")]
+    assert notes == [
+        "note: no compilation cache: this user has no home folder; set HOME or XDG_CACHE_HOME to a "
+        "folder"
+    ]
+    assert (tmp_path / "run" / "report.html").exists()
+    assert not (kill.ROOT / "~").exists()
 
 
 events: list[tuple] | None = None

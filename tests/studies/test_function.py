@@ -15,6 +15,7 @@ import pytest
 from lstm_attn import studies, training
 from lstm_attn.errors import UsageError
 from lstm_attn.models import ModelConfig
+from lstm_attn.native.build import compiler
 from lstm_attn.runner.configs import TaskConfig
 from lstm_attn.runs import RunFolder
 from lstm_attn.studies.study import Study
@@ -275,25 +276,28 @@ def test_studies_define_no_flags():
 
 @pytest.mark.full
 def test_a_wheel_outside_the_clone_has_it_all(tmp_path):
-    """In a fresh process on an installed wheel, with this one's libraries. Catches a file that the
-    wheel lacks, an import of the clone, a cache that is off, and a folder that stays."""
-    for name in ("source", "wheels", "site", "work", "tmp"):
-        (tmp_path / name).mkdir()
+    """In a fresh process on an installed wheel, with this one's libraries, on a path with spaces and
+    letters of several bytes. Catches a file that the wheel lacks, an import of the clone, a cache
+    that is off, a folder that stays, and a path that a compiler, a linker or a file of the run
+    folder takes for two or can't name."""
+    odd = tmp_path / "größer als 空, it's"
+    names = ("source", "wheels", "site", "work", "tmp")
+    source, wheels, site, work, temporary = (odd / name for name in names)
+    for folder in (source, wheels, site, work, temporary):
+        folder.mkdir(parents=True)
     # Built elsewhere, since setuptools reuses what an earlier build has left.
-    shutil.copytree(ROOT / "lstm_attn", tmp_path / "source" / "lstm_attn")
+    shutil.copytree(ROOT / "lstm_attn", source / "lstm_attn")
     for name in ("pyproject.toml", "README.md", "LICENSE", "setup.py"):
         if (ROOT / name).exists():
-            shutil.copy(ROOT / name, tmp_path / "source")
+            shutil.copy(ROOT / name, source)
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run(
-        [*pip, "wheel", tmp_path / "source", "--no-deps", "-w", tmp_path / "wheels"],
+        [*pip, "wheel", source, "--no-deps", "-w", wheels],
         check=True,
         capture_output=True,
     )
-    (wheel,) = (tmp_path / "wheels").iterdir()
-    subprocess.run(
-        [*pip, "install", "--no-deps", f"--target={tmp_path / 'site'}", wheel], check=True
-    )
+    (wheel,) = wheels.iterdir()
+    subprocess.run([*pip, "install", "--no-deps", f"--target={site}", wheel], check=True)
     code = textwrap.dedent("""
         import jax, lstm_attn, os, pathlib
         jax.jit(lambda x: x + 1)(1)  # a notebook has compiled something before
@@ -302,17 +306,27 @@ def test_a_wheel_outside_the_clone_has_it_all(tmp_path):
         result = lstm_attn.studies.compare(models="lstm", tasks="adding", lengths=10, steps=200, seeds=2,
                                  learning_rates=0.01)
         result.show()
+        kept = lstm_attn.studies.compare("lstm", "adding", 10, steps=4, evaluate_every=2, seeds=2,
+                                         learning_rates=0.01, workdir="übung 1")
+        assert pathlib.Path("übung 1/report.html").exists()
+        assert lstm_attn.trained.load(pathlib.Path("übung 1").resolve(), "adding-10-lstm").task.length == 10
         assert len(os.listdir(os.environ["TMPDIR"])) == 1
         assert any(pathlib.Path(os.environ["JAX_COMPILATION_CACHE_DIR"]).iterdir()), "no cache"
     """)
+    if compiler() is not None:
+        build = (
+            "import lstm_attn\nfrom lstm_attn.native import __main__\nassert __main__.main() == 0"
+        )
+        code = f"{build}\n{code}\nassert lstm_attn.native.available()"
     run = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=tmp_path / "work",
+        cwd=work,
         env={
             **os.environ,
-            "PYTHONPATH": str(tmp_path / "site"),
-            "TMPDIR": str(tmp_path / "tmp"),
-            "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache"),
+            "PYTHONPATH": str(site),
+            "TMPDIR": str(temporary),
+            "JAX_COMPILATION_CACHE_DIR": str(odd / "cache"),
+            "XDG_CACHE_HOME": str(odd / "kernel"),
         },
         capture_output=True,
         text=True,
@@ -320,8 +334,8 @@ def test_a_wheel_outside_the_clone_has_it_all(tmp_path):
     assert run.returncode == 0, run.stderr
     assert "[1/1] adding-10-lstm  step 200  loss/baseline" in run.stdout
     assert "Trials that remember" in run.stdout
-    assert os.listdir(tmp_path / "tmp") == []
-    assert os.listdir(tmp_path / "work") == []
+    assert os.listdir(temporary) == []
+    assert os.listdir(work) == ["übung 1"]
 
 
 @pytest.mark.usefixtures("compiled_quickly")

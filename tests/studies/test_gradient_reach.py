@@ -162,7 +162,7 @@ class Averages(nn.Module):
 
     @nn.compact
     def __call__(self, inputs):
-        steps = jnp.arange(1.0, inputs.shape[1] + 1)[:, None]
+        steps = jnp.arange(1.0, inputs.shape[1] + 1)[None, :, None]
         return nn.Dense(self.features)(jnp.cumsum(inputs, axis=1) / steps)
 
 

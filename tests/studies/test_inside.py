@@ -50,7 +50,7 @@ def observe(params, inputs):
     number of steps."""
     batch, steps, _ = inputs.shape
     still = jnp.broadcast_to(jnp.asarray(params["keep"]), (batch, steps, 2))
-    seen = jnp.maximum(jnp.arange(steps) - jnp.asarray(params["back"])[:, None], 0)  # [N, T]
+    seen = jnp.maximum(jnp.arange(steps)[None] - jnp.asarray(params["back"])[:, None], 0)  # [N, T]
     weights = jnp.broadcast_to(jax.nn.one_hot(seen, steps), (batch, 2, steps, steps))
     gates = LSTMGates(still / 2, still, still, still / 4)
     return inputs, Observations({"lstm": gates}, {"attention": weights}, {"lstm": still})

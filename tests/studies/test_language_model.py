@@ -229,6 +229,23 @@ def test_an_unusable_text_is_one_line(tmp_path, data, flags, message):
     assert not workdir.exists()
 
 
+@pytest.mark.parametrize("asked", ["by the command", "by the function"])
+def test_a_missing_package_is_noticed_before_anything_is_begun(tmp_path, monkeypatch, asked):
+    """Catches a run folder that is begun, and would refuse the same command with another level."""
+    monkeypatch.setitem(sys.modules, "tokenizers", None)  # an import of it fails
+    path, workdir = text_in(tmp_path, lines=["abc\n"] * 9999), tmp_path / "run"
+    if asked == "by the command":
+        level = "--config.data.level=bpe"
+        given = [*GIVEN, f"--config.data.path={path}", f"--workdir={workdir}", level]
+        message = knock(language_model.STUDY, given).err
+    else:
+        with pytest.raises(UsageError) as caught:
+            studies.language_model("lstm", path, level="bpe", length=16, workdir=workdir)
+        message = str(caught.value)
+    assert "data.level=bpe wants the package tokenizers: pip install 'lstm_attn[text]'" in message
+    assert not workdir.exists()
+
+
 @pytest.mark.full
 def test_two_processes_read_what_one_reads(tmp_path):
     """Identity with training in this process, bit for bit, one trial a device in both. Catches data

@@ -18,22 +18,55 @@ def blocks(request, monkeypatch):
 @pytest.mark.usefixtures("blocks")
 @pytest.mark.parametrize("start", range(0, 12))
 def test_bytes_between_are_a_slice_of_all_files(tmp_path, start):
-    """Oracle: the files' bytes joined and sliced by Python. Catches an offset that is counted from
-    the wrong file, and a block that is read twice."""
+    """Oracle: the files' bytes, each with a line end, joined and sliced by Python. Catches an offset
+    that is counted from the wrong file, and a block that is read twice."""
     contents = {"b/2.txt": b"cdef", "a.txt": b"ab", "b/1.txt": b"", ".hidden": b"xx", "c": b"ghi\n"}
     for name, data in contents.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(data)
     text = Source(str(tmp_path))
     # Files of a folder before those of its subfolders.
-    whole = b"abghi\ncdef"
+    whole = b"ab\nghi\ncdef"
     assert text.size == len(whole)
     for end in range(start, len(whole) + 1):
         pieces = list(text.bytes_between(start, end))
         assert b"".join(piece.data for piece in pieces) == whole[start:end]
         for piece in pieces:
             there = Path(piece.name).read_bytes()
-            assert there[piece.offset : piece.offset + len(piece.data)] == piece.data
+            is_end = piece.data == b"\n" and piece.offset == len(there)
+            assert is_end or there[piece.offset : piece.offset + len(piece.data)] == piece.data
+
+
+@pytest.mark.usefixtures("blocks")
+@pytest.mark.parametrize(
+    ("files", "added"),
+    [
+        (["one", "two"], 1),
+        (["one\n", "two"], 0),
+        (["", "one", "", "two", ""], 1),
+        (["é", "é\n\n", "é", "\n"], 2),
+    ],
+)
+def test_the_last_word_of_a_file_and_the_first_of_the_next_are_two(tmp_path, files, added):
+    """Oracle: the words of each file by itself. Catches files that are joined without a separator,
+    and a line end for a file that has one, or after the last, or for an empty one."""
+    for number, content in enumerate(files):
+        (tmp_path / f"{number}").write_text(content)
+    text = Source(str(tmp_path))
+    got = "".join(text.text_between(0, text.size))
+    assert got.split() == [word for content in files for word in content.split()]
+    assert len(got.encode()) == text.size
+    assert len(got) == len("".join(files)) + added
+
+
+@pytest.mark.usefixtures("blocks")
+def test_a_character_that_is_cut_off_is_one_of_its_file(tmp_path):
+    """Oracle: the offset at which the byte was put. Catches an error that names the next file."""
+    (tmp_path / "1").write_bytes(b"a\xe2\x82")
+    (tmp_path / "2").write_bytes(b"\xac")
+    text = Source(str(tmp_path))
+    with pytest.raises(UsageError, match=r"/1: expected UTF-8, .* at offset 1"):
+        list(text.text_between(0, text.size))
 
 
 @pytest.mark.usefixtures("blocks")

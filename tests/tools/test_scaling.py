@@ -62,6 +62,7 @@ def products(jaxpr):
 def as_on_accelerators(monkeypatch):
     """`auto` chooses as where nothing was measured; or the given implementation."""
     monkeypatch.setattr(dispatch, "CHUNKED_FROM", {})
+    monkeypatch.setattr(dispatch, "NATIVE_FROM", {})
 
     def take(implementation):
         chosen = {"cpu": (implementation,)} if implementation != "scan" else {}

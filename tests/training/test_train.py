@@ -118,7 +118,7 @@ def test_what_does_not_fit_is_one_line(model, options, message):
 def constant():
     return Model(
         init=lambda key: {"w": jnp.zeros(1)},
-        apply=lambda params, inputs: inputs[..., :1] * params["w"],
+        apply=lambda params, inputs: inputs[..., :1] * params["w"][None, None],
     )
 
 

@@ -18,11 +18,11 @@ from benchmarks.command import BENCHMARKS
 from benchmarks.markdown import joined
 from lstm_attn import report
 from lstm_attn.errors import UsageError
-from lstm_attn.report import language_model, tables
-from lstm_attn.report.studies import STUDIES
+from lstm_attn.report import tables
+from lstm_attn.report.studies import STUDIES, drawn
 from lstm_attn.runner import command_line
 from lstm_attn.runs import CONFIG, ENVIRONMENT, FORMAT_FILE, METRICS, RESULTS, RunFolder
-from tools.pages import ROOT, answer, speed, write_sections
+from tools.pages import ROOT, answer, gallery, speed, write_sections
 from tools.pages.paragraphs import check_clean, figure, made, table
 
 README = ROOT / "README.md"
@@ -47,6 +47,7 @@ PAGES = {
     ),
     DOCS / "survives.md": ("resident_size",),
     DOCS / "house.md": ("mutants",),
+    DOCS / "gallery.md": ("gallery",),
     **{DOCS / "results" / f"{name}.md": (name,) for name in (*GRIDS, *STUDIES_SHOWN)},
 }  # fmt: skip
 
@@ -62,6 +63,11 @@ def grid_section(folder: RunFolder) -> str:
     tuning = report.harmless(folder.study("tuning"))["cells"]
     name, names = folder.path.name, config["task"]["names"]
     longest = max(record["length"] for record in records)
+    some = [
+        n
+        for n in names
+        if any(r["remembers"] for r in records if (r["task"], r["length"]) == (n, longest))
+    ]
     figures = " ".join(
         [
             *(figure(f"{name}/share-remembered-{n}", f"Share remembered: {n}", 49) for n in names),
@@ -69,7 +75,7 @@ def grid_section(folder: RunFolder) -> str:
                 figure(
                     f"{name}/survival-{n}-{longest}", f"Steps to remember: {n}, T = {longest}", 49
                 )
-                for n in names
+                for n in some  # where nobody remembers, there is no figure
             ),
         ]
     )
@@ -100,7 +106,7 @@ def _differences(folder: RunFolder) -> list[str]:
     study = report.harmless(folder.study("compare"))
     return [
         paragraph
-        for section in (STUDIES["compare"](study) if study else ())
+        for section in (drawn("compare", study) if study else ())
         for paragraph in (
             f"## {section.title}",
             tables.as_markdown(section.text),
@@ -127,14 +133,14 @@ def mutants_section(record: dict[str, Any]) -> str:
 
 def language_model_section(study: dict[str, Any]) -> str:
     """Tables and figures of all models, their cost, and a text by the one with the fewest bits."""
-    section, memory, *_ = language_model.sections(study)
+    section, memory, *_ = drawn("language_model", study)
     best = min(study["models"], key=lambda model: model["bits_per_byte"]["mean"] or math.inf)
     sample = best["samples"][-1]
     written = f"{sample['prompt']['text']}▸{sample['text']}"
     tuning = sum(model["tuning"]["seconds"] for model in study["models"] if model["tuning"])
     trained = sum(model["seconds"] for model in study["models"])
     return joined(
-        tables.as_markdown(section.text),
+        *_found_and_how_to_read(section.text, _verdicts(study)),
         *map(table, section.tables),
         " ".join(figure(f"language_model/{p.name}", p.alt, 49) for p in section.figures),
         f"Tuning took {tuning / 60:.1f} minutes, training all seeds {trained / 60:.1f}.",
@@ -152,18 +158,18 @@ def study_section(folder: RunFolder) -> str:
     if study is None:
         return NOT_MEASURED
     paragraphs, name = [], folder.path.name
-    sections = STUDIES[name](study)
+    sections = drawn(name, study)
     for section in sections:
         figures = sorted(section.figures, key=lambda f: f.name != SHOWN.get(name))
-        first, *others = (
+        shown = [
             figure(f"{name}/{f.name}", f.alt, 49 if at else 70) for at, f in enumerate(figures)
-        )
+        ]
         paragraphs += [
             f"## {tables.as_markdown(section.title)}" if len(sections) > 1 else "",
-            first,
+            *shown[:1],
             *_found_and_how_to_read(section.text, _verdicts(study)),
             *map(table, section.tables),
-            " ".join(others),
+            " ".join(shown[1:]),
         ]
     return joined(*paragraphs, made(folder))
 
@@ -208,6 +214,7 @@ def sections() -> dict[str, str]:
     language = _study(KEPT_RUNS / "language_model")
     return {
         "question": answer.section(RunFolder(KEPT)),
+        "gallery": gallery.section(),
         "speed": speed.section(RECORDS),
         **{name: grid_section(RunFolder(KEPT_RUNS / name)) for name in GRIDS},
         **{name: study_section(RunFolder(KEPT_RUNS / name)) for name in STUDIES_SHOWN},

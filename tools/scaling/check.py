@@ -19,11 +19,12 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.sharding import PartitionSpec as P
 
-from benchmarks.contenders import Contender, cores
+from benchmarks.contenders import Contender
 from benchmarks.processes import Process
 from benchmarks.progress import Progress
 from benchmarks.trial_layouts import chunk_seconds
 from lstm_attn import models, tasks, training
+from lstm_attn.host import usable_cores
 from lstm_attn.ops import dispatch
 from lstm_attn.runner import memory_check
 from tools import scaling
@@ -72,7 +73,7 @@ CHUNK_STEPS = 10
 
 def measure() -> dict[str, Any]:
     """Figures and rows, the cases of one device and then those of two."""
-    counts = (1, 2) if cores() > 1 else (1,)
+    counts = (1, 2) if usable_cores() > 1 else (1,)
     progress = Progress(len(counts))
     measured: dict[int, dict[str, Any]] = {}
     for devices in counts:
@@ -153,6 +154,7 @@ def measure_on(devices: int) -> dict[str, Any]:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:devices])
     dispatch.MEASURED.clear()
     dispatch.CHUNKED_FROM.clear()
+    dispatch.NATIVE_FROM.clear()
     if devices == 1:
         figures = measure_rates()
         figures["tiny_seconds"] = step_seconds(TINY, 1)["seconds"]

@@ -1,4 +1,4 @@
-// Logistic sigmoid and tanh of a vector, without division.
+// Logistic sigmoid, tanh and powers of two of a vector, without division.
 //
 //     e^x = 2^n (1 + q),  n = round(x / ln 2),  q = e^(x - n ln 2) - 1, a polynomial
 //     sigmoid(x) = 1 / (1 + e^-x),  tanh(x) = m / (m + 2) with m = e^2x - 1 = 2^n q + (2^n - 1)
@@ -21,7 +21,7 @@ inline Vector reciprocal(Vector x) {
 
 // The comparisons are false for NaN, so NaN is kept.
 inline Vector clamp(Vector x, float bound) {
-  const Vector low = Vector{} - bound, high = Vector{} + bound;
+  const Vector low = broadcast(-bound), high = broadcast(bound);
   x = x < low ? low : x;
   return x > high ? high : x;
 }
@@ -44,6 +44,31 @@ inline Exponential exponential(Vector x) {
   q = q * r + 1.0f;
   return {scale, q * r};
 }
+
+// 2^(x factor) for x <= 0 and some factor > 0; zero where x factor < -126.5, x = -inf included; NaN
+// stays NaN. Relative error below 2e-7.
+class PowerOfTwo {
+ public:
+  explicit PowerOfTwo(float factor)
+      : factor_(broadcast(factor)), lowest_(broadcast(-127.0f / factor)) {}
+
+  Vector operator()(Vector x) const {
+    x = x < lowest_ ? lowest_ : x;
+    // As above, but the lowest bits hold n + 127, the exponent of 2^n, which is zero for n = -127.
+    const float rounding = 12582912.0f + 127.0f;
+    const Vector shifted = x * factor_ + rounding;
+    const Vector r = x * factor_ - (shifted - rounding);
+    Vector p = r * 0.00132647273f + 0.00967151299f;
+    p = p * r + 0.0555073358f;
+    p = p * r + 0.240222424f;
+    p = p * r + 0.693147004f;
+    p = p * r + 1.0f;
+    return p * (Vector)((Integers)shifted << 23);
+  }
+
+ private:
+  const Vector factor_, lowest_;
+};
 
 inline Vector sigmoid(Vector x) {
   const Exponential e = exponential(clamp(-x, 80.0f));

@@ -1,11 +1,11 @@
 // The FFI targets: they check sizes and run the passes of lstm_forward.h and lstm_backward.h.
 #include <cstdint>
 #include <exception>
-#include <initializer_list>
 #include <string>
 
 #include "lstm_backward.h"
 #include "lstm_forward.h"
+#include "shapes.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace {
@@ -15,33 +15,6 @@ using Row = ffi::BufferR1<ffi::F32>;
 using Matrix = ffi::BufferR2<ffi::F32>;
 using Sequence = ffi::BufferR3<ffi::F32>;
 using Flags = ffi::BufferR2<ffi::U8>;  // [T, B], or empty for no flags
-
-// The first array whose shape does not fit. XLA's decoder checks ranks and dtypes.
-class Shapes {
- public:
-  template <class Buffer>
-  void expect(const char* name, const Buffer& buffer, std::initializer_list<std::size_t> wanted) {
-    if (!message_.empty()) return;
-    bool fits = true;
-    std::string expected, got;
-    const auto dimensions = buffer.dimensions();
-    std::size_t axis = 0;
-    for (const std::size_t size : wanted) {
-      const auto found = static_cast<std::size_t>(dimensions[axis++]);
-      fits = fits && found == size;
-      expected += std::to_string(size) + ",";
-      got += std::to_string(found) + ",";
-    }
-    if (fits) return;
-    message_ = std::string("native LSTM: ") + name;
-    message_ += " expected shape (" + expected + ") got (" + got + ")";
-  }
-
-  const std::string& message() const { return message_; }
-
- private:
-  std::string message_;
-};
 
 // The arguments of both passes.
 struct Arguments {
@@ -62,7 +35,7 @@ struct Arguments {
   const std::uint8_t* flag_data() const {
     return flags.element_count() ? flags.typed_data() : nullptr;
   }
-  void check(Shapes& shapes) const {
+  void check(native::Shapes& shapes) const {
     const auto [steps, batch, inputs, features] = sizes();
     shapes.expect("kernel", kernel, {inputs, 4 * features});
     shapes.expect("recurrent_kernel", recurrent_kernel, {features, 4 * features});
@@ -74,7 +47,7 @@ struct Arguments {
 };
 
 template <class Pass>
-ffi::Error run(const Shapes& shapes, const Pass& pass, std::int32_t threads) {
+ffi::Error run(const native::Shapes& shapes, const Pass& pass, std::int32_t threads) {
   if (!shapes.message().empty()) return ffi::Error::InvalidArgument(shapes.message());
   if (threads < 1) return ffi::Error::InvalidArgument("native LSTM: threads expected at least 1");
   try {
@@ -93,7 +66,7 @@ ffi::Error forward(Matrix kernel, Matrix recurrent_kernel, Row bias, Sequence x,
   const native::LSTMSizes sizes = arguments.sizes();
   const auto [steps, batch, inputs, features] = sizes;
   const bool save = records->element_count() > 0;
-  Shapes shapes;
+  native::Shapes shapes("LSTM");
   arguments.check(shapes);
   shapes.expect("hs", *hs, {steps, batch, features});
   shapes.expect("h_last", *h_last, {batch, features});
@@ -122,7 +95,7 @@ ffi::Error backward(Matrix kernel, Matrix recurrent_kernel, Row bias, Sequence x
   const Arguments arguments{kernel, recurrent_kernel, bias, x, h0, c0, flags};
   const native::LSTMSizes sizes = arguments.sizes();
   const auto [steps, batch, inputs, features] = sizes;
-  Shapes shapes;
+  native::Shapes shapes("LSTM");
   arguments.check(shapes);
   shapes.expect("hs", hs, {steps, batch, features});
   shapes.expect("records", records, {native::record_offset(sizes, steps, 0, 0)});

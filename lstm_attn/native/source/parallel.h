@@ -53,7 +53,9 @@ inline void relax() {
 #endif
 }
 
-// Waits by spinning, since a step takes microseconds; after many spins it yields its core.
+// Waits by spinning, since a step takes microseconds; but not for long, since the thread that it
+// waits for may have no core: there may be more threads than cores, or other programs. To yield a
+// core that nobody else wants takes less than a microsecond.
 class Barrier {
  public:
   explicit Barrier(std::size_t count) : count_(count) {}
@@ -67,7 +69,7 @@ class Barrier {
       return;
     }
     for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
-      if (spins < 2000) {
+      if (spins < most_spins) {
         relax();
       } else {
         sched_yield();
@@ -76,6 +78,7 @@ class Barrier {
   }
 
  private:
+  static constexpr int most_spins = 64;
   const std::size_t count_;
   alignas(64) std::atomic<std::size_t> arrived_{0};
   alignas(64) std::atomic<std::size_t> round_{0};

@@ -2,6 +2,7 @@
 // computing its content.
 #pragma once
 
+#include <pthread.h>
 #include <sys/mman.h>
 
 #include <cstddef>
@@ -75,9 +76,14 @@ class Workspace {
   static constexpr std::size_t page = std::size_t{2} << 20;  // a huge one
   static constexpr std::size_t most_kept = 8;
 
-  // Never destroyed, since a call may still run while the process exits.
+  // Never destroyed, since a call may still run while the process exits. A process is forked only
+  // while no thread has it: the child has no other thread, which could unlock it there.
   static std::mutex& lock() {
-    static std::mutex* const lock = new std::mutex;
+    static std::mutex* const lock = [] {
+      pthread_atfork([] { Workspace::lock().lock(); }, [] { Workspace::lock().unlock(); },
+                     [] { Workspace::lock().unlock(); });
+      return new std::mutex;
+    }();
     return *lock;
   }
   static std::vector<Block>& kept() {

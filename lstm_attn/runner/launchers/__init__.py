@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
-from lstm_attn.errors import UsageError, check_whole, unknown_name
+from lstm_attn.errors import UsageError, check_numbers, check_whole, unknown_name
 
 LOCAL = "local"
 # Module and class of each, and the options that it reads. A module needs a library, which is an
@@ -43,6 +43,9 @@ class Options:
     ray_address: str | None = None
     slurm: tuple[str, ...] = ()
     slurm_folder: str | None = None
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "--")
 
 
 HERE = Options()  # this process

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lstm_attn import files
+from lstm_attn.errors import counted
 from lstm_attn.runner.cell import Cell
 from lstm_attn.runner.launchers import Launcher, Lost, Work, cell_folder
 from lstm_attn.runner.progress import GridProgress
@@ -213,7 +214,9 @@ class Gathering:
             with suppress(Exception):  # an unreachable one must not keep the others running
                 work.cancel()
         if left:
-            self._say(f"stopped {len(left)} cells; each goes on from its last checkpoint")
+            self._say(
+                f"stopped {counted(len(left), 'cell')}; each goes on from its last checkpoint"
+            )
 
     def _say(self, line: str) -> None:
         self._progress.console.print(line, soft_wrap=True)

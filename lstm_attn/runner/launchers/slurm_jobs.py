@@ -1,6 +1,5 @@
 """Cells as jobs of SLURM, by submitit, or as processes here, by submitit's local executor."""
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError, UncompletedJobError
 from submitit.helpers import Checkpointable
 
-from lstm_attn import training
+from lstm_attn import host, training
 from lstm_attn.errors import UsageError, unknown_name
 from lstm_attn.runner import worker
 from lstm_attn.runner.launchers import Lost, Options
@@ -72,7 +71,7 @@ class SlurmJobs:
                 "them, or run the jobs on this one with --slurm=cluster=local"
             )
         local = self._cluster == "local"
-        self.at_once = max(1, (os.cpu_count() or 1) // options.cell_cores) if local else None
+        self.at_once = max(1, host.usable_cores() // options.cell_cores) if local else None
 
     def __enter__(self) -> "SlurmJobs":
         try:
