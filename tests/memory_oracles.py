@@ -12,19 +12,20 @@ def linear_recurrence(h, decay, inputs):
     return h, h
 
 
-def gated_linear_attention(memory, query, key, value, log_decay):
-    """Each head on its own; log_decay [N] or [N, K]."""
+def gated_linear_attention(memory, query, key, value, decay=None, log_decay=None):
+    """Each head on its own; decay or log_decay [N] or [N, K]."""
     memory, outputs = memory.copy(), np.zeros_like(value)
     for n in range(len(query)):
-        memory[n] = memory[n] @ np.diag(every_key(log_decay[n], key[n])) + np.outer(
-            value[n], key[n]
-        )
+        memory[n] = memory[n] @ kept(n, key[n], decay, log_decay) + np.outer(value[n], key[n])
         outputs[n] = memory[n] @ query[n]
     return memory, outputs
 
 
-def every_key(log_decay, key):
-    return np.exp(np.broadcast_to(log_decay, key.shape))
+def kept(n, key, decay, log_decay):
+    """The matrix [K, K] by which head n decays."""
+    factor = 1.0 if decay is None else decay[n]
+    factor = factor if log_decay is None else np.exp(log_decay[n])
+    return np.diag(np.broadcast_to(factor, key.shape))
 
 
 def m_lstm(state, query, key, value, log_decay, log_input_gate):
@@ -39,14 +40,13 @@ def m_lstm(state, query, key, value, log_decay, log_input_gate):
     return (memory, normaliser), outputs
 
 
-def delta_rule(memory, query, key, value, beta, log_decay=None):
+def delta_rule(memory, query, key, value, beta, decay=None, log_decay=None):
     """With micro-steps key, value and beta have an axis before the heads."""
     if key.ndim == 2:
         key, value, beta = key[None], value[None], beta[None]
     memory, outputs = memory.copy(), np.zeros_like(value[0])
     for n in range(len(query)):
-        if log_decay is not None:
-            memory[n] = memory[n] @ np.diag(every_key(log_decay[n], query[n]))
+        memory[n] = memory[n] @ kept(n, query[n], decay, log_decay)
         for k, v, b in zip(key[:, n], value[:, n], beta[:, n], strict=True):
             erase = np.eye(len(k)) - b * np.outer(k, k)
             memory[n] = memory[n] @ erase + b * np.outer(v, k)

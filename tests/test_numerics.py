@@ -101,13 +101,13 @@ def prepared(name, params, inputs):
         return ops.linear_recurrence(jax.nn.sigmoid(a), b.astype(dtype))[0]
     query, key, value, first, second = inputs
     query, key, value = (array.astype(dtype) for array in (unit(query), unit(key), value))
-    log_decay = jax.nn.log_sigmoid(first)
+    decay = {"log_decay": jax.nn.log_sigmoid(first)}
     if name == "delta rule":
-        return ops.delta_rule(query, key, value, 2 * jax.nn.sigmoid(second), log_decay)[0]
+        return ops.delta_rule(query, key, value, 2 * jax.nn.sigmoid(second), **decay)[0]
     gate = second if name == "mLSTM" else None
     if gate is None:
         value = (value * jax.nn.sigmoid(second)[..., None].astype(dtype)).astype(dtype)
-    return ops.gated_linear_attention(query, key, value, log_decay, log_input_gate=gate)[0]
+    return ops.gated_linear_attention(query, key, value, **decay, log_input_gate=gate)[0]
 
 
 def prepared_case(name):

@@ -14,10 +14,11 @@ from lstm_attn.ops.additive_attention import (
 )
 from lstm_attn.ops.attention import dot_product_attention, dot_product_weights
 from lstm_attn.ops.checks import accumulator
-from lstm_attn.ops.delta_rule import delta_rule, delta_rule_step
-from lstm_attn.ops.gated_linear_attention import (
+from lstm_attn.ops.delta_rule import delta_rule
+from lstm_attn.ops.delta_rule_step import delta_rule_step
+from lstm_attn.ops.gated_linear_attention import gated_linear_attention
+from lstm_attn.ops.gated_linear_attention_step import (
     NormalisedMemory,
-    gated_linear_attention,
     gated_linear_attention_step,
 )
 from lstm_attn.ops.gru import gru, gru_gates

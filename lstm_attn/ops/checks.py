@@ -77,7 +77,7 @@ def within_range(factor: float) -> float:
     return max(-HUGE, min(factor, HUGE))
 
 
-def check_axes(function: str, **arrays: tuple[jax.Array, str]) -> dict[str, int]:
+def check_axes(function: str, **arrays: tuple[Any, str]) -> dict[str, int]:
     """Binds axis letters to sizes, and raises where two arrays disagree.
 
     Each keyword is the name of an array, with the array and its axes: `kernel=(kernel, "D 4H")`.

@@ -104,30 +104,43 @@ def choose_form(
     function: str,
     implementation: str,
     chunk: int | None,
+    sizes: dict[str, Any],
     known: tuple[str, ...],
     measured: dict[str, str],
-) -> str:
-    """The implementation of a linear recurrence to run: never "auto".
+) -> tuple[str, int | None]:
+    """The implementation of a linear recurrence to run, never "auto"; and the chunk.
 
     Args:
       chunk: the steps of a chunk, or None for the op's own choice; "auto" then takes "chunked".
+      sizes: of the axes.
       known: the names that the op has.
       measured: platform -> the implementation that "auto" takes; on others, "scan".
 
     Raises:
-      UsageError: an unknown name, or a chunk that is no whole number or that nothing would use.
+      UsageError: an unknown name, a chunk that is no whole number or that nothing would use, or
+        chunks of unknown sizes.
     """
     if implementation not in ("auto", *known):
         raise unknown_name(f"{function}: implementation", implementation, ("auto", *known))
+    chosen = measured.get(jax.default_backend(), "scan")
+    if implementation != "auto":
+        chosen = implementation
     if chunk is not None:
-        check_whole(f"{function}: chunk", chunk)
-        if implementation == "auto":
-            return "chunked"
-        if implementation != "chunked":
+        chunk = check_whole(f"{function}: chunk", chunk)
+        if implementation not in ("auto", "chunked"):
             raise UsageError(
                 f"{function}: chunk={chunk} expected implementation='chunked' or 'auto', "
                 f"got {implementation!r}"
             )
-    if implementation != "auto":
-        return implementation
-    return measured.get(jax.default_backend(), "scan")
+        chosen = "chunked"
+    if not are_known(tuple(sizes.values())):
+        if implementation == "chunked":
+            given = ", ".join(f"{letter}={size}" for letter, size in sizes.items())
+            raise UsageError(
+                f"{function}: implementation='chunked' expected sizes that are known, got {given}; "
+                "'auto' and 'scan' take them"
+            )
+        return ("scan" if chosen == "chunked" else chosen), None
+    if 0 in sizes.values():
+        return "scan", None  # nothing to cut into chunks
+    return chosen, chunk

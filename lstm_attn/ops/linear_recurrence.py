@@ -11,7 +11,14 @@ from jax import Array, lax
 from lstm_attn.errors import UsageError
 from lstm_attn.ops.checks import accumulator, carried_along, check_axes
 from lstm_attn.ops.dispatch import choose_form
-from lstm_attn.ops.scan import Limits, check_limits, run_in_segments, scan_steps, zero_state
+from lstm_attn.ops.scan import (
+    Limits,
+    check_limits,
+    row_by_row,
+    run_in_segments,
+    scan_steps,
+    zero_state,
+)
 
 # Two x86 cores, busy, float32, jax 0.10.2, forms interleaved, [B, T, H] of 1 x 4,096 x 16 and
 # 32 x 1,024 x 128: "fused" took 0.2 to 0.4 of the time of "scan" forward and 0.6 to 0.9 with
@@ -99,25 +106,32 @@ def linear_recurrence(
         _check_numbers("linear_recurrence", inputs, initial_state=initial_state)
     state = carried_along(initial_state, inputs)
     limits = check_limits("linear_recurrence", inputs, seq_lengths, resets)
-    chosen = choose_form("linear_recurrence", implementation, chunk, IMPLEMENTATIONS, MEASURED)
-    if sizes["T"] == 0 or chosen == "scan":
+    chosen, chunk = choose_form(
+        "linear_recurrence", implementation, chunk, sizes, IMPLEMENTATIONS, MEASURED
+    )
 
-        def run(state: Array, part: tuple[Array, Array], limits: Limits) -> tuple[Array, Array]:
-            def step(state: Array, x: tuple[Array, Array]) -> tuple[Array, Array]:
-                return linear_recurrence_step(state, *x)
+    def run(_: Any, state: Array, arrays: tuple[Array, Array], limits: Limits) -> _Result:
+        if chosen == "scan":
+            steps = partial(scan_steps, _step, reverse=reverse)
+            return run_in_segments(
+                "linear_recurrence", steps, state, arrays, limits, reverse=reverse
+            )
+        solve: _Solver = _solve_in_place
+        if chosen == "chunked":
+            root = math.isqrt(sizes["T"] - 1) + 1
+            solve = partial(_solve_in_chunks, chunk=chunk or root)
+        return _as_linear_system(solve, *arrays, state, limits, reverse)
 
-            return scan_steps(step, state, part, limits, reverse=reverse)
+    state, outputs = row_by_row(run, (), state, (decay, inputs), limits)
+    return outputs, state
 
-        state, outputs = run_in_segments(
-            "linear_recurrence", run, state, (decay, inputs), limits, reverse=reverse
-        )
-        return outputs, state
-    if chosen == "chunked":
-        solve: _Solver = partial(_solve_in_chunks, chunk=chunk or math.isqrt(sizes["T"] - 1) + 1)
-    else:
-        solve = _solve_in_place
-    h, state = _as_linear_system(solve, decay, inputs, state, limits, reverse)
-    return h.astype(inputs.dtype), state
+
+# The last state and the outputs.
+_Result = tuple[Array, Array]
+
+
+def _step(state: Array, arrays: tuple[Array, Array]) -> _Result:
+    return linear_recurrence_step(state, *arrays)
 
 
 def _check_numbers(function: str, inputs: Array, **others: Array) -> None:
@@ -136,15 +150,15 @@ def _check_numbers(function: str, inputs: Array, **others: Array) -> None:
 
 def _as_linear_system(
     solve: "_Solver", decay: Array, inputs: Array, state: Array, limits: Limits, reverse: bool
-) -> tuple[Array, Array]:
-    """The states [B, T, H], zero in the padding, and the last one, as the solution of
+) -> _Result:
+    """The last state and the outputs [B, T, H], zero in the padding, as the solution of
 
         h_t - a_t h_{t-1} = b_t        for all t at once.
 
     JAX derives both modes, to any order, from the system: the tangent solves it for
     db_t + da_t h_{t-1}, the cotangent solves the transposed system, and only a and h are kept.
     """
-    carried = state.dtype
+    dtype, carried = inputs.dtype, state.dtype
     decay, inputs = decay.astype(carried), inputs.astype(carried)
     resets = None if limits.resets is None else limits.resets.swapaxes(0, 1)
     real = None
@@ -175,7 +189,8 @@ def _as_linear_system(
         lambda _, b: solve(decay, keep, b, reverse=not reverse, transposed=True),
     )
     last = h[:, 0 if reverse else -1]
-    return (h if real is None else jnp.where(real[..., None], h, 0)), last
+    h = h if real is None else jnp.where(real[..., None], h, 0)
+    return last, h.astype(dtype)
 
 
 class _Solver(Protocol):

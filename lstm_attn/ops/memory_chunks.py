@@ -1,7 +1,7 @@
 """Matrix memories in chunks: what the steps of a chunk keep of each other's writes."""
 
-import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,21 +9,48 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from lstm_attn.ops.checks import accumulator
-from lstm_attn.ops.scan import Limits, without_padding, zero_state
-
-# exp of it is 0, and sums of it are finite.
-LOWEST_LOG = -1e30
-
-
-def finite_log(log: Array) -> Array:
-    """In the accumulator's dtype, with LOWEST_LOG for the logarithm of 0."""
-    return jnp.maximum(log.astype(accumulator(log.dtype)), LOWEST_LOG)
+from lstm_attn.ops.placement import zeros_by_row
+from lstm_attn.ops.scan import Limits, row_by_row, run_in_segments, scan_steps, without_padding
 
 
 def zero_memory(value: Array, sizes: dict[str, int]) -> Array:
     """Zeros [B, N, V, K] for values [B, ..., V]."""
-    shape = [sizes[letter] for letter in "BNVK"]
-    return zero_state(value, math.prod(shape[1:])).reshape(shape)
+    shape = (sizes[letter] for letter in "NVK")
+    return zeros_by_row(value, *shape, dtype=accumulator(value.dtype))
+
+
+def run_memory(
+    function: str,
+    state: Any,
+    arrays: Any,
+    limits: Limits,
+    *,
+    step: Callable[[Any, Any], tuple[Any, Array]],
+    in_chunk: Callable[[Any, Any, Limits], tuple[Any, Array]],
+    chunk: int | None,
+    reverse: bool,
+) -> tuple[Any, Array]:
+    """A memory over arrays [B, T, ...], each device for its own rows: step by step, or in chunks.
+
+    Args:
+      step: (state, arrays of one step) -> (state, outputs).
+      in_chunk: (state, arrays [C, B, ...], limits of those steps) -> (state, outputs [C, B, ...]).
+      chunk: the steps of a chunk; None for step by step.
+    """
+
+    def run(_: Any, state: Any, arrays: Any, limits: Limits) -> tuple[Any, Array]:
+        if chunk is None:
+            steps = partial(scan_steps, step, reverse=reverse)
+            return run_in_segments(function, steps, state, arrays, limits, reverse=reverse)
+
+        def in_chunks(state: Any, arrays: Any) -> tuple[Any, Array]:
+            return run_in_segments(
+                function, in_chunk, state, arrays, limits, segment=chunk, reverse=reverse
+            )
+
+        return shielded(in_chunks, state, arrays, limits, reverse)
+
+    return row_by_row(run, (), state, arrays, limits)
 
 
 def in_order(part: Any, limits: Limits, reverse: bool) -> Any:

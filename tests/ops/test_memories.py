@@ -67,11 +67,12 @@ def test_beta_zero_forgets_nothing_and_decay_one_is_none(form):
     query, key = drawn(0, BATCH, LENGTH, HEADS, KEYS), drawn(1, BATCH, LENGTH, HEADS, KEYS)
     value, state = drawn(2, BATCH, LENGTH, HEADS, VALUES), drawn(3, BATCH, HEADS, VALUES, KEYS)
     nothing = np.zeros((BATCH, LENGTH, HEADS))
-    arrays = as_float32(query, key, value, nothing, nothing, state)
-    outputs, last = compiled(ops.delta_rule, form)(*arrays)
+    *arrays, state, none, one = as_float32(query, key, value, nothing, state, nothing, nothing + 1)
     expected = np.einsum("bnvk,btnk->btnv", state, query)
-    np.testing.assert_array_equal(last, arrays[-1])
-    np.testing.assert_allclose(outputs, expected, atol=oracles.LAYER * np.abs(expected).max())
+    for decay in ({}, {"decay": one}, {"log_decay": none}):
+        outputs, last = compiled(ops.delta_rule, form)(*arrays, **decay, initial_state=state)
+        np.testing.assert_array_equal(last, state)
+        np.testing.assert_allclose(outputs, expected, atol=oracles.LAYER * np.abs(expected).max())
 
 
 @pytest.mark.full_but("3")
@@ -101,7 +102,7 @@ def test_micro_steps_are_steps_of_their_own(form, float64):
     key = unit(drawn(1, BATCH, LENGTH, micro, HEADS, KEYS))
     value = drawn(2, BATCH, LENGTH, micro, HEADS, VALUES)
     beta = 2 * oracles.sigmoid(drawn(3, BATCH, LENGTH, micro, HEADS))
-    outputs, last = compiled(ops.delta_rule, form)(query, key, value, beta, decay)
+    outputs, last = compiled(ops.delta_rule, form)(query, key, value, beta, log_decay=decay)
 
     def spread(array, place):
         whole = np.zeros((BATCH, LENGTH, micro, *array.shape[2:]))
@@ -111,7 +112,7 @@ def test_micro_steps_are_steps_of_their_own(form, float64):
     def flat(array):
         return array.reshape(BATCH, LENGTH * micro, *array.shape[3:])
 
-    arrays = (spread(query, -1), key, value, beta, spread(decay, 0))
+    arrays = (spread(query, -1), key, value, beta, spread(np.exp(decay) - 1, 0) + 1)
     expected, final = compiled(ops.delta_rule, FORMS[0])(*map(flat, arrays))
     np.testing.assert_allclose(outputs, expected[:, micro - 1 :: micro], rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(last, final, rtol=1e-10, atol=1e-12)
@@ -125,8 +126,13 @@ def test_linear_attention_without_decay_is_causal_attention_without_softmax(form
     value = drawn(2, BATCH, LENGTH, HEADS, VALUES)
     scores = np.tril(np.einsum("bink,bjnk->bnij", query, key))
     expected = np.einsum("bnij,bjnv->binv", scores, value)
-    for decay in (np.zeros((BATCH, LENGTH, HEADS)), np.zeros_like(key)):
+    per_head, per_key = np.zeros((BATCH, LENGTH, HEADS)), np.zeros_like(key)
+    for decay in (None, 1 + per_head, 1 + per_key):
         outputs, _ = compiled(ops.gated_linear_attention, form)(query, key, value, decay)
+        np.testing.assert_allclose(outputs, expected, rtol=1e-12, atol=1e-12)
+    for decay in (per_head, per_key):
+        run = compiled(ops.gated_linear_attention, form)
+        outputs, _ = run(query, key, value, log_decay=decay)
         np.testing.assert_allclose(outputs, expected, rtol=1e-12, atol=1e-12)
 
 
@@ -157,8 +163,9 @@ def test_the_m_lstm_is_its_parallel_form_at_any_scale(form, size):
     arrays = as_float32(query, key, value, log_decay, log_input_gate)
 
     def total(*arrays):
-        *four, gate = arrays
-        outputs, _ = ops.gated_linear_attention(*four, log_input_gate=gate, **form)
+        *three, decay, gate = arrays
+        gates = {"log_decay": decay, "log_input_gate": gate}
+        outputs, _ = ops.gated_linear_attention(*three, **gates, **form)
         return jnp.sum(outputs), outputs
 
     gradients, outputs = jax.jit(jax.grad(total, range(5), has_aux=True))(*arrays)
@@ -203,26 +210,57 @@ def test_a_strong_decay_leaves_the_digits_of_the_weak_ones_after_it(op):
     assert_close(outputs, expected, KEYS + VALUES, LENGTH, cancelled=4.0)
 
 
-@pytest.mark.full_but("3")
+@pytest.mark.full_but("decay-3")
+@pytest.mark.parametrize("given", ["decay", "log_decay"])
 @each_form
-def test_a_decay_of_zero_is_a_fresh_start(form):
+def test_a_decay_of_zero_is_a_fresh_start(form, given):
     """Oracle: a reset. Catches NaN from the logarithm of 0, in values or gradients."""
     shape = (BATCH, LENGTH, HEADS)
     query, value = drawn(0, *shape, KEYS), drawn(2, *shape, VALUES)
     key, beta = unit(drawn(1, *shape, KEYS)), oracles.sigmoid(drawn(3, *shape))
     resets = np.tile(np.arange(LENGTH) == 4, (BATCH, 1))
-    decay = np.where(resets[..., None], -np.inf, -0.1 + 0 * beta)
-    *arrays, log_decay = as_float32(query, key, value, beta, decay)
+    decay = np.where(resets[..., None], 0, 0.9 + 0 * beta)
+    with np.errstate(divide="ignore"):
+        decay = np.log(decay) if given == "log_decay" else decay
+    *arrays, decay = as_float32(query, key, value, beta, decay)
 
-    def slopes(log_decay, **options):
+    def slopes(decay, **options):
         def total(*arrays):
-            return jnp.sum(ops.delta_rule(*arrays, log_decay, **options, **form)[0] ** 2)
+            options[given] = decay
+            return jnp.sum(ops.delta_rule(*arrays, **options, **form)[0] ** 2)
 
         return jax.jit(jax.value_and_grad(total, (0, 1, 2, 3)))(*arrays)
 
-    ours = slopes(log_decay)
-    theirs = slopes(jnp.full_like(log_decay, -0.1), resets=resets)
+    ours = slopes(decay)
+    theirs = slopes(jnp.broadcast_to(decay[:1, :1], decay.shape), resets=resets)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours, theirs)
+
+
+@pytest.mark.full_but("attention-3")
+@pytest.mark.parametrize("op", ["attention", "delta"])
+@each_form
+def test_the_slope_of_a_decay_of_zero_is_what_it_erased(form, op):
+    """Oracle: central differences of the scan in float64, which takes decays below 0. Catches a
+    slope of 0, or of NaN, from the logarithm of 0 in a chunk."""
+    shape = (BATCH, LENGTH, HEADS)
+    arrays = [drawn(0, *shape, KEYS), unit(drawn(1, *shape, KEYS)), drawn(2, *shape, VALUES)]
+    arrays += [oracles.sigmoid(drawn(3, *shape))] if op == "delta" else []
+    function = ops.delta_rule if op == "delta" else ops.gated_linear_attention
+    state, weights = drawn(4, BATCH, HEADS, VALUES, KEYS), drawn(5, *shape, VALUES)
+    decay = np.where(np.arange(LENGTH) == 4, 0, 0.9)[None, :, None] * np.ones(shape)
+    direction = (decay == 0) * drawn(6, *shape)
+
+    def total(decay, **form):
+        *ours, decay, start = (jnp.asarray(a, decay.dtype) for a in (*arrays, decay, state))
+        return jnp.sum(function(*ours, decay, start, **form)[0] * weights.astype(decay.dtype))
+
+    slope = jax.grad(lambda decay: total(decay, **form))(jnp.asarray(decay, jnp.float32))
+    with jax.enable_x64(True):
+        up, down = (
+            total(jnp.asarray(decay + size * direction), implementation="scan")
+            for size in (1e-6, -1e-6)
+        )
+    np.testing.assert_allclose(np.sum(slope * direction), (up - down) / 2e-6, rtol=1e-4)
 
 
 @pytest.mark.full_but("fused")
@@ -252,11 +290,23 @@ def test_a_decay_near_one_is_not_rounded_to_the_dtype_of_the_inputs():
 
 
 def test_auto_takes_what_was_measured(monkeypatch):
-    """Oracle: by hand. Catches a form that is taken where nobody measured it."""
-    known, measured = ("scan", "fused", "chunked"), {"cpu": "fused"}
-    choose = dispatch.choose_form
-    assert choose("f", "auto", None, known, measured) == "fused"
-    assert choose("f", "auto", 8, known, measured) == "chunked"
-    assert choose("f", "scan", None, known, measured) == "scan"
+    """Oracle: by hand. Catches a form that is taken where nobody measured it, and chunks of nothing
+    or of an unknown number of steps."""
+    (unknown,) = jax.export.symbolic_shape("t")
+
+    def choose(implementation, chunk=None, length=9):
+        known, measured = ("scan", "fused", "chunked"), {"cpu": best}
+        sizes = {"B": 2, "T": length}
+        return dispatch.choose_form("f", implementation, chunk, sizes, known, measured)
+
+    for best in ("fused", "chunked"):
+        assert choose("auto") == (best, None)
+        assert choose("auto", np.int64(8)) == ("chunked", 8)
+        assert choose("scan") == ("scan", None)
+        assert choose("chunked", length=0) == ("scan", None)
+        assert choose("auto", 8, unknown) == ("scan", None)
+        assert choose("auto", None, unknown) == ("fused" if best == "fused" else "scan", None)
+        with pytest.raises(ValueError, match="f: .*'chunked' expected sizes that are known, got"):
+            choose("chunked", None, unknown)
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-    assert choose("f", "auto", None, known, measured) == "scan"
+    assert choose("auto") == ("scan", None)

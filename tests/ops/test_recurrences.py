@@ -1,11 +1,6 @@
-"""The linear recurrences and matrix memories: every op, in every variant and implementation.
-
-A variant added to VARIANTS, or an implementation to an op's table, is tested here without another
-line. Every size is its own number, and the chunks divide no length.
-"""
+"""The linear recurrences and matrix memories: every op, in every variant and implementation."""
 
 import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,73 +9,13 @@ import pytest
 from jax.test_util import check_grads
 
 from lstm_attn import ops
-from lstm_attn.ops.delta_rule import IMPLEMENTATIONS as DELTA_FORMS
-from lstm_attn.ops.gated_linear_attention import IMPLEMENTATIONS as GLA_FORMS
-from lstm_attn.ops.linear_recurrence import IMPLEMENTATIONS as LINEAR_FORMS
-from tests import memory_oracles, oracles
+from tests import memory_oracles, oracles, recurrence_cases
+from tests.recurrence_cases import CHUNKS, SIZES, VARIANTS, options_of
 
-BATCH, LENGTH, HEADS, KEYS, VALUES, FEATURES, MICRO = 4, 7, 3, 2, 5, 6, 8
+BATCH, LENGTH = SIZES["B"], SIZES["T"]
 LENGTHS = np.array([0, 1, LENGTH, 4])
 RESETS = np.random.default_rng(0).random((BATCH, LENGTH)) < 0.3
 NO_RESETS, WHOLE = np.zeros((BATCH, LENGTH), bool), np.full(BATCH, LENGTH)
-
-
-class Variant(NamedTuple):
-    """op: over time; step: one step. forms: its implementations. axes: of each array after B and T. oracle: one step."""
-
-    op: object
-    step: object
-    forms: tuple
-    axes: dict
-    oracle: object
-
-
-HEAD, KEY, VALUE = (HEADS,), (HEADS, KEYS), (HEADS, VALUES)
-GLA = (ops.gated_linear_attention, ops.gated_linear_attention_step, GLA_FORMS)
-DELTA = (ops.delta_rule, ops.delta_rule_step, DELTA_FORMS)
-LINEAR = (ops.linear_recurrence, ops.linear_recurrence_step, LINEAR_FORMS)
-READ_WRITE = {"query": KEY, "key": KEY, "value": VALUE}
-MICRO_STEPS = {
-    "query": KEY,
-    "key": (MICRO, *KEY),
-    "value": (MICRO, *VALUE),
-    "beta": (MICRO, *HEAD),
-}
-VARIANTS = {
-    "real": Variant(
-        *LINEAR,
-        {"decay": (FEATURES,), "inputs": (FEATURES,)},
-        memory_oracles.linear_recurrence,
-    ),
-    "complex": Variant(
-        *LINEAR,
-        {"decay": (FEATURES,), "inputs": (FEATURES,)},
-        memory_oracles.linear_recurrence,
-    ),
-    "attention": Variant(
-        *GLA, READ_WRITE | {"log_decay": HEAD}, memory_oracles.gated_linear_attention
-    ),
-    "attention per key": Variant(
-        *GLA, READ_WRITE | {"log_decay": KEY}, memory_oracles.gated_linear_attention
-    ),
-    "mLSTM": Variant(
-        *GLA, READ_WRITE | {"log_decay": HEAD, "log_input_gate": HEAD}, memory_oracles.m_lstm
-    ),
-    "delta": Variant(*DELTA, READ_WRITE | {"beta": HEAD}, memory_oracles.delta_rule),
-    "delta decayed": Variant(
-        *DELTA, READ_WRITE | {"beta": HEAD, "log_decay": HEAD}, memory_oracles.delta_rule
-    ),
-    "delta per key": Variant(
-        *DELTA, READ_WRITE | {"beta": HEAD, "log_decay": KEY}, memory_oracles.delta_rule
-    ),
-    "delta products": Variant(*DELTA, MICRO_STEPS | {"log_decay": HEAD}, memory_oracles.delta_rule),
-    "RWKV7": Variant(
-        *DELTA,
-        READ_WRITE | {"beta": KEY, "log_decay": KEY, "removal_key": KEY},
-        memory_oracles.rwkv7,
-    ),
-}
-CHUNKS = (3, LENGTH + 2)
 FORMS = [
     (name, form)
     for name, variant in VARIANTS.items()
@@ -92,47 +27,11 @@ FAST = ["real-fused", "delta decayed-3"]
 each_form = pytest.mark.parametrize(("name", "form"), FORMS, ids=[f"{n}-{f}" for n, f in FORMS])
 
 
-def options_of(form):
-    """An implementation, or the steps of a chunk."""
-    return {"implementation": form} if isinstance(form, str) else {"chunk": form}
-
-
-def random_case(name, dtype=np.float64, length=LENGTH, seed=0):
-    """Arrays [B, T, ...] by name, and the oracle's state: keys of length 1, beta up to 2."""
-    rng = np.random.default_rng(seed)
-    arrays = {}
-    for array, axes in VARIANTS[name].axes.items():
-        drawn = rng.normal(size=(BATCH, length, *axes))
-        if "key" in array:
-            drawn /= np.linalg.norm(drawn, axis=-1, keepdims=True)
-        if "decay" in array:
-            drawn = -np.abs(drawn)
-        if array == "decay":
-            drawn = np.exp(drawn) * (np.exp(1j * drawn) if name == "complex" else 1)
-        if array == "beta":
-            drawn = 2 * oracles.sigmoid(drawn)
-        if array == "inputs" and name == "complex":
-            drawn = drawn + 1j * rng.normal(size=drawn.shape)
-        if np.iscomplexobj(drawn) and dtype == np.float32:
-            arrays[array] = drawn.astype(np.complex64)
-        else:
-            arrays[array] = drawn.astype(np.complex128 if np.iscomplexobj(drawn) else dtype)
-    if "inputs" in arrays:
-        state = rng.normal(size=(BATCH, FEATURES)).astype(arrays["inputs"].dtype)
-        state = state + (0.5j if name == "complex" else 0)
-        return arrays, state.astype(arrays["inputs"].dtype)
-    memory = rng.normal(size=(BATCH, HEADS, VALUES, KEYS)).astype(dtype)
-    if "log_input_gate" in arrays:
-        return arrays, (memory, rng.normal(size=(BATCH, HEADS, KEYS)).astype(dtype))
-    return arrays, memory
-
-
-def as_state(state):
-    """The op's state for the oracle's."""
-    if isinstance(state, tuple):
-        memory, normaliser = map(jnp.asarray, state)
-        return ops.NormalisedMemory(memory, normaliser, jnp.zeros_like(normaliser[..., 0]))
-    return jnp.asarray(state)
+def random_case(name, dtype=np.float64, length=LENGTH):
+    """Arrays [B, T, ...] by name, and the op's state."""
+    sizes = SIZES | {"T": length}
+    drawn = recurrence_cases.draw(name, sizes), recurrence_cases.draw_state(name, sizes)
+    return recurrence_cases.in_dtype(drawn, dtype)
 
 
 def as_row(state, b):
@@ -151,17 +50,18 @@ def run(name, form, arrays, state, **options):
 
 def assert_is_loop(name, form, case, lengths, resets, reverse, rtol=1e-11):
     arrays, state = case
+    before = tuple(state[:2]) if isinstance(state, ops.NormalisedMemory) else state
+    exact = jax.tree.map(np.asarray, (arrays, before))
     expected, finals = memory_oracles.over_time(
-        VARIANTS[name].oracle, arrays, state, lengths, resets, reverse
+        VARIANTS[name].oracle, *exact, lengths, resets, reverse
     )
     options = {"reverse": reverse}
     if lengths is not WHOLE:
         options["seq_lengths"] = lengths
     if resets is not NO_RESETS:
         options["resets"] = resets
-    as_arrays = {key: jnp.asarray(array) for key, array in arrays.items()}
     call = jax.jit(lambda arrays, state: run(name, form, arrays, state, **options))
-    outputs, last = call(as_arrays, as_state(state))
+    outputs, last = call(arrays, state)
     np.testing.assert_allclose(outputs, expected, rtol=rtol, atol=rtol)
     for b, final in enumerate(finals):
         for ours, theirs in zip(
@@ -180,12 +80,6 @@ def test_values_are_those_of_a_loop_over_each_sequence(name, form, options, floa
     after the write, a chunk off by one, a reset one step late, a reversal from the padding."""
     lengths, resets = (WHOLE, NO_RESETS) if options == "plain" else (LENGTHS, RESETS)
     assert_is_loop(name, form, random_case(name), lengths, resets, "reversed" in options)
-
-
-def as_arrays(name, dtype=np.float64):
-    """The case as arrays, and the op's state."""
-    arrays, state = random_case(name, dtype)
-    return {key: jnp.asarray(array) for key, array in arrays.items()}, as_state(state)
 
 
 def parts(array):
@@ -215,7 +109,7 @@ def test_the_scans_gradients_match_finite_differences(name, reverse, float64):
     """Oracle: central differences in float64, forward and reverse mode. Catches a gradient across a
     reset or an end."""
     scalar = scalar_of(name, "scan", seq_lengths=LENGTHS, resets=RESETS, reverse=reverse)
-    check_grads(jax.jit(scalar), as_arrays(name), order=1, modes=["fwd", "rev"], eps=1e-6)
+    check_grads(jax.jit(scalar), random_case(name), order=1, modes=["fwd", "rev"], eps=1e-6)
 
 
 @pytest.mark.full_but("real-fused-True", "delta decayed-3-False")
@@ -224,7 +118,7 @@ def test_the_scans_gradients_match_finite_differences(name, reverse, float64):
 def test_gradients_and_directional_derivatives_are_those_of_the_scan(name, form, reverse, float64):
     """Oracle: JAX's transpose of the scan, in float64. Catches a transposed system that takes its
     own decay for its neighbour's, and a derivative that crosses a reset or an end."""
-    case, results = as_arrays(name), []
+    case, results = random_case(name), []
     for choice in ("scan", form):
         scalar = scalar_of(name, choice, seq_lengths=LENGTHS, resets=RESETS, reverse=reverse)
         both = jax.jit(
@@ -238,7 +132,7 @@ def test_gradients_and_directional_derivatives_are_those_of_the_scan(name, form,
 @each_form
 def test_gradients_of_gradients_match_finite_differences(name, form, float64):
     """Oracle: central differences of the gradient. Catches a rule for one order only."""
-    arrays, state = as_arrays(name)
+    arrays, state = random_case(name)
 
     def scalar(size):
         scaled = jax.tree.map(lambda array: array * size, arrays)
@@ -258,7 +152,7 @@ def test_gradients_of_gradients_match_finite_differences(name, form, float64):
 def test_nan_does_not_pass_a_reset_or_an_end(name, form, where):
     """Identity: NaN where no output depends on it changes nothing after it, in values or gradients.
     Catches 0 x NaN in a product over a chunk, or in the backward pass."""
-    arrays, state = as_arrays(name, np.float32)
+    arrays, state = random_case(name, np.float32)
     resets, lengths = np.zeros((BATCH, LENGTH), bool), None
     seen = np.ones((BATCH, LENGTH), bool)
     dirty = dict(arrays)
@@ -305,7 +199,7 @@ def test_nan_does_not_pass_a_reset_or_an_end(name, form, where):
 @each_form
 def test_nan_at_a_step_is_seen_from_there_to_the_next_reset(name, form):
     """Oracle: the rows without NaN, and NaN elsewhere. Catches a shield that hides a divergence."""
-    arrays, state = as_arrays(name, np.float32)
+    arrays, state = random_case(name, np.float32)
     resets = np.zeros((BATCH, LENGTH), bool)
     resets[:, 5] = True
     first = next(iter(arrays))
@@ -326,7 +220,7 @@ def test_nan_at_a_step_is_seen_from_there_to_the_next_reset(name, form):
 def test_a_reset_is_a_fresh_start_and_a_state_goes_on(name, form):
     """Oracle: two runs. Catches a chunk that hands its state over a reset, and a final state that
     is not the initial one of what follows."""
-    arrays, state = as_arrays(name, np.float32)
+    arrays, state = random_case(name, np.float32)
     call = jax.jit(lambda arrays, state, **options: run(name, form, arrays, state, **options))
     head, tail = (
         {key: array[:, part] for key, array in arrays.items()}
@@ -349,7 +243,7 @@ def test_a_reset_is_a_fresh_start_and_a_state_goes_on(name, form):
 @each_form
 def test_no_steps_give_the_initial_state(name, form):
     """Oracle: by hand. Catches a chunk of nothing."""
-    arrays, state = as_arrays(name, np.float32)
+    arrays, state = random_case(name, np.float32)
     empty = {key: array[:, :0] for key, array in arrays.items()}
     outputs, last = run(name, form, empty, state, seq_lengths=np.zeros(BATCH, np.int32))
     assert outputs.shape[:2] == (BATCH, 0)
@@ -363,7 +257,7 @@ def test_bfloat16_inputs_are_read_and_not_computed_in(name, form):
     or a product in bfloat16."""
     if name == "complex":
         pytest.skip("there is no complex bfloat16")
-    arrays, state = as_arrays(name, np.float32)
+    arrays, state = random_case(name, np.float32)
     low = {key: array.astype(jnp.bfloat16) for key, array in arrays.items()}
     high = {key: array.astype(np.float32) for key, array in low.items()}
     call = jax.jit(lambda arrays: run(name, form, arrays, state))
@@ -382,7 +276,7 @@ def test_bfloat16_inputs_are_read_and_not_computed_in(name, form):
 def test_one_step_at_a_time_equals_all_at_once(name):
     """Oracle: the op over time, which has its own tests. Catches a step with other checks or another
     order of its arguments, and a state of another dtype."""
-    arrays, state = as_arrays(name, np.float32)
+    arrays, state = random_case(name, np.float32)
     expected, final = run(name, "scan", arrays, state)
     step = jax.jit(VARIANTS[name].step)
     for t in range(LENGTH):
@@ -398,7 +292,7 @@ def test_one_step_at_a_time_equals_all_at_once(name):
 @pytest.mark.parametrize("name", VARIANTS)
 def test_without_an_initial_state_it_is_zero(name):
     """Oracle: zeros that are given. Catches a state of other sizes, and outputs without a state."""
-    arrays, state = as_arrays(name, np.float32)
+    arrays, state = random_case(name, np.float32)
     zeros = jax.tree.map(jnp.zeros_like, state)
     with_zeros, without = (run(name, "scan", arrays, start) for start in (zeros, None))
     jax.tree.map(np.testing.assert_array_equal, with_zeros, without)
@@ -408,7 +302,7 @@ def test_without_an_initial_state_it_is_zero(name):
 @each_form
 def test_mapped_over_trials_as_one_after_another(name, form, float64):
     """Oracle: a Python loop. Catches a rule that mixes the axis of trials with time or batch."""
-    arrays, state = as_arrays(name)
+    arrays, state = random_case(name)
     gradient = jax.grad(scalar_of(name, form, seq_lengths=LENGTHS, resets=RESETS))
     trials = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf * 0.5]), arrays)
     mapped = jax.jit(jax.vmap(gradient, (0, None)))(trials, state)
@@ -424,7 +318,7 @@ def test_mapped_over_trials_as_one_after_another(name, form, float64):
 @each_form
 def test_gradients_inside_shard_map_are_those_outside(name, form):
     """Oracle: no mesh. Catches a state or a mask that shard_map takes for replicated."""
-    arrays, _ = as_arrays(name, np.float32)
+    arrays, _ = random_case(name, np.float32)
     mesh = jax.make_mesh((4,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
     along = jax.sharding.PartitionSpec("batch")
 
@@ -442,7 +336,7 @@ def test_gradients_inside_shard_map_are_those_outside(name, form):
 def test_what_does_not_fit_is_one_line(name):
     """Catches a size that is silently broadcast, a name that falls through to another form, and a
     chunk that nothing would use."""
-    arrays, state = as_arrays(name, np.float32)
+    arrays, state = random_case(name, np.float32)
     op, function = VARIANTS[name].op, VARIANTS[name].op.__name__
     for key in list(arrays)[1:]:
         for axis in range(1, arrays[key].ndim):
@@ -477,7 +371,7 @@ def test_chunks_keep_less_than_all_states(name):
 
     def temporary_bytes(form):
         gradient = jax.grad(lambda *case: jnp.sum(run(name, form, *case)[0]))
-        compiled = jax.jit(gradient).lower(arrays, as_state(state)).compile()
+        compiled = jax.jit(gradient).lower(arrays, state).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
     assert temporary_bytes(16) < temporary_bytes("scan") * (
