@@ -60,6 +60,32 @@ VARIANTS = {
 CHUNKS = (3, SIZES["T"] + 2)
 
 
+def forms_of(name):
+    """The implementations of a variant; of chunks, those of 3 steps, which divide no T here."""
+    return tuple(3 if form == "chunked" else form for form in VARIANTS[name].forms)
+
+
+def one_form_each():
+    """(variant, form): chunks of each variant, and of each op all other forms once."""
+    seen, found = set(), []
+    for name, variant in VARIANTS.items():
+        for form in forms_of(name):
+            if form == 3 or (variant.op, form) not in seen:
+                seen.add((variant.op, form))
+                found.append((name, form))
+    return found
+
+
+def each_form_once():
+    """(variant, form): each implementation of each op once."""
+    return list({(VARIANTS[n].op, form): (n, form) for n, form in one_form_each()[::-1]}.values())
+
+
+def called(name, form, arrays, **options):
+    """The op of a variant on arrays by name, among which may be `initial_state`."""
+    return VARIANTS[name].op(**arrays, **options_of(form), **options)
+
+
 def options_of(form):
     """An implementation, or the steps of a chunk."""
     return {"implementation": form} if isinstance(form, str) else {"chunk": form}

@@ -198,4 +198,6 @@ def shielded(
 
     clean = jax.tree.map(lambda a: jnp.where(jnp.isfinite(a), a, 0), (state, inputs))
     state, outputs = run(*clean)
-    return mark(state, lost[:, 0 if reverse else -1]), mark(outputs, lost)
+    # Outputs in the padding are zeros, whatever came before.
+    seen = _where_real(lost.swapaxes(0, 1), limits).swapaxes(0, 1)
+    return mark(state, lost[:, 0 if reverse else -1]), mark(outputs, seen)
