@@ -57,7 +57,8 @@ VARIANTS = {
     "delta products": Variant(*DELTA, MICRO_STEPS | {"log_decay": "N"}, ERASED),
     "RWKV7": Variant(*DELTA, HEADS | RWKV7, memory_oracles.rwkv7),
 }
-CHUNKS = (3, SIZES["T"] + 2)
+# Steps of a chunk: more than there are.
+BEYOND = SIZES["T"] + 2
 
 
 def forms_of(name):
