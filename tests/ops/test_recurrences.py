@@ -20,7 +20,7 @@ OPTIONS = ("plain", "all", "all, reversed")
 # Each variant in chunks, and its other forms with each of the options in turn.
 OF_VALUES = [(name, recurrence_cases.forms_of(name)[-1], OPTIONS[-1]) for name in VARIANTS]
 OF_VALUES += [
-    (name, form, OPTIONS[number % 3])
+    (name, form, OPTIONS[(number + number // 3) % 3])
     for number, (name, form) in enumerate(
         (name, form)
         for name in VARIANTS
