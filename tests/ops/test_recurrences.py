@@ -43,10 +43,9 @@ def without_scan(cases):
 each_form = each(recurrence_cases.each_form_once())
 
 
-def random_case(name, dtype=np.float64, length=LENGTH):
+def random_case(name, dtype=np.float64):
     """Arrays [B, T, ...] by name, and the op's state."""
-    sizes = SIZES | {"T": length}
-    drawn = recurrence_cases.draw(name, sizes), recurrence_cases.draw_state(name, sizes)
+    drawn = recurrence_cases.draw(name, SIZES), recurrence_cases.draw_state(name, SIZES)
     return recurrence_cases.in_dtype(drawn, dtype)
 
 
@@ -118,7 +117,8 @@ def scalar_of(name, form, **options):
 
 @pytest.mark.full_but("delta decayed-False")
 @pytest.mark.parametrize(
-    ("name", "reverse"), [(name, number % 2 > 0) for number, name in enumerate(VARIANTS)][::2]
+    ("name", "reverse"),
+    [("delta decayed", False), ("complex", True), ("mLSTM", False), ("RWKV7", True)],
 )
 def test_the_scans_gradients_match_finite_differences(name, reverse, float64):
     """Oracle: central differences in float64, forward and reverse mode. Catches a gradient across a
@@ -303,7 +303,7 @@ def test_mapped_over_trials_as_one_after_another(name, form, float64):
     trials = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf * 0.5]), arrays)
     mapped = jax.jit(jax.vmap(gradient, (0, None)))(trials, state)
     for trial in range(2):
-        alone = gradient(jax.tree.map(lambda leaf, t=trial: leaf[t], trials), state)
+        alone = jax.jit(gradient)(jax.tree.map(lambda leaf, t=trial: leaf[t], trials), state)
         one = jax.tree.map(lambda leaf, t=trial: leaf[t], mapped)
         jax.tree.map(
             functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-11), one, alone
@@ -338,18 +338,18 @@ def test_what_does_not_fit_is_one_line(name):
 
 
 @pytest.mark.full_but("delta decayed")
-@pytest.mark.parametrize("name", ["attention", "mLSTM", "delta decayed", "delta products", "RWKV7"])
+@pytest.mark.parametrize("name", ["mLSTM", "delta decayed", "delta products", "RWKV7"])
 def test_chunks_keep_less_than_all_states(name):
     """Oracle: the compiled program's own account. Catches a backward pass that keeps a matrix memory
     for each step."""
-    long = 32 * LENGTH
-    arrays, state = random_case(name, np.float32, length=long)
+    # Of memories that are larger than what is written to them.
+    sizes = SIZES | {"T": 32 * LENGTH, "K": 8, "V": 9}
+    drawn = recurrence_cases.draw(name, sizes), recurrence_cases.draw_state(name, sizes)
+    arrays, state = recurrence_cases.in_dtype(drawn, np.float32)
 
     def temporary_bytes(form):
         gradient = jax.grad(lambda *case: jnp.sum(run(name, form, *case)[0]))
         compiled = jax.jit(gradient).lower(arrays, state).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
-    assert temporary_bytes(16) < temporary_bytes("scan") * (
-        0.8 if name == "delta products" else 0.6
-    )
+    assert temporary_bytes(16) < 0.7 * temporary_bytes("scan")
