@@ -66,11 +66,11 @@ lint: $(VENV)/lint-installed ## Check style (ruff) and types (mypy)
 native: $(VENV)/installed ## Compile the LSTM's kernel for this machine (a C++ compiler; `install` has tried)
 	$(RUN) -m lstm_attn.native
 
-bench: $(VENV)/peers-installed ## Measure layers, training steps, attention, memory and decoding: the short sets
-	$(RUN) -m benchmarks recurrent training attention memory decoding --peers --output=results/benchmarks
+bench: $(VENV)/peers-installed ## Measure layers, recurrences, training steps, attention, memory and decoding: the short sets
+	$(RUN) -m benchmarks recurrent recurrences training attention memory decoding --peers --output=results/benchmarks
 
 bench-all: $(VENV)/peers-installed ## The same, whole sets: half an hour
-	$(RUN) -m benchmarks recurrent training attention memory decoding --cases=all --peers --output=results/benchmarks
+	$(RUN) -m benchmarks recurrent recurrences training attention memory decoding --cases=all --peers --output=results/benchmarks
 
 whole-job: $(VENV)/installed ## Eight trials of adding to solved, ours and an idiomatic Flax loop
 	$(RUN) -m benchmarks whole_job --output=results/benchmarks

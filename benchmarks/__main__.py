@@ -1,6 +1,7 @@
 """python -m benchmarks NAME ... --peers --output=FOLDER
 
-Names: recurrent, training, attention, memory, decoding, whole_job, trial_layouts, resident_size.
+Names: recurrent, recurrences, training, attention, memory, decoding, whole_job, trial_layouts,
+resident_size.
 """
 
 from benchmarks import command

@@ -15,6 +15,7 @@ from rich.markdown import Markdown
 from benchmarks import (
     contenders,
     figures,
+    recurrences,
     resident_size,
     sections,
     trial_layouts,
@@ -78,6 +79,9 @@ def comparison(
 BENCHMARKS = {
     "recurrent": comparison(
         workloads.recurrent, contenders.layers, sections.recurrent_section, figures.distance_by_case
+    ),
+    "recurrences": comparison(
+        recurrences.cases, recurrences.lineup, recurrences.section, figures.time_by_case
     ),
     "training": comparison(
         workloads.training, contenders.training, sections.training_section, figures.time_by_case

@@ -22,7 +22,7 @@ Group = TypeVar("Group")
 
 
 def time_by_case(record: Record) -> Figure:
-    """One panel a layer's case: milliseconds of all contenders, and the floor."""
+    """One panel a layer's case: milliseconds of all contenders, and the floor where it is known."""
     return _bars_by_case([row for row in record["rows"] if "cell" in row], _time_bars)
 
 
@@ -123,8 +123,8 @@ def _time_bars(axes: Axes, rows: Sequence[Row], contenders: list[str]) -> None:
         quartiles = [1e3 * row[f"{kind}_quartile_seconds"] for kind in ("lower", "upper")]
         places = [contenders.index(row["name"])] * 2
         axes.plot(quartiles, places, color="black", linewidth=1.2, label="quartiles")
-    floor = 1e3 * min(row["floor_seconds"] for row in rows)
-    reference(axes, FLOOR, x=floor)
+    if floors := [1e3 * row["floor_seconds"] for row in rows if row["floor_seconds"]]:
+        reference(axes, FLOOR, x=min(floors))
 
 
 def _distance_bars(axes: Axes, rows: Sequence[Row], contenders: list[str]) -> None:

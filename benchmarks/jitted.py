@@ -66,7 +66,7 @@ def layer(case: Recurrent, network: Network, devices: int = 1) -> Ready:
             return {"outputs": np.asarray(results)}
         return {**network.to_ours(results[0]), "inputs": np.asarray(results[1])}
 
-    return _ready(on_mesh, (network.params, inputs), values)
+    return ready(on_mesh, (network.params, inputs), values)
 
 
 def attention(case: Attention, attend: Callable[..., Array]) -> Ready:
@@ -85,10 +85,10 @@ def attention(case: Attention, attend: Callable[..., Array]) -> Ready:
 
     forward = case.direction == "forward"
     arrays = tuple(map(jnp.asarray, data.attention_inputs(case)))
-    return _ready(outputs if forward else jax.grad(loss, argnums=(0, 1, 2)), arrays, values)
+    return ready(outputs if forward else jax.grad(loss, argnums=(0, 1, 2)), arrays, values)
 
 
-def _ready(
+def ready(
     function: Callable[..., Any], arguments: tuple[Any, ...], values: Callable[[Any], Arrays]
 ) -> Ready:
     """The function jitted and run once; a run calls it on the arguments."""

@@ -34,7 +34,7 @@ def every_contender(record: Record) -> str:
         lines = [
             [
                 row["name"],
-                _milliseconds(row),
+                milliseconds(row),
                 with_target(row["distance"]),
                 with_target(row["compile_seconds"]),
                 _mebibytes(row["temporary_bytes"]),
@@ -87,7 +87,7 @@ def _speeds(rows: Sequence[Row]) -> str:
         for name, values in {**ratios, **speed_over_peers(mine)}.items():
             mean, least = statistics.geometric_mean(values), min(values)
             sentences.append(
-                f"- {cell}, {_own_name(name)}: {mean:.2f} times the speed of the fastest peer of "
+                f"- {cell}, {own_name(name)}: {mean:.2f} times the speed of the fastest peer of "
                 f"each shape (target {SPEED_TARGET}), least {least:.2f} (target "
                 f"{LEAST_SPEED_TARGET})."
             )
@@ -107,10 +107,10 @@ def _language_models(rows: Sequence[Row]) -> str:
             lines.append(
                 [
                     f"{row['model']} {row['batch']}, {row['length']}, {row['features']}",
-                    _own_name(row["name"]),
+                    own_name(row["name"]),
                     f"{row['parameters']:,}",
                     f"{median} ({low}–{high})",
-                    with_target(_ratio(peer, row) if peer and row["is_ours"] else None),
+                    with_target(ratio(peer, row) if peer and row["is_ours"] else None),
                 ]
             )
     headings = ["model, B, T, H of the LSTM", "trained by", "parameters", "tokens a second",
@@ -155,17 +155,17 @@ def attention_section(record: Record) -> str:
             and ours["length"] == ATTENTION_TARGET_LENGTH
             and ours["direction"] == "forward and backward"
         )
-        ratio = None if own_jax is None else _ratio(ours, own_jax)
+        over_jax = None if own_jax is None else ratio(ours, own_jax)
         lines.append(
             [
                 f"{ours['direction']}{', causal' if ours['is_causal'] else ''}",
                 f"{ours['batch']}, {ours['length']:,}, {ours['heads']}, {ours['features']}",
-                _milliseconds(ours),
-                _own_name(ours["name"]),
-                _milliseconds(own_jax),
-                with_target(ratio, ATTENTION_TARGET if targeted else None),
-                _milliseconds(torch),
-                with_target(None if torch is None else _ratio(ours, torch)),
+                milliseconds(ours),
+                own_name(ours["name"]),
+                milliseconds(own_jax),
+                with_target(over_jax, ATTENTION_TARGET if targeted else None),
+                milliseconds(torch),
+                with_target(None if torch is None else ratio(ours, torch)),
                 f"{ours['distance']:.2f}",
             ]
         )
@@ -189,10 +189,10 @@ def memory_section(record: Record) -> str:
             lines.append(
                 [
                     title,
-                    _own_name(row["name"]),
+                    own_name(row["name"]),
                     _mebibytes(row["peak_bytes"], target),
                     _mebibytes(row["temporary_bytes"]),
-                    _milliseconds(row),
+                    milliseconds(row),
                 ]
             )
         named = {row["name"]: row for row in rows}
@@ -200,7 +200,7 @@ def memory_section(record: Record) -> str:
         if kept and segments:  # lengths rise: the last sentence is the one that stays
             sentence = (
                 f"At T = {length:,}, the longest at which both fit, segments take "
-                f"{_ratio(segments, kept):.2f} times as long (target {TIME_TARGET})."
+                f"{ratio(segments, kept):.2f} times as long (target {TIME_TARGET})."
             )
     headings = ["case", "contender", "peak, MiB", "XLA's account, MiB", "ms"]
     return _section(
@@ -227,17 +227,18 @@ def decoding_section(record: Record) -> str:
 
 
 def _section(record: Record, alt: str, *before: str, after: str = "") -> str:
-    """What is said before the figure, the figure, what is said after it; then who was left out and
-    where this was measured."""
+    """What is said before the figure, the figure, what is said after it, and the closing line."""
+    return joined(*before, shown_figure(record, alt), after, closing_line(record))
+
+
+def closing_line(record: Record) -> str:
+    """Who was left out, and where this was measured."""
     reasons = {(skip["name"], skip["reason"]) for skip in record["skipped"]}
     listed = "; ".join(f"{name}: {reason}" for name, reason in sorted(reasons))
     rates = [(row["flops_per_second"] / 1e9, row["bytes_per_second"] / 1e9)
              for row in record["rows"]]  # fmt: skip
     flops, traffic = (statistics.median(values) for values in zip(*rates, strict=True))
     return joined(
-        *before,
-        shown_figure(record, alt),
-        after,
         f"Left out: {listed}." if listed else "",
         f"{record['finished'][:10]}, {record['cores']} cores ({record['processor']}), device "
         f"{record['device']}, jax {record['versions']['jax']}; matmul {flops:.0f} Gflop/s and "
@@ -263,7 +264,7 @@ def speed_over_peers(rows: Sequence[Row]) -> dict[str, list[float]]:
         cases += 1
         for row in mine:
             if row["is_ours"]:
-                ratios.setdefault(row["name"], []).append(_ratio(peer, row))
+                ratios.setdefault(row["name"], []).append(ratio(peer, row))
     return {name: values for name, values in ratios.items() if len(values) == cases}
 
 
@@ -272,15 +273,15 @@ def _ours_and_peer(rows: Sequence[Row]) -> tuple[Row, float | None, list[str]]:
     and names of both."""
     ours, peer = fastest(rows, ours=True), fastest(rows, ours=False)
     assert ours, "one of ours is always measured"
-    cells = [_milliseconds(ours), _own_name(ours["name"]), _milliseconds(peer)]
-    return ours, _ratio(peer, ours) if peer else None, [*cells, peer["name"] if peer else NONE]
+    cells = [milliseconds(ours), own_name(ours["name"]), milliseconds(peer)]
+    return ours, ratio(peer, ours) if peer else None, [*cells, peer["name"] if peer else NONE]
 
 
-def _ratio(row: Row, other: Row) -> float:
+def ratio(row: Row, other: Row) -> float:
     return row["median_seconds"] / other["median_seconds"]
 
 
-def _own_name(name: str) -> str:
+def own_name(name: str) -> str:
     return name.removeprefix("ours, ")
 
 
@@ -292,7 +293,7 @@ def _sizes(row: Row) -> str:
     return f"{row['batch']}, {row['length']:,}, {row['inputs']}, {row['features']}"
 
 
-def _milliseconds(row: Row | None) -> str:
+def milliseconds(row: Row | None) -> str:
     if row is None:
         return NONE
     kinds = ("median", "lower_quartile", "upper_quartile")

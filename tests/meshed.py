@@ -33,22 +33,32 @@ class Measured(NamedTuple):
     backward: list
 
 
+def moves(leaf):
+    """Whether an array has a derivative."""
+    return jnp.issubdtype(leaf.dtype, jnp.inexact)
+
+
+def parts(leaf):
+    """An array as real ones."""
+    return (leaf.real, leaf.imag) if jnp.iscomplexobj(leaf) else (leaf,)
+
+
 def weighed(outputs):
-    """A scalar of all floating outputs, each number with another weight."""
-    leaves = [leaf for leaf in jax.tree.leaves(outputs) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    """A scalar of all numbers of the outputs but integers, each with another weight."""
+    leaves = [part for leaf in jax.tree.leaves(outputs) if moves(leaf) for part in parts(leaf)]
     return sum(jnp.sum(jnp.sin(leaf.astype(jnp.float32) + n)) for n, leaf in enumerate(leaves))
 
 
 def slope(function, params, batch):
-    """The gradients of `weighed` by the parameters and the floating arrays of the batch."""
+    """The gradients of `weighed` by the parameters and the arrays of the batch."""
     moving, rest = [], []
     leaves, tree = jax.tree.flatten(batch)
     for leaf in leaves:
-        (moving if jnp.issubdtype(leaf.dtype, jnp.floating) else rest).append(leaf)
+        (moving if moves(leaf) else rest).append(leaf)
 
     def scalar(params, moving):
         pools = iter(moving), iter(rest)
-        joined = [next(pools[not jnp.issubdtype(leaf.dtype, jnp.floating)]) for leaf in leaves]
+        joined = [next(pools[not moves(leaf)]) for leaf in leaves]
         return weighed(function(params, jax.tree.unflatten(tree, joined)))
 
     return jax.grad(scalar, (0, 1))(params, moving)

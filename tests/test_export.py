@@ -10,7 +10,7 @@ import pytest
 from lstm_attn import models, ops, tasks
 from lstm_attn.errors import UsageError
 from lstm_attn.models import MODELS
-from tests import meshed, oracles, test_meshes
+from tests import meshed, oracles, recurrence_cases, test_meshes
 from tests.ops import test_placement
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -37,8 +37,19 @@ def check(case, expected, bound):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=bound * scale)
 
 
-@pytest.mark.full_but("lstm auto", "gru auto", "dot_product_attention chunked, lengths")
-@pytest.mark.parametrize("name", test_placement.CASES)
+# What a linear recurrence calls depends on its op and implementation alone.
+EXPORTED = [name for name in test_placement.CASES if name not in test_placement.RECURRENCES]
+EXPORTED += [
+    f"{recurrence_cases.VARIANTS[name].op.__name__} {name} {form}"
+    for name, form in recurrence_cases.each_form_once()
+]
+EXPORTED += [name for name in test_placement.RECURRENCES if name.endswith("_step")]
+
+
+@pytest.mark.full_but(
+    "lstm auto", "gru auto", "dot_product_attention chunked, lengths", "delta_rule delta 3"
+)
+@pytest.mark.parametrize("name", EXPORTED)
 def test_an_exported_op_is_the_op(name):
     """Oracle: the op. Catches a call that only one platform has, and a program that can't be
     written."""
@@ -107,6 +118,36 @@ def test_attention_takes_sizes_that_are_not_known(names):
     np.testing.assert_allclose(exported.call(*arrays), attend("dense", *arrays), atol=1e-6)
     with pytest.raises(UsageError, match="'chunked' expected sizes that are known, got") as caught:
         jax.export.export(jax.jit(functools.partial(attend, "chunked")))(*shapes)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.full_but("RWKV7")
+@pytest.mark.parametrize("name", recurrence_cases.VARIANTS)
+def test_a_recurrence_takes_sizes_that_are_not_known(name):
+    """Oracle: the op at known sizes. Catches chunks that are cut of no number of steps, and an error
+    of many lines where they were asked for."""
+    _, _, batch = test_placement.recurrence(name, "scan", 1)
+    b, t = jax.export.symbolic_shape("b, t", scope=SCOPE)
+
+    def run(batch, form="auto"):
+        return recurrence_cases.called(name, form, batch)
+
+    def unknown(key, array):
+        known = array.shape[1 if key in ("seq_lengths", "initial_state") else 2 :]
+        ahead = (b,) if len(known) == array.ndim - 1 else (b, t)
+        return jax.ShapeDtypeStruct((*ahead, *known), array.dtype)
+
+    shapes = {
+        key: jax.tree.map(functools.partial(unknown, key), array) for key, array in batch.items()
+    }
+    exported = jax.export.export(jax.jit(run), platforms=PLATFORMS)(shapes)
+    jax.tree.map(
+        lambda ours, theirs: np.testing.assert_allclose(ours, theirs, atol=test_placement.BOUND),
+        exported.call(batch),
+        run(batch, "scan"),
+    )
+    with pytest.raises(UsageError, match="'chunked' expected sizes that are known, got") as caught:
+        jax.export.export(jax.jit(functools.partial(run, form="chunked")))(shapes)
     assert "\n" not in str(caught.value)
 
 

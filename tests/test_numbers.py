@@ -26,6 +26,7 @@ from lstm_attn.plain_numbers import WHOLE, number_fields, plain
 from lstm_attn.runner import checked_config
 from lstm_attn.runner.configs import RATES, CompareConfig
 from lstm_attn.tasks import Task
+from tests import recurrence_cases
 from tests.ops import test_gru, test_lstm
 from tests.study_fixtures import study_of
 
@@ -163,6 +164,8 @@ LSTM = jax.tree.map(jnp.asarray, test_lstm.random_case(0, 2, 6, 3, 4, np.float32
 GRU = jax.tree.map(jnp.asarray, test_gru.random_case(0, 2, 6, 3, 4, np.float32))
 HEADS = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 2, 4)), jnp.float32)
 X = jnp.ones((2, 6, 8))
+HEADS_OF_MEMORY = dict.fromkeys(("query", "key", "value"), HEADS)
+MEMORY = HEADS_OF_MEMORY | {"beta": HEADS[..., 0]}
 STEPS = jnp.arange(6)
 ENDS = np.array([[3.0, 5.0, np.inf], [2.0, 9.0, 4.0]])
 FIT = analysis.fit_horizon(
@@ -196,11 +199,14 @@ def initial(make):
 # Name -> the call, of n and r: what makes a whole number and another number of Python's.
 CALLS = {
     "ops.alibi_bias": lambda n, r: ops.alibi_bias(n(4), STEPS, STEPS),
+    "ops.delta_rule": shaped(lambda n, r: recurrence_cases.called("delta", n(3), MEMORY)),
     "ops.dot_product_attention": shaped(lambda n, r: [ops.dot_product_attention(HEADS, HEADS, HEADS, scale=r(0.5), local_window_size=window, implementation=how) for window in (n(2), (n(2), n(0))) for how in ("dense", "chunked")]),
     "ops.dot_product_weights": shaped(lambda n, r: ops.dot_product_weights(HEADS, HEADS, scale=r(0.5), local_window_size=n(1))),
     "ops.empty_cache": lambda n, r: ops.empty_cache(n(2), n(3), n(4), n(5), jnp.float32),
     "ops.empty_pooling_state": lambda n, r: ops.empty_pooling_state(X, n(3)),
+    "ops.gated_linear_attention": shaped(lambda n, r: recurrence_cases.called("attention undecayed", n(3), HEADS_OF_MEMORY)),
     "ops.gru": shaped(lambda n, r: ops.gru(GRU[0], GRU[1], segment=n(4))),
+    "ops.linear_recurrence": shaped(lambda n, r: recurrence_cases.called("real", n(3), {"decay": X, "inputs": X})),
     "ops.lstm": shaped(lambda n, r: ops.lstm(LSTM[0], LSTM[1], segment=n(4), implementation="scan")),
     "ops.sinusoidal_positions": lambda n, r: ops.sinusoidal_positions(STEPS, n(8), jnp.float32),
     "modules.GRU": layer(lambda n, r: modules.GRU(n(4), segment=n(4))),

@@ -88,6 +88,44 @@ def additive_case():
     return [rng.normal(size=8).astype(np.float32)], (query, key, 1 + value)
 
 
+def unit(key):
+    return key * (jnp.sum(key * key, axis=-1, keepdims=True) + 1e-6) ** -0.5
+
+
+def prepared(name, params, inputs):
+    """A linear recurrence on what layers make of their inputs: decays below 1, keys of length 1."""
+    dtype = inputs[0].dtype
+    inputs = [array.astype(ops.accumulator(dtype)) for array in inputs]
+    if name == "linear recurrence":
+        a, b = inputs
+        return ops.linear_recurrence(jax.nn.sigmoid(a), b.astype(dtype))[0]
+    query, key, value, first, second = inputs
+    query, key, value = (array.astype(dtype) for array in (unit(query), unit(key), value))
+    decay = {"log_decay": jax.nn.log_sigmoid(first)}
+    if name == "delta rule":
+        return ops.delta_rule(query, key, value, 2 * jax.nn.sigmoid(second), **decay)[0]
+    gate = second if name == "mLSTM" else None
+    if gate is None:
+        value = (value * jax.nn.sigmoid(second)[..., None].astype(dtype)).astype(dtype)
+    return ops.gated_linear_attention(query, key, value, **decay, log_input_gate=gate)[0]
+
+
+def prepared_case(name):
+    rng = np.random.default_rng(4)
+    if name == "linear recurrence":
+        shapes = [(BATCH, LENGTH, FEATURES)] * 2
+    else:
+        head = (BATCH, LENGTH, 3)
+        shapes = [(*head, 5), (*head, 5), (*head, 7), head, head]
+    # A memory of some twenty steps: the decay is the first of two, or the fourth of five.
+    means = (3, 0) if name == "linear recurrence" else (0, 0, 0, 3, 0)
+    return [], tuple(
+        (mean + rng.normal(size=shape)).astype(np.float32)
+        for mean, shape in zip(means, shapes, strict=True)
+    )
+
+
+RECURRENCES = ("linear recurrence", "gated linear attention", "mLSTM", "delta rule")
 CASES = {
     "attention": (attention, attention_case),
     "chunked attention": (functools.partial(attention, implementation="chunked"), attention_case),
@@ -96,6 +134,10 @@ CASES = {
 } | {
     kind: (functools.partial(recurrent, kind), functools.partial(recurrent_case, kind))
     for kind in KINDS
+}
+CASES |= {
+    name: (functools.partial(prepared, name), functools.partial(prepared_case, name))
+    for name in RECURRENCES
 }
 
 
@@ -146,10 +188,14 @@ def errors(name, dtype):
 # is rounded itself: 1 + 20 w. A gradient's norm averages over its entries: 2 spreads, 1 + 10 w.
 # w is .5 if the input gate is independent (f + i is not 1), else 1 - f = .05.
 #
+# Linear recurrences compute in float32. Query, key and value are rounded before the op, which the
+# output sees as three factors, and the output once: 4. Gradients pass the same roundings twice: 8.
+# The mLSTM divides two such sums: twice that.
+#
 # With sums, carries and softmax statistics in the compute dtype (`ops.checks.accumulator` made the
 # identity), rounding errors grow with the length, and each row has an entry above its bounds: the
 # least are 31 of 8 for the gradients of attention, 26 of 8 chunked, 6 of 2 for the GRU's outputs.
-ADDING_GATES, SHARING_GATES = (11.0, 6.0), (2.0, 1.5)
+ADDING_GATES, SHARING_GATES, READ_ONLY = (11.0, 6.0), (2.0, 1.5), (4.0, 8.0)
 UNITS_OF_PRODUCTS = {
     "attention": (2.4, 8.0),
     "chunked attention": (2.4, 8.0),
@@ -160,6 +206,8 @@ UNITS_OF_PRODUCTS = {
     "layer_norm": ADDING_GATES,
     "coupled": SHARING_GATES,
     "gru": SHARING_GATES,
+    **dict.fromkeys(RECURRENCES, READ_ONLY),
+    "mLSTM": (8.0, 16.0),
 }
 
 
@@ -171,7 +219,7 @@ def bounds(name, dtype):
     gradients sum over batch and time as well. Errors of float32 grow like those of the products.
     """
     of_outputs, of_gradients = UNITS_OF_PRODUCTS[name]
-    if name in KINDS:
+    if name in (*KINDS, *RECURRENCES):
         step = oracles.rounding_bound("float32", FEATURES_IN + FEATURES)
         over_time = oracles.rounding_bound("float32", FEATURES_IN + FEATURES + BATCH * LENGTH)
         sums = of_outputs * step, of_gradients * over_time
@@ -184,7 +232,9 @@ def bounds(name, dtype):
     return of_outputs * unit + sums[0], of_gradients * unit + sums[1]
 
 
-@pytest.mark.full_but("lstm-bfloat16", "attention-bfloat16", "layer_norm-bfloat16")
+@pytest.mark.full_but(
+    "lstm-bfloat16", "attention-bfloat16", "layer_norm-bfloat16", "delta rule-bfloat16"
+)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("name", CASES)
 def test_errors_against_float64_are_those_of_the_products_alone(name, dtype):
@@ -200,12 +250,16 @@ def test_every_op_is_in_the_table():
     """Catches an op without a bound: each function of `ops` is one of these cases, a step
     of one, shows the gates or weights that one computes with, or computes nothing that is summed."""
     covered = {"lstm", "gru", "dot_product_attention", "additive_attention", "attention_pooling"}
+    covered |= {"linear_recurrence", "gated_linear_attention", "delta_rule"}
     steps = {
         "lstm_step",
         "gru_step",
         "peephole_lstm_step",
         "coupled_lstm_step",
         "layer_norm_lstm_step",
+        "linear_recurrence_step",
+        "gated_linear_attention_step",
+        "delta_rule_step",
     }
     shown = {"lstm_gates", "gru_gates", "dot_product_weights"}
     exact = {"accumulator", "append", "empty_cache", "empty_pooling_state", "within"}
@@ -223,6 +277,7 @@ def test_every_op_is_in_the_table():
     "layer_norm-1e-30-float32",
     "lstm-10000.0-float32",
     "gru-10000.0-float32",
+    "mLSTM-10000.0-float32",
 )
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("size", [1e4, 1e-30])

@@ -19,7 +19,12 @@ from lstm_attn.ops.placement import rows_alike
 
 
 def accumulator(dtype: jnp.dtype) -> jnp.dtype:
-    """The dtype of sums over numbers of this dtype: float64 for float64, else float32."""
+    """The dtype of sums over numbers of this dtype: float64 for float64, else float32.
+
+    A complex dtype is its own: its parts are float32 or float64 already.
+    """
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        return jnp.dtype(dtype)
     return jnp.dtype(jnp.float64 if jnp.dtype(dtype) == jnp.float64 else jnp.float32)
 
 
@@ -72,7 +77,7 @@ def within_range(factor: float) -> float:
     return max(-HUGE, min(factor, HUGE))
 
 
-def check_axes(function: str, **arrays: tuple[jax.Array, str]) -> dict[str, int]:
+def check_axes(function: str, **arrays: tuple[Any, str]) -> dict[str, int]:
     """Binds axis letters to sizes, and raises where two arrays disagree.
 
     Each keyword is the name of an array, with the array and its axes: `kernel=(kernel, "D 4H")`.

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from lstm_attn.errors import UsageError, unknown_name
+from lstm_attn.errors import UsageError, check_whole, unknown_name
 
 RECURRENT_IMPLEMENTATIONS = ("auto", "scan", "fused", "native")
 
@@ -98,3 +98,49 @@ def choose_attention(
     if shortest >= NATIVE_FROM.get(platform, math.inf) and not native_obstacle():
         return "native"
     return "chunked" if shortest >= CHUNKED_FROM.get(platform, math.inf) else "dense"
+
+
+def choose_form(
+    function: str,
+    implementation: str,
+    chunk: int | None,
+    sizes: dict[str, Any],
+    known: tuple[str, ...],
+    measured: dict[str, str],
+) -> tuple[str, int | None]:
+    """The implementation of a linear recurrence to run, never "auto"; and the chunk.
+
+    Args:
+      chunk: the steps of a chunk, or None for the op's own choice; "auto" then takes "chunked".
+      sizes: of the axes.
+      known: the names that the op has.
+      measured: platform -> the implementation that "auto" takes; on others, "scan".
+
+    Raises:
+      UsageError: an unknown name, a chunk that is no whole number or that nothing would use, or
+        chunks of unknown sizes.
+    """
+    if implementation not in ("auto", *known):
+        raise unknown_name(f"{function}: implementation", implementation, ("auto", *known))
+    chosen = measured.get(jax.default_backend(), "scan")
+    if implementation != "auto":
+        chosen = implementation
+    if chunk is not None:
+        chunk = check_whole(f"{function}: chunk", chunk)
+        if implementation not in ("auto", "chunked"):
+            raise UsageError(
+                f"{function}: chunk={chunk} expected implementation='chunked' or 'auto', "
+                f"got {implementation!r}"
+            )
+        chosen = "chunked"
+    if not are_known(tuple(sizes.values())):
+        if implementation == "chunked":
+            given = ", ".join(f"{letter}={size}" for letter, size in sizes.items())
+            raise UsageError(
+                f"{function}: implementation='chunked' expected sizes that are known, got {given}; "
+                "'auto' and 'scan' take them"
+            )
+        return ("scan" if chosen == "chunked" else chosen), None
+    if 0 in sizes.values():
+        return "scan", None  # nothing to cut into chunks
+    return chosen, chunk

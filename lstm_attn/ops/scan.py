@@ -32,19 +32,20 @@ class Limits(NamedTuple):
 def check_limits(
     function: str, inputs: Array, seq_lengths: Array | None, resets: Array | None
 ) -> Limits:
-    """The limits of inputs [B, T, D], from seq_lengths [B] and resets [B, T].
+    """The limits of inputs [B, T, ...], from seq_lengths [B] and resets [B, T].
 
     Raises:
       UsageError: a size or a dtype that does not fit.
     """
+    steps = jax.ShapeDtypeStruct(inputs.shape[:2], inputs.dtype)
     if seq_lengths is not None:
         seq_lengths = int32_lengths(seq_lengths)
-        check_axes(function, inputs=(inputs, "B T D"), seq_lengths=(seq_lengths, "B"))
+        check_axes(function, inputs=(steps, "B T"), seq_lengths=(seq_lengths, "B"))
         if not jnp.issubdtype(seq_lengths.dtype, jnp.integer):
             raise UsageError(f"{function}: seq_lengths expected integers, got {seq_lengths.dtype}")
     if resets is not None:
         resets = jnp.asarray(resets)
-        check_axes(function, inputs=(inputs, "B T D"), resets=(resets, "B T"))
+        check_axes(function, inputs=(steps, "B T"), resets=(resets, "B T"))
         if resets.dtype != jnp.bool_:
             raise UsageError(f"{function}: resets expected boolean, got {resets.dtype}")
         resets = resets.swapaxes(0, 1)

@@ -12,7 +12,7 @@ from lstm_attn.errors import UsageError
 from tests import PATIENCE
 from tools.pages import ROOT
 
-COMPARISONS = ("recurrent", "training", "attention", "memory", "decoding")
+COMPARISONS = ("recurrent", "recurrences", "training", "attention", "memory", "decoding")
 
 
 def start(*given):
@@ -49,7 +49,7 @@ def test_a_benchmark_writes_its_record_and_its_figure(name, tmp_path):
     ("given", "message"),
     [
         (["recurrnt"], "unknown benchmark 'recurrnt': did you mean recurrent"),
-        ([], "name a benchmark, of recurrent, training"),
+        ([], "name a benchmark, of recurrent, recurrences"),
         (["decoding", "--rounds=0"], "rounds"),
         (["resident_size", "memory"], "resident_size: expected no other benchmark with it"),
     ],

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from benchmarks import sections
+from benchmarks import recurrences, sections
 from tools.pages import readme
 
 SHAPES = ({"batch": 32, "length": 1000, "inputs": 10, "features": 128},
@@ -144,6 +144,22 @@ def test_memory_is_held_to_a_gibibyte_and_to_half_as_much_time_again():
     assert "| T=5000 | segments | 900 | – |" in section
     assert "| T=100000 | segments | 900 (≤ 1,024) | – |" in section
     assert "At T = 100,000, the longest at which both fit, segments take 1.40 times" in section
+
+
+def test_recurrences_have_the_speed_of_auto_over_both():
+    """Oracle: 60 / 10 and 20 / 10, by hand; the geometric mean of 6 and 1.5 is 3. Catches an
+    inverted ratio, and the speed of an implementation that `auto` does not take."""
+    rows = []
+    for case, auto, dense in (("linear, forward", 0.01, 0.06), ("mLSTM, forward", 0.04, 0.06)):
+        times = {"ours, scan": 0.02, "ours, auto": auto, "jax.lax.scan": 0.02}
+        times["jax.lax.associative_scan"] = dense
+        rows += [row(case, name, seconds, {}) for name, seconds in times.items()]
+    section = recurrences.section(record("recurrences", rows))
+    first, second = (line for line in section.splitlines() if ", forward |" in line)
+    assert "| 20 (18–22) | 2.00 | 60 (54–66) | 6.00 (≥ 3.00) |" in first
+    assert "| scan | 2.00 |" in second
+    assert "3.0 times the speed of a dense associative scan" in section
+    assert "least 1.5." in section
 
 
 def test_decoding_counts_tokens_of_all_sequences():

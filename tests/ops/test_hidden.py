@@ -14,7 +14,7 @@ from lstm_attn.ops import hidden as what_hides
 from lstm_attn.ops.attention_tiles import Band, Limits, live_tiles
 from lstm_attn.ops.dispatch import ATTENTION_IMPLEMENTATIONS, RECURRENT_IMPLEMENTATIONS
 from lstm_attn.ops.lstm import KINDS
-from tests import hidden_numbers
+from tests import hidden_numbers, recurrence_cases
 
 B, T, S, D, H, N, M, K = 4, 5, 6, 3, 2, 4, 2, 7
 LENGTHS = np.array([0, 1, T, 3])
@@ -56,16 +56,52 @@ def recurrent(function, kind, reverse, **options):
         return {"outputs": found[0], "last": jax.tree.map(lambda leaf: leaf[1:], found[1])}
 
     padding = np.arange(T) >= LENGTHS[:, None]
-    first = np.where(LENGTHS > 0, LENGTHS - 1 if reverse else 0, 0)
-    unused = (LENGTHS == 0) | RESETS[np.arange(B), first]
     nothing = jax.tree.map(lambda leaf: np.zeros(leaf.shape, bool), params)
-    hidden = (nothing, spread(padding, D), jax.tree.map(lambda leaf: spread(unused, H), state))
+    no_step = unused(RESETS, reverse)
+    hidden = (nothing, spread(padding, D), jax.tree.map(lambda leaf: spread(no_step, H), state))
     arrays = (params, normal(B, T, D), state)
     shapes = jax.eval_shape(run, arrays)
     unread = {"outputs": jax.tree.map(lambda leaf: spread(padding, H), shapes["outputs"])}
     if "last" in shapes:
         unread["last"] = jax.tree.map(lambda leaf: np.zeros(leaf.shape, bool), shapes["last"])
     return run, arrays, hidden, unread
+
+
+def linear_recurrence(name, form, reverse):
+    """As `recurrent`, of a linear recurrence or a matrix memory; T = 6 are two chunks."""
+    sizes = recurrence_cases.SIZES | {"B": B, "T": T + 1}
+    drawn = recurrence_cases.draw(name, sizes), recurrence_cases.draw_state(name, sizes)
+    arrays = jax.tree.map(np.asarray, recurrence_cases.in_dtype(drawn, np.float32))
+    resets = np.pad(RESETS, ((0, 0), (0, 1)))
+    options = {"seq_lengths": LENGTHS, "resets": resets, "reverse": reverse}
+
+    def run(arrays):
+        outputs, last = recurrence_cases.called(
+            name, form, arrays[0] | {"initial_state": arrays[1]}, **options
+        )
+        return {"outputs": outputs, "last": jax.tree.map(lambda leaf: leaf[1:], last)}
+
+    def like(where, leaf):
+        return np.broadcast_to(
+            where.reshape(where.shape + (1,) * (leaf.ndim - where.ndim)), leaf.shape
+        )
+
+    padding = np.arange(T + 1) >= LENGTHS[:, None]
+    hidden = (
+        jax.tree.map(lambda leaf: like(padding, leaf), arrays[0]),
+        jax.tree.map(lambda leaf: like(unused(resets, reverse), leaf), arrays[1]),
+    )
+    shapes = jax.eval_shape(run, arrays)
+    return run, arrays, hidden, {
+        "outputs": like(padding, shapes["outputs"]),
+        "last": jax.tree.map(lambda leaf: np.zeros(leaf.shape, bool), shapes["last"]),
+    }  # fmt: skip
+
+
+def unused(resets, reverse):
+    """Whether the state of each row is read by no step."""
+    first = np.where(LENGTHS > 0, LENGTHS - 1 if reverse else 0, 0)
+    return (LENGTHS == 0) | resets[np.arange(B), first]
 
 
 def spread(where, size):
@@ -185,6 +221,9 @@ for choice in ("weights", *ATTENTION_IMPLEMENTATIONS[1:]):
             CASES[f"attention {choice}, {words}"] = (
                 attention, choice, mask, bias, lengths, causal, window,
             )  # fmt: skip
+for number, (name, form) in enumerate(recurrence_cases.one_form_each()):
+    words = f"{recurrence_cases.VARIANTS[name].op.__name__} {name} {form}"
+    CASES[words] = (linear_recurrence, name, form, number % 2 > 0)
 CASES |= {"additive by row": (additive, 3), "additive": (additive, 2)}
 CASES |= {"pooling": (pooling,), "cache": (cache,)}
 
@@ -198,6 +237,8 @@ CASES |= {"pooling": (pooling,), "cache": (cache,)}
     "attention dense, mask of pairs and bias and lengths and window",
     "attention chunked, lengths and causal and window",
     "attention chunked, mask of keys and lengths",
+    "linear_recurrence real fused",
+    "delta_rule RWKV7 3",
     "additive by row",
     "pooling",
     "cache",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lstm_attn import ops
-from tests import meshed, oracles
+from tests import meshed, oracles, recurrence_cases
 
 B, T, S, D, H, N, M, K = 8, 5, 6, 3, 4, 4, 2, 7
 RNG = np.random.default_rng(0)
@@ -65,6 +65,36 @@ def append(_, batch):
 def append_to_empty(_, batch):
     cache = ops.empty_cache(batch["key"].shape[0], S, M, K, jnp.float32)
     return ops.append(cache, batch["key"][:, :3], batch["value"][:, :3])[:2]
+
+
+def recurrence(name, form, number):
+    """A variant whose first array has a factor for all rows; every second one has limits."""
+    steps = 6  # two chunks: a rest would double what is compiled
+    sizes = recurrence_cases.SIZES | {"B": B, "M": M, "T": steps}
+    drawn = recurrence_cases.draw(name, sizes) | {
+        "initial_state": recurrence_cases.draw_state(name, sizes)
+    }
+    arrays = recurrence_cases.in_dtype(drawn, jnp.float32)
+    first = next(iter(recurrence_cases.VARIANTS[name].axes))
+    factor = jnp.full((1,) * arrays[first].ndim, 0.9)
+    limits = {}
+    if number % 2:
+        limits["seq_lengths"] = SEQUENCE["lengths"]
+        limits["resets"] = jnp.asarray(RNG.random((B, steps)) < 0.3)
+
+    def run(factor, batch):
+        given = batch | {first: batch[first] * factor}
+        return recurrence_cases.called(name, form, given, reverse=bool(limits))
+
+    return run, factor, arrays | limits
+
+
+def recurrence_step(name):
+    """The step of a variant."""
+    variant = recurrence_cases.VARIANTS[name]
+    whole = recurrence(name, "scan", 0)[2]
+    batch = {key: whole[key][:, 0] for key in variant.axes} | {"state": whole["initial_state"]}
+    return lambda _, batch: variant.step(**batch), None, batch
 
 
 PAIR = {"h": normal(B, H), "x": normal(B, D)}
@@ -143,6 +173,20 @@ CASES = {
     "append": (append, None, HEADS),
     "append to empty_cache": (append_to_empty, None, HEADS),
 }
+RECURRENCES = {
+    f"{recurrence_cases.VARIANTS[name].op.__name__} {name} {form}": recurrence(name, form, number)
+    for number, (name, form) in enumerate(recurrence_cases.one_form_each())
+}
+RECURRENCES |= {
+    variant.step.__name__: recurrence_step(name)
+    for name, variant in recurrence_cases.VARIANTS.items()
+}
+CASES |= RECURRENCES
+# All of them run through one function, `ops.scan.row_by_row`: each is tried on one mesh.
+TABLE = [(name, *mesh) for name in CASES if name not in RECURRENCES for mesh in meshed.MESHES]
+TABLE += [
+    (name, *meshed.MESHES[number % len(meshed.MESHES)]) for number, name in enumerate(RECURRENCES)
+]
 # No array of these has a batch.
 WITHOUT_BATCH = {"accumulator", "alibi_bias", "sinusoidal_positions", "within", "empty_cache"}
 # On Auto axes the compiler sums the gradients of a plain scan at each of its steps, T or T / 2.
@@ -171,14 +215,11 @@ def alone(name):
 
 
 @pytest.mark.full_but(*FAST)
-@pytest.mark.parametrize(("devices", "kind"), meshed.MESHES)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "devices", "kind"), TABLE)
 def test_an_op_on_a_split_batch_is_the_op(name, devices, kind):
     """Oracle: one device without a mesh; the text of the compiled program. Catches a batch that is
     gathered on each device, a type that JAX can't find, a state that lies elsewhere than the
     inputs, and gradients summed over devices at each step."""
-    if kind != "auto" or not any(word in name for word in SUMMED_IN_LOOPS):
-        one_sum = [("all-reduce", ())]
-    else:
-        one_sum = None
+    in_loops = name not in RECURRENCES and any(word in name for word in SUMMED_IN_LOOPS)
+    one_sum = None if in_loops and kind == "auto" else [("all-reduce", ())]
     meshed.check(CASES[name], alone(name), kind, devices, BOUND, one_sum)

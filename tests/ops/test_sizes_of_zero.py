@@ -10,8 +10,9 @@ import pytest
 from lstm_attn import modules, ops
 from lstm_attn.ops.dispatch import ATTENTION_IMPLEMENTATIONS, RECURRENT_IMPLEMENTATIONS
 from lstm_attn.ops.lstm import KINDS
+from tests import recurrence_cases
 
-SIZES = {"B": 2, "T": 3, "S": 4, "D": 5, "H": 6, "N": 4, "M": 2, "K": 7}
+SIZES = {"B": 2, "T": 3, "S": 4, "D": 5, "H": 6, "N": 4, "M": 2, "K": 7, "V": 8}
 GRU_AXES = {"kernel": "D 3H", "recurrent_kernel": "H 3H", "bias": "3H", "recurrent_bias": "3H"}
 AXES = {**{kind: row.axes for kind, row in KINDS.items()}, ops.GRUParams: GRU_AXES}
 
@@ -32,6 +33,22 @@ def attention(implementation):
         return ops.dot_product_attention(*arrays, implementation=implementation)
 
     return run, ("B T N K", "B S M K", "B S M K")
+
+
+def linear_recurrence(name, form):
+    variant = recurrence_cases.VARIANTS[name]
+
+    def run(arrays, state):
+        shrinks = {"decay": jax.nn.sigmoid, "log_decay": jax.nn.log_sigmoid}
+        arrays = arrays | {key: shrinks[key](arrays[key]) for key in shrinks if key in arrays}
+        return recurrence_cases.called(name, form, arrays | {"initial_state": state})
+
+    return run, ({key: f"B T {axes}" for key, axes in variant.axes.items()}, variant.state)
+
+
+def linear_recurrence_step(variant):
+    arrays = {key: f"B {axes}" for key, axes in variant.axes.items()}
+    return lambda arrays, state: variant.step(state, **arrays), (arrays, variant.state)
 
 
 STEPS = {
@@ -63,6 +80,14 @@ CASES |= {
     for choice in ATTENTION_IMPLEMENTATIONS
     if choice not in ("cudnn", "pallas")
 }
+RECURRENCES = {
+    f"{recurrence_cases.VARIANTS[name].op.__name__} {name} {form}": linear_recurrence(name, form)
+    for name, form in recurrence_cases.one_form_each()
+} | {
+    variant.step.__name__: linear_recurrence_step(variant)
+    for variant in recurrence_cases.VARIANTS.values()
+}
+CASES |= RECURRENCES
 CASES |= {
     "dot_product_weights": (ops.dot_product_weights, ("B T N K", "B S M K")),
     "additive_attention": (ops.additive_attention, ("B T D", "B S D", "B S H", "D")),
@@ -76,9 +101,11 @@ CASES |= {
 
 
 def letters_of(name):
-    """One letter of each size that may be zero; heads and their groups are zero together."""
+    """One letter of each size that may be zero; heads and their groups are zero together. M is
+    micro-steps in a recurrence."""
     words = " ".join(jax.tree.leaves(CASES[name][1]))
-    return [letter for letter in SIZES if letter in words and letter != "M"]
+    skipped = "" if name in RECURRENCES else "M"
+    return [letter for letter in SIZES if letter in words and letter not in skipped]
 
 
 def arrays_of(name, sizes):
@@ -104,7 +131,15 @@ def values_and_slopes(name, arrays):
     return jax.tree.map(np.asarray, run(arrays))
 
 
-TABLE = [(name, letter) for name in CASES for letter in letters_of(name)]
+# All recurrences ask one function, `ops.dispatch.choose_form`: each has one size of zero in turn, and
+# the one with the most sizes has each.
+ALL_SIZES = "delta_rule delta products 3"
+TABLE = [
+    (name, letter)
+    for number, name in enumerate(CASES)
+    for at, letter in enumerate(letters_of(name))
+    if name not in RECURRENCES or name == ALL_SIZES or number % len(letters_of(name)) == at
+]
 
 
 @pytest.mark.full_but(
@@ -113,13 +148,14 @@ TABLE = [(name, letter) for name in CASES for letter in letters_of(name)]
     "lstm LSTMParams native-D",
     "lstm LSTMParams native-T",
     "gru fused-D",
+    "delta_rule delta products 3-M",
     "dot_product_attention auto-K",
     "dot_product_attention dense-N",
     "dot_product_weights-B",
 )
 @pytest.mark.parametrize(("name", "letter"), TABLE)
 def test_values_and_gradients_with_a_size_of_zero(name, letter):
-    """Identity: without features, an op is the one with a feature of zero; with any other size of
+    """Identity: without features or micro-steps, an op is the one with one of zero; with any other size of
     zero, gradients are zero, but of a state that is handed on. Catches a division by zero."""
     sizes = {**SIZES, letter: 0} | ({"M": 0} if letter == "N" else {})
     arrays = arrays_of(name, sizes)
@@ -127,7 +163,8 @@ def test_values_and_gradients_with_a_size_of_zero(name, letter):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((outputs, slopes, moved)))
     shapes = [leaf.shape for leaf in jax.tree.leaves(slopes)]
     assert shapes == [leaf.shape for leaf in jax.tree.leaves(arrays)]
-    if letter in "DK" or (name, letter) == ("attention_pooling", "H"):
+    without = "DKVM" if name in RECURRENCES else "DK"
+    if letter in without or (name, letter) == ("attention_pooling", "H"):
         one = {**SIZES, letter: 1}
         letters = jax.tree.leaves(CASES[name][1])
         drawn, tree = jax.tree.flatten(arrays_of(name, one))
@@ -146,12 +183,12 @@ def test_values_and_gradients_with_a_size_of_zero(name, letter):
         pairs = zip(jax.tree.leaves(slopes), jax.tree.leaves(expected[1]), lacks, strict=True)
         for mine, theirs, gone in pairs:
             if not gone:
-                np.testing.assert_allclose(mine, theirs, atol=1e-6)
+                np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=1e-6)
         return
-    hands_on = letter == "T" and len(arrays) == 3 and name.startswith(("lstm", "gru"))
-    hands_on &= "gates" not in name
+    over_time = {"lstm", "gru", *(one.op.__name__ for one in recurrence_cases.VARIANTS.values())}
+    hands_on = letter == "T" and name.partition(" ")[0] in over_time
     for number, (mine, given) in enumerate(zip(slopes, arrays, strict=True)):
-        is_state = hands_on and number == 2
+        is_state = hands_on and number == len(arrays) - 1
         expected = jax.tree.map(np.cos if is_state else np.zeros_like, given)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), mine, expected)
 

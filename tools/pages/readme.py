@@ -43,7 +43,8 @@ NOT_MEASURED = "Nothing is committed yet: the command above makes it."
 PAGES = {
     README: ("question", "speed"),
     DOCS / "performance.md": (
-        "training", "recurrent", "attention", "memory", "decoding", "whole_job", "layouts",
+        "training", "recurrent", "recurrences", "attention", "memory", "decoding", "whole_job",
+        "layouts",
     ),
     DOCS / "survives.md": ("resident_size",),
     DOCS / "house.md": ("mutants",),
