@@ -203,7 +203,7 @@ MUTATIONS = [
     Mutation("gates are shown without the call's resets", "lstm_attn/modules/recurrent_protocol.py", "run_steps(self, params, inputs, initial_carry, **limits)[1][1])", "run_steps(self, params, inputs, initial_carry)[1][1])", "tests/modules/test_observing.py -k an_lstm_shows"),
     Mutation("the attention shown is not causal", "lstm_attn/modules/attention.py", 'limited: Any = {"is_causal": is_causal and initial_carry is None}', 'limited: Any = {"is_causal": False}', "tests/modules/test_observing.py -k attention_shows"),
     Mutation("lengths in a room: the answer is due at the room's last step", "lstm_attn/tasks/adding_problem.py", "due = steps == ends - 1", "due = steps == self.length - 1 + 0 * ends", "tests/tasks/test_lengths.py -k adding"),
-    Mutation("lengths in a room: the room's last ten steps are the recalled ones", "lstm_attn/tasks/copy_problem.py", "last = ends - RECALLED", "last = 0 * ends + outputs.shape[1] - RECALLED", "tests/tasks/test_lengths.py -k copy"),
+    Mutation("lengths in a room: the room's last ten steps are the recalled ones", "lstm_attn/tasks/copy_problem.py", "last = ends - recalled", "last = 0 * ends + outputs.shape[1] - recalled", "tests/tasks/test_lengths.py -k copy"),
     Mutation("a range: long sequences weigh more", "lstm_attn/tasks/range_of_lengths.py", "each_alone(self.longest.loss, outputs, batch).mean()", "self.longest.loss(outputs, batch)", "tests/tasks/test_lengths.py -k alike"),
     Mutation("length generalisation: every length is tested as its room's", "lstm_attn/analysis/length_generalisation.py", "jnp.full(batch_size, length)", "jnp.full(batch_size, room.length)", "tests/analysis/test_length_generalisation.py -k right_up_to"),
     Mutation("length generalisation: a program a length", "lstm_attn/analysis/length_generalisation.py", "if room > most_padding * length:", "if room > length:", "tests/analysis/test_length_generalisation.py -k programs"),
@@ -248,7 +248,7 @@ MUTATIONS = [
     Mutation("a study's temporary folder stays", "lstm_attn/studies/study.py", "            result.temporary = TemporaryFolder(path)\n", "            pass\n", "tests/studies/test_function.py -k nothing"),
     Mutation("a value given twice passes", "lstm_attn/runner/configs.py", "values.count(value) > 1", "values.count(value) > 2", "tests/studies/test_horizon.py -k twice"),
     Mutation("the sign test's interval is too narrow", "lstm_attn/analysis/intervals.py", "confidence(rank, trials) >= LEVEL", "confidence(rank, trials) >= 0.8", "tests/analysis/test_intervals.py"),
-    Mutation("copy: the answers are read one step early", "lstm_attn/tasks/copy_problem.py", "ends - RECALLED + jnp", "ends - RECALLED - 1 + jnp", "tests/tasks/test_copy_problem.py"),
+    Mutation("copy: the answers are read one step early", "lstm_attn/tasks/copy_problem.py", "ends - recalled + jnp", "ends - recalled - 1 + jnp", "tests/tasks/test_copy_problem.py"),
     # the cost model
     Mutation("cost model: the gradient of data is computed", "tools/scaling/workload.py", "products = 2 if inputs_are_data else 3", "products = 3", "tests/tools/test_scaling.py -k flops_and_parameters"),
     Mutation("cost model: a cache holds everything", "tools/scaling/seconds.py", "fits = operation.reused <= machine.cache_bytes", "fits = True", "tests/tools/test_scaling.py -k slower_side"),
