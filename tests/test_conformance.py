@@ -260,7 +260,7 @@ def test_every_parameter_has_a_gradient(name, task_name):
 
 
 @pytest.mark.full_but("lstm-adding")
-@each_task_too
+@each_case
 def test_a_cell_is_compiled_once_and_its_checkpoint_gives_the_same_bits(
     name, task_name, tmp_path, caplog
 ):
