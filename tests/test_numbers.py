@@ -241,13 +241,14 @@ CALLS = {
     "analysis.restricted_mean": lambda n, r: analysis.restricted_mean(ENDS[0], r(8)),
     "analysis.survival_curve": lambda n, r: analysis.survival_curve(ENDS[0], r(8)),
     "analysis.verdict": lambda n, r: analysis.verdict("a", "b", "x", analysis.PairedTest(n(5), n(0), n(5), r(0.0625)), r(0.0625)),
+    "tasks.Mqar": lambda n, r: tasks.Mqar(n(24), pairs=n(3), vocabulary=n(16)).sample(KEY, 2).targets,
     "text.token_counts": lambda n, r: text.token_counts(np.array([0, 1, 1]), n(3), n(2)),
 }  # fmt: skip
 # Those that are called elsewhere, take numbers of arrays or records, or run for long.
 ELSEWHERE = {
     "modules.Recurrent": "abstract; LSTM and GRU are two of it",
     "modules.continue_positions": "tests/modules/test_positions.py",
-    "tasks.Adding": "above", "tasks.Copy": "above", "tasks.OverRange": "above", "tasks.build": "above",
+    **{f"tasks.{kind.__name__}": "above" for kind in tasks.TASKS.values() if kind is not tasks.Mqar}, "tasks.OverRange": "above", "tasks.build": "above",
     "tasks.adding": "above", "tasks.copy": "above", "tasks.over_range": "above", "tasks.TextPrediction": "LONGER",
     "training.TrainingConfig": "above", "training.Layout": "what lay_out returns",
     "training.run": "began: a clock", "training.step_seconds": "of a benchmark",

@@ -40,6 +40,7 @@ PROMISES = {
         "outputs.shape == (2, 5, 8) and abs(outputs - nnx_lstm(inputs)).max() < 1e-6",
         "abs(stepped - outputs).max() < 1e-5 and losses.shape == (4,)",
     ),
+    "docs/tasks.md": ("(task.shortest, task.length, longer.length) == (2, 40, 500)",),
     "docs/extending.md": (
         "models.count_parameters(model) > 0",
         "accuracy.shape == (2,) and accuracy.min() > 0.9",  # a guess is right half of the time

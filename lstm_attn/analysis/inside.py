@@ -12,8 +12,8 @@ from lstm_attn.errors import UsageError
 from lstm_attn.models import Model, Params
 from lstm_attn.modules.intercept import Cut
 from lstm_attn.modules.observing import Observations
-from lstm_attn.tasks import Batch, Task
-from lstm_attn.tasks.copy_problem import RECALLED, Copy
+from lstm_attn.tasks import Task
+from lstm_attn.tasks.copy_problem import Copy
 
 # How much a gate at 1 counts as forgetting: the distance from 1 to the next float32 below.
 LEAST = float(jnp.finfo(jnp.float32).epsneg)
@@ -47,12 +47,6 @@ def time_scales(gates: Any) -> Array:
     return 1 / jnp.maximum(let_go, LEAST)
 
 
-def answer_steps(batch: Batch) -> Array:
-    """Boolean [B, T], the steps whose answer must be remembered: those in the loss, except for the
-    blanks of copy, whose target is 0. For adding the last step, for copy the last ten."""
-    return batch.mask & (batch.targets != 0)
-
-
 def attention_distance(weights: Array, queries: Array) -> Array:
     """How far back each head looks on average, in steps, [N].
 
@@ -78,7 +72,7 @@ class Inside(NamedTuple):
     """Measures of the model of one trial, by the name of the layer.
 
     time_scales: of each unit, [H], in steps.
-    distances: of each head, [N], in steps, over the queries at `answer_steps`.
+    distances: of each head, [N], in steps, over the queries at `Task.answer_steps`.
     gates: of one sequence, each [T, H].
     maps: the attention weights of that sequence, [N, T, T], queries by keys.
     """
@@ -102,7 +96,7 @@ def look(model: Model, task: Task, params: Params, key: Array, sequences: int) -
             "look: expected a model with modules.Recurrent or modules.MultiHeadAttention, "
             "got one without either"
         )
-    due = answer_steps(batch)
+    due = task.answer_steps(batch)
     return Inside(
         {layer: time_scales(gates) for layer, gates in seen.gates.items()},
         {layer: attention_distance(weights, due) for layer, weights in seen.weights.items()},
@@ -173,7 +167,7 @@ def crossing(task: Task) -> int:
     """The step at which a cut separates the answer from what must be remembered: for copy the
     delimiter's; for adding the first step of the second half, after one of the two numbers."""
     if isinstance(task, Copy):
-        return task.sequence_length - RECALLED - 1
+        return task.sequence_length - task.kind.recalled - 1
     return task.sequence_length // 2
 
 

@@ -13,14 +13,14 @@ from lstm_attn.analysis import (
     median_interval,
     metrics_when_cut,
 )
-from lstm_attn.analysis.inside import NOTHING, Inside, answer_steps, uniform_distance
+from lstm_attn.analysis.inside import NOTHING, Inside, uniform_distance
 from lstm_attn.analysis.intervals import or_null
 from lstm_attn.models import Model, Params
 from lstm_attn.modules.observing import Observations
 from lstm_attn.report.section import STAGES
 from lstm_attn.runner.cell import TEST_SEED
 from lstm_attn.tasks import Task
-from lstm_attn.tasks.copy_problem import RECALLED, Copy
+from lstm_attn.tasks.copy_problem import Copy
 
 # Sequences of which gates and attention are kept, and sequences that what is remembered under cuts
 # is measured on.
@@ -64,12 +64,12 @@ def look_inside(
         for name, cut in cuts_of(seen, length, at).items()
     }
     measured = metrics_when_cut(model, task, after, cuts, jax.random.fold_in(key, 1), MEASURED)
-    due = jax.jit(lambda: answer_steps(task.sample_held_out(key, LOOKED_AT)))()
+    due = jax.jit(lambda: task.answer_steps(task.sample_held_out(key, LOOKED_AT)))()
     return {
         "gates": [_gates(layer, stages, sample) for layer in seen.gates],
         "attention": [_attention(layer, stages, sample) for layer in seen.weights],
         "uniform_distance": float(uniform_distance(due)),
-        "due_distance": length - RECALLED if isinstance(task, Copy) else None,
+        "due_distance": length - task.kind.recalled if isinstance(task, Copy) else None,
         "crossing": step,
         "accuracy_without_memory": task.accuracy_without_memory,
         "cuts": [_cut(name, measured, task.baseline) for name in cuts],

@@ -8,7 +8,19 @@ from lstm_attn.tasks.adding_problem import Adding
 from lstm_attn.tasks.arrays import Arrays, from_arrays
 from lstm_attn.tasks.base import Batch, StoredTask, Task, cross_entropy, in_mask, squared_error
 from lstm_attn.tasks.copy_problem import Copy
+from lstm_attn.tasks.flip_flop import FlipFlop
+from lstm_attn.tasks.group_words import Words
+from lstm_attn.tasks.mqar import Mqar
 from lstm_attn.tasks.range_of_lengths import OverRange, each_alone
+from lstm_attn.tasks.regular_languages import (
+    CycleNavigation,
+    EvenPairs,
+    ModularArithmetic,
+    Parity,
+)
+from lstm_attn.tasks.retrieval import Induction, Retrieval
+from lstm_attn.tasks.selective_copy import SelectiveCopy
+from lstm_attn.tasks.symbols import SymbolTask, accuracy_by
 from lstm_attn.tasks.text_prediction import TextPrediction
 
 adding = Adding
@@ -18,6 +30,16 @@ over_range = OverRange
 TASKS: dict[str, Callable[..., Task]] = {
     "adding": adding,
     "copy": copy,
+    "selective_copy": SelectiveCopy,
+    "parity": Parity,
+    "even_pairs": EvenPairs,
+    "cycle_navigation": CycleNavigation,
+    "modular_arithmetic": ModularArithmetic,
+    "flip_flop": FlipFlop,
+    "mqar": Mqar,
+    "induction": Induction,
+    "retrieval": Retrieval,
+    "words": Words,
 }
 
 
@@ -37,13 +59,16 @@ def build(name: str, length: int, variant: str | None = None, shortest: int | No
     name, _, named = name.partition(":")
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)
-    task = _named(TASKS[name](length=length), name)
+    variant = variant or named or None
+    # The least length depends on the variant, so a class of tasks gets it at once.
+    fields = getattr(TASKS[name], "__dataclass_fields__", {})
+    options = {"variant": variant} if variant and "variant" in fields else {}
+    task = _named(TASKS[name](length=length, **options), name)
     if task.length != length:
         raise UsageError(
             f"task {name!r}: length: expected {task.length}, the only one it has, got {length}"
         )
-    variant = variant or named or task.variant
-    if variant != task.variant:
+    if variant not in (None, task.variant):
         if variant not in task.variants:
             raise unknown_name(f"variant of {name}", variant, task.variants)
         task = dataclasses.replace(task, variant=variant)  # type: ignore[type-var]
@@ -66,10 +91,22 @@ __all__ = [
     "Adding",
     "Batch",
     "Copy",
+    "CycleNavigation",
+    "EvenPairs",
+    "FlipFlop",
+    "Induction",
+    "ModularArithmetic",
+    "Mqar",
     "OverRange",
+    "Parity",
+    "Retrieval",
+    "SelectiveCopy",
     "StoredTask",
+    "SymbolTask",
     "Task",
     "TextPrediction",
+    "Words",
+    "accuracy_by",
     "adding",
     "build",
     "copy",

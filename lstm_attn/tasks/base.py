@@ -23,7 +23,8 @@ FORGOTTEN = 0.05
 
 
 class Batch(NamedTuple):
-    """inputs [B, T, D]; targets [B, T], due at each step; mask [B, T], the steps in the loss.
+    """inputs [B, T, D]; targets [B, T], due at each step, or [B, T, K], K of them; mask [B, T], the
+    steps in the loss.
 
     A sequence shorter than T is padded at its end with inputs and targets of 0, outside the mask.
     """
@@ -82,7 +83,7 @@ class Task(abc.ABC):
         """Means over the batch: `loss`, and for targets that are symbols `accuracy` in the mask."""
         measured = {"loss": self.loss(outputs, batch)}
         if jnp.issubdtype(batch.targets.dtype, jnp.integer):
-            right = jnp.argmax(outputs, axis=-1) == batch.targets
+            right = right_answers(outputs, batch.targets)
             measured["accuracy"] = jnp.mean(right, where=batch.mask)
         return measured
 
@@ -99,6 +100,10 @@ class Task(abc.ABC):
     def loss_in_words(self, loss: float) -> str:
         """A loss as progress shows it."""
         return f"loss/baseline {loss / self.baseline:.3f}"
+
+    def answer_steps(self, batch: Batch) -> Array:
+        """The steps whose answer must be remembered, bool [B, T]; by default those in the mask."""
+        return batch.mask
 
     def of_length(self, length: int) -> "Task":
         """The same task with all sequences of that length."""
@@ -233,11 +238,32 @@ def squared_error(outputs: Array, batch: Batch) -> Array:
 
 def cross_entropy(outputs: Array, batch: Batch) -> Array:
     """Cross-entropy of logits [B, T, O], in nats, averaged over the steps in the mask, whatever is
-    outside."""
+    outside.
+
+    Where K symbols are due at a step, targets [B, T, K], the logits of the first stand first, O / K
+    for each, and the loss of a step is the mean of theirs.
+    """
     losses = optax.softmax_cross_entropy_with_integer_labels(
-        in_mask(outputs, batch), in_mask(batch.targets, batch)
+        _logits(in_mask(outputs, batch), batch.targets), in_mask(batch.targets, batch)
     )
-    return jnp.mean(losses, where=batch.mask)
+    return jnp.mean(_of_step(losses), where=batch.mask)
+
+
+def right_answers(outputs: Array, targets: Array) -> Array:
+    """How many of the symbols due at each step are the likeliest of their logits, as a fraction:
+    [B, T], of outputs and targets as in `cross_entropy`; bool where one symbol is due."""
+    return _of_step(jnp.argmax(_logits(outputs, targets), axis=-1) == targets)
+
+
+def _logits(outputs: Array, targets: Array) -> Array:
+    """[B, T, O], or [B, T, K, O / K] where K symbols are due at a step."""
+    if targets.ndim == 2:
+        return outputs
+    return outputs.reshape(*targets.shape, outputs.shape[-1] // targets.shape[-1])
+
+
+def _of_step(array: Array) -> Array:
+    return array if array.ndim == 2 else array.mean(axis=-1)
 
 
 def check_lengths(task: Task, lengths: Array) -> None:

@@ -81,6 +81,9 @@ class OverRange(Task):
         alone = each_alone(self.longest.metrics, outputs, batch)
         return {name: values.mean(axis=0) for name, values in alone.items()}
 
+    def answer_steps(self, batch: Batch) -> Array:
+        return self.longest.answer_steps(batch)
+
     def is_solved(self, metrics: dict) -> bool:
         return self.longest.is_solved(metrics)
 

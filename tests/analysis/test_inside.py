@@ -7,7 +7,7 @@ import pytest
 
 from lstm_attn import models, modules, tasks
 from lstm_attn.analysis import attention_distance, look, look_at_trials, time_scales
-from lstm_attn.analysis.inside import answer_steps, uniform_distance
+from lstm_attn.analysis.inside import uniform_distance
 from lstm_attn.models import ModelConfig, Network
 from lstm_attn.modules.observing import COLLECTION, observations
 from lstm_attn.ops import GRUGates, LSTMGates
@@ -98,11 +98,14 @@ def test_uniform_attention_has_the_distance_that_is_drawn_for_it():
 
 
 def test_the_answers_are_due_where_the_task_says():
-    """Oracle: the tasks' definitions. Catches the blanks of copy counted as answers."""
-    copy, adding = tasks.copy(4), tasks.adding(7)
-    due = answer_steps(copy.sample(jax.random.key(0), 3))
-    assert due.tolist() == [[False] * 14 + [True] * 10] * 3
-    assert answer_steps(adding.sample(jax.random.key(0), 2)).tolist() == [[False] * 6 + [True]] * 2
+    """Oracle: the tasks' definitions. Catches the blanks of copy counted as answers, and an answer
+    of class 0 that is not counted."""
+    last = {"adding": [False] * 6 + [True], "parity": [False] * 6 + [True]}
+    last["copy"] = [False] * 17 + [True] * 10
+    for name, expected in last.items():
+        task = tasks.build(name, 7)
+        due = task.answer_steps(task.sample(jax.random.key(0), 8))
+        assert due.tolist() == [expected] * 8
 
 
 @pytest.mark.full

@@ -26,35 +26,35 @@ OWED = [
 def example():
     """The names that the example defines; its task is removed from TASKS after these tests."""
     yield runpy.run_path("examples/your_task.py")
-    del tasks.TASKS["parity"]
+    del tasks.TASKS["beginning"]
 
 
 @pytest.fixture(scope="module")
 def task(example):
-    return tasks.build("parity", 5)
+    return tasks.build("beginning", 5)
 
 
 def test_a_batch_is_as_defined(task):
-    """Oracle: the definition, sequence by sequence. Catches a target of the bits so far, one that
+    """Oracle: the definition, sequence by sequence. Catches a target of another bit, one that
     is due early, and bits that are not fair."""
     batch = task.sample(jax.random.key(0), 4000)
     assert batch.inputs.shape == (4000, 5, 1)
     bits = np.asarray(batch.inputs[..., 0])
     assert set(bits.ravel()) == {0.0, 1.0}
     np.testing.assert_allclose(bits.mean(axis=0), 0.5, atol=5 * np.sqrt(1 / 4 / 4000))
-    np.testing.assert_array_equal(batch.targets[:, -1], bits.sum(axis=1) % 2)
+    np.testing.assert_array_equal(batch.targets[:, -1], bits[:, 0])
     np.testing.assert_array_equal(batch.mask, np.tile(np.arange(5) == 4, (4000, 1)))
 
 
 def test_methods_that_it_leaves_out_have_defaults(task):
     """By hand. Catches a default other than that of a choice between two answers."""
     assert (task.name, task.variant, task.shortest, task.sequence_length) == (
-        "parity", "standard", 5, 5,
+        "beginning", "standard", 5, 5,
     )  # fmt: skip
     assert (task.input_features, task.chance, task.accuracy_without_memory) == (1, 0.5, 0.5)
     assert task.criterion == "accuracy of at least 99 %"
-    assert task == tasks.build("parity", 6).of_length(5)
-    assert hash(task) == hash(tasks.build("parity", 5, "standard"))
+    assert task == tasks.build("beginning", 6).of_length(5)
+    assert hash(task) == hash(tasks.build("beginning", 5, "standard"))
     batch = task.sample(jax.random.key(1), 100)
     outputs = jnp.zeros((100, 5, 2)).at[:, :, 1].set(jnp.log(3.0))  # class 1, with probability 3/4
     ones = float(batch.targets[:, -1].mean())
@@ -70,12 +70,14 @@ def test_methods_that_it_leaves_out_have_defaults(task):
 
 def test_an_impossible_length_or_variant_is_one_line(task, example):
     """Catches an exception from within a trace, and the variant of another task."""
-    with pytest.raises(UsageError, match=r"^parity: a range of lengths needs Parity.sample_within"):
+    with pytest.raises(
+        UsageError, match=r"^beginning: a range of lengths needs Beginning.sample_within"
+    ):
         tasks.over_range(task, 3).sample(jax.random.key(0), 2)
-    with pytest.raises(UsageError, match="unknown variant of parity 'arjovsky2016'"):
-        tasks.build("parity", 5, "arjovsky2016")
-    with pytest.raises(UsageError, match="^parity: length: expected at least 1, got 0$"):
-        tasks.build("parity", 0)
+    with pytest.raises(UsageError, match="unknown variant of beginning 'arjovsky2016'"):
+        tasks.build("beginning", 5, "arjovsky2016")
+    with pytest.raises(UsageError, match="^beginning: length: expected at least 1, got 0$"):
+        tasks.build("beginning", 0)
 
 
 @pytest.mark.full
@@ -83,7 +85,7 @@ def test_an_impossible_length_or_variant_is_one_line(task, example):
 def test_models_meet_on_it_what_they_must_on_every_task(owed, request):
     """Oracles of tests/test_conformance.py. Catches an example that can't be added to TASKS."""
     test = getattr(test_conformance, owed)
-    given = {"name": "lstm", "task_name": "parity"}
+    given = {"name": "lstm", "task_name": "beginning"}
     fixtures = inspect.signature(test).parameters.keys() - given
     test(**given, **{fixture: request.getfixturevalue(fixture) for fixture in fixtures})
 
@@ -92,15 +94,15 @@ def test_a_grid_and_its_page_have_it(tmp_path):
     """Oracle: its record's names, and the page's sections. Catches a report that requires the
     accuracy by position from every task of symbols."""
     result = studies.compare(
-        "gru", "parity", 5, workdir=tmp_path, features=4, num_heads=2, steps=4, seeds=2,
+        "gru", "beginning", 5, workdir=tmp_path, features=4, num_heads=2, steps=4, seeds=2,
         evaluation_sequences=20, batch_size=4,
     )  # fmt: skip
     (record,) = result.records
-    assert (record["task"], record["chance"], record["solved"]) == ("parity", 0.5, 0)
+    assert (record["task"], record["chance"], record["solved"]) == ("beginning", 0.5, 0)
     assert record["criterion"] == "accuracy of at least 99 %"
-    assert (tmp_path / "loss-parity-5.png").exists()
+    assert (tmp_path / "loss-beginning-5.png").exists()
     page = (tmp_path / "report.html").read_text()
-    assert "parity" in page
+    assert "beginning" in page
     assert "recalled position" not in page
 
 

@@ -86,6 +86,7 @@ def test_nobody_measures_on_what_is_trained_on():
     assert [one for one in calls if one[1] == "sample"] == []
 
 
+@pytest.mark.full_but("adding", "copy")
 @pytest.mark.parametrize("name", tasks.TASKS)
 def test_fresh_sequences_are_held_out_anyway(name):
     """Identity. Catches a default that is not the task's own `sample`."""

@@ -25,9 +25,14 @@ def entropy(outputs, targets):
     return -jnp.log(outputs[:, 0]) * targets
 
 
-CASES = {name: lambda name=name: tasks.build(name, 6) for name in TASKS}
+def over_range(task):
+    return tasks.over_range(task, max(3, task.least_length))
+
+
+# A range of lengths has all that is outside a mask, so two tasks without one will do.
+CASES = {name: lambda name=name: tasks.build(name, 6) for name in ("adding", "copy")}
 CASES |= {
-    f"{name} over a range": lambda name=name: tasks.build(name, 6, shortest=3) for name in TASKS
+    f"{name} over a range": lambda name=name: over_range(tasks.build(name, 6)) for name in TASKS
 }
 CASES |= {
     "arrays, mse": lambda: of_arrays("mse"),
@@ -69,7 +74,11 @@ def test_nothing_outside_the_mask_reaches_loss_metrics_or_gradients(name):
         return task.loss(outputs, one), task.train_loss(outputs, one), task.metrics(outputs, one)
 
     targets = np.zeros(batch.targets.shape, np.float32) if is_symbol else batch.targets
-    hidden = np.repeat(outside[..., None], outputs.shape[-1], axis=-1), outside
+    # Several symbols may be due at a step.
+    of_targets = np.broadcast_to(
+        outside.reshape(outside.shape + (1,) * (targets.ndim - 2)), targets.shape
+    )
+    hidden = np.repeat(outside[..., None], outputs.shape[-1], axis=-1), of_targets
     arrays = outputs, targets
     unread = jax.tree.map(lambda one: np.zeros(one.shape, bool), jax.eval_shape(run, arrays))
     hidden_numbers.check(run, arrays, hidden, unread)
@@ -77,4 +86,4 @@ def test_nothing_outside_the_mask_reaches_loss_metrics_or_gradients(name):
         loss = jax.jit(lambda targets: task.loss(outputs, batch._replace(targets=targets)))
         expected = loss(batch.targets)
         for none in (-1, 10**6):
-            assert loss(np.where(outside, none, batch.targets)) == expected
+            assert loss(np.where(of_targets, none, batch.targets)) == expected
