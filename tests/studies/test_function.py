@@ -277,14 +277,15 @@ def test_studies_define_no_flags():
 @pytest.mark.full
 def test_a_wheel_outside_the_clone_has_it_all(tmp_path):
     """In a fresh process on an installed wheel, with this one's libraries, on a path with spaces and
-    letters of several bytes. Catches a file that the wheel lacks, an import of the clone, a cache
-    that is off, a folder that stays, and a path that a compiler, a linker or a file of the run
-    folder takes for two or can't name."""
+    letters of several bytes, beside a package `experiments` of another project. Catches a file that
+    the wheel lacks, an import of the clone, a cache that is off, a folder that stays, and a path
+    that a compiler, a linker or a file of the run folder takes for two or can't name."""
     odd = tmp_path / "größer als 空, it's"
     names = ("source", "wheels", "site", "work", "tmp")
     source, wheels, site, work, temporary = (odd / name for name in names)
-    for folder in (source, wheels, site, work, temporary):
+    for folder in (source, wheels, site, work / "experiments", temporary):
         folder.mkdir(parents=True)
+    (work / "experiments" / "__init__.py").write_text("of_another_project = True\n")
     # Built elsewhere, since setuptools reuses what an earlier build has left.
     shutil.copytree(ROOT / "lstm_attn", source / "lstm_attn")
     for name in ("pyproject.toml", "README.md", "LICENSE", "setup.py"):
@@ -299,7 +300,8 @@ def test_a_wheel_outside_the_clone_has_it_all(tmp_path):
     (wheel,) = wheels.iterdir()
     subprocess.run([*pip, "install", "--no-deps", f"--target={site}", wheel], check=True)
     code = textwrap.dedent("""
-        import jax, lstm_attn, os, pathlib
+        import experiments, jax, lstm_attn, os, pathlib
+        assert experiments.of_another_project
         jax.jit(lambda x: x + 1)(1)  # a notebook has compiled something before
         assert "site" in lstm_attn.__file__, lstm_attn.__file__
         assert pathlib.Path(lstm_attn.__file__).with_name("py.typed").exists()
