@@ -264,7 +264,7 @@ MUTATIONS = [
     # training: the mesh
     Mutation("a norm of this device's shard alone", "lstm_attn/training/mesh.py", 'lax.psum(sum_of_squares(list(split.values())), "batch")', "sum_of_squares(list(split.values()))", "tests/training/test_sharding.py"),
     Mutation("shards of gradients are summed, not averaged", "lstm_attn/training/mesh.py", "total / self.shards", "total", "tests/training/test_sharding.py"),
-    Mutation("microbatches are summed, not averaged", "lstm_attn/training/train_step.py", "(sum_ / count).astype", "sum_.astype", "tests/training/test_mesh.py -k accumulated"),
+    Mutation("microbatches are summed, not averaged", "lstm_attn/training/train_step.py", "(sum_ / count)", "sum_", "tests/training/test_mesh.py -k accumulated"),
     Mutation("one mask of dropout for all microbatches", "lstm_attn/training/train_step.py", "jax.random.fold_in(key, microbatch)", "key", "tests/training/test_dropout.py"),
     Mutation("each device sees its own shard's NaN alone", "lstm_attn/training/mesh.py", 'lax.psum((~finite).astype(jnp.int32), "batch")', "(~finite).astype(jnp.int32)", "tests/training/test_sharding.py"),
     Mutation("a GPU is not asked for deterministic operations", "lstm_attn/training/program.py", 'jax.default_backend() == "gpu"', 'jax.default_backend() == "cuda"', "tests/training/test_deterministic.py"),
@@ -408,7 +408,7 @@ MUTATIONS = [
     Mutation("microbatches: a sum in 16 bits", "lstm_attn/training/train_step.py", "jnp.zeros(leaf.shape, accumulator(leaf.dtype))", "jnp.zeros(leaf.shape, leaf.dtype)", "tests/training/test_any_optimizer.py -k microbatches"),
     Mutation("optimizer: its random keys stay typed", "lstm_attn/training/optimizer.py", "return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)", "return False", "tests/training/test_any_optimizer.py -k noisy_sgd"),
     Mutation("optimizer: it is not given the loss", "lstm_attn/training/optimizer.py", "taken = given if takes_all else", "taken = {} if takes_all else", "tests/training/test_any_optimizer.py -k plateau"),
-    Mutation("optimizer: it is given what it does not take", "lstm_attn/training/optimizer.py", "{name: given[name] for name in given if name in names}", "given", "tests/training/test_any_optimizer.py::test_an_optimizer_of_optax_is_the_same_here[sam]"),
+    Mutation("optimizer: it is given what it does not take", "lstm_attn/training/optimizer.py", "{name: given[name] for name in given if name in names}", "given", "tests/training/test_any_optimizer.py -k sharpness"),
     Mutation("optimizer: the gradients that it is given are the parameters", "lstm_attn/training/train_step.py", "zip(GIVEN, (loss, gradients), strict=True)", "zip(GIVEN, (loss, state.params), strict=True)", "tests/training/test_any_optimizer.py -k given_the_loss"),
     Mutation("optimizer: what can't make a step is a traceback", "lstm_attn/training/optimizer.py", "except Exception as error:  # of a function", "except UsageError as error:  # of a function", "tests/training/test_any_optimizer.py -k one_line"),
     Mutation("checkpoint: a dot in a name divides it", "lstm_attn/training/checkpoints.py", '.replace(".", "%2E")\n\n', "\n\n", "tests/training/test_checkpoints.py -k any_letters"),

@@ -49,7 +49,9 @@ def of_optax():
         "multi_steps": lambda rate: optax.MultiSteps(optax.adam(rate), 2),
         "inject": lambda rate: optax.inject_hyperparams(optax.adam)(learning_rate=rate),
         "masked": lambda rate: optax.masked(optax.adam(rate), {"w": True, "b": False}),
-        "sam": lambda rate: optax.contrib.sam(optax.sgd(rate), optax.sgd(0.1), sync_period=2),
+        "sharpness_aware": lambda rate: optax.contrib.sam(
+            optax.sgd(rate), optax.sgd(0.1), sync_period=2
+        ),
         "if_finite": lambda rate: optax.apply_if_finite(optax.adam(rate), 3),
     }
 
@@ -80,7 +82,7 @@ def test_an_optimizer_of_optax_is_the_same_here(name):
         theirs = optax.with_extra_args_support(factory(rate))
         ours = optax.with_extra_args_support(make_optimizer(CONFIG, 0.1, None, factory))
         expected = got = PARAMS
-        given = {} if name == "sam" else {"value": jnp.float32(2), "grad": PARAMS}
+        given = {} if name == "sharpness_aware" else {"value": jnp.float32(2), "grad": PARAMS}
         their_state, our_state = theirs.init(PARAMS), ours.init(PARAMS)
         step, our_step = jax.jit(theirs.update), jax.jit(ours.update)
         for _ in range(2):
