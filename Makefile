@@ -67,27 +67,27 @@ native: $(VENV)/installed ## Compile the LSTM's kernel for this machine (a C++ c
 	$(RUN) -m lstm_attn.native
 
 bench: $(VENV)/peers-installed ## Measure layers, recurrences, training steps, attention, memory and decoding: the short sets
-	$(RUN) -m benchmarks recurrent recurrences training attention memory decoding --peers --output=results/benchmarks
+	$(RUN) -m benchmarks recurrent recurrences training attention memory decoding --peers --output=runs/benchmarks
 
-bench-all: $(VENV)/peers-installed ## The same, whole sets: half an hour
-	$(RUN) -m benchmarks recurrent recurrences training attention memory decoding --cases=all --peers --output=results/benchmarks
+bench-all: $(VENV)/peers-installed ## The same, whole sets: an hour
+	$(RUN) -m benchmarks recurrent recurrences training attention memory decoding --cases=all --peers --output=runs/benchmarks
 
 whole-job: $(VENV)/installed ## Eight trials of adding to solved, ours and an idiomatic Flax loop
-	$(RUN) -m benchmarks whole_job --output=results/benchmarks
+	$(RUN) -m benchmarks whole_job --output=runs/benchmarks
 
 layouts: $(VENV)/installed ## Measure how trials are best laid out on this machine's devices
-	$(RUN) -m benchmarks trial_layouts --output=results
+	$(RUN) -m benchmarks trial_layouts --output=runs/benchmarks
 
 kill: $(VENV)/test-installed ## Kill a run at 30 random moments and compare what it leaves: some minutes
 	$(RUN) -m tests.kill --kills=30
 
 resident-size: $(VENV)/installed ## Train for an hour under a memory limit and watch the size
-	$(RUN) -m benchmarks resident_size --minutes=60 --output=results/benchmarks
+	$(RUN) -m benchmarks resident_size --minutes=60 --output=runs/benchmarks
 
 scaling: $(VENV)/installed ## Check the cost model on this machine and write docs/scaling.md: 2 minutes
 	$(RUN) -m tools.scaling
 
-readme: $(VENV)/installed ## Keep runs/quick and its neighbours in results/; write the sections of README and docs
+readme: $(VENV)/installed ## Keep runs/quick and its neighbours in results/, benchmarks too; write the sections of README and docs
 	$(RUN) -m tools.pages.readme --quick=runs/quick
 	$(RUN) -m tools.pages.gallery
 

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from lstm_attn.errors import UsageError
 from lstm_attn.history import History
 from lstm_attn.report import tables
 from tools.pages import ROOT, answer, from_page, readme, speed
@@ -134,3 +135,24 @@ def test_a_study_begins_with_its_picture_and_what_was_found():
     ]
     assert first.splitlines() == [f"- {verdict}." for verdict in verdicts]
     assert "after Holm" not in second
+
+
+@pytest.mark.parametrize("commit", [None, "0123456789ab-dirty"])
+def test_a_benchmark_that_nobody_can_make_again_is_no_figure(commit, tmp_path):
+    """Catches a table from changed files, which a page of runs has always refused."""
+    (tmp_path / "memory.json").write_text(json.dumps({"commit": commit, "rows": []}))
+    with pytest.raises(UsageError, match=f"memory.json: expected a run of a commit, got {commit}"):
+        readme.benchmark_sections(tmp_path)
+
+
+def test_benchmarks_next_to_the_quick_run_are_kept(tmp_path, monkeypatch):
+    """Catches a record whose figure stays that of another one."""
+    monkeypatch.setattr(readme, "RECORDS", tmp_path / "results" / "benchmarks")
+    made = tmp_path / "runs" / "benchmarks"
+    for folder in (readme.RECORDS, made):
+        folder.mkdir(parents=True)
+    (made / "memory.json").write_text('{"commit": "0123456789ab"}')
+    (made / "memory.png").write_bytes(b"a figure")
+    readme.keep_benchmarks(made)
+    kept = {path.name: path.read_bytes() for path in readme.RECORDS.iterdir()}
+    assert kept == {path.name: path.read_bytes() for path in made.iterdir()}

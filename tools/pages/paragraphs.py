@@ -1,5 +1,7 @@
 """Paragraphs that the generated sections share: figures, tables, and where a run was made."""
 
+from pathlib import Path
+
 from lstm_attn import report
 from lstm_attn.errors import UsageError
 from lstm_attn.report import tables
@@ -9,9 +11,13 @@ from lstm_attn.runs import RunFolder
 
 def check_clean(folder: RunFolder) -> None:
     """Raises UsageError for a run of changed files, which nobody can make again."""
-    commit = folder.environment["commit"]
+    check_commit(folder.environment["commit"], folder.path)
+
+
+def check_commit(commit: str | None, where: Path) -> None:
+    """Raises UsageError for a run or a benchmark of no commit, or of changed files."""
     if commit is None or commit.endswith("-dirty"):
-        raise UsageError(f"{folder.path}: expected a run of a commit, got one of {commit}")
+        raise UsageError(f"{where}: expected a run of a commit, got {commit}")
 
 
 def figure(path: str, alt: str, percent: int) -> str:

@@ -23,7 +23,7 @@ from lstm_attn.report.studies import STUDIES, drawn
 from lstm_attn.runner import command_line
 from lstm_attn.runs import CONFIG, ENVIRONMENT, FORMAT_FILE, METRICS, RESULTS, RunFolder
 from tools.pages import ROOT, answer, gallery, speed, write_sections
-from tools.pages.paragraphs import check_clean, figure, made, table
+from tools.pages.paragraphs import check_clean, check_commit, figure, made, table
 
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
@@ -44,7 +44,7 @@ PAGES = {
     README: ("question", "speed"),
     DOCS / "performance.md": (
         "training", "recurrent", "recurrences", "attention", "memory", "decoding", "whole_job",
-        "layouts",
+        "trial_layouts",
     ),
     DOCS / "survives.md": ("resident_size",),
     DOCS / "house.md": ("mutants",),
@@ -220,7 +220,6 @@ def sections() -> dict[str, str]:
         **{name: grid_section(RunFolder(KEPT_RUNS / name)) for name in GRIDS},
         **{name: study_section(RunFolder(KEPT_RUNS / name)) for name in STUDIES_SHOWN},
         **({"language_model": language_model_section(language)} if language else {}),
-        "layouts": BENCHMARKS["trial_layouts"].section(_json(KEPT_RUNS / "trial_layouts.json")),
         "mutants": mutants_section(_json(KEPT_RUNS / "mutants.json")),
         **benchmark_sections(RECORDS),
     }
@@ -228,11 +227,14 @@ def sections() -> dict[str, str]:
 
 def benchmark_sections(folder: Path) -> dict[str, str]:
     """Name -> section, of each benchmark whose record is in the folder."""
-    return {
-        name: benchmark.section(_json(folder / f"{name}.json"))
-        for name, benchmark in BENCHMARKS.items()
+    records = {
+        name: _json(folder / f"{name}.json")
+        for name in BENCHMARKS
         if (folder / f"{name}.json").exists()
     }
+    for name, record in records.items():
+        check_commit(record["commit"], folder / f"{name}.json")
+    return {name: BENCHMARKS[name].section(record) for name, record in records.items()}
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -240,8 +242,8 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def keep_runs(quick: Path) -> None:
-    """Copies the quick run, and the other grids and studies in the folder that it is in, to
-    results/."""
+    """Copies the quick run, and the other grids, studies and benchmarks in the folder that it is
+    in, to results/."""
     if not (quick / RESULTS).exists() or quick.resolve() == KEPT:
         raise UsageError(f"--quick: expected a run folder outside {KEPT}, got {quick}")
     _keep(quick, KEPT, "compare")
@@ -251,6 +253,16 @@ def keep_runs(quick: Path) -> None:
     ):
         if (quick.parent / name / f"{study}.json").exists():
             _keep(quick.parent / name, KEPT_RUNS / name, study)
+    keep_benchmarks(quick.parent / RECORDS.name)
+
+
+def keep_benchmarks(folder: Path) -> None:
+    """Copies the records of the folder and their figures to results/benchmarks."""
+    for record in folder.glob("*.json"):
+        check_commit(_json(record)["commit"], record)
+        for path in (record, record.with_suffix(".png")):
+            if path.exists():
+                shutil.copy(path, RECORDS)
 
 
 def _keep(run: Path, place: Path, study: str) -> None:
