@@ -99,7 +99,9 @@ def test_an_optimizer_of_optax_is_the_same_here(name):
         np.testing.assert_allclose(leaf, other, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("made", [3, None, optax.constant_schedule(0.1)], ids=["a number", "nothing", "a schedule"])
+@pytest.mark.parametrize(
+    "made", [3, None, optax.constant_schedule(0.1)], ids=["a number", "nothing", "a schedule"]
+)
 def test_what_is_no_optimizer_is_one_line(made):
     """Catches a traceback out of optax, of a factory that gives something else."""
     with pytest.raises(
